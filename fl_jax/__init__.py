@@ -1,0 +1,1 @@
+"""fl_jax: functional federated learning between hospitals in JAX."""

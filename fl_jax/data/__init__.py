@@ -1,0 +1,1 @@
+"""From DICOM files to batches of Hounsfield units."""

@@ -1,0 +1,1 @@
+"""Head CT of patients who do not exist."""

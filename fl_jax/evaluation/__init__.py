@@ -1,0 +1,1 @@
+"""Statistics of federations: NumPy, float64, on the host."""
