@@ -10,6 +10,7 @@ Shape letters, used in every docstring of this project:
 | N | examples in a dataset | | | |
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -37,3 +38,67 @@ class Batch(NamedTuple):
     inputs: Array
     labels: Array
     mask: Array
+
+
+class Report(NamedTuple):
+    """What one site sends to the server at the end of a round; all that crosses the wire.
+
+    Attributes:
+        message: a pytree of arrays, e.g. the update float32, like the parameters.
+        weight: float32[], >= 0, the weight of the message in a weighted aggregate.
+        metrics: scalars for the log; they never enter the aggregate.
+    """
+
+    message: Any
+    weight: Array
+    metrics: Metrics
+
+
+class Client(NamedTuple):
+    """A site's part of a round as three pure functions, so that batches may stream.
+
+    Attributes:
+        start: `(broadcast, site, key) -> local`, what a site holds during one round.
+        step: `(local, batch) -> local`, one local optimisation step.
+        finish: `(broadcast, site, local) -> (Report, site)`.
+    """
+
+    start: Callable[[Any, Any, jax.Array], Any]
+    step: Callable[[Any, Batch], Any]
+    finish: Callable[[Any, Any, Any], tuple[Report, Any]]
+
+
+class Algorithm(NamedTuple):
+    """A federated algorithm: five pure functions of pytrees; it holds no state itself.
+
+    Attributes:
+        init_server: `(params) -> ServerState`, a NamedTuple whose field `params` is the global model.
+        init_site: `(params) -> site state`, kept at the site from round to round.
+        broadcast: `(server) -> Broadcast`, all that a site is sent, and no more.
+        client: the site's part, see `Client`.
+        server: `(server, message, fraction) -> ServerState`; `message` is the aggregate of the
+            participating sites' messages, `fraction` float32[] in (0, 1] the share of the sites that
+            took part.
+    """
+
+    init_server: Callable[[Params], Any]
+    init_site: Callable[[Params], Any]
+    broadcast: Callable[[Any], Any]
+    client: Client
+    server: Callable[[Any, Any, Array], Any]
+
+
+class Aggregator(NamedTuple):
+    """How the sites' messages become one; runs site by site, so that a mean needs O(1) memory in S.
+
+    Attributes:
+        init: `(message, sites) -> state`: `message` gives shapes and dtypes, `sites` is S.
+        add: `(state, site, message, weight, key) -> state` for one participating site; `site` is
+            int32[], its index in 0..S-1.
+        finish: `(state) -> (message, state)`: the aggregate, and the state for the next round. With no
+            site added the aggregate is zero.
+    """
+
+    init: Callable[[Any, int], Any]
+    add: Callable[[Any, Array, Any, Array, jax.Array], Any]
+    finish: Callable[[Any], tuple[Any, Any]]

@@ -1,0 +1,93 @@
+"""A task is what the sites learn together: three pure functions of parameters, the same for every regime.
+
+loss = sum_b mask_b mean_l [ -w_l y_bl log p_bl - (1 - y_bl) log(1 - p_bl) ] / sum_b mask_b
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fl_jax.types import LABELS, Array, Batch, Params
+
+
+class Task(NamedTuple):
+    """What is learned.
+
+    Attributes:
+        init: `(key) -> params`.
+        loss: `(params, batch, key) -> float32[]`, the mean over the batch's real examples; the key is
+            for augmentation and dropout.
+        logits: `(params, inputs) -> float32[B, L]`, without augmentation.
+    """
+
+    init: Callable[[jax.Array], Params]
+    loss: Callable[[Params, Batch, jax.Array], jax.Array]
+    logits: Callable[[Params, Array], jax.Array]
+
+
+def multi_label(
+    model: nn.Module,
+    example: Array,
+    *,
+    prepare: Callable[[Array], jax.Array] = lambda inputs: jnp.asarray(inputs, jnp.float32),
+    augment: Callable[[jax.Array, Array], Array] = lambda key, inputs: inputs,
+    positive_weights: Array | None = None,
+) -> Task:
+    """Makes the task of predicting L binary labels with a Flax model.
+
+    Args:
+        model: maps float32[B, ...] to logits float32[B, L].
+        example: inputs of one batch, [B, ...]; only shape and dtype matter.
+        prepare: inputs to what the model reads, inside the jitted step, e.g. HU to windows.
+        augment: `(key, inputs) -> inputs`, in training only, before `prepare`.
+        positive_weights: float32[L] > 0, the loss's weight w of a positive; None for ones.
+
+    Returns:
+        The task.
+    """
+    weights = jnp.ones(()) if positive_weights is None else jnp.asarray(positive_weights)
+
+    def init(key: jax.Array) -> Params:
+        return model.init(key, prepare(jnp.zeros_like(example)))["params"]
+
+    def logits(params: Params, inputs: Array) -> jax.Array:
+        output = model.apply({"params": params}, prepare(inputs))
+        assert isinstance(output, jax.Array)
+        return output
+
+    def loss(params: Params, batch: Batch, key: jax.Array) -> jax.Array:
+        outputs = logits(params, augment(key, batch.inputs))
+        losses = optax.sigmoid_binary_cross_entropy(outputs, batch.labels)
+        losses = jnp.where(batch.labels > 0, weights * losses, losses).mean(-1)
+        return (losses * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
+
+    return Task(init, loss, logits)
+
+
+def positive_weights(positives: np.ndarray, examples: int, *, ceiling: float = 10.0) -> np.ndarray:
+    """Weighs a positive by the number of negatives to each positive, from aggregate counts alone.
+
+    Args:
+        positives: int[L], positive examples per label, summed over the sites that train.
+        examples: N, how many examples those sites have, > 0.
+        ceiling: the largest weight, >= 1; a label without a positive gets it.
+
+    Returns:
+        float32[L] in [1, ceiling]: (N - n_l) / n_l, clipped.
+
+    Raises:
+        ValueError: when a count is out of range.
+    """
+    positives = np.asarray(positives)
+    if examples <= 0 or (positives < 0).any() or (positives > examples).any():
+        raise ValueError(
+            f"positives {positives.tolist()} of {examples} examples for {LABELS}: "
+            "each count must lie in 0..examples, and there must be examples"
+        )
+    ratio = (examples - positives) / np.maximum(positives, 1)
+    return np.where(positives > 0, np.clip(ratio, 1, ceiling), ceiling).astype(np.float32)
