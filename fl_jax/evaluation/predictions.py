@@ -1,0 +1,231 @@
+"""A model's predictions are written once, in the study's long CSV; every statistic comes from that file.
+
+Six rows an image, one for each label, in any order:
+
+    Image,subtype,pred_label,ground_truth,patient,site,split
+
+`pred_label` is a probability in [0, 1] with nine digits, which is what float32 carries, so that
+statistics of the file equal statistics of the arrays; `split` is validation, test or holdout. The first
+four columns are those of the study's own files; `patient` is what an interval resamples.
+"""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_jax.types import LABELS
+
+COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
+SPLITS = ("validation", "test", "holdout")
+
+
+class Predictions(NamedTuple):
+    """What one model says about N images with L labels (the order of `types.LABELS`).
+
+    Attributes:
+        image: str[N], unique.
+        patient: str[N].
+        site: str[N], where the image lies; "holdout" for the pooled hold-out.
+        split: str[N] in `SPLITS`.
+        truth: uint8[N, L] in {0, 1}.
+        scores: float64[N, L], probabilities in [0, 1].
+    """
+
+    image: NDArray[np.str_]
+    patient: NDArray[np.str_]
+    site: NDArray[np.str_]
+    split: NDArray[np.str_]
+    truth: NDArray[np.uint8]
+    scores: NDArray[np.float64]
+
+
+def select(predictions: Predictions, rows: NDArray) -> Predictions:
+    """The images of some rows.
+
+    Args:
+        predictions: of N images.
+        rows: bool[N], or int[M] row numbers in the order wanted.
+
+    Returns:
+        Those rows of every field.
+    """
+    return Predictions._make(field[rows] for field in predictions)
+
+
+def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
+    """Writes the long CSV; a reader never sees half of it.
+
+    Args:
+        path: file to write; its folder must exist.
+        predictions: of N images.
+
+    Raises:
+        ValueError: a field has the wrong shape, an image twice, a score outside [0, 1] or NaN, a truth
+            other than 0 and 1, a split unknown.
+    """
+    _check(path, predictions)
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for image, patient, site, split, truth, scores in zip(
+            *(field.tolist() for field in predictions), strict=True
+        ):
+            writer.writerows(
+                (image, label, f"{score:.9g}", positive, patient, site, split)
+                for label, score, positive in zip(LABELS, scores, truth, strict=True)
+            )
+    os.replace(partial, path)
+
+
+def _check(path: str | os.PathLike[str], predictions: Predictions) -> None:
+    count = len(predictions.image)
+    for name, field in zip(Predictions._fields, predictions, strict=True):
+        shape = (count, len(LABELS)) if name in ("truth", "scores") else (count,)
+        if field.shape != shape:
+            raise ValueError(f"{path}: predictions.{name} has shape {field.shape}, not {shape}")
+    if np.unique(predictions.image).size != count:
+        raise ValueError(f"{path}: predictions.image holds an image twice; write each image once")
+    unknown = np.setdiff1d(predictions.split, SPLITS)
+    if unknown.size:
+        raise ValueError(
+            f"{path}: predictions.split holds {str(unknown[0])!r}; use one of {SPLITS}"
+        )
+    if not np.isin(predictions.truth, (0, 1)).all():
+        raise ValueError(f"{path}: predictions.truth holds a value other than 0 and 1")
+    if not ((predictions.scores >= 0) & (predictions.scores <= 1)).all():
+        raise ValueError(
+            f"{path}: predictions.scores holds NaN or a value outside [0, 1]; write probabilities "
+            "(a logit goes through a sigmoid first)"
+        )
+
+
+def read(path: str | os.PathLike[str]) -> Predictions:
+    """Reads and checks the long CSV.
+
+    Args:
+        path: file of `write`, or of another program in the same format; extra columns are ignored.
+
+    Returns:
+        The predictions, images in the file's order of first appearance.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: with file, line, value and remedy: a column or label missing or unknown, a row of
+            another length, a score that is no probability, a truth other than 0 and 1, an unknown
+            split, an image and label twice, rows of one image that disagree, a patient on two sides.
+    """
+    columns = _columns(path)
+    scores = _numbers(path, "pred_label", columns["pred_label"])
+    _refuse(
+        path,
+        ~((scores >= 0) & (scores <= 1)),
+        "pred_label",
+        columns,
+        "write a probability in [0, 1]",
+    )
+    truth = _numbers(path, "ground_truth", columns["ground_truth"])
+    _refuse(path, ~np.isin(truth, (0, 1)), "ground_truth", columns, "write 0 or 1")
+    label = np.array([LABELS.index(name) if name in LABELS else -1 for name in columns["subtype"]])
+    _refuse(path, label < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
+    known = set(SPLITS)
+    strange = np.array([split not in known for split in columns["split"]])
+    _refuse(path, strange, "split", columns, f"use one of {', '.join(SPLITS)}")
+    for name in ("Image", "patient", "site"):
+        _refuse(path, np.array([not value for value in columns[name]]), name, columns, "fill it in")
+
+    code, first = _codes(columns["Image"])
+    cell = code * len(LABELS) + label
+    again = np.ones(cell.size, bool)
+    again[np.unique(cell, return_index=True)[1]] = False
+    _refuse(
+        path, again, "Image", columns, "this image and subtype stand twice; keep one row of them"
+    )
+    missing = np.bincount(code, minlength=first.size) < len(LABELS)
+    remedy = f"the image lacks a subtype; write all {len(LABELS)} rows of every image"
+    _refuse(path, missing[code], "Image", columns, remedy)
+
+    texts = {name: _codes(columns[name])[0] for name in ("patient", "site", "split")}
+    for name, values in texts.items():
+        other = values != values[first[code]]
+        _refuse(path, other, name, columns, "differs from the image's first row; make them agree")
+    side = texts["site"] * len(SPLITS) + texts["split"]
+    origin = np.unique(texts["patient"], return_index=True)[1][texts["patient"]]
+    remedy = "the patient is at another site or split in an earlier row; keep a patient on one side"
+    _refuse(path, side != side[origin], "patient", columns, remedy)
+
+    shape = (first.size, len(LABELS))
+    wide_truth, wide_scores = np.empty(shape, np.uint8), np.empty(shape)
+    wide_truth[code, label], wide_scores[code, label] = truth, scores
+    image, patient, site, split = (
+        np.array([columns[name][row] for row in first])
+        for name in ("Image", "patient", "site", "split")
+    )
+    return Predictions(image, patient, site, split, wide_truth, wide_scores)
+
+
+def _columns(path: str | os.PathLike[str]) -> dict[str, Sequence[str]]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        rows = list(reader)
+    absent = [name for name in COLUMNS if header.count(name) != 1]
+    if absent:
+        raise ValueError(
+            f"{path}, line 1: columns {absent} are missing or doubled; the header is {','.join(COLUMNS)}"
+        )
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} fields where the header has {len(header)}; "
+                "the file may be cut off, write it again"
+            )
+    if not rows:
+        raise ValueError(f"{path}: no rows below the header; run the evaluation stage again")
+    table = dict(zip(header, zip(*rows, strict=True), strict=True))
+    return {name: table[name] for name in COLUMNS}
+
+
+def _numbers(path: str | os.PathLike[str], name: str, values: Sequence[str]) -> NDArray[np.float64]:
+    try:
+        if not any("_" in value for value in values):  # float() would read 0_1 as 1
+            return np.fromiter(map(float, values), np.float64, len(values))
+    except ValueError:
+        pass
+    for line, value in enumerate(values, start=2):
+        try:
+            good = "_" not in value and float(value) is not None
+        except ValueError:
+            good = False
+        if not good:
+            _fail(path, line, name, value, "write a number")
+    raise AssertionError("unreachable: one of the values was refused above")
+
+
+def _codes(values: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Integer codes in order of first appearance, and the row of each code's first appearance."""
+    index: dict[str, int] = {}
+    codes = np.array([index.setdefault(value, len(index)) for value in values], np.int64)
+    return codes, np.unique(codes, return_index=True)[1]
+
+
+def _refuse(
+    path: str | os.PathLike[str],
+    bad: NDArray[np.bool_],
+    name: str,
+    columns: dict[str, Sequence[str]],
+    remedy: str,
+) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        _fail(path, row + 2, name, columns[name][row], remedy)
+
+
+def _fail(path: str | os.PathLike[str], line: int, name: str, value: str, remedy: str) -> NoReturn:
+    raise ValueError(f"{path}, line {line}: {name} is {value!r}: {remedy}")

@@ -1,0 +1,132 @@
+"""All statistics of one model on one data set, resampled together, so that any two models compare in pairs.
+
+For each label: AUROC, average precision, F1 at 0.4 (the study's), and precision, recall, specificity and
+F1 at an operating point that was chosen on validation data. Over labels:
+
+    macro = mean over the labels that have both classes in the data set
+    micro = one area over all labels' scores pooled (the study's "all subtypes")
+
+A resample in which one of macro's labels loses a class is undefined, rather than a mean over other labels.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fl_jax.evaluation import roc
+from fl_jax.evaluation.intervals import Resampled, bootstrap, patient_weights
+from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.types import LABELS
+
+Floats = NDArray[np.float64]
+POOLED = ("macro", "micro")
+FIXED_THRESHOLD = 0.4
+"""The study reports F1 where the probability is at least this."""
+AT_THRESHOLD = ("precision", "recall", "specificity", "f1")
+
+NAMES = (
+    *(f"auroc/{label}" for label in (*LABELS, *POOLED)),
+    *(f"average_precision/{label}" for label in (*LABELS, *POOLED)),
+    *(f"f1_at_0.4/{label}" for label in (*LABELS, *POOLED)),
+    *(f"{name}_at_youden/{label}" for name in AT_THRESHOLD for label in LABELS),
+)
+"""The statistics of `measure`, `<statistic>/<label, macro or micro>`."""
+
+
+def youden_thresholds(validation: Predictions) -> Floats:
+    """Each label's operating point on validation data.
+
+    Args:
+        validation: of N images; the data that this model was allowed to see.
+
+    Returns:
+        float64[L], probabilities; NaN for a label without both classes.
+    """
+    columns = zip(validation.truth.T, validation.scores.T, strict=True)
+    return np.array([roc.youden_threshold(truth, scores) for truth, scores in columns])
+
+
+def align(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """Sorts every model's images alike and makes sure that they are the same images.
+
+    Args:
+        models: predictions by model on one data set.
+
+    Returns:
+        The same, sorted by image.
+
+    Raises:
+        ValueError: two models have other images, or disagree on an image's truth, patient, site or split.
+    """
+    ordered = {name: select(data, np.argsort(data.image)) for name, data in models.items()}
+    first = next(iter(ordered), "")
+    for name, data in ordered.items():
+        for field in ("image", "patient", "site", "split", "truth"):
+            if not np.array_equal(getattr(data, field), getattr(ordered[first], field)):
+                raise ValueError(
+                    f"the models {first!r} and {name!r} differ in {field!r} on data that both are judged "
+                    "on: predict again for both from the same dataset"
+                )
+    return ordered
+
+
+def measure(
+    data: Predictions,
+    thresholds: ArrayLike | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    by_patient: bool = True,
+) -> Resampled:
+    """Every statistic of `NAMES` on one data set and in resamples of its patients.
+
+    Two models measured with one seed on the same images meet the same resamples.
+
+    Args:
+        data: N images, whose sites are the strata of the resampling.
+        thresholds: float64[L], the operating point (probability); NaN or absent: those statistics are NaN.
+        resamples: R.
+        seed: of the resampling.
+        by_patient: False resamples single slices as if they were independent, as the study did; for
+            comparison only, as such intervals are too narrow.
+
+    Returns:
+        `Resampled` with the names `NAMES`.
+    """
+    units = data.patient if by_patient else data.image
+    names, first, groups = np.unique(units, return_index=True, return_inverse=True)
+    weights = patient_weights(names.size, resamples=resamples, seed=seed, strata=data.site[first])
+    count, labels = names.size, len(LABELS)
+    rankings = [
+        roc.rank(data.truth[:, label], data.scores[:, label], groups, count)
+        for label in range(labels)
+    ]
+    pooled = roc.rank(data.truth.ravel(), data.scores.ravel(), np.repeat(groups, labels), count)
+    chosen = np.full(labels, np.nan) if thresholds is None else np.asarray(thresholds)
+    fixed = np.full(labels, FIXED_THRESHOLD)
+    at_fixed = roc.confusion(data.truth, data.scores, fixed, groups, count)
+    at_chosen = roc.confusion(data.truth, data.scores, chosen, groups, count)
+    positives = data.truth.any(axis=0)
+    both = positives & ~data.truth.all(axis=0)
+
+    def statistic(weights: Floats) -> Floats:
+        each = np.array([roc.areas(ranking, weights) for ranking in rankings])
+        micro = roc.areas(pooled, weights)
+        cells = at_fixed @ weights
+        f1 = roc.operating_point(cells)["f1"]
+        youden = roc.operating_point(at_chosen @ weights)
+        rows = [
+            *(each[:, 0], _mean(each[both, 0]), micro[0]),
+            *(each[:, 1], _mean(each[both, 1]), micro[1]),
+            *(f1, _mean(f1[positives]), roc.operating_point(cells.sum(axis=1))["f1"]),
+            *(youden[name] for name in AT_THRESHOLD),
+        ]
+        return np.concatenate([np.atleast_2d(row) for row in rows])
+
+    return bootstrap(statistic, NAMES, weights)
+
+
+def _mean(values: Floats) -> Floats:
+    """Mean over the rows, NaN without any."""
+    return values.mean(axis=0) if len(values) else np.full(values.shape[1:], np.nan)

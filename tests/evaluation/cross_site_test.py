@@ -1,0 +1,52 @@
+import json
+
+import numpy as np
+import pytest
+
+from fl_jax.evaluation.cross_site import cross_site, ranks
+from fl_jax.evaluation.intervals import Resampled
+
+
+def _resampled(macro: float, micro: float = 0.5) -> Resampled:
+    estimate = np.array([macro, micro])
+    return Resampled(("auroc/macro", "auroc/micro"), estimate, estimate[:, None] + np.zeros((2, 9)))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.9, 0.8, 0.95], [2, 3, 1]),
+        ([0.9, 0.9, 0.8], [1, 1, 3]),
+        ([np.nan, 0.8, 0.9], [None, 2, 1]),
+        ([], []),
+    ],
+)
+def test_ranks_by_hand(values, expected):
+    assert ranks(values) == expected
+
+
+def test_the_matrix_is_data_site_by_model():
+    measured = {
+        "north": {"federated": _resampled(0.9), "local_north": _resampled(0.92)},
+        "south": {"federated": _resampled(0.8), "local_north": _resampled(np.nan)},
+    }
+    matrix = cross_site(measured)
+    assert json.loads(json.dumps(matrix["north"]["local_north"]["auroc/macro"])) == {
+        "estimate": 0.92,
+        "low": 0.92,
+        "high": 0.92,
+        "undefined": 0,
+        "resamples": 9,
+        "rank": 1,
+    }
+    assert matrix["north"]["federated"]["auroc/macro"]["rank"] == 2
+    assert matrix["north"]["federated"]["auroc/micro"]["rank"] == 1
+    assert matrix["south"]["federated"]["auroc/macro"]["rank"] == 1
+    assert matrix["south"]["local_north"]["auroc/macro"]["rank"] is None
+
+
+def test_a_hole_in_the_matrix_is_refused():
+    with pytest.raises(ValueError, match=r"measured\['south'\] lacks the models \['central'\]"):
+        cross_site({"north": {"central": _resampled(1)}, "south": {}})
+    with pytest.raises(ValueError, match=r"\['central'\] lacks the statistic 'f1'"):
+        cross_site({"north": {"central": _resampled(1)}}, statistics=["f1"])

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from fl_jax.evaluation import intervals
+
+
+def _mean(values):
+    def statistic(weights):
+        return (values @ weights / weights.sum(axis=0))[None]
+
+    return statistic
+
+
+def test_weights_are_resamples_of_patients():
+    weights = intervals.patient_weights(5, resamples=400, seed=0)
+    assert weights.shape == (5, 400)
+    np.testing.assert_array_equal(weights.sum(axis=0), 5)
+    assert weights.mean() == pytest.approx(1)
+    np.testing.assert_array_equal(weights, intervals.patient_weights(5, resamples=400, seed=0))
+    assert (weights != intervals.patient_weights(5, resamples=400, seed=1)).any()
+
+
+def test_strata_keep_their_size():
+    weights = intervals.patient_weights(5, resamples=50, seed=0, strata=["b", "a", "b", "b", "a"])
+    np.testing.assert_array_equal(weights[[1, 4]].sum(axis=0), 2)
+    np.testing.assert_array_equal(weights[[0, 2, 3]].sum(axis=0), 3)
+
+
+def test_quantiles_by_hand():
+    # 101 resamples whose values are 0, 1, ..., 100: the 2.5 and 97.5 % quantiles are 2.5 and 97.5.
+    resampled = intervals.Resampled(("x",), np.array([50.0]), np.arange(101.0)[None])
+    assert intervals.intervals(resampled)["x"] == pytest.approx((50, 2.5, 97.5, 0, 101))
+    assert intervals.intervals(resampled, 0.5)["x"] == pytest.approx((50, 25, 75, 0, 101))
+
+
+@pytest.mark.parametrize(("missing", "defined"), [(0, True), (1, True), (50, True), (51, False)])
+def test_undefined_resamples_are_counted_and_half_of_them_leave_no_interval(missing, defined):
+    samples = np.linspace(0, 1, 100)
+    samples[:missing] = np.nan
+    found = intervals.intervals(intervals.Resampled(("x",), np.array([0.5]), samples[None]))["x"]
+    assert found.undefined == missing
+    assert np.isfinite([found.low, found.high]).all() == defined
+
+
+def test_no_estimate_no_interval():
+    resampled = intervals.Resampled(("x",), np.array([np.nan]), np.ones((1, 10)))
+    assert np.isnan(intervals.intervals(resampled)["x"][:3]).all()
+
+
+def test_bootstrap_of_a_mean_has_the_textbook_error():
+    values = np.random.default_rng(0).normal(size=400)
+    weights = intervals.patient_weights(400, resamples=2000, seed=0)
+    resampled = intervals.bootstrap(_mean(values), ["mean"], weights)
+    assert resampled.estimate[0] == pytest.approx(values.mean())
+    assert resampled.samples.std() == pytest.approx(values.std() / 20, rel=0.05)
+
+
+def test_coverage_is_right_for_patients_and_wrong_for_slices():
+    """Patients share an effect: resampling patients covers the truth, resampling slices does not."""
+    rng = np.random.default_rng(1)
+    patients, slices, trials = 40, 10, 120
+    covered = {"patient": 0, "slice": 0}
+    for trial in range(trials):
+        values = np.repeat(rng.normal(size=patients), slices) + 0.3 * rng.normal(
+            size=patients * slices
+        )
+        for unit, data in (
+            ("patient", values.reshape(patients, slices).mean(1)),
+            ("slice", values),
+        ):
+            weights = intervals.patient_weights(data.size, resamples=300, seed=trial)
+            found = intervals.intervals(intervals.bootstrap(_mean(data), ["m"], weights))["m"]
+            covered[unit] += found.low <= 0 <= found.high
+    assert covered["patient"] / trials > 0.88
+    assert covered["slice"] / trials < 0.65
+
+
+def test_a_paired_difference_is_taken_resample_by_resample():
+    values = np.random.default_rng(0).normal(size=50)
+    weights = intervals.patient_weights(50, resamples=200, seed=0)
+    first = intervals.bootstrap(_mean(values + 0.25), ["m"], weights)
+    second = intervals.bootstrap(_mean(values), ["m"], weights)
+    found = intervals.intervals(intervals.difference(first, second))["m"]
+    assert found[:3] == pytest.approx((0.25, 0.25, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: intervals.patient_weights(3, resamples=0, seed=0), "resamples=0"),
+        (
+            lambda: intervals.patient_weights(3, resamples=1, seed=0, strata=["a"]),
+            r"strata has shape \(1,\)",
+        ),
+        (
+            lambda: intervals.intervals(
+                intervals.Resampled(("x",), np.zeros(1), np.zeros((1, 2))), 95
+            ),
+            "level=95",
+        ),
+        (
+            lambda: intervals.bootstrap(
+                lambda w: np.zeros((2, w.shape[1])), ["x"], np.ones((3, 4))
+            ),
+            r"statistic returned shape \(2, 1\)",
+        ),
+        (
+            lambda: intervals.difference(
+                intervals.Resampled(("x",), np.zeros(1), np.zeros((1, 2))),
+                intervals.Resampled(("x",), np.zeros(1), np.zeros((1, 3))),
+            ),
+            "resample both alike",
+        ),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from fl_jax.evaluation import summary
+from fl_jax.evaluation.intervals import difference, intervals
+from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.types import LABELS
+
+
+def _data(patients: int = 40, slices: int = 8, seed: int = 0, shift: float = 1.5) -> Predictions:
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), slices)
+    truth = (rng.random((patient.size, len(LABELS))) < 0.25).astype(np.uint8)
+    effect = np.random.default_rng(99).normal(size=(patients, 1))[patient]
+    logits = shift * truth - 1 + effect + rng.normal(size=truth.shape)
+    return Predictions(
+        np.array([f"ID_{i}" for i in range(patient.size)]),
+        np.array([f"p{i}" for i in patient]),
+        np.array([f"site_{i % 2}" for i in patient]),
+        np.full(patient.size, "test"),
+        truth,
+        1 / (1 + np.exp(-logits)),
+    )
+
+
+def test_estimates_equal_scikit_learn():
+    data = _data()
+    thresholds = np.linspace(0.3, 0.7, len(LABELS))
+    found = intervals(summary.measure(data, thresholds, resamples=20))
+    columns = list(zip(data.truth.T, data.scores.T, strict=True))
+    auroc = np.array([metrics.roc_auc_score(*column) for column in columns])
+    precision = np.array([metrics.average_precision_score(*column) for column in columns])
+    called, fixed = data.scores >= thresholds, data.scores >= 0.4
+    for column, label in enumerate(LABELS):
+        truth = data.truth[:, column]
+        assert found[f"auroc/{label}"].estimate == pytest.approx(auroc[column], abs=1e-12)
+        assert found[f"average_precision/{label}"].estimate == pytest.approx(
+            precision[column], abs=1e-12
+        )
+        assert found[f"f1_at_0.4/{label}"].estimate == pytest.approx(
+            metrics.f1_score(truth, fixed[:, column])
+        )
+        assert found[f"recall_at_youden/{label}"].estimate == pytest.approx(
+            metrics.recall_score(truth, called[:, column])
+        )
+        assert found[f"precision_at_youden/{label}"].estimate == pytest.approx(
+            metrics.precision_score(truth, called[:, column])
+        )
+    pooled = data.truth.ravel(), data.scores.ravel()
+    assert found["auroc/macro"].estimate == pytest.approx(auroc.mean(), abs=1e-12)
+    assert found["auroc/micro"].estimate == pytest.approx(metrics.roc_auc_score(*pooled), abs=1e-12)
+    assert found["average_precision/micro"].estimate == pytest.approx(
+        metrics.average_precision_score(*pooled), abs=1e-12
+    )
+    assert found["f1_at_0.4/micro"].estimate == pytest.approx(
+        metrics.f1_score(data.truth, fixed, average="micro")
+    )
+    assert found["f1_at_0.4/macro"].estimate == pytest.approx(
+        metrics.f1_score(data.truth, fixed, average="macro")
+    )
+
+
+def test_an_absent_label_leaves_macro_to_the_others_and_is_nan():
+    data = _data()
+    truth = data.truth.copy()
+    truth[:, 1] = 0
+    found = intervals(summary.measure(data._replace(truth=truth), resamples=20))
+    assert np.isnan(found["auroc/epidural"].estimate)
+    assert found["auroc/epidural"].undefined == 20
+    others = [found[f"auroc/{label}"].estimate for label in LABELS if label != "epidural"]
+    assert found["auroc/macro"].estimate == pytest.approx(np.mean(others))
+    assert found["auroc/macro"].undefined == 0
+    assert np.isnan(found["recall_at_youden/any"].estimate)  # no thresholds were given
+
+
+def test_macro_is_undefined_where_a_label_of_one_patient_is_not_drawn():
+    data = _data(patients=10)
+    truth = data.truth.copy()
+    truth[:, 1] = data.patient == "p3"
+    found = intervals(summary.measure(data._replace(truth=truth), resamples=500))
+    # A stratum of 5 patients misses a given one with probability (4/5)^5 = 0.33.
+    assert found["auroc/macro"].undefined / 500 == pytest.approx(0.33, abs=0.07)
+    assert found["auroc/macro"].undefined == found["auroc/epidural"].undefined
+
+
+def test_patients_give_wider_intervals_than_slices_where_slices_agree():
+    data = _data(slices=20)
+    data = data._replace(truth=np.repeat(data.truth[::20], 20, axis=0))  # one truth a patient
+    wide = intervals(summary.measure(data))["auroc/micro"]
+    naive = intervals(summary.measure(data, by_patient=False))["auroc/micro"]
+    assert wide.high - wide.low > 1.5 * (naive.high - naive.low)
+
+
+def test_equal_models_differ_by_nothing_and_a_better_one_by_less_than_unpaired():
+    good, bad = _data(shift=2.5), _data(shift=2.0)
+    first, second = summary.measure(good), summary.measure(bad)
+    assert not np.nanmax(np.abs(difference(first, summary.measure(good)).samples))
+    paired = intervals(difference(first, second))["auroc/micro"]
+    unpaired = intervals(difference(first, summary.measure(bad, seed=1)))["auroc/micro"]
+    assert paired.estimate > 0
+    assert paired.high - paired.low < unpaired.high - unpaired.low
+
+
+def test_youden_thresholds_per_label_and_nan_without_both_classes():
+    data = _data()
+    truth = data.truth.copy()
+    truth[:, 2] = 0
+    thresholds = summary.youden_thresholds(data._replace(truth=truth))
+    assert np.isnan(thresholds[2])
+    assert np.isfinite(np.delete(thresholds, 2)).all()
+
+
+def test_align_sorts_alike_and_refuses_other_images():
+    data = _data()
+    shuffled = select(data, np.random.default_rng(0).permutation(data.image.size))
+    ordered = summary.align({"a": data, "b": shuffled})
+    np.testing.assert_array_equal(ordered["a"].scores, ordered["b"].scores)
+    for other in (select(data, np.arange(3)), data._replace(truth=1 - data.truth)):
+        with pytest.raises(ValueError, match="the models 'a' and 'b' differ in "):
+            summary.align({"a": data, "b": other})
