@@ -96,7 +96,7 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator) -> Round:
     copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
     step = jax.jit(client.step, donate_argnums=0)
 
-    @partial(jax.jit, donate_argnums=(2, 3))
+    @partial(jax.jit, donate_argnums=3)
     def finish(
         state: State, broadcast: Any, local: Any, held: tuple[Any, Any], site: Array
     ) -> tuple[tuple[Any, Any], Metrics]:
@@ -241,7 +241,7 @@ def _take(stacked: Any, site: Array) -> Any:
     return jax.tree.map(lambda x: x[site], stacked)
 
 
-def _where(condition: Array, yes: Any, no: Any) -> Any:
+def _where(condition: Array | np.bool_, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda y, n: jnp.where(condition, y, n), yes, no)
 
 

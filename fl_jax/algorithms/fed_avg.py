@@ -44,7 +44,7 @@ def fed_avg(
     Returns:
         The algorithm.
     """
-    outer = server_optimizer or optax.sgd(1.0)
+    outer = optax.sgd(1.0) if server_optimizer is None else server_optimizer
 
     def init_server(params: Params) -> ServerState:
         return ServerState(params, outer.init(params))
@@ -66,7 +66,7 @@ def fed_avg(
     def server(state: ServerState, message: Any, fraction: Array) -> ServerState:
         del fraction
         pseudo_gradient = optax.tree.scale(-1.0, message)
-        updates, optimizer = server_optimizer.update(pseudo_gradient, state.optimizer, state.params)
+        updates, optimizer = outer.update(pseudo_gradient, state.optimizer, state.params)
         return ServerState(optax.apply_updates(state.params, updates), optimizer)
 
     step = client.gradient_step(loss, client_optimizer)

@@ -1,0 +1,111 @@
+"""Checkpoints of a run's whole state after every round, with a digest that is verified on the way back.
+
+Orbax writes atomically but does not notice a flipped bit, and a step that is half deleted still shows in
+its list; so a step counts only if it restores and its digest agrees, else the step before it is taken.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+
+class Store:
+    """The checkpoints of one run in one directory; only the newest ones are kept."""
+
+    def __init__(self, directory: str | Path, *, keep: int = 2) -> None:
+        """Opens or creates the directory.
+
+        Args:
+            directory: where the steps are, one folder each.
+            keep: how many of the newest steps to keep, at least 1.
+        """
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
+        self._manager = ocp.CheckpointManager(Path(directory).absolute(), options=options)
+
+    def save(self, step: int, tree: Any, facts: dict[str, Any]) -> None:
+        """Saves a pytree of arrays and keys, and facts that JSON can hold, as one step."""
+        plain = _plain(tree)
+        facts = facts | {"digest": _digest(plain)}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                tree=ocp.args.StandardSave(plain), facts=ocp.args.JsonSave(facts)
+            ),
+        )
+
+    def restore(
+        self, like: Any, *, complain: Callable[[str], None]
+    ) -> tuple[int, Any, dict[str, Any]] | None:
+        """Restores the newest sound step.
+
+        Args:
+            like: a pytree of the same structure, shapes and dtypes.
+            complain: called with a sentence for every step that is passed over.
+
+        Returns:
+            Step, tree and facts, or None when there is no step at all.
+
+        Raises:
+            ValueError: when there are steps and none is sound.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                tree, facts = self._read(step, like)
+            except Exception as error:  # whatever a damaged file makes Orbax raise
+                complain(f"checkpoint {step} in {self._manager.directory} is damaged: {error!r}")
+                continue
+            return step, tree, facts
+        if steps:
+            raise ValueError(
+                f"{self._manager.directory}: none of the checkpoints {steps} can be read; "
+                "remove the folder to start afresh"
+            )
+        return None
+
+    def close(self) -> None:
+        """Waits for what is under way and lets go of the directory."""
+        self._manager.close()
+
+    def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                tree=ocp.args.StandardRestore(_plain(like)), facts=ocp.args.JsonRestore()
+            ),
+        )
+        if _digest(restored.tree) != restored.facts["digest"]:
+            raise ValueError("its digest does not agree with its arrays")
+        return _keyed(restored.tree, like), restored.facts
+
+
+def _plain(tree: Any) -> Any:
+    """Turns typed keys into the integers behind them, which is what files can hold."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
+
+
+def _keyed(plain: Any, like: Any) -> Any:
+    def wrap(leaf: Any, example: Any) -> Any:
+        if not _is_key(example):
+            return leaf
+        return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(example))
+
+    return jax.tree.map(wrap, plain, like)
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _digest(plain: Any) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(plain):
+        array = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,86 @@
+"""A small residual network with group normalisation: no batch statistics, so nothing to average wrongly.
+
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; Wu and He, "Group Normalization",
+ECCV 2018.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fl_jax.types import LABELS
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut; `stride` halves the image when it is 2."""
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps float32[B, H, W, c] to float32[B, H / stride, W / stride, width]."""
+        y = nn.relu(_norm(_conv(x, self.width, 3, self.stride)))
+        y = _norm(_conv(y, self.width, 3, 1), scale_init=nn.initializers.zeros)
+        if x.shape[-1] != self.width or self.stride != 1:
+            x = _norm(_conv(x, self.width, 1, self.stride))
+        return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """See `resnet`."""
+
+    widths: Sequence[int]
+    blocks: Sequence[int]
+    stem: Sequence[int]
+    labels: int
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L]."""
+        x = images - 0.5
+        for width in self.stem:
+            x = nn.relu(_norm(_conv(x, width, 3, 2)))
+        for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
+            for block in range(blocks):
+                x = Block(width, 2 if stage > 0 and block == 0 else 1)(x)
+        return nn.Dense(self.labels)(x.mean((1, 2)))
+
+
+def resnet(
+    widths: Sequence[int] = (16, 32, 64, 128),
+    blocks: Sequence[int] = (1, 2, 2, 2),
+    *,
+    stem: Sequence[int] = (16, 16),
+    labels: int = len(LABELS),
+) -> ResNet:
+    """Makes a ResNet for small computers; the default has 0.7 million parameters.
+
+    Args:
+        widths: channels of each stage, multiples of 4; every stage but the first halves the image.
+        blocks: residual blocks of each stage.
+        stem: channels of the 3x3 convolutions of stride 2 before the first stage; two of them bring
+            96 x 96 pixels to 24 x 24.
+        labels: L.
+
+    Raises:
+        ValueError: when `widths` and `blocks` differ in length or a width is no multiple of 4.
+    """
+    if len(widths) != len(blocks):
+        raise ValueError(f"widths={widths} and blocks={blocks} need one entry a stage each")
+    if any(w < 4 or w % 4 for w in (*widths, *stem)):
+        raise ValueError(f"widths={widths}, stem={stem}: each must be a multiple of 4")
+    return ResNet(tuple(widths), tuple(blocks), tuple(stem), labels)
+
+
+def _conv(x: jax.Array, width: int, size: int, stride: int) -> jax.Array:
+    return nn.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)
+
+
+def _norm(
+    x: jax.Array, scale_init: nn.initializers.Initializer = nn.initializers.ones
+) -> jax.Array:
+    groups = 8 if x.shape[-1] % 8 == 0 else 4
+    return nn.GroupNorm(groups, scale_init=scale_init)(jnp.asarray(x))

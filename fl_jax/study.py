@@ -1,0 +1,260 @@
+"""The study's arms: federated, central and local training are one code path with one budget.
+
+An arm is a federation of one or more sites. Central training is a federation of one site that holds
+everybody's training patients, a local model one of a single hospital. In every round each arm sees as
+many examples as the federated arm's participating sites see together, starts from the same parameters,
+and keeps the round of the highest macro AUROC on the validation patients that it may see.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from scipy.special import expit, log_expit
+
+from fl_jax import simulate
+from fl_jax.checkpoint import Store
+from fl_jax.data import pipeline
+from fl_jax.data.builder import Slices
+from fl_jax.data.partition import HOLDOUT, Partition
+from fl_jax.evaluation import roc
+from fl_jax.evaluation.predictions import Predictions
+from fl_jax.round import Round, State
+from fl_jax.task import Task
+from fl_jax.types import Batch, Metrics, Params
+
+
+class Arm(NamedTuple):
+    """One training of the study.
+
+    Attributes:
+        name: `federated`, `central` or `local_<site>`.
+        sites: the names of its S sites; central training has one, `all`.
+        train: each site's training rows in the dataset, int[n_s].
+        validation: the rows that choose its checkpoint: of its own sites, and no others.
+        participating: bool[R, S], who takes part in each round.
+        examples: int[R, S], examples that each site sees in each round, repeats included.
+    """
+
+    name: str
+    sites: tuple[str, ...]
+    train: tuple[np.ndarray, ...]
+    validation: np.ndarray
+    participating: np.ndarray
+    examples: np.ndarray
+
+    @property
+    def budget(self) -> int:
+        """Examples seen over all rounds, repeats included."""
+        return int(self.examples[self.participating].sum())
+
+
+class Progress(NamedTuple):
+    """What `train` yields after each round.
+
+    Attributes:
+        record: the round as one line of `metrics.jsonl`, values that JSON can hold.
+        best: the parameters of the best round so far.
+        facts: `best_round` and its validation figures.
+    """
+
+    record: dict[str, Any]
+    best: Params
+    facts: dict[str, Any]
+
+
+def arms(
+    slices: Slices,
+    partition: Partition,
+    *,
+    rounds: int,
+    epochs: int,
+    min_sites: int,
+    key: jax.Array,
+    local_budget: str = "examples",
+) -> dict[str, Arm]:
+    """Plans the federated, the central and each local training with matched budgets.
+
+    Args:
+        slices: the dataset.
+        partition: patients to sites and splits.
+        rounds: R.
+        epochs: passes over its own training slices that a participating site makes in a round.
+        min_sites: see `simulate.participation`.
+        key: decides who takes part.
+        local_budget: `'examples'`: a local model sees as many examples as the federated one, however
+            small its hospital; `'epochs'`: as many passes over its own slices as in the federation.
+
+    Returns:
+        The arms by name: `federated`, `central`, `local_<site>`.
+
+    Raises:
+        ValueError: for a budget that is neither, or a site without training slices.
+    """
+    if local_budget not in ("examples", "epochs"):
+        raise ValueError(f"local_budget={local_budget!r}: must be 'examples' or 'epochs'")
+    sites = tuple(sorted(set(partition.sites()) - {HOLDOUT}))
+    train = tuple(partition.rows(slices, "train", site) for site in sites)
+    for site, rows in zip(sites, train, strict=True):
+        if not len(rows):
+            raise ValueError(f"site {site!r} has no training slices: leave it out or re-partition")
+    present = np.stack(
+        [simulate.participation(key, r, len(sites), min_sites) for r in range(rounds)]
+    )
+    examples = np.broadcast_to([epochs * len(rows) for rows in train], present.shape)
+    total = np.where(present, examples, 0).sum(1, keepdims=True)
+    always = np.ones((rounds, 1), bool)
+    validation = partition.rows(slices, "validation")
+    planned = {
+        "federated": Arm("federated", sites, train, validation, present, examples),
+        "central": Arm("central", ("all",), (np.concatenate(train),), validation, always, total),
+    }
+    for index, (site, rows) in enumerate(zip(sites, train, strict=True)):
+        budget = total if local_budget == "examples" else examples[:, index : index + 1]
+        own = partition.rows(slices, "validation", site)
+        planned[f"local_{site}"] = Arm(f"local_{site}", (site,), (rows,), own, always, budget)
+    return planned
+
+
+def train(
+    arm: Arm,
+    task: Task,
+    run: Round,
+    state: State,
+    slices: Slices,
+    store: Store,
+    *,
+    batch_size: int,
+    seed: int,
+    on_examples: Callable[[int], None] = lambda count: None,
+    complain: Callable[[str], None],
+) -> Iterator[Progress]:
+    """Trains an arm, going on from its newest checkpoint, and saves one after every round.
+
+    Args:
+        arm: what to train on.
+        task: what is learned.
+        run: the layout, see `fl_jax.round`.
+        state: the state before the first round.
+        slices: the dataset.
+        store: where the checkpoints are.
+        batch_size: B of a local step.
+        seed: of the order of the examples.
+        on_examples: called with the number of real examples of every batch as it is handed out.
+        complain: called with a sentence about every damaged checkpoint.
+
+    Yields:
+        One `Progress` a round; first the restored one, if there is a checkpoint.
+    """
+    held = (state, state.server.params)
+    facts: dict[str, Any] = {"best_round": 0, "best_val_macro_auroc": None, "best_val_loss": None}
+    restored = store.restore(held, complain=complain)
+    if restored is not None:
+        _, held, facts = restored
+        yield Progress(facts["record"], held[1], facts)
+    state, best = held
+    predict = jax.jit(task.logits)
+
+    def batches(round: int, site: int) -> Iterator[Batch]:
+        for batch in pipeline.train_batches(
+            slices,
+            arm.train[site],
+            batch_size=batch_size,
+            examples=int(arm.examples[round, site]),
+            seed=seed,
+            round=round,
+            site=site,
+        ):
+            on_examples(int(batch.mask.sum()))
+            yield batch
+
+    before = time.monotonic()
+    for new, metrics in simulate.rounds(
+        run,
+        state,
+        until=len(arm.examples),
+        batches=batches,
+        participants=lambda round: arm.participating[round],
+    ):
+        seconds = time.monotonic() - before
+        logits = score(predict, new.server.params, slices, arm.validation)
+        validation = _validation(logits, slices.labels[arm.validation])
+        record = _record(arm, int(new.round), metrics, seconds) | validation
+        if _better(validation, facts):
+            best = new.server.params
+            facts = facts | {"best_round": record["round"]}
+            facts = facts | {f"best_{name}": value for name, value in validation.items()}
+        facts = facts | {"record": record}
+        store.save(record["round"], (new, best), facts)
+        yield Progress(record, best, facts)
+        before = time.monotonic()
+
+
+def score(
+    predict: Callable[[Params, Any], jax.Array],
+    params: Params,
+    slices: Slices,
+    rows: np.ndarray,
+    *,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Returns the logits of some slices, float64[n, L], in the order of `rows`."""
+    found = [
+        np.asarray(predict(params, batch.inputs))[batch.mask > 0]
+        for batch in pipeline.eval_batches(slices, rows, batch_size=batch_size)
+    ]
+    return np.concatenate(found).astype(np.float64)
+
+
+def predictions(
+    arm: Arm, task: Task, params: Params, slices: Slices, partition: Partition
+) -> Predictions:
+    """Predicts the arm's own validation slices, every site's test slices and the hold-out."""
+    rows = np.concatenate(
+        [arm.validation, partition.rows(slices, "test"), partition.rows(slices, HOLDOUT)]
+    )
+    logits = score(jax.jit(task.logits), params, slices, rows)
+    return Predictions(
+        image=slices.image[rows],
+        patient=slices.patient[rows],
+        site=slices.site[rows],
+        split=partition.splits(slices)[rows],
+        truth=slices.labels[rows],
+        scores=expit(logits),
+    )
+
+
+def _validation(logits: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
+    losses = -np.where(truth > 0, log_expit(logits), log_expit(-logits))
+    auroc = float(roc.macro_auroc(logits, truth))
+    return {"val_macro_auroc": None if np.isnan(auroc) else auroc, "val_loss": float(losses.mean())}
+
+
+def _better(new: dict[str, Any], facts: dict[str, Any]) -> bool:
+    """The higher macro AUROC wins, then the lower loss; an undefined AUROC loses to a defined one."""
+    if facts["best_val_loss"] is None:
+        return True
+    rank = lambda auroc, loss: (-1.0 if auroc is None else auroc, -loss)  # noqa: E731
+    return rank(new["val_macro_auroc"], new["val_loss"]) > rank(
+        facts["best_val_macro_auroc"], facts["best_val_loss"]
+    )
+
+
+def _record(arm: Arm, number: int, metrics: Metrics, seconds: float) -> dict[str, Any]:
+    present = np.asarray(metrics["participating"])
+    names = [site for site, there in zip(arm.sites, present, strict=True) if there]
+    examples, loss, accepted = (
+        np.asarray(metrics[name])[present] for name in ("examples", "loss", "accepted")
+    )
+    return {
+        "round": number,
+        "loss": float(np.average(loss, weights=examples)),
+        "examples": int(examples.sum()),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(float(examples.sum()) / seconds, 1),
+        "participants": names,
+        "site_loss": dict(zip(names, map(float, loss), strict=True)),
+        "left_out": [site for site, taken in zip(names, accepted, strict=True) if not taken],
+    }

@@ -1,0 +1,87 @@
+"""The floors of the house: an import only ever points down, and importing the library starts nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = [  # from the ground up; the first pattern that a module's name begins with decides
+    [
+        "fl_jax.types",
+        "fl_jax.keys",
+        "fl_jax.task",
+        "fl_jax.spec",
+        "fl_jax.data.dicom",
+        "fl_jax.data.sources",
+        "fl_jax.data.windows",
+        "fl_jax.data.phantom",
+        "fl_jax.data.partition",
+        "fl_jax.evaluation.roc",
+        "fl_jax.evaluation.intervals",
+        "fl_jax.evaluation.predictions",
+    ],
+    [
+        "fl_jax.client",
+        "fl_jax.aggregators",
+        "fl_jax.models",
+        "fl_jax.data.pipeline",
+        "fl_jax.data.builder",
+    ],
+    ["fl_jax.round", "fl_jax.algorithms", "fl_jax.evaluation.cross_site"],
+    ["fl_jax.study", "fl_jax.simulate", "fl_jax.checkpoint", "fl_jax.report"],
+    ["launch"],
+]
+MODULES = sorted(
+    path.relative_to(ROOT) for top in ("fl_jax", "launch") for path in (ROOT / top).rglob("*.py")
+)
+
+
+def floor(module):
+    for level, names in enumerate(FLOORS):
+        if any(module == name or module.startswith(name + ".") for name in names):
+            return level
+    return None
+
+
+def imports(path):
+    tree = ast.parse((ROOT / path).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_point_down(path):
+    if path.name == "__init__.py":
+        return
+    module = ".".join(path.with_suffix("").parts)
+    here = floor(module)
+    assert here is not None, f"{module} stands on no floor: add it to FLOORS"
+    for name in imports(path):
+        there = floor(name)
+        assert there is None or there <= here, f"{module} imports {name} from a floor above"
+        assert name.split(".")[0] != "configs", f"{module} imports a config"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.name)
+def test_configs_import_nothing_of_ours(path):
+    relative = path.relative_to(ROOT)
+    assert not [n for n in imports(relative) if n.split(".")[0] in ("fl_jax", "launch")]
+
+
+def test_importing_the_library_starts_nothing():
+    heavy = ["tensorflow", "tensorflow_datasets", "matplotlib", "pydicom", "sklearn", "cv2"]
+    code = (
+        "import sys, fl_jax, fl_jax.round, fl_jax.simulate, fl_jax.algorithms.fed_avg, fl_jax.study\n"
+        f"print(*[name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+    assert done.stderr == ""

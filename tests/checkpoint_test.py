@@ -1,0 +1,66 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fl_jax.checkpoint import Store
+
+
+def tree(value):
+    return {"w": jnp.full((3, 2), value, jnp.float32), "n": jnp.int32(7), "key": jax.random.key(5)}
+
+
+def silent(sentence):
+    raise AssertionError(sentence)
+
+
+def test_round_trip_to_the_bit(tmp_path):
+    store = Store(tmp_path)
+    assert store.restore(tree(0), complain=silent) is None
+    store.save(1, tree(1 / 3), {"best": 0.5})
+    store.close()
+    step, restored, facts = Store(tmp_path).restore(tree(0), complain=silent)
+    assert step == 1
+    assert facts["best"] == 0.5
+    np.testing.assert_array_equal(restored["w"], tree(1 / 3)["w"])
+    assert (
+        jax.random.key_data(restored["key"]).tolist()
+        == jax.random.key_data(tree(0)["key"]).tolist()
+    )
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    store = Store(tmp_path, keep=2)
+    for step in range(1, 5):
+        store.save(step, tree(step), {})
+    assert sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()) == [3, 4]
+
+
+def spoil(folder):
+    """Flips one bit in the largest array file of a step."""
+    largest = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(bytes(data))
+
+
+def test_a_damaged_step_is_passed_over_loudly(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    store.save(2, tree(2), {})
+    store.close()
+    spoil(tmp_path / "2")
+    said = []
+    step, restored, _ = Store(tmp_path).restore(tree(0), complain=said.append)
+    assert step == 1
+    assert restored["w"][0, 0] == 1
+    assert "checkpoint 2" in said[0]
+
+
+def test_when_none_is_sound_it_says_so(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    store.close()
+    spoil(tmp_path / "1")
+    with pytest.raises(ValueError, match="remove the folder"):
+        Store(tmp_path).restore(tree(0), complain=lambda sentence: None)
