@@ -34,8 +34,9 @@ import numpy as np
 import pydicom
 import pydicom.config
 import pydicom.errors
-import pydicom.pixels
 import pydicom.uid
+from pydicom.multival import MultiValue
+from pydicom.pixels.decoders.base import get_decoder
 
 HU_RANGE = (-1024, 3071)
 """What is stored, HU: the range of 12 bits with intercept -1024. Metal above it is clipped."""
@@ -345,7 +346,7 @@ def _stored_values(header: pydicom.Dataset) -> np.ndarray:
 
 def _decoded(header: pydicom.Dataset, syntax: pydicom.uid.UID) -> np.ndarray:
     try:
-        decoder = pydicom.pixels.get_decoder(syntax)
+        decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise _RefusedError(Reason.COMPRESSED, f"{syntax.name}: unknown to pydicom") from error
     if not decoder.is_available:
@@ -429,7 +430,7 @@ def _values(header: pydicom.Dataset, key: str) -> list:
     value = header.get(key)
     if value is None or value == "":
         return []
-    return list(value) if isinstance(value, pydicom.multival.MultiValue | list) else [value]
+    return list(value) if isinstance(value, MultiValue | list) else [value]
 
 
 def _text(header: pydicom.Dataset, key: str, needed: Reason | None = None) -> str:

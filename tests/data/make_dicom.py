@@ -1,12 +1,13 @@
 """Small DICOM files for tests: a bright disc of brain in air, with any header one likes."""
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -25,6 +26,12 @@ def dataset(hu: np.ndarray | None = None, **header: Any) -> pydicom.Dataset:
 
     `stored` replaces the pixel values, `syntax` the transfer syntax, `PixelData` the raw bytes.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom dislikes what we write on purpose
+        return _dataset(hu, header)
+
+
+def _dataset(hu: np.ndarray | None, header: dict[str, Any]) -> pydicom.Dataset:
     syntax = header.pop("syntax", ExplicitVRLittleEndian)
     stored = header.pop("stored", None)
     values: dict[str, Any] = {
@@ -67,15 +74,17 @@ def dataset(hu: np.ndarray | None = None, **header: Any) -> pydicom.Dataset:
             setattr(made, key, value)
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = syntax
-    made.file_meta.MediaStorageSOPClassUID = values["SOPClassUID"] or CT_IMAGE
-    made.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    made.file_meta.MediaStorageSOPClassUID = UID(values["SOPClassUID"] or CT_IMAGE)
+    made.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     return made
 
 
 def encode(made: pydicom.Dataset, **options: Any) -> bytes:
     """The bytes of the file."""
     buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, made, enforce_file_format=True, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pydicom.dcmwrite(buffer, made, enforce_file_format=True, **options)
     return buffer.getvalue()
 
 

@@ -1,0 +1,303 @@
+"""A TFDS dataset of int16 HU slices, built once from a source and opened without TensorFlow.
+
+On disk, under `data_dir`:
+
+    slices/             the TFDS dataset, array_record: image name, HU, labels; record i is row i
+    slices/index.csv    every fact about every slice, so that metadata needs no pixel pass
+    slices/refused.csv  path, reason and detail of every file that was refused
+    summary.json        what it was built from and what each site holds; written last
+
+A dataset is whole if and only if `summary.json` is there: the build happens in `building/`, is moved
+into place, and the summary comes last; it is the first to go when a dataset is replaced. What is
+found half built is removed and built anew.
+"""
+
+import csv
+import json
+import multiprocessing
+import os
+import pathlib
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from fl_jax.data import dicom, sources
+from fl_jax.data.slices import COLUMNS, SPLIT, VERSION, Slices, Summary, load, read_summary
+from fl_jax.types import LABELS
+
+__all__ = ["CtSlices", "RefusedError", "Slices", "Summary", "load", "prepare", "read_summary"]
+
+CHUNK = 32
+"""Files that a reading process takes at a time."""
+Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
+
+
+class RefusedError(ValueError):
+    """More files were refused than `max_refused` allows."""
+
+
+class CtSlices(tfds.core.GeneratorBasedBuilder):
+    """The TFDS builder; `prepare` gives it the slices, in the order of the rows."""
+
+    VERSION = tfds.core.Version(VERSION)
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Give the folder of site folders to fl_jax.data.builder.prepare."
+
+    def __init__(self, *, size: int, examples: Callable[[], Iterator[Any]] | None = None, **kwargs):
+        self._size, self._examples = size, examples
+        super().__init__(file_format="array_record", **kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        pixels = tfds.features.Tensor(
+            shape=(self._size, self._size), dtype=np.int16, encoding=tfds.features.Encoding.BYTES
+        )
+        labels = tfds.features.Tensor(shape=(len(LABELS),), dtype=np.uint8)
+        return self.dataset_info_from_configs(
+            description=__doc__,
+            features=tfds.features.FeaturesDict(
+                {"image": tfds.features.Text(), "hu": pixels, "labels": labels}
+            ),
+            disable_shuffling=True,  # record i is line i of the index
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        del dl_manager
+        return {SPLIT: self._generate_examples()}
+
+    def _log_download_bytes(self) -> None:
+        """Prints nothing: a library does not."""
+
+    def _log_download_done(self) -> None:
+        """Prints nothing: a library does not."""
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        if self._examples is None:
+            raise ValueError("examples is None: build with fl_jax.data.builder.prepare")
+        return self._examples()
+
+
+def prepare(
+    source: str | pathlib.Path,
+    *,
+    layout: str = "sites",
+    data_dir: str | pathlib.Path,
+    image_size: int,
+    max_refused: float = 0.01,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Builds the dataset, or finds that it is already there.
+
+    Guarantees:
+        A complete dataset of the same source, options and version is left as it is. A build that
+        fails or is killed leaves no dataset that `load` would take. Rows, and so the dataset, do
+        not depend on `workers`.
+
+    Args:
+        source: the folder to build from.
+        layout: how it is laid out; see `sources.LAYOUTS`.
+        data_dir: where the dataset goes.
+        image_size: H = W, pixels.
+        max_refused: the largest share of files that may be refused, in [0, 1].
+        workers: reading processes; 0 or 1 reads in this one; None takes one a core.
+        progress: called as files are read.
+
+    Returns:
+        The summary, as in `summary.json`.
+
+    Raises:
+        RefusedError: too many files refused; names the worst reason and its first files.
+        ValueError: a bad argument, a fault of the source, or a patient at two sites.
+    """
+    if not 0 <= max_refused <= 1:
+        raise ValueError(f"max_refused is {max_refused}: give a share from 0 to 1")
+    if image_size < 1:
+        raise ValueError(f"image_size is {image_size}: give the side in pixels")
+    data_dir = pathlib.Path(data_dir)
+    listing = sources.list_source(source, layout=layout)
+    key = {
+        "version": VERSION,
+        "digest": listing.digest,
+        "options": {"layout": layout, "image_size": image_size, "max_refused": max_refused},
+    }
+    done = read_summary(data_dir)
+    if done is not None and all(done.get(name) == value for name, value in key.items()):
+        return done
+    building, final = data_dir / "building", data_dir / "slices"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        tally = _Tally(listing, max_refused)
+        made = _build(listing, image_size, workers, progress, building, tally)
+        (data_dir / "summary.json").unlink(missing_ok=True)
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(made, final)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    summary = key | tally.summary()
+    partial = data_dir / "summary.json.partial"
+    partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, data_dir / "summary.json")
+    return summary
+
+
+class _Tally:
+    """Counts what is read, per site, and stops the build at what must not go on."""
+
+    def __init__(self, listing: sources.Listing, max_refused: float):
+        self.total = len(listing.items)
+        self.allowed = max_refused * self.total
+        self.found = {site: Counter(counts) for site, counts in listing.counts.items()}
+        self.refused: list[tuple[str, dicom.Refusal]] = []
+        self.repairs = {site: Counter() for site in listing.counts}
+        self.positives = {site: dict.fromkeys(LABELS, 0) for site in listing.counts}
+        self.studies: dict[str, set[str]] = {site: set() for site in listing.counts}
+        self.site_of: dict[str, str] = {}
+        self.slices = Counter()
+        self.problem: ValueError | None = None
+
+    def refuse(self, item: sources.Item, refusal: dicom.Refusal) -> None:
+        """Counts a refusal; raises as soon as there are more than may be."""
+        self.refused.append((item.site, refusal))
+        if len(self.refused) > self.allowed:
+            reasons = Counter(refusal.reason for _, refusal in self.refused)
+            worst, count = reasons.most_common(1)[0]
+            first = [r for _, r in self.refused if r.reason == worst][:3]
+            shown = "; ".join(f"{r.path} ({r.detail})" for r in first)
+            self.stop(
+                RefusedError(
+                    f"refused {len(self.refused)} of {self.total} files, more than max_refused "
+                    f"allows ({self.allowed:g}), most often as {worst.value!r} ({count}): {shown}; "
+                    "repair or remove the files, or raise max_refused"
+                )
+            )
+
+    def accept(self, item: sources.Item, read: dicom.Slice) -> None:
+        """Counts a slice; raises if its patient was met at another site."""
+        other = self.site_of.setdefault(read.patient, item.site)
+        if other != item.site:
+            self.stop(
+                ValueError(
+                    f"patient {read.patient!r} is at site {other!r} and at site {item.site!r} "
+                    f"({item.path}): a patient belongs to one site; rename or remove one of them"
+                )
+            )
+        self.slices[item.site] += 1
+        self.studies[item.site].add(read.study)
+        self.repairs[item.site].update(repair.value for repair in read.repairs)
+        for label, value in zip(LABELS, item.labels, strict=True):
+            self.positives[item.site][label] += value
+
+    def stop(self, problem: ValueError) -> None:
+        """Raises, and remembers what, since TFDS wraps what a generator raises."""
+        self.problem = problem
+        raise problem
+
+    def summary(self) -> Summary:
+        """`summary.json` without its key."""
+        patients = Counter(self.site_of.values())
+        sites = {}
+        for site, found in self.found.items():
+            refused = Counter(r.reason.value for s, r in self.refused if s == site)
+            sites[site] = {
+                "patients": patients[site],
+                "studies": len(self.studies[site]),
+                "slices": self.slices[site],
+                "positives": self.positives[site],
+                "refused": dict(sorted(refused.items())),
+                "repairs": dict(sorted(self.repairs[site].items())),
+            } | dict(found)
+        return {"refused": len(self.refused) / self.total, "sites": sites}
+
+
+def _build(
+    listing: sources.Listing,
+    size: int,
+    workers: int | None,
+    progress: Progress | None,
+    folder: pathlib.Path,
+    tally: _Tally,
+) -> pathlib.Path:
+    """Writes the records and their index under `folder`; returns the finished dataset's folder."""
+    index = folder / "index.csv"
+
+    def examples() -> Iterator[tuple[int, dict[str, Any]]]:
+        with index.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            row = 0
+            for done, (item, read) in enumerate(_read_all(listing.items, size, workers), 1):
+                if isinstance(read, dicom.Refusal):
+                    tally.refuse(item, read)
+                else:
+                    tally.accept(item, read)
+                    writer.writerow(_facts(item, read))
+                    labels = np.array(item.labels, np.uint8)
+                    yield row, {"image": item.image, "hu": read.hu, "labels": labels}
+                    row += 1
+                if progress:
+                    progress(done, tally.total)
+
+    tfds.disable_progress_bar()
+    builder = CtSlices(size=size, examples=examples, data_dir=folder)
+    try:
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+        )
+    except Exception:
+        if tally.problem is not None:
+            raise tally.problem from None
+        raise
+    made = pathlib.Path(builder.data_dir)
+    os.replace(index, made / "index.csv")
+    with (made / "refused.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("site", "path", "reason", "detail"))
+        writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in tally.refused)
+    return made
+
+
+def _facts(item: sources.Item, read: dicom.Slice) -> list[Any]:
+    """A line of the index, in the order of `COLUMNS`."""
+    how = read.dialect
+    return [
+        *(item.image, read.patient, read.study, read.series, item.site),
+        *(read.position, read.thickness, read.instance, *read.shape, *read.spacing),
+        *(read.tilt, how.bits_stored, int(how.signed), how.slope, how.intercept, how.kernel),
+        *(how.manufacturer, how.transfer_syntax, ";".join(r.name for r in read.repairs)),
+        *item.labels,
+    ]
+
+
+def _read_chunk(paths: list[str], size: int) -> list[dicom.Slice | dicom.Refusal]:
+    cv2.setNumThreads(1)  # the processes are the parallelism
+    return [dicom.read(path, size=size) for path in paths]
+
+
+def _read_all(
+    items: list[sources.Item], size: int, workers: int | None
+) -> Iterator[tuple[sources.Item, dicom.Slice | dicom.Refusal]]:
+    """Reads in the order of `items`, in processes, with a bounded number of chunks in flight."""
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+    if workers < 2 or len(chunks) < 2:
+        for item in items:
+            yield item, dicom.read(item.path, size=size)
+        return
+    # Fresh processes: a fork of one that runs JAX or TensorFlow threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        flight: deque[tuple[list[sources.Item], Future]] = deque()
+        for chunk in [*chunks, *([None] * 2 * workers)]:
+            if chunk is not None:
+                flight.append((chunk, pool.submit(_read_chunk, [i.path for i in chunk], size)))
+            if flight and (chunk is None or len(flight) > 2 * workers):
+                done, future = flight.popleft()
+                yield from zip(done, future.result(), strict=True)

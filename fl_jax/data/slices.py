@@ -1,0 +1,146 @@
+"""A dataset that is already built: its facts in memory, its pixels read when asked for.
+
+Opening it costs no pixel and does not load TensorFlow: the facts come from `index.csv`, and the
+records from TFDS's random access to array_record. Record i is line i of the index.
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from fl_jax.types import LABELS
+
+VERSION = "1.0.0"
+"""Of the dataset's layout; a dataset of another version is built anew."""
+SPLIT = "slices"
+"""TFDS needs a split's name and reserves `all`."""
+Summary = dict[str, Any]
+"""`summary.json`: version, digest, options, refused (share of files), sites: {site: counts}."""
+COLUMNS = (
+    *("image", "patient", "study", "series", "site"),
+    *("position", "thickness", "instance", "rows", "columns", "spacing_row", "spacing_column"),
+    *("tilt", "bits_stored", "signed", "slope", "intercept", "kernel", "manufacturer"),
+    *("transfer_syntax", "repairs", *LABELS),
+)
+"""Of `index.csv`: positions, thicknesses and spacings in mm, tilt in degrees, repairs by `;`."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Slices:
+    """A dataset: N slices' facts in memory, their pixels on disk or in memory.
+
+    Attributes:
+        image: str[N], unique.
+        patient: str[N].
+        study: str[N].
+        series: str[N].
+        site: str[N].
+        position: float32[N], mm along the slice normal.
+        labels: uint8[N, L] in {0, 1}, in the order of `types.LABELS`.
+        thickness: float32[N], mm; NaN where unknown.
+        image_shape: (H, W).
+        source: random access to the records on disk.
+        held: int16[N, H, W] in HU, or None while pixels stay on disk.
+    """
+
+    image: np.ndarray
+    patient: np.ndarray
+    study: np.ndarray
+    series: np.ndarray
+    site: np.ndarray
+    position: np.ndarray
+    labels: np.ndarray
+    thickness: np.ndarray
+    image_shape: tuple[int, int]
+    source: Any
+    held: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def hu(self, rows: np.ndarray) -> np.ndarray:
+        """The pixels of some rows: int16[n, H, W] in HU."""
+        if self.held is not None:
+            return self.held[rows]
+        rows = np.asarray(rows)
+        if not rows.size:
+            return np.zeros((0, *self.image_shape), np.int16)
+        return np.stack([record["hu"] for record in self.source.__getitems__(rows.tolist())])
+
+    def in_memory(self) -> "Slices":
+        """The same dataset with all pixels read into memory: N * H * W * 2 bytes."""
+        if self.held is not None:
+            return self
+        held = np.empty((len(self), *self.image_shape), np.int16)
+        for start in range(0, len(self), 256):
+            rows = np.arange(start, min(start + 256, len(self)))
+            held[rows] = self.hu(rows)
+        return dataclasses.replace(self, held=held)
+
+
+def read_summary(data_dir: str | pathlib.Path) -> Summary | None:
+    """The summary of the dataset under `data_dir`; None if there is no complete dataset."""
+    path = pathlib.Path(data_dir) / "summary.json"
+    if not path.exists():
+        return None
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def load(data_dir: str | pathlib.Path) -> Slices:
+    """Opens the dataset that `builder.prepare` made.
+
+    Args:
+        data_dir: the folder that `prepare` was given.
+
+    Returns:
+        The slices, pixels on disk; `in_memory()` reads them all.
+
+    Raises:
+        FileNotFoundError: no complete dataset there.
+        ValueError: a dataset of another version, or one whose index and records disagree.
+    """
+    import tensorflow_datasets as tfds  # half a second that a user of in-memory arrays need not pay
+
+    data_dir = pathlib.Path(data_dir)
+    summary = read_summary(data_dir)
+    if summary is None:
+        raise FileNotFoundError(
+            f"{data_dir}: no complete dataset (no summary.json); build it with "
+            "python -m launch.prepare_data --source=DIR --data_dir=" + str(data_dir)
+        )
+    if summary["version"] != VERSION:
+        raise ValueError(
+            f"{data_dir}: dataset version {summary['version']}, this code reads {VERSION}; "
+            "build it anew with python -m launch.prepare_data"
+        )
+    columns = read_index(data_dir / "slices" / "index.csv")
+    builder: Any = tfds.builder_from_directory(data_dir / "slices")
+    source = builder.as_data_source(split=SPLIT)
+    if len(source) != len(columns["image"]):
+        raise ValueError(
+            f"{data_dir}: {len(source)} records but {len(columns['image'])} lines in index.csv; "
+            "build the dataset anew"
+        )
+    size = summary["options"]["image_size"]
+    names = ("image", "patient", "study", "series", "site")
+    return Slices(
+        *(np.array(columns[name], dtype=str) for name in names),
+        position=np.array(columns["position"], np.float32),
+        labels=np.stack([np.array(columns[label], np.uint8) for label in LABELS], axis=1),
+        thickness=np.array(columns["thickness"], np.float32),
+        image_shape=(size, size),
+        source=source,
+    )
+
+
+def read_index(path: str | pathlib.Path) -> dict[str, list[str]]:
+    """The columns of an `index.csv`, as text, by the names of `COLUMNS`."""
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}")
+    return dict(zip(COLUMNS, map(list, zip(*lines[1:], strict=True)), strict=True))
