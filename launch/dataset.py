@@ -1,0 +1,108 @@
+"""Builds a dataset with a progress bar and shows what it holds; for `prepare_data` and `study`."""
+
+from pathlib import Path
+
+from absl import logging
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from fl_jax.data import builder
+from fl_jax.types import LABELS
+
+SHORT = dict(zip(LABELS, ("any", "EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
+LEFT_OUT = {
+    "labels_without_image": "label without image",
+    "images_without_label": "image without label",
+    "duplicate_labels": "duplicate label line",
+    "any_repaired": "'any' set from a subtype",
+}
+"""What a listing counts beside the files that it reads, in words."""
+
+
+def prepare(
+    console: Console,
+    source: str | Path,
+    *,
+    layout: str,
+    data_dir: str | Path,
+    image_size: int,
+    max_refused: float,
+    workers: int | None,
+) -> builder.Summary:
+    """`builder.prepare` with a progress bar on `console`; arguments and errors are the same."""
+    logging.set_verbosity(logging.WARNING)  # TFDS reports each of its files
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files, left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading DICOM", total=None)
+        return builder.prepare(
+            source,
+            layout=layout,
+            data_dir=data_dir,
+            image_size=image_size,
+            max_refused=max_refused,
+            workers=workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def table(summary: builder.Summary) -> Table:
+    """Sites x (patients, studies, slices, positives per label), with a row of totals."""
+    shown = Table(
+        title="Dataset: positive slices per label",
+        caption="epidural, intraparenchymal, intraventricular, subarachnoid, subdural hemorrhage",
+        box=box.SIMPLE_HEAD,
+    )
+    shown.add_column("site", no_wrap=True)
+    counts = ("patients", "studies", "slices")
+    for name in (*counts, *SHORT.values(), "refused"):
+        shown.add_column(name, justify="right")
+    total = [0] * (len(counts) + len(LABELS) + 1)
+    for site, found in summary["sites"].items():
+        row = [found[name] for name in counts]
+        row += [found["positives"][label] for label in LABELS]
+        row.append(sum(found["refused"].values()))
+        total = [a + b for a, b in zip(total, row, strict=True)]
+        shown.add_row(site, *map(str, row))
+    shown.add_section()
+    shown.add_row("all", *map(str, total))
+    return shown
+
+
+def notes(summary: builder.Summary) -> Table | None:
+    """What was refused, repaired or left out, by reason and site; None where nothing was."""
+    sites = list(summary["sites"])
+    lines: dict[tuple[str, str], list[int]] = {}
+    for column, site in enumerate(sites):
+        found = summary["sites"][site]
+        kinds = {("refused", reason): count for reason, count in found["refused"].items()}
+        kinds |= {("repaired", repair): count for repair, count in found["repairs"].items()}
+        kinds |= {("left out or repaired", LEFT_OUT[name]): found[name] for name in LEFT_OUT}
+        for kind, count in kinds.items():
+            if count:
+                lines.setdefault(kind, [0] * len(sites))[column] = count
+    if not lines:
+        return None
+    shown = Table(title="Files and labels that were not taken as they are", box=box.SIMPLE_HEAD)
+    for name in ("what", "why"):
+        shown.add_column(name)
+    for site in sites:
+        shown.add_column(site, justify="right")
+    for (what, why), counts in sorted(lines.items()):
+        shown.add_row(what, why, *map(str, counts))
+    return shown

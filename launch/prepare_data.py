@@ -1,0 +1,53 @@
+"""Builds the dataset from DICOM folders, once, and shows what each site holds.
+
+    python -m launch.prepare_data --source=DIR --layout=sites --data_dir=DIR --image_size=128
+
+A dataset of the same source and options is recognised and left as it is. A file that cannot be read
+is refused with its reason: see the last table, and `<data_dir>/slices/refused.csv` for each file.
+"""
+
+import sys
+
+from absl import app, flags
+from rich.console import Console
+
+from fl_jax.data import sources
+from launch import dataset
+
+SOURCE = flags.DEFINE_string("source", None, "Folder to read.", required=True)
+LAYOUT = flags.DEFINE_enum("layout", "sites", list(sources.LAYOUTS), "How the folder is laid out.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset goes.", required=True)
+IMAGE_SIZE = flags.DEFINE_integer("image_size", 128, "Height and width, pixels.", lower_bound=1)
+MAX_REFUSED = flags.DEFINE_float(
+    "max_refused", 0.01, "Share of files that may be refused before it is an error.", 0.0, 1.0
+)
+WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
+
+
+def main(argv: list[str]) -> None:
+    """Prepares the dataset and prints its tables; an error is one line and exit status 1."""
+    if len(argv) > 1:
+        raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
+    console = Console()
+    try:
+        summary = dataset.prepare(
+            Console(stderr=True),
+            SOURCE.value,
+            layout=LAYOUT.value,
+            data_dir=DATA_DIR.value,
+            image_size=IMAGE_SIZE.value,
+            max_refused=MAX_REFUSED.value,
+            workers=WORKERS.value,
+        )
+    except (ValueError, OSError) as error:
+        sys.exit(f"prepare_data: {error}")
+    console.print(dataset.table(summary))
+    notes = dataset.notes(summary)
+    if notes is not None:
+        console.print(notes)
+    size = IMAGE_SIZE.value
+    console.print(f"dataset in {DATA_DIR.value}, {size} x {size} pixels", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app.run(main)
