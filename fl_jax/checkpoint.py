@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -79,9 +80,10 @@ class Store:
                 tree=ocp.args.StandardRestore(_plain(like)), facts=ocp.args.JsonRestore()
             ),
         )
-        if _digest(restored.tree) != restored.facts["digest"]:
+        tree, facts = restored["tree"], restored["facts"]
+        if _digest(tree) != facts["digest"]:
             raise ValueError("its digest does not agree with its arrays")
-        return _keyed(restored.tree, like), restored.facts
+        return _keyed(tree, like), facts
 
 
 def _plain(tree: Any) -> Any:
@@ -99,7 +101,7 @@ def _keyed(plain: Any, like: Any) -> Any:
 
 
 def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _digest(plain: Any) -> str:

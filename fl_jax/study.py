@@ -17,8 +17,8 @@ from scipy.special import expit, log_expit
 from fl_jax import simulate
 from fl_jax.checkpoint import Store
 from fl_jax.data import pipeline
-from fl_jax.data.builder import Slices
-from fl_jax.data.partition import HOLDOUT, Partition
+from fl_jax.data.partition import Partition
+from fl_jax.data.slices import Slices
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.round import Round, State
@@ -58,11 +58,13 @@ class Progress(NamedTuple):
         record: the round as one line of `metrics.jsonl`, values that JSON can hold.
         best: the parameters of the best round so far.
         facts: `best_round` and its validation figures.
+        restored: whether the round was read from a checkpoint and not run now.
     """
 
     record: dict[str, Any]
     best: Params
     facts: dict[str, Any]
+    restored: bool
 
 
 def arms(
@@ -95,7 +97,7 @@ def arms(
     """
     if local_budget not in ("examples", "epochs"):
         raise ValueError(f"local_budget={local_budget!r}: must be 'examples' or 'epochs'")
-    sites = tuple(sorted(set(partition.sites()) - {HOLDOUT}))
+    sites = partition.sites
     train = tuple(partition.rows(slices, "train", site) for site in sites)
     for site, rows in zip(sites, train, strict=True):
         if not len(rows):
@@ -153,7 +155,7 @@ def train(
     restored = store.restore(held, complain=complain)
     if restored is not None:
         _, held, facts = restored
-        yield Progress(facts["record"], held[1], facts)
+        yield Progress(facts["record"], held[1], facts, restored=True)
     state, best = held
     predict = jax.jit(task.logits)
 
@@ -165,7 +167,7 @@ def train(
             examples=int(arm.examples[round, site]),
             seed=seed,
             round=round,
-            site=site,
+            site=arm.sites[site],
         ):
             on_examples(int(batch.mask.sum()))
             yield batch
@@ -181,14 +183,15 @@ def train(
         seconds = time.monotonic() - before
         logits = score(predict, new.server.params, slices, arm.validation)
         validation = _validation(logits, slices.labels[arm.validation])
-        record = _record(arm, int(new.round), metrics, seconds) | validation
+        done = int(new.round)
+        record = _record(arm, done, metrics, seconds) | validation
         if _better(validation, facts):
             best = new.server.params
-            facts = facts | {"best_round": record["round"]}
+            facts = facts | {"best_round": done}
             facts = facts | {f"best_{name}": value for name, value in validation.items()}
         facts = facts | {"record": record}
-        store.save(record["round"], (new, best), facts)
-        yield Progress(record, best, facts)
+        store.save(done, (new, best), facts)
+        yield Progress(record, best, facts, restored=False)
         before = time.monotonic()
 
 
@@ -212,24 +215,30 @@ def predictions(
     arm: Arm, task: Task, params: Params, slices: Slices, partition: Partition
 ) -> Predictions:
     """Predicts the arm's own validation slices, every site's test slices and the hold-out."""
-    rows = np.concatenate(
-        [arm.validation, partition.rows(slices, "test"), partition.rows(slices, HOLDOUT)]
-    )
-    logits = score(jax.jit(task.logits), params, slices, rows)
+    parts = {
+        "validation": arm.validation,
+        "test": partition.rows(slices, "test"),
+        "holdout": partition.rows(slices, "holdout"),
+    }
+    rows = np.concatenate(list(parts.values()))
     return Predictions(
         image=slices.image[rows],
         patient=slices.patient[rows],
         site=slices.site[rows],
-        split=partition.splits(slices)[rows],
+        split=np.repeat(list(parts), [len(part) for part in parts.values()]),
         truth=slices.labels[rows],
-        scores=expit(logits),
+        scores=expit(score(jax.jit(task.logits), params, slices, rows)),
     )
 
 
 def _validation(logits: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
     losses = -np.where(truth > 0, log_expit(logits), log_expit(-logits))
-    auroc = float(roc.macro_auroc(logits, truth))
-    return {"val_macro_auroc": None if np.isnan(auroc) else auroc, "val_loss": float(losses.mean())}
+    areas = [roc.auroc(y, x) for y, x in zip(truth.T, logits.T, strict=True)]
+    defined = [area for area in areas if not np.isnan(area)]
+    return {
+        "val_macro_auroc": float(np.mean(defined)) if defined else None,
+        "val_loss": float(losses.mean()),
+    }
 
 
 def _better(new: dict[str, Any], facts: dict[str, Any]) -> bool:

@@ -1,0 +1,145 @@
+"""From a config to the objects that the library works with; shared by `launch.train` and `launch.study`."""
+
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax import round as rounds
+from fl_jax import spec, study
+from fl_jax.data import partition as partitions
+from fl_jax.data import slices as datasets
+from fl_jax.data import windows
+from fl_jax.keys import stream
+from fl_jax.task import Task, multi_label, positive_weights
+
+Config = Any
+"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
+MACHINE = ("jobs", "data_dir", "source", "in_memory", "resamples")
+"""Config keys that change where and how a training runs, and not what it gives."""
+
+
+class Experiment(NamedTuple):
+    """Data and plan of every arm of a study."""
+
+    slices: datasets.Slices
+    partition: partitions.Partition
+    arms: dict[str, study.Arm]
+    key: jax.Array
+
+
+def data_dir(config: Config, workdir: Path) -> Path:
+    """Where the prepared dataset is."""
+    return Path(config.data_dir) if config.data_dir else workdir / "data"
+
+
+def partition(config: Config, workdir: Path, slices: datasets.Slices) -> partitions.Partition:
+    """Reads the partition of a workdir, or makes it; it is checked against the dataset either way."""
+    path = workdir / "partition.csv"
+    if not path.exists():
+        made = partitions.by_patient(slices, fractions=tuple(config.fractions), seed=config.seed)
+        partitions.save(made, path)
+    return partitions.load(path, slices)
+
+
+def load(config: Config, workdir: Path) -> Experiment:
+    """Opens the dataset and plans the arms."""
+    slices = datasets.load(data_dir(config, workdir))
+    divided = partition(config, workdir, slices)
+    key = jax.random.key(config.seed)
+    arms = study.arms(
+        slices,
+        divided,
+        rounds=config.rounds,
+        epochs=config.epochs,
+        min_sites=config.min_sites,
+        key=key,
+        local_budget=config.local_budget,
+    )
+    return Experiment(slices.in_memory() if config.in_memory else slices, divided, arms, key)
+
+
+def arm_name(config: Config) -> str:
+    """The arm that `regime` and `site` name.
+
+    Raises:
+        ValueError: for an unknown regime, or a local one without its site.
+    """
+    if config.regime not in ("federated", "central", "local"):
+        raise ValueError(
+            f"config.regime={config.regime!r}: must be 'federated', 'central' or 'local'"
+        )
+    if config.regime != "local":
+        return config.regime
+    if not config.site:
+        raise ValueError("config.regime='local' needs a hospital: add --config.site=SITE")
+    return f"local_{config.site}"
+
+
+def task(config: Config, experiment: Experiment, arm: study.Arm) -> Task:
+    """What an arm learns; the positive weights come from the counts of its own sites."""
+    labels = experiment.slices.labels
+    counts = [labels[rows].sum(0, dtype=np.int64) for rows in arm.train]
+    weights = positive_weights(
+        np.sum(counts, 0),
+        sum(len(rows) for rows in arm.train),
+        ceiling=config.positive_weight_ceiling,
+    )
+    example = jnp.zeros((1, *experiment.slices.image_shape), jnp.int16)
+    return multi_label(
+        spec.build(config.model, "fl_jax.models"),
+        example,
+        prepare=windows.apply_windows,
+        augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
+        positive_weights=weights,
+    )
+
+
+def federation(
+    config: Config, experiment: Experiment, arm: study.Arm, task: Task
+) -> tuple[rounds.Round, rounds.State]:
+    """The layout and the state before the first round; every arm starts from the same parameters."""
+    layouts = {"sequential": rounds.sequential, "vmapped": rounds.vmapped}
+    if config.layout not in layouts:
+        raise ValueError(f"config.layout={config.layout!r}: must be one of {', '.join(layouts)}")
+    optimizer = spec.transformation(config.optimizer)
+    algorithm = spec.build(config.algorithm, "fl_jax.algorithms", task.loss, optimizer)
+    aggregator = spec.build(config.aggregator, "fl_jax.aggregators")
+    params = jax.jit(task.init)(stream(experiment.key, "init"))
+    state = rounds.init(algorithm, aggregator, params, len(arm.sites), experiment.key)
+    return layouts[config.layout](algorithm, aggregator), state
+
+
+def inputs(config: Config, workdir: Path) -> dict[str, Any]:
+    """What a training's numbers depend on: the config without the machine, the dataset, the partition."""
+    summary = datasets.read_summary(data_dir(config, workdir)) or {}
+    parts = config.to_dict()
+    parts = {name: value for name, value in parts.items() if name not in MACHINE}
+    parts["dataset"] = [summary.get("digest"), summary.get("options")]
+    parts["partition"] = hashlib.sha256((workdir / "partition.csv").read_bytes()).hexdigest()
+    return json.loads(json.dumps(parts))
+
+
+def same_inputs(path: Path, wanted: dict[str, Any]) -> None:
+    """Keeps a run's inputs beside it and refuses to go on with others.
+
+    Raises:
+        ValueError: when the run in this folder was begun with other inputs; names them.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(wanted, indent=1) + "\n")
+        return
+    begun = json.loads(path.read_text())
+    differ = sorted(k for k in begun | wanted if begun.get(k) != wanted.get(k))
+    if differ:
+        shown = "; ".join(f"{k}: {begun.get(k)!r} there, {wanted.get(k)!r} now" for k in differ)
+        raise ValueError(
+            f"{path.parent} holds a run that was begun with other inputs ({shown}): "
+            "use another --workdir, or remove that folder"
+        )

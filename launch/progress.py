@@ -1,0 +1,164 @@
+"""Progress and logs of a training: a bar for people, `metrics.jsonl` and TensorBoard for later.
+
+Progress events are small dicts: `{"model", "budget", "rounds"}` once, `{"model", "examples"}` for every
+batch, `{"model", "record"}` after every round; as JSON lines they cross from a training's process to the
+study that started it.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+Event = dict[str, Any]
+_FLUSH_SECONDS = 0.5
+
+
+class Bars:
+    """One bar a model: rounds, loss, validation AUROC, images a second, time left."""
+
+    def __init__(self, console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._rounds: dict[str, int] = {}
+
+    def show(self, event: Event) -> None:
+        """Takes one event."""
+        model = event["model"]
+        if "budget" in event:
+            self._rounds[model] = event["rounds"]
+            self._tasks[model] = self.progress.add_task(model, total=event["budget"], note="")
+            self.progress.start()
+        self.progress.advance(self._tasks[model], event.get("examples", 0))
+        if "record" in event:
+            self.progress.update(
+                self._tasks[model], note=note(event["record"], self._rounds[model])
+            )
+
+
+@contextlib.contextmanager
+def counter(name: str, unit: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Yields `tick(done, total)` that moves a bar; nothing shows before the first tick."""
+    bar = Progress(
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} " + unit),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    task: TaskID | None = None
+
+    def tick(done: int, total: int) -> None:
+        nonlocal task
+        if task is None:
+            bar.start()
+            task = bar.add_task(name, total=total)
+        bar.update(task, completed=done)
+
+    try:
+        yield tick
+    finally:
+        bar.stop()
+    if task is None:
+        console.print(f"{name}: complete, skipped")
+
+
+def note(record: Event, rounds: int) -> str:
+    """A round in a line."""
+    auroc = record["val_macro_auroc"]
+    shown = "undefined" if auroc is None else f"{auroc:.4f}"
+    return (
+        f"round {record['round']:>2}/{rounds}  loss {record['loss']:.3f}  val AUROC {shown}  "
+        f"{record['images_per_second']:.0f} images/s"
+    )
+
+
+class Lines:
+    """Events as JSON lines; the small ones are summed up so that they come twice a second."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._waiting, self._sent = out, 0, 0.0
+
+    def show(self, event: Event) -> None:
+        """Takes one event."""
+        self._waiting += event.pop("examples", 0)
+        due = time.monotonic() - self._sent > _FLUSH_SECONDS
+        if len(event) == 1 and not due:
+            return
+        line = json.dumps(event | {"examples": self._waiting})
+        self._waiting, self._sent = 0, time.monotonic()
+        print(line, file=self._out, flush=True)
+
+
+def reporter(kind: str) -> tuple[Callable[[Event], None], Callable[[str], None]]:
+    """Returns `show` for events and `say` for sentences, as a bar or as JSON lines."""
+    console = Console(stderr=True, highlight=False)
+    if kind == "lines":
+        return Lines(sys.stdout).show, console.print
+    return Bars(console).show, console.print
+
+
+class Metrics:
+    """`metrics.jsonl` and TensorBoard scalars of one training, without a round twice."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary import Writer
+
+        self._path = folder / "metrics.jsonl"
+        self._board = Writer(str(folder / "tensorboard"))
+        self.records: list[Event] = []
+        if self._path.exists():
+            self.records = [json.loads(line) for line in self._path.read_text().splitlines()]
+
+    def record(self, record: Event) -> None:
+        """Writes a round; rounds after it, of a run that was cut off, are dropped."""
+        known = [r for r in self.records if r["round"] < record["round"]]
+        self.records = [*known, record]
+        write_text(self._path, "".join(json.dumps(r) + "\n" for r in self.records))
+        for name in ("loss", "val_loss", "val_macro_auroc", "images_per_second"):
+            if record[name] is not None:
+                self._board.add_scalar(name, record[name], record["round"])
+        for site, loss in record["site_loss"].items():
+            self._board.add_scalar(f"site_loss/{site}", loss, record["round"])
+
+    def close(self) -> None:
+        """Flushes TensorBoard's file."""
+        self._board.close()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON whole or not at all."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turns an error that says what to do into that one sentence and exit status 1."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        if os.environ.get("FL_JAX_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,121 @@
+"""One training: the federated, the central or a local model of a study, with its predictions.
+
+    python -m launch.train --config=configs/ich_fed_avg.py --workdir=DIR --config.regime=central
+
+Goes on from the newest checkpoint; a training that is complete is left as it is.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from fl_jax import study
+from fl_jax.checkpoint import Store
+from fl_jax.evaluation import predictions
+from launch import experiment, progress
+
+FLAGS = flags.FLAGS
+
+
+def train(
+    config: experiment.Config,
+    workdir: Path,
+    *,
+    say: Callable[[str], None],
+    show: Callable[[dict[str, Any]], None] = lambda event: None,
+) -> dict[str, Any]:
+    """Trains one arm, predicts with its best round, and writes it all under the workdir.
+
+    Args:
+        config: see `configs/ich_fed_avg.py`.
+        workdir: the study's folder.
+        say: told in a sentence what is skipped, resumed or damaged.
+        show: told of progress, see `launch.progress`.
+
+    Returns:
+        What `models/<model>/done.json` holds.
+
+    Raises:
+        ValueError: for a config that is wrong, or a run begun with other inputs.
+    """
+    began = time.monotonic()
+    name = experiment.arm_name(config)
+    opened = experiment.load(config, workdir)
+    if name not in opened.arms:
+        raise ValueError(f"config.site={config.site!r}: the sites are {opened.partition.sites}")
+    arm = opened.arms[name]
+    folder = workdir / "models" / name
+    experiment.same_inputs(folder / "inputs.json", experiment.inputs(config, workdir))
+    if (folder / "done.json").exists():
+        say(f"{name}: complete, skipped")
+        return json.loads((folder / "done.json").read_text())
+
+    task = experiment.task(config, opened, arm)
+    run, state = experiment.federation(config, opened, arm, task)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
+    show({"model": name, "budget": arm.budget, "rounds": config.rounds})
+    store = Store(folder / "checkpoints")
+    log = progress.Metrics(folder)
+    last = None
+    for last in study.train(
+        arm,
+        task,
+        run,
+        state,
+        opened.slices,
+        store,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        on_examples=lambda count: show({"model": name, "examples": count}),
+        complain=say,
+    ):
+        log.record(last.record)
+        show({"model": name, "record": last.record})
+        if last.restored:
+            say(f"{name}: goes on after round {last.record['round']}")
+            show({"model": name, "examples": sum(r["examples"] for r in log.records)})
+    log.close()
+    store.close()
+    if last is None:
+        raise ValueError(f"config.rounds={config.rounds}: there must be at least one round")
+
+    (workdir / "predictions").mkdir(exist_ok=True)
+    scores = study.predictions(arm, task, last.best, opened.slices, opened.partition)
+    predictions.write(workdir / "predictions" / f"{name}.csv", scores)
+    seconds = sum(record["seconds"] for record in log.records)
+    done = {
+        "best_round": last.facts["best_round"],
+        "best_val_macro_auroc": last.facts["best_val_macro_auroc"],
+        "rounds": config.rounds,
+        "examples_seen": sum(record["examples"] for record in log.records),
+        "seconds": round(seconds, 1),
+        "images_per_second": round(sum(r["examples"] for r in log.records) / seconds, 1),
+        "wall_seconds": round(time.monotonic() - began, 1),
+        "parameters": parameters,
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+    }
+    progress.write_json(folder / "done.json", done)
+    return done
+
+
+def main(argv: list[str]) -> None:
+    """Parses flags and calls `train`."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    show, say = progress.reporter(FLAGS.progress)
+    with progress.readable_errors():
+        train(FLAGS.config, Path(FLAGS.workdir), say=say, show=show)
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
+    flags.DEFINE_string("workdir", None, "Folder for everything that the run writes.")
+    flags.DEFINE_enum("progress", "bar", ["bar", "lines"], "A bar, or JSON lines on stdout.")
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

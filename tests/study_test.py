@@ -1,0 +1,162 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fl_jax import round as fl_round
+from fl_jax import study
+from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.checkpoint import Store
+from fl_jax.data import partition as partitions
+from fl_jax.data.slices import Slices
+from fl_jax.keys import stream
+from fl_jax.task import multi_label
+from fl_jax.types import LABELS
+
+KEY = jax.random.key(0)
+
+
+class Tiny(nn.Module):
+    """Brightness of the four quarters, then a linear layer."""
+
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(len(LABELS))(nn.avg_pool(images, (4, 4), (4, 4)).reshape(len(images), -1))
+
+
+@pytest.fixture(scope="module")
+def slices():
+    """Three sites and a hold-out, 24 patients of 3 or 4 slices; a label is a bright quarter."""
+    generator = np.random.default_rng(0)
+    sites = np.repeat(["a", "b", "c", "holdout"], [8, 6, 4, 6])
+    patient = np.repeat([f"p{i:02d}" for i in range(24)], generator.integers(3, 5, 24))
+    number = np.array([int(p[1:]) for p in patient])
+    labels = generator.integers(0, 2, (len(patient), len(LABELS))).astype(np.uint8)
+    hu = generator.normal(0, 60, (len(patient), 8, 8)) + 80 * labels[:, :1, None]
+    image = np.array([f"ID_{i:03d}" for i in range(len(patient))])
+    return Slices(
+        image=image,
+        patient=patient,
+        study=patient,
+        series=patient,
+        site=sites[number],
+        position=np.zeros(len(patient), np.float32),
+        labels=labels,
+        thickness=np.full(len(patient), 5, np.float32),
+        image_shape=(8, 8),
+        source=None,
+        held=hu.astype(np.int16),
+    )
+
+
+@pytest.fixture(scope="module")
+def partition(slices):
+    return partitions.by_patient(slices, fractions=(0.5, 0.25, 0.25), seed=0)
+
+
+def plan(slices, partition, **changes):
+    arguments = {"rounds": 4, "epochs": 2, "min_sites": 2, "key": KEY} | changes
+    return study.arms(slices, partition, **arguments)
+
+
+def test_every_arm_sees_as_many_examples_in_every_round(slices, partition):
+    arms = plan(slices, partition)
+    assert list(arms) == ["federated", "central", "local_a", "local_b", "local_c"]
+    federated = np.where(arms["federated"].participating, arms["federated"].examples, 0).sum(1)
+    assert not arms["federated"].participating.all()
+    for arm in arms.values():
+        np.testing.assert_array_equal(
+            np.where(arm.participating, arm.examples, 0).sum(1), federated
+        )
+        assert arm.budget == federated.sum()
+
+
+def test_a_budget_of_epochs_gives_a_local_model_its_own_passes(slices, partition):
+    arms = plan(slices, partition, local_budget="epochs")
+    for site in "abc":
+        arm = arms[f"local_{site}"]
+        np.testing.assert_array_equal(arm.examples, 2 * len(arm.train[0]) * np.ones((4, 1)))
+    with pytest.raises(ValueError, match="local_budget='steps'"):
+        plan(slices, partition, local_budget="steps")
+
+
+def test_an_arm_sees_its_own_patients_and_no_others(slices, partition):
+    arms = plan(slices, partition)
+    for name, arm in arms.items():
+        own = set("abc") if name in ("federated", "central") else {name[-1]}
+        rows = np.concatenate([*arm.train, arm.validation])
+        assert set(slices.site[rows]) == own
+        assert len(set(rows)) == len(rows)
+        train = set(slices.patient[np.concatenate(arm.train)])
+        assert not train & set(slices.patient[arm.validation])
+        other = partition.split[np.isin(partition.patient, list(train))]
+        assert set(other) == {"train"}
+
+
+def run(slices, partition, folder, name="federated", rounds=4):
+    arm = plan(slices, partition, rounds=rounds)[name]
+    task = multi_label(Tiny(), jnp.zeros((1, 8, 8)), prepare=lambda hu: hu[..., None] / 100)
+    algorithm = fed_avg(task.loss, optax.adam(0.05))
+    params = task.init(stream(KEY, "init"))
+    state = fl_round.init(algorithm, weighted_mean(), params, len(arm.sites), KEY)
+    layout = fl_round.sequential(algorithm, weighted_mean())
+    store = Store(folder)
+    progress = list(
+        study.train(
+            *(arm, task, layout, state, slices, store),
+            batch_size=4,
+            seed=0,
+            complain=lambda sentence: pytest.fail(sentence),
+        )
+    )
+    store.close()
+    return arm, task, progress
+
+
+def without_times(record):
+    return {k: v for k, v in record.items() if k not in ("seconds", "images_per_second")}
+
+
+def test_a_run_in_two_halves_ends_with_the_same_bits(slices, partition, tmp_path):
+    _, _, whole = run(slices, partition, tmp_path / "whole")
+    run(slices, partition, tmp_path / "halves", rounds=2)
+    _, _, halves = run(slices, partition, tmp_path / "halves")
+    assert [p.record["round"] for p in whole] == [1, 2, 3, 4]
+    assert [p.record["round"] for p in halves] == [2, 3, 4]
+    assert [p.restored for p in halves] == [True, False, False]
+    assert without_times(whole[-1].record) == without_times(halves[-1].record)
+    assert whole[-1].facts["best_round"] == halves[-1].facts["best_round"]
+    jax.tree.map(np.testing.assert_array_equal, whole[-1].best, halves[-1].best)
+
+
+def test_the_best_round_is_that_of_the_highest_validation_auroc(slices, partition, tmp_path):
+    _, _, progress = run(slices, partition, tmp_path)
+    aurocs = [p.record["val_macro_auroc"] for p in progress]
+    assert progress[-1].facts["best_round"] == 1 + int(np.argmax(aurocs))
+    assert progress[-1].facts["best_val_macro_auroc"] == max(aurocs)
+
+
+def test_ties_go_to_the_lower_loss_and_undefined_loses(slices):
+    known = {"best_val_macro_auroc": 0.9, "best_val_loss": 0.5}
+    better = study._better
+    assert better({"val_macro_auroc": 0.9, "val_loss": 0.4}, known)
+    assert not better({"val_macro_auroc": 0.9, "val_loss": 0.5}, known)
+    assert not better({"val_macro_auroc": None, "val_loss": 0.1}, known)
+    assert better({"val_macro_auroc": 0.5, "val_loss": 9}, known | {"best_val_macro_auroc": None})
+
+
+def test_predictions_cover_own_validation_every_test_set_and_the_holdout(
+    slices, partition, tmp_path
+):
+    arm, task, progress = run(slices, partition, tmp_path, name="local_b", rounds=1)
+    found = study.predictions(arm, task, progress[-1].best, slices, partition)
+    assert set(found.site[found.split == "validation"]) == {"b"}
+    assert set(found.site[found.split == "test"]) == set("abc")
+    assert set(found.site[found.split == "holdout"]) == {"holdout"}
+    assert len(set(found.image)) == len(found.image)
+    row = list(slices.image).index(found.image[-1])
+    logits = task.logits(progress[-1].best, slices.held[row][None])
+    np.testing.assert_allclose(found.scores[-1], jax.nn.sigmoid(logits)[0], rtol=1e-5)
