@@ -3,9 +3,9 @@
     python -m launch.study --config=configs/demo.py --workdir=DIR [--config.rounds=3 ...]
 
 A stage whose output is complete and whose inputs are unchanged is skipped with a word, so the same command
-goes on where it was cut off. Each training is a process of its own (`launch.train`); `config.jobs` of them
-run side by side, each on its share of the cores, because two small models on a core each are faster than
-one on two.
+goes on where it was cut off. With `config.jobs` over 1, so many trainings run side by side, each a process of
+its own (`launch.train`) on its share of the cores, because two small models on a core each are faster than
+one after the other on two. With 1 they run in this process.
 """
 
 import datetime
@@ -27,7 +27,7 @@ from absl import app, flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from launch import experiment, progress
+from launch import experiment, progress, train
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -134,24 +134,30 @@ def _train(
     from fl_jax.data import partition
 
     sites = partition.load(workdir / "partition.csv").sites
-    regimes = [["--config.regime=federated"], ["--config.regime=central"]]
-    regimes += [["--config.regime=local", f"--config.site={site}"] for site in sites]
+    arms = [("federated", ""), ("central", ""), *(("local", site) for site in sites)]
     jobs, environment = share(config.jobs)
     bars = progress.Bars(console)
-    lock = threading.Lock()
+    if jobs == 1:
+        with bars.progress:
+            for regime, site in arms:
+                own = config.copy_and_resolve_references()
+                own.update(regime=regime, site=site)
+                train.train(own, workdir, say=console.print, show=bars.show)
+        return
     running: list[subprocess.Popen[str]] = []
+    lock = threading.Lock()
 
     def show(event: progress.Event) -> None:
         with lock:
             bars.show(event)
 
-    def run(regime: list[str]) -> None:
-        command = [sys.executable, "-m", "launch.train", *arguments, *regime]
-        command += [f"--workdir={workdir}", "--progress=lines"]
+    def run(regime: str, site: str) -> None:
+        command = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}"]
+        command += [f"--config.regime={regime}", f"--config.site={site}", "--progress=lines"]
         _watch(command, environment, running, show, console)
 
     with ThreadPoolExecutor(jobs) as pool, bars.progress:
-        futures = [pool.submit(run, regime) for regime in regimes]
+        futures = [pool.submit(run, regime, site) for regime, site in arms]
         try:
             for future in as_completed(futures):
                 future.result()

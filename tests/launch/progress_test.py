@@ -1,0 +1,72 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from launch import progress
+
+
+def record(number, auroc=0.9):
+    return {
+        "round": number,
+        "loss": 0.5,
+        "val_loss": 0.4,
+        "val_macro_auroc": auroc,
+        "images_per_second": 100.0,
+        "site_loss": {"a": 0.5},
+    }
+
+
+def test_lines_sum_up_small_events_and_lose_none():
+    out = io.StringIO()
+    lines = progress.Lines(out)
+    lines.show({"model": "central", "budget": 48, "rounds": 1})
+    for _ in range(3):
+        lines.show({"model": "central", "examples": 16})
+    lines.show({"model": "central", "record": record(1)})
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert sum(event["examples"] for event in events) == 48
+    assert events[0]["budget"] == 48
+    assert events[-1]["record"]["round"] == 1
+
+
+def test_bars_take_the_events_of_several_models():
+    bars = progress.Bars(Console(file=io.StringIO()))
+    for model in ("central", "federated"):
+        bars.show({"model": model, "budget": 32, "rounds": 2})
+        bars.show({"model": model, "examples": 16})
+        bars.show({"model": model, "record": record(1, None), "examples": 0})
+    assert [task.completed for task in bars.progress.tasks] == [16, 16]
+    assert "AUROC undefined" in bars.progress.tasks[0].fields["note"]
+
+
+def test_metrics_hold_each_round_once_after_a_restart(tmp_path):
+    log = progress.Metrics(tmp_path)
+    for number in (1, 2, 3):
+        log.record(record(number))
+    log.close()
+    again = progress.Metrics(tmp_path)
+    again.record(record(2))  # the checkpoint of round 3 was lost
+    again.record(record(3))
+    again.close()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["round"] for line in lines] == [1, 2, 3]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_readable_error_ends_with_one_line_and_status_1(capsys):
+    with pytest.raises(SystemExit) as end, progress.readable_errors():
+        raise ValueError("config.rounds=0: there must be at least one round")
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "error: config.rounds=0: there must be at least one round\n"
+
+
+def test_the_counter_says_when_there_was_nothing_to_do():
+    out = io.StringIO()
+    with progress.counter("dataset", "files", Console(file=out)):
+        pass
+    with progress.counter("cohort", "patients", Console(file=out)) as tick:
+        tick(1, 2)
+    assert "dataset: complete, skipped" in out.getvalue()
+    assert "cohort: complete" not in out.getvalue()
