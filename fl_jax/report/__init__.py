@@ -1,0 +1,101 @@
+"""The report of a study is rebuilt from what lies on disk: no model, no device, no network.
+
+    predictions/*.csv, models/*/{metrics.jsonl,done.json}, manifest.json, data/summary.json, partition.csv
+        ->  results.json (every number), cross_site.json, report.html (drawn from results.json alone)
+
+Only the pictures of the contact sheet are read from the dataset; where it is absent the page says so.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_jax.report import cases, page, results, workdir
+from fl_jax.report.cases import Thumbnails
+
+
+def build(
+    directory: str | os.PathLike[str],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    thumbnails: Thumbnails | None = None,
+) -> dict[str, Any]:
+    """Computes every statistic of a study and writes its page.
+
+    Guarantees:
+        The same files and arguments give the same bytes. A file is replaced only by a whole one.
+
+    Args:
+        directory: workdir of `launch.study`, with predictions/<model>.csv at least.
+        resamples: bootstrap resamples of patients.
+        seed: of the resampling.
+        level: coverage of the intervals, in (0, 1).
+        thumbnails: maps image names to int16[H, W] HU; the dataset under data/ without it.
+
+    Returns:
+        The results as `results.json` has them: plain JSON, None where undefined.
+
+    Raises:
+        FileNotFoundError: there are no predictions.
+        ValueError: a file is not what it should be, or two models were judged on different images.
+    """
+    root = Path(directory)
+    study = workdir.load(root)
+    found = workdir.jsonable(results.compute(study, resamples=resamples, seed=seed, level=level))
+    # The page is drawn from what a reader of results.json gets, so that it can hold no other number.
+    text = json.dumps(found, indent=1, allow_nan=False)
+    found = json.loads(text)
+    _replace(root / "results.json", text + "\n")
+    matrix = json.dumps(found["cross_site"], indent=1, allow_nan=False)
+    _replace(root / "cross_site.json", matrix + "\n")
+    _replace(root / "report.html", page.render(found, _pictures(root, found, thumbnails)))
+    return found
+
+
+def _pictures(
+    root: Path, found: dict[str, Any], thumbnails: Thumbnails | None
+) -> dict[str, bytes] | None:
+    if thumbnails is None:
+        if not (root / "data" / "slices").exists():
+            return None
+        thumbnails = dataset_thumbnails(root / "data")
+    shown = thumbnails([case["image"] for case in found["cases"]])
+    return {name: cases.png(cases.windowed(hu)) for name, hu in shown.items()}
+
+
+def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:
+    """Reads slices of a prepared dataset by image name.
+
+    Args:
+        data_dir: folder of `builder.prepare`.
+
+    Returns:
+        A function from image names to int16[H, W] HU; names that the dataset lacks are left out.
+
+    Raises:
+        FileNotFoundError: when called: there is no complete dataset.
+    """
+
+    def read(images: Any) -> dict[str, NDArray[np.int16]]:
+        from fl_jax.data.slices import load  # TFDS, needed for pictures only
+
+        slices = load(os.fspath(data_dir))
+        row = {str(name): number for number, name in enumerate(slices.image)}
+        known = [name for name in images if name in row]
+        return dict(
+            zip(known, slices.hu(np.array([row[name] for name in known], int)), strict=True)
+        )
+
+    return read
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

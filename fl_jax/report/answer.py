@@ -1,0 +1,105 @@
+"""The study's question answered in one sentence with its interval, from the results alone.
+
+How close does the federation come to pooled training, and does each hospital gain? A difference is called
+one only where its interval leaves out 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed count of decimals.
+
+    Args:
+        value: None where undefined.
+        digits: after the point.
+
+    Returns:
+        Such as "0.951"; an en dash where undefined; a true minus sign, never "−0.000".
+    """
+    if value is None:
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign; arguments as for `fixed`."""
+    text = fixed(value, digits)
+    return f"+{text}" if value is not None and float(f"{value:.{digits}f}") > 0 else text
+
+
+def spread(interval: Mapping[str, Any], digits: int = 3, *, difference: bool = False) -> str:
+    """An interval's limits, as "0.940–0.961", or "−0.011 to +0.002" for a difference."""
+    if interval.get("low") is None or interval.get("high") is None:
+        return "no interval"
+    if difference:
+        return f"{signed(interval['low'], digits)} to {signed(interval['high'], digits)}"
+    return f"{fixed(interval['low'], digits)}–{fixed(interval['high'], digits)}"
+
+
+def sentence(results: Mapping[str, Any]) -> str:
+    """The answer.
+
+    Args:
+        results: of `results.compute`, as JSON has them (null for undefined).
+
+    Returns:
+        One sentence.
+    """
+    data, statistic = results["primary"]["data"], results["primary"]["statistic"]
+    table = results["performance"][data]
+    if "federated" not in table:
+        return "There is no federated model among the predictions, so the question stays open."
+    kind, label = statistic.split("/")
+    reached = table["federated"][kind][label]
+    patients = results["data_sets"][data]["patients"]
+    who = "hold-out patients" if data == "holdout" else "test patients of all hospitals"
+    return (
+        f"On {patients} {who} the federated model reaches an AUROC of {fixed(reached['estimate'])} "
+        f"over all labels, {_gap(results, data, statistic)}; {_hospitals(results)}."
+    )
+
+
+def _gap(results: Mapping[str, Any], data: str, statistic: str) -> str:
+    if data not in results["federated_minus_central"]:
+        return "with no pooled training to compare it with"
+    gap = results["federated_minus_central"][data][statistic]
+    if gap["estimate"] is None:
+        return "and its difference from pooled training is undefined"
+    side = "below" if gap["estimate"] < 0 else "above"
+    level = f"{100 * results['bootstrap']['level']:g} %"
+    text = f"{fixed(abs(gap['estimate']))} {side} training on pooled scans "
+    text += f"({level} interval of the difference {spread(gap, difference=True)}"
+    within = gap["low"] is not None and gap["low"] <= 0 <= gap["high"]
+    return text + (", so the two cannot be told apart)" if within else ")")
+
+
+def _hospitals(results: Mapping[str, Any]) -> str:
+    gains = results["gains"]
+    if not gains:
+        return "there are no local models to compare it with"
+    groups = {
+        verdict: [site for site, gain in gains.items() if gain["verdict"] == verdict]
+        for verdict in ("gains", "loses", "unclear", "undefined")
+    }
+    if len(groups["gains"]) == len(gains) > 1:
+        return (
+            f"on their own test patients all {len(gains)} hospitals gain over a model of their own"
+        )
+    parts = [
+        _group(groups["gains"], "gains", "gain") + " over a model of their own",
+        _group(groups["loses"], "loses", "lose"),
+    ]
+    if groups["unclear"]:
+        parts.append(_group(groups["unclear"], "shows", "show") + " no clear difference")
+    if groups["undefined"]:
+        parts.append(_group(groups["undefined"], "has", "have") + " too few patients to tell")
+    return f"of {len(gains)} hospitals, on their own test patients, {', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _group(sites: Sequence[str], one: str, many: str) -> str:
+    if not sites:
+        return f"none {one}"
+    return f"{len(sites)} {one if len(sites) == 1 else many} ({', '.join(sites)})"

@@ -1,0 +1,230 @@
+"""The report's figures, drawn by matplotlib from the results alone, without its global state.
+
+Each model keeps one colour and dash in all figures: Okabe and Ito's palette, which colour-blind readers
+tell apart. The federation is blue, pooled training is ink, each hospital has its own.
+
+Reference: Okabe and Ito, Color Universal Design, 2008.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fl_jax.types import LABELS
+
+INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
+FEDERATED = "#0072b2"
+SITES = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    RULE: "--rule",
+    PAPER: "--paper",
+    FEDERATED: "--federated",
+    **{colour: f"--site-{number}" for number, colour in enumerate(SITES)},
+}
+"""The page's CSS variable of each colour, so that a figure follows the page into dark mode."""
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a site's name may hold a dollar sign
+}
+
+Style = dict[str, Any]
+
+
+def styles(models: list[str]) -> dict[str, Style]:
+    """Colour, dash and width of each model's line.
+
+    Args:
+        models: in the order of the results.
+
+    Returns:
+        Keyword arguments of a matplotlib line, by model.
+    """
+    others = [model for model in models if model not in ("federated", "central")]
+    found: dict[str, Style] = {
+        "federated": {"color": FEDERATED, "linestyle": "-", "linewidth": 2.2, "zorder": 4},
+        "central": {"color": INK, "linestyle": DASHES[1], "linewidth": 1.6, "zorder": 3},
+    }
+    for number, model in enumerate(others):
+        dash = DASHES[(number // len(SITES)) % len(DASHES)]
+        colour = SITES[number % len(SITES)]
+        found[model] = {"color": colour, "linestyle": dash, "linewidth": 1.3, "zorder": 2}
+    return {model: found[model] for model in models}
+
+
+def draw(results: Mapping[str, Any]) -> dict[str, Figure]:
+    """All figures of a study.
+
+    Args:
+        results: of `results.compute`, as JSON has them (null for undefined).
+
+    Returns:
+        Figures by name: gain, roc_<label or micro>, loss, auroc, site_loss; those without data are absent.
+    """
+    with matplotlib.rc_context(STYLE):
+        figures = {"gain": _gain(results)} if results["gains"] else {}
+        if results["roc"]:
+            figures |= {f"roc_{label}": _roc(results, label) for label in ("micro", *LABELS)}
+        if results["learning"]:
+            figures["loss"] = _learning(results, "loss", "Training loss")
+            figures["auroc"] = _learning(results, "val_macro_auroc", "Validation macro AUROC")
+        if any(row.get("site_loss") for row in results["learning"].get("federated", ())):
+            figures["site_loss"] = _site_loss(results)
+    return figures
+
+
+def svg(figure: Figure, name: str, title: str) -> str:
+    """A figure as inline SVG that takes its colours and typeface from the page.
+
+    Args:
+        figure: drawn in this module's colours.
+        name: makes the identifiers inside the SVG unlike those of other figures on the page.
+        title: what a screen reader says.
+
+    Returns:
+        An `<svg>` element; the same bytes for the same figure.
+    """
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    body = text.getvalue()
+    body = body[body.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    # matplotlib names groups figure_1, axes_1, ... in every file; identifiers must be unique on a page.
+    body = re.sub(r'<g id="[^"]*">', "<g>", body)
+    box = re.search(r'viewBox="([^"]*)"', body)
+    width = float(box[1].split()[2]) if box else 0.0
+    body = re.sub(
+        r"<svg[^>]*>",
+        f'<svg viewBox="{box[1] if box else ""}" style="max-width:{width * 4 / 3:.0f}px" role="img" '
+        f'aria-label="{title}" xmlns:xlink="http://www.w3.org/1999/xlink">',
+        body,
+        count=1,
+    )
+    for colour, variable in VARIABLES.items():
+        body = body.replace(colour, f"var({variable})")
+    return re.sub(r"font-family:[^;\"]*;? ?", "", body)
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _roc(results: Mapping[str, Any], label: str) -> Figure:
+    figure, axes = _axes(2.75, 2.85)
+    axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
+    look = styles(results["models"])
+    table = results["performance"][results["primary"]["data"]]
+    for row, (model, curves) in enumerate(reversed(results["roc"].items())):
+        axes.plot(curves[label]["x"], curves[label]["y"], **look[model])
+        area = table[model]["auroc"][label]["estimate"]
+        text = "undefined" if area is None else f"{area:.3f}"
+        at = {"x": 0.98, "y": 0.05 + 0.085 * row, "ha": "right", "va": "baseline"}
+        axes.text(**at, s=text, color=look[model]["color"], fontsize=9.5, transform=axes.transAxes)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_title("all labels pooled" if label == "micro" else label)
+    axes.set(xlabel="1 − specificity", ylabel="sensitivity")
+    return figure
+
+
+def _gain(results: Mapping[str, Any]) -> Figure:
+    """A forest plot: federated minus local, on the hospital's own test data and on the hold-out."""
+    sites = list(results["gains"])
+    figure, axes = _axes(5.9, 0.9 + 0.55 * len(sites))
+    axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
+    kinds = [("own", 0.13, FEDERATED, FEDERATED), ("holdout", -0.17, MUTED, PAPER)]
+    for kind, shift, colour, face in kinds:
+        for row, site in enumerate(reversed(sites)):
+            if kind not in results["gains"][site]:
+                continue
+            gain = results["gains"][site][kind][results["primary"]["statistic"]]
+            middle, low, high = (_number(gain[key]) for key in ("estimate", "low", "high"))
+            axes.plot([low, high], [row + shift] * 2, color=colour, linewidth=1.5, zorder=2)
+            look = {
+                "marker": "s" if kind == "own" else "o",
+                "markersize": 6 if kind == "own" else 5,
+            }
+            axes.plot([middle], [row + shift], color=colour, markerfacecolor=face, zorder=3, **look)
+    axes.set_yticks(range(len(sites)), list(reversed(sites)))
+    axes.set_ylim(-0.6, len(sites) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("AUROC, federated − own model   (right of 0: the hospital gains)")
+    return figure
+
+
+def _learning(results: Mapping[str, Any], key: str, title: str) -> Figure:
+    figure, axes = _axes(4.1, 2.9)
+    look = styles(results["models"])
+    for model, rows in results["learning"].items():
+        x = [_number(row.get("examples")) for row in rows]
+        y = [_number(row.get(key)) for row in rows]
+        axes.plot(x, y, **look[model])
+        best = results["done"].get(model, {}).get("best_round")
+        chosen = [i for i, row in enumerate(rows) if row["round"] == best]
+        if chosen:
+            at = {"zorder": 5, "markersize": 4.5, "color": look[model]["color"]}
+            axes.plot([x[chosen[0]]], [y[chosen[0]]], marker="o", **at)
+    axes.set_title(title)
+    axes.set_xlabel("training examples seen")
+    axes.xaxis.set_major_formatter(_thousands)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _thousands(value: float, position: int | None = None) -> str:
+    del position
+    return f"{value / 1000:g}k" if value else "0"
+
+
+def _site_loss(results: Mapping[str, Any]) -> Figure:
+    figure, axes = _axes(4.1, 2.9)
+    look = styles(results["models"])
+    rows = results["learning"]["federated"]
+    sites = sorted({site for row in rows for site in row.get("site_loss") or {}})
+    for number, site in enumerate(sites):
+        style = look.get(f"local_{site}", {"color": SITES[number % len(SITES)], "linewidth": 1.3})
+        loss = [_number((row.get("site_loss") or {}).get(site)) for row in rows]
+        axes.plot([row["round"] for row in rows], np.array(loss), **style)
+    axes.set_title("Federated training loss by hospital")
+    axes.set_xlabel("round")
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    return figure

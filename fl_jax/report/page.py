@@ -1,0 +1,123 @@
+"""One self-contained HTML page, drawn from `results.json` and the pictures of its cases alone.
+
+Styles, script, figures and pictures are inside; a content security policy forbids it the network.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from fl_jax.report import answer, cases, figures
+from fl_jax.types import LABELS
+
+FOLDER = Path(__file__).parent
+
+
+def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = None) -> str:
+    """Draws the page.
+
+    Args:
+        results: `results.json`, read back: null where a number is undefined.
+        pictures: PNG of the three windows by image name; None where the dataset is absent.
+
+    Returns:
+        The page.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "fixed": answer.fixed,
+        "signed": answer.signed,
+        "spread": answer.spread,
+        "grouped": grouped,
+        "duration": duration,
+        "title": title,
+    }
+    drawn = figures.draw(results)
+    return environment.get_template("page.html").render(
+        r=results,
+        answer=answer.sentence(results),
+        labels=list(LABELS),
+        main=results["performance"][results["primary"]["data"]],
+        look=figures.styles(results["models"]),
+        variables=figures.VARIABLES,
+        figure={name: Markup(figures.svg(made, name, _alt(name))) for name, made in drawn.items()},
+        outcomes=cases.OUTCOMES,
+        windows=cases.WINDOWS,
+        pictures=None if pictures is None else {k: _data_uri(v) for k, v in pictures.items()},
+        heat=_heat(results["cross_site"]),
+        settings=dict(_flat((results["run"] or {}).get("config") or {})),
+        css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
+        script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
+    )
+
+
+def grouped(value: float | None) -> str:
+    """A count with thin spaces between thousands; an en dash for None."""
+    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as "9.5 s", "6 min 43 s" or "2 h 05 min"; an en dash for None."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def title(name: str) -> str:
+    """A model's or data set's name as the page says it."""
+    said = {"central": "pooled", "holdout": "hold-out", "all_sites": "all hospitals"}
+    return said.get(name, name.removeprefix("local_"))
+
+
+def _alt(name: str) -> str:
+    known = {
+        "gain": "Forest plot of each hospital's gain",
+        "loss": "Training loss by examples seen",
+        "auroc": "Validation AUROC by examples seen",
+        "site_loss": "Federated training loss by hospital and round",
+    }
+    return known.get(name, f"ROC curves, {name.removeprefix('roc_')}")
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _heat(matrix: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """[statistic][data][model]: opacity in [0, 1], linear from the lowest to the highest AUROC."""
+    heat: dict[str, dict[str, dict[str, float]]] = {}
+    for statistic in ("auroc/micro", "auroc/macro"):
+        cells = {
+            (data, model): cell[statistic]["estimate"]
+            for data, row in matrix.items()
+            for model, cell in row.items()
+        }
+        known = [value for value in cells.values() if value is not None]
+        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        for (data, model), value in cells.items():
+            share = 0.0 if value is None else (value - low) / (high - low or 1)
+            heat.setdefault(statistic, {}).setdefault(data, {})[model] = round(share, 3)
+    return heat
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and printed values of a nested config."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)

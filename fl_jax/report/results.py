@@ -1,0 +1,237 @@
+"""Every number of the report in one nested, JSON-able object; the page is drawn from nothing else.
+
+The primary statistic is the micro AUROC over all labels (the paper's), on the hold-out where there is one
+and else on all sites' test patients pooled. A difference is paired: both models meet the same resamples
+of the same patients. A hospital gains where the interval of (federated - its own model) on its own test
+patients lies above 0, loses where it lies below.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fl_jax.evaluation import roc
+from fl_jax.evaluation.cross_site import cross_site
+from fl_jax.evaluation.intervals import Interval, Resampled, difference, intervals
+from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.evaluation.summary import NAMES, align, measure, youden_thresholds
+from fl_jax.report.cases import choose
+from fl_jax.report.workdir import Study
+from fl_jax.types import LABELS
+
+PRIMARY = "auroc/micro"
+COMPARED = tuple(name for name in NAMES if name.startswith(("auroc/", "average_precision/")))
+CURVE_POINTS = 300
+PAPER = {
+    "source": "Methods and Impact for Using Federated Learning to Collaborate on Clinical Research. "
+    "Neurosurgery 2023; 92:431-438",
+    "federated": {"estimate": 0.9487, "low": 0.9471, "high": 0.9503},
+    "central": {"estimate": 0.9753, "low": 0.9742, "high": 0.9764},
+    "difference": {"estimate": -0.0266},
+}
+
+Measured = dict[str, dict[str, Resampled]]
+"""[data set][model]."""
+
+
+def compute(study: Study, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> dict:
+    """All statistics of a study.
+
+    Args:
+        study: of `workdir.load`.
+        resamples: bootstrap resamples of patients.
+        seed: of the resampling.
+        level: coverage of the intervals.
+
+    Returns:
+        The results; NaN where a statistic is undefined.
+
+    Raises:
+        ValueError: two models were judged on different images.
+    """
+    data_sets = _data_sets(study.models)
+    thresholds = {name: youden_thresholds(_own(name, data)) for name, data in study.models.items()}
+    measured = {
+        data: {
+            model: measure(rows, thresholds[model], resamples=resamples, seed=seed)
+            for model, rows in models.items()
+        }
+        for data, models in data_sets.items()
+    }
+    primary = "holdout" if "holdout" in data_sets else "all_sites"
+    ordered = sorted(
+        (model for model in study.models if model.startswith("local_")),
+        key=lambda model: -_value(measured[primary][model], PRIMARY),
+    )
+    naive = {
+        model: measure(rows, resamples=resamples, seed=seed, by_patient=False)
+        for model, rows in data_sets[primary].items()
+        if model in ("federated", "central")
+    }
+    matrix = cross_site(
+        {data: row for data, row in measured.items() if data != "all_sites"}, level=level
+    )
+    return {
+        "format": 1,
+        "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
+        "paper": PAPER,
+        "primary": {"data": primary, "statistic": PRIMARY},
+        "models": list(study.models),
+        "best_local": ordered[0] if ordered else None,
+        "worst_local": ordered[-1] if len(ordered) > 1 else None,
+        "data_sets": {name: _counts(models) for name, models in data_sets.items()},
+        "performance": _performance(measured, level),
+        "naive": {name: _json(intervals(value, level)[PRIMARY]) for name, value in naive.items()},
+        "thresholds": {m: dict(zip(LABELS, t, strict=True)) for m, t in thresholds.items()},
+        "federated_minus_central": _pairs(measured, "federated", "central", level),
+        "gains": _gains(measured, level),
+        "cross_site": matrix,
+        "mean_rank": _mean_rank(matrix),
+        "roc": _curves(
+            data_sets[primary], ["federated", "central", *ordered[:1], *ordered[1:][-1:]]
+        ),
+        "learning": study.learning,
+        "done": study.done,
+        "cases": choose(data_sets[primary].get("federated"), thresholds.get("federated")),
+        "cohort": study.cohort,
+        "partition": study.partition,
+        "run": study.manifest,
+    }
+
+
+def _own(model: str, data: Predictions) -> Predictions:
+    """The validation images that a model may see: a local model its own site's, another everybody's."""
+    seen = data.split == "validation"
+    if model.startswith("local_"):
+        seen &= data.site == model.removeprefix("local_")
+    return select(data, seen)
+
+
+def _data_sets(models: Mapping[str, Predictions]) -> dict[str, dict[str, Predictions]]:
+    """[data set][model]: every site's test images, all of them pooled, the hold-out."""
+    sites = sorted({s for p in models.values() for s in np.unique(p.site[p.split == "test"])})
+    rows = {
+        site: {name: (data.split == "test") & (data.site == site) for name, data in models.items()}
+        for site in sites
+    }
+    rows["all_sites"] = {name: data.split == "test" for name, data in models.items()}
+    rows["holdout"] = {name: data.split == "holdout" for name, data in models.items()}
+    return {
+        name: align({model: select(models[model], chosen) for model, chosen in row.items()})
+        for name, row in rows.items()
+        if any(chosen.any() for chosen in row.values())
+    }
+
+
+def _counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
+    data = next(iter(models.values()))
+    return {
+        "patients": np.unique(data.patient).size,
+        "slices": data.image.size,
+        "positives": dict(zip(LABELS, data.truth.sum(axis=0, dtype=int), strict=True)),
+    }
+
+
+def _json(interval: Interval) -> dict[str, float | int]:
+    return interval._asdict()
+
+
+def _value(resampled: Resampled, name: str) -> float:
+    value = float(resampled.estimate[resampled.names.index(name)])
+    return -np.inf if np.isnan(value) else value
+
+
+def _performance(measured: Measured, level: float) -> dict[str, Any]:
+    """[data set][model][statistic][label, macro or micro]."""
+    nested: dict[str, Any] = {}
+    for data, row in measured.items():
+        for model, resampled in row.items():
+            cells = nested.setdefault(data, {}).setdefault(model, {})
+            for name, interval in intervals(resampled, level).items():
+                statistic, label = name.split("/")
+                cells.setdefault(statistic, {})[label] = _json(interval)
+    return nested
+
+
+def _pairs(measured: Measured, first: str, second: str, level: float) -> dict[str, Any]:
+    """[data set][statistic]: first - second, where both models are there."""
+    return {
+        data: _compared(row[first], row[second], level)
+        for data, row in measured.items()
+        if first in row and second in row
+    }
+
+
+def _compared(first: Resampled, second: Resampled, level: float) -> dict[str, Any]:
+    found = intervals(difference(first, second), level)
+    return {name: _json(found[name]) for name in COMPARED}
+
+
+def _gains(measured: Measured, level: float) -> dict[str, Any]:
+    """[site]: the federated minus the site's own model, on the site's own data and on the hold-out."""
+    gains: dict[str, Any] = {}
+    for site, row in measured.items():
+        local = f"local_{site}"
+        if local not in row or "federated" not in row:
+            continue
+        own = _compared(row["federated"], row[local], level)
+        gains[site] = {"own": own, "verdict": verdict(own[PRIMARY])}
+        if "holdout" in measured:
+            held = measured["holdout"]
+            gains[site]["holdout"] = _compared(held["federated"], held[local], level)
+    return gains
+
+
+def verdict(gain: Mapping[str, float]) -> str:
+    """Who gains and who loses, from the interval of a difference.
+
+    Args:
+        gain: "estimate", "low" and "high" of (federated - local); NaN where undefined.
+
+    Returns:
+        "gains" where the interval lies above 0, "loses" where it lies below, "unclear" where it
+        holds 0, "undefined" without an interval.
+    """
+    if np.isnan(gain["low"]) or np.isnan(gain["high"]):
+        return "undefined"
+    return "gains" if gain["low"] > 0 else "loses" if gain["high"] < 0 else "unclear"
+
+
+def _mean_rank(matrix: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """[statistic][model]: mean rank over the hospitals' data, the hold-out left out."""
+    places: dict[str, dict[str, list[int | None]]] = {}
+    for row in (row for data, row in matrix.items() if data != "holdout"):
+        for model, cell in row.items():
+            for statistic, value in cell.items():
+                places.setdefault(statistic, {}).setdefault(model, []).append(value["rank"])
+    return {
+        statistic: {
+            model: float(np.mean([p for p in seen if p is not None])) if None not in seen else None
+            for model, seen in row.items()
+        }
+        for statistic, row in places.items()
+    }
+
+
+def _curves(models: Mapping[str, Predictions], names: list[str]) -> dict[str, Any]:
+    """[model][label or micro] = {"x": false positive rate, "y": true positive rate}, for drawing."""
+    curves: dict[str, Any] = {}
+    for model in names:
+        if model not in models:
+            continue
+        data = models[model]
+        columns = {label: (data.truth[:, i], data.scores[:, i]) for i, label in enumerate(LABELS)}
+        columns["micro"] = data.truth.ravel(), data.scores.ravel()
+        curves[model] = {label: _thinned(roc.roc_curve(*pair)) for label, pair in columns.items()}
+    return curves
+
+
+def _thinned(curve: roc.Curve) -> dict[str, Any]:
+    """At most CURVE_POINTS points, evenly spread along the curve's length; the ends stay."""
+    if curve.x.size <= CURVE_POINTS:
+        return {"x": curve.x, "y": curve.y}
+    length = np.cumsum(np.hypot(np.diff(curve.x, prepend=0), np.diff(curve.y, prepend=0)))
+    at = np.unique(np.searchsorted(length, np.linspace(0, length[-1], CURVE_POINTS)))
+    at = np.unique(np.concatenate([[0], np.minimum(at, curve.x.size - 1), [curve.x.size - 1]]))
+    return {"x": curve.x[at], "y": curve.y[at]}

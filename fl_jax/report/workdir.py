@@ -1,0 +1,142 @@
+"""What a study left on disk, read and checked; nothing here needs a model, a dataset or a device.
+
+| file | where it is absent |
+|---|---|
+| predictions/<model>.csv | an error: there is nothing to report |
+| manifest.json, models/<model>/metrics.jsonl, done.json, partition.csv, data/summary.json | the page says so |
+"""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fl_jax.evaluation.predictions import Predictions, read
+
+Json = Any
+"""What `json.loads` gives: dict, list, str, int, float, bool or None."""
+
+
+class Study(NamedTuple):
+    """The files of a workdir.
+
+    Attributes:
+        models: predictions by model: federated, central, local_<site> in the order of sites, others.
+        learning: rows of metrics.jsonl by model.
+        done: done.json by model.
+        manifest: manifest.json, or None.
+        cohort: data/summary.json, or None.
+        partition: patients by [site][split], or None.
+    """
+
+    models: dict[str, Predictions]
+    learning: dict[str, list[dict[str, Json]]]
+    done: dict[str, dict[str, Json]]
+    manifest: dict[str, Json] | None
+    cohort: dict[str, Json] | None
+    partition: dict[str, dict[str, int]] | None
+
+
+def load(workdir: str | os.PathLike[str]) -> Study:
+    """Reads the files of a study.
+
+    Args:
+        workdir: folder of `launch.study`.
+
+    Returns:
+        The `Study`.
+
+    Raises:
+        FileNotFoundError: there are no predictions.
+        ValueError: a file is not what it should be, with its name, line, value and a remedy.
+    """
+    root = Path(workdir)
+    files = sorted((root / "predictions").glob("*.csv"), key=lambda path: _order(path.stem))
+    if not files:
+        raise FileNotFoundError(
+            f"{root / 'predictions'} holds no <model>.csv: run launch.study with --workdir={root} first"
+        )
+    models = {path.stem: read(path) for path in files}
+    folders = {name: root / "models" / name for name in models}
+    learning = {name: _lines(folder / "metrics.jsonl") for name, folder in folders.items()}
+    done = {name: _object(folder / "done.json") for name, folder in folders.items()}
+    return Study(
+        models,
+        {name: rows for name, rows in learning.items() if rows},
+        {name: value for name, value in done.items() if value is not None},
+        _object(root / "manifest.json"),
+        _object(root / "data" / "summary.json"),
+        _partition(root / "partition.csv"),
+    )
+
+
+def _order(model: str) -> tuple[int, str]:
+    known = ("federated", "central")
+    return (known.index(model) if model in known else 2 + (not model.startswith("local_")), model)
+
+
+def _object(path: Path) -> dict[str, Json] | None:
+    if not path.exists():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; delete it and run its stage again") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: holds {type(value).__name__}, not an object of names and values")
+    return value
+
+
+def _lines(path: Path) -> list[dict[str, Json]]:
+    if not path.exists():
+        return []
+    rows = []
+    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {line}: {error}; train this model again") from error
+        if not isinstance(row, dict) or "round" not in row:
+            raise ValueError(f"{path}, line {line}: no 'round' in {text[:60]!r}; train again")
+        rows.append(row)
+    return rows
+
+
+def _partition(path: Path) -> dict[str, dict[str, int]] | None:
+    if not path.exists():
+        return None
+    counts: dict[str, dict[str, int]] = {}
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        table = csv.DictReader(file)
+        lacking = {"patient", "site", "split"} - set(table.fieldnames or ())
+        if lacking:
+            raise ValueError(
+                f"{path}, line 1: lacks the columns {sorted(lacking)}; partition again"
+            )
+        for row in table:
+            site = counts.setdefault(row["site"], {})
+            site[row["split"]] = site.get(row["split"], 0) + 1
+    return counts
+
+
+def jsonable(value: Json) -> Json:
+    """Plain JSON: NaN and infinity become null, NumPy numbers Python's, tuples lists, keys strings.
+
+    Args:
+        value: nested mappings, sequences, NumPy scalars and arrays, numbers, strings.
+
+    Returns:
+        The same for `json.dumps(..., allow_nan=False)`.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
