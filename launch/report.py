@@ -1,8 +1,10 @@
-"""Rebuilds a study's report from its predictions, without a model: results.json, cross_site.json, report.html.
+"""Rebuilds a study's report from its predictions, without a model.
+
+Writes results.json, cross_site.json and report.html into the workdir and prints the answer:
 
     python -m launch.report --workdir=runs/demo
 
-Takes some 15 seconds for the demo's seven models on 2 CPU cores.
+Takes some 10 seconds for the demo's seven models on 2 CPU cores.
 """
 
 from absl import app, flags

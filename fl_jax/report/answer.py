@@ -84,22 +84,26 @@ def _hospitals(results: Mapping[str, Any]) -> str:
         verdict: [site for site, gain in gains.items() if gain["verdict"] == verdict]
         for verdict in ("gains", "loses", "unclear", "undefined")
     }
-    if len(groups["gains"]) == len(gains) > 1:
-        return (
-            f"on their own test patients all {len(gains)} hospitals gain over a model of their own"
-        )
+    count = len(gains)
+    if len(groups["gains"]) == count > 1:
+        return f"on their own test patients all {count} hospitals gain over a model of their own"
+    won = groups["gains"]
+    named = f" ({', '.join(won)})" if won else ""
     parts = [
-        _group(groups["gains"], "gains", "gain") + " over a model of their own",
-        _group(groups["loses"], "loses", "lose"),
+        f"{len(won) or 'none'} of {count} hospitals gain{'' if len(won) > 1 else 's'} over a model "
+        f"of {'their' if len(won) > 1 else 'its'} own{named}",
+        _group(groups["loses"], "loses", "lose") if groups["loses"] else "none loses",
     ]
     if groups["unclear"]:
         parts.append(_group(groups["unclear"], "shows", "show") + " no clear difference")
     if groups["undefined"]:
         parts.append(_group(groups["undefined"], "has", "have") + " too few patients to tell")
-    return f"of {len(gains)} hospitals, on their own test patients, {', '.join(parts[:-1])} and {parts[-1]}"
+    return f"on their own test patients {', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _group(sites: Sequence[str], one: str, many: str) -> str:
-    if not sites:
-        return f"none {one}"
-    return f"{len(sites)} {one if len(sites) == 1 else many} ({', '.join(sites)})"
+    """The hospitals by name, or by number where they are many, with their verb."""
+    if len(sites) > 3:
+        return f"{len(sites)} {many}"
+    listed = f"{', '.join(sites[:-1])} and {sites[-1]}" if len(sites) > 1 else sites[0]
+    return f"{listed} {one if len(sites) == 1 else many}"

@@ -31,7 +31,7 @@ VARIABLES = {
     **{colour: f"--site-{number}" for number, colour in enumerate(SITES)},
 }
 """The page's CSS variable of each colour, so that a figure follows the page into dark mode."""
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "text.color": INK,
@@ -209,7 +209,7 @@ def _learning(results: Mapping[str, Any], key: str, title: str) -> Figure:
     return figure
 
 
-def _thousands(value: float, position: int | None = None) -> str:
+def _thousands(value: float, position: float) -> str:
     del position
     return f"{value / 1000:g}k" if value else "0"
 

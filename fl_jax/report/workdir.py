@@ -3,7 +3,8 @@
 | file | where it is absent |
 |---|---|
 | predictions/<model>.csv | an error: there is nothing to report |
-| manifest.json, models/<model>/metrics.jsonl, done.json, partition.csv, data/summary.json | the page says so |
+| manifest.json, partition.csv, data/summary.json | the page says so |
+| models/<model>/metrics.jsonl, done.json | the page says so |
 """
 
 import csv
