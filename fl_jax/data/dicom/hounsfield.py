@@ -1,0 +1,175 @@
+"""Pixels: from checked bytes to stored values, to Hounsfield units, to the picture's final size."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pydicom
+import pydicom.uid
+from pydicom.pixels.decoders.base import get_decoder
+
+from fl_jax.data.dicom.header import integer, numbers, pixel_bytes, text
+from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair
+
+HU_RANGE = (-1024, 3071)
+"""What is kept, HU: the range of 12 bits with intercept -1024. Metal above it is clipped."""
+AIR = -1000
+"""HU beside a rectangular picture."""
+PADDING_BELOW = -1200
+"""HU at or under which a value is padding: air with any scanner's noise lies above."""
+
+
+def stored_values(header: pydicom.Dataset) -> np.ndarray:
+    """The pixels as stored, int16 or uint16 [rows, columns]; uncompressed ones without pydicom.
+
+    pydicom's own decoding of uncompressed pixels lets one missing byte pass, and a second frame.
+    """
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if rows < 1 or columns < 1:
+        raise RefusedError(Reason.BAD_GEOMETRY, f"Rows {rows} x Columns {columns}")
+    allocated, bits = integer(header, "BitsAllocated"), integer(header, "BitsStored")
+    high, signed = integer(header, "HighBit", bits - 1), integer(header, "PixelRepresentation")
+    if allocated != 16 or not 8 <= bits <= 16 or high != bits - 1 or signed not in (0, 1):
+        raise RefusedError(
+            Reason.BIT_DEPTH,
+            f"BitsAllocated {allocated}, BitsStored {bits}, HighBit {high}, signed {signed}",
+        )
+    data, order = pixel_bytes(header)
+    if not data:
+        raise RefusedError(Reason.EMPTY, "PixelData is missing or of length 0")
+    syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
+    if syntax is not None and not syntax.is_transfer_syntax:
+        raise RefusedError(Reason.COMPRESSED, f"TransferSyntaxUID {syntax} is not known")
+    if syntax is not None and syntax.is_encapsulated:
+        return _decoded(
+            data,
+            syntax,
+            rows=rows,
+            columns=columns,
+            samples_per_pixel=1,
+            number_of_frames=1,
+            photometric_interpretation=text(header, "PhotometricInterpretation"),
+            bits_allocated=allocated,
+            bits_stored=bits,
+            pixel_representation=signed,
+            pixel_keyword="PixelData",
+        )
+    need = 2 * rows * columns
+    if len(data) < need:
+        raise RefusedError(Reason.TRUNCATED, f"{len(data)} of {need} pixel bytes")
+    if len(data) >= 2 * need:
+        raise RefusedError(Reason.MULTI_FRAME, f"{len(data)} bytes, one frame has {need}")
+    if len(data) > need:
+        raise RefusedError(
+            Reason.BAD_GEOMETRY, f"{len(data)} pixel bytes, Rows x Columns need {need}"
+        )
+    stored = np.frombuffer(data, order + ("i2" if signed else "u2")).reshape(rows, columns)
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
+    """Compressed pixels through pydicom and whichever of its decoders are installed."""
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise RefusedError(Reason.COMPRESSED, f"{syntax.name}: unknown to pydicom") from error
+    if not decoder.is_available:
+        raise RefusedError(Reason.COMPRESSED, f"{syntax.name}: install a pydicom decoder for it")
+    pixels, _ = decoder.as_array(data, raw=True, **layout)
+    if pixels.shape != (layout["rows"], layout["columns"]) or pixels.dtype.itemsize != 2:
+        raise RefusedError(Reason.BAD_GEOMETRY, f"pixels decode to {pixels.dtype}{pixels.shape}")
+    return pixels
+
+
+def hounsfield(
+    header: pydicom.Dataset, stored: np.ndarray, slope: float, intercept: float
+) -> tuple[np.ndarray, tuple[Repair, ...]]:
+    """Stored values to int16 HU within `HU_RANGE`, with the repairs that this took."""
+    bits, signed = integer(header, "BitsStored"), bool(integer(header, "PixelRepresentation"))
+    stored, repairs = _significant(stored, bits, signed)
+    wrapped = bits == 12 and not signed and intercept > -100
+    if wrapped and slope != 1:
+        raise RefusedError(
+            Reason.BAD_RESCALE, f"unsigned 12 bits from {intercept} HU with slope {slope}: no air"
+        )
+    hu = _unwrap(stored) if wrapped else _rescaled(stored, slope, intercept)
+    if text(header, "PhotometricInterpretation") == "MONOCHROME1" and not _air_outside(hu):
+        stored = (-1 if signed else 2**bits - 1) - stored.astype(np.int32)
+        hu = _unwrap(stored) if wrapped else _rescaled(stored, slope, intercept)
+        repairs.append(Repair.INVERTED)
+        if not _air_outside(hu):
+            raise RefusedError(Reason.PHOTOMETRIC, "MONOCHROME1, and neither polarity shows air")
+    if wrapped:
+        repairs.append(Repair.WRAPAROUND)
+    low, high = hu.min(), hu.max()
+    if low >= 0 or (high > HU_RANGE[1] and (hu > HU_RANGE[1]).mean() > 0.1):
+        raise RefusedError(Reason.OUT_OF_RANGE, f"{low:g} to {high:g} HU")
+    if low <= PADDING_BELOW:
+        repairs.append(Repair.PADDING)
+    if low < HU_RANGE[0] or high > HU_RANGE[1]:
+        hu = np.clip(hu, *HU_RANGE)
+    return hu.astype(np.int16, copy=False), tuple(repairs)
+
+
+def _significant(stored: np.ndarray, bits: int, signed: bool) -> tuple[np.ndarray, list[Repair]]:
+    """The values of the stored bits; refuses one value everywhere and values that need more."""
+    low, high, half = int(stored.min()), int(stored.max()), 2 ** (bits - 1)
+    if low == high:
+        raise RefusedError(Reason.EMPTY, f"every pixel is {low}")
+    if signed and low >= 0 and half <= high < 2 * half:
+        return np.where(stored >= half, stored - 2 * half, stored), [Repair.SIGN]
+    if high >= (half if signed else 2 * half) or low < -half:
+        raise RefusedError(Reason.BIT_DEPTH, f"values {low} to {high} with BitsStored {bits}")
+    return stored, []
+
+
+def _unwrap(stored: np.ndarray) -> np.ndarray:
+    """HU modulo 4096 back to [-1000, 3096): the same as the rule in `refusal`'s table."""
+    return (stored.astype(np.int32) + 1000) % 4096 - 1000
+
+
+def _rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """slope * stored + intercept, rounded; in int16 where that is exact, as it nearly always is."""
+    if slope == 1 and intercept == int(intercept):
+        ends = int(stored.min()), int(stored.max())
+        if min(*ends, ends[0] + intercept) >= -(2**15) and max(*ends, ends[1] + intercept) < 2**15:
+            return stored.astype(np.int16, copy=False) + np.int16(intercept)
+    return np.rint(stored * np.float64(slope) + intercept)
+
+
+def _air_outside(hu: np.ndarray) -> bool:
+    """Whether the picture's border is air or padding, as in any head CT."""
+    return float(np.median(np.concatenate([hu[0], hu[-1], hu[:, 0], hu[:, -1]]))) < -200
+
+
+def resize(hu: np.ndarray, size: int, spacing: tuple[float, float]) -> np.ndarray:
+    """Area averaging to size x size square pixels; air beside what is not square.
+
+    Args:
+        hu: int16[rows, columns] in HU.
+        size: side of the result, pixels.
+        spacing: mm between rows and between columns; NaN takes pixels to be square.
+
+    Returns:
+        int16[size, size] in HU.
+    """
+    extent = np.array(hu.shape, float)
+    if min(spacing) > 0:
+        extent *= spacing
+    rows, columns = (max(1, round(size * side / extent.max())) for side in extent)
+    if (rows, columns) != hu.shape:
+        shrinks = rows <= hu.shape[0] and columns <= hu.shape[1]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        hu = np.asarray(cv2.resize(hu, (columns, rows), interpolation=how), np.int16)
+    if rows == columns:
+        return hu
+    square = np.full((size, size), AIR, np.int16)
+    top, left = (size - rows) // 2, (size - columns) // 2
+    square[top : top + rows, left : left + columns] = hu
+    return square
+
+
+def spacing_mm(header: pydicom.Dataset) -> tuple[float, float]:
+    """Pixel Spacing: mm between rows and between columns, NaN where missing, bad or not positive."""
+    row, column = numbers(header, "PixelSpacing", 2)
+    return (row, column) if 0 < row < np.inf and 0 < column < np.inf else (np.nan, np.nan)
