@@ -1,0 +1,333 @@
+"""Which bleeding a patient has: typical places, shapes, ages and companions of the five subtypes.
+
+Epidural: temporal or parietal, by a fracture, not across sutures. Subdural: over a hemisphere, along falx or tentorium,
+older when the patient is. Subarachnoid: aneurysm (basal cisterns) or trauma (sulci). Parenchymal: hypertension (putamen,
+thalamus, pons, cerebellum), amyloid (lobes), contusion (frontal and temporal poles). (Osborn's Brain, 2nd ed., ch. 2-6.)
+"""
+
+import numpy as np
+
+from fl_jax.data.phantom.patient import Lesion
+
+Rng = np.random.Generator
+
+
+def sample_lesions(
+    rng: Rng, *, age: float, subtypes: tuple[str, ...], severity: float
+) -> tuple[tuple[Lesion, ...], bool]:
+    """Blood of the wanted subtypes.
+
+    Args:
+        rng: source of all randomness.
+        age: years.
+        subtypes: subset of `types.LABELS[1:]`.
+        severity: 0 subtle to 1 large.
+
+    Returns:
+        The lesions, and whether they come from an injury.
+    """
+    wanted = set(subtypes)
+    injury = bool(wanted & {"epidural", "subdural"}) or (
+        "subarachnoid" in wanted and rng.random() < (0.75 if "intraparenchymal" in wanted else 0.5)
+    )
+    side = float(rng.choice([-1.0, 1.0]))
+    found: list[Lesion] = []
+    if "epidural" in wanted:
+        found += epidural(rng, side, severity)
+    if "subdural" in wanted:
+        found += subdural(rng, -side if "epidural" in wanted else side, severity, age)
+    if "subarachnoid" in wanted:
+        found += subarachnoid(rng, -side, severity, injury)
+    deep = "intraventricular" in wanted and not injury
+    if "intraparenchymal" in wanted:
+        found += parenchymal(rng, side, severity, age, injury, deep)
+    if "intraventricular" in wanted:
+        found += ventricular(rng, side, severity)
+    return tuple(found), injury
+
+
+def _hu(rng: Rng) -> float:
+    return float(np.clip(rng.normal(66.0, 5.5), 54.0, 82.0))
+
+
+def _direction(
+    rng: Rng, side: float, azimuth: tuple[float, float], rise: tuple[float, float]
+) -> tuple[float, float, float]:
+    """Unit direction: azimuth 0 to the front, 90 to the side, 180 to the back; rise above the horizontal, degrees."""
+    a, r = np.deg2rad(rng.uniform(*azimuth)), np.deg2rad(rng.uniform(*rise))
+    return (float(side * np.sin(a) * np.cos(r)), float(np.cos(a) * np.cos(r)), float(np.sin(r)))
+
+
+def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
+    """A lens under one bone."""
+    thick = (5.0 + 24.0 * severity) * rng.uniform(0.8, 1.2)
+    wide = float(np.clip(thick * rng.uniform(1.4, 2.0) + 10.0, 16.0, 48.0))
+    place = rng.choice(["temporal", "parietal", "frontal", "occipital"], p=[0.5, 0.25, 0.17, 0.08])
+    azimuth, rise, limits = {
+        "temporal": ((70, 105), (-22, 10), (-45.0, 22.0)),
+        "parietal": ((95, 130), (20, 50), (-74.0, 10.0)),
+        "frontal": ((25, 60), (0, 40), (12.0, 200.0)),
+        "occipital": ((140, 165), (-25, 0), (-200.0, -60.0)),
+    }[str(place)]
+    fresh = rng.random()
+    return [
+        Lesion(
+            "epidural",
+            "lens",
+            _direction(rng, side, azimuth, rise),
+            (wide, wide * rng.uniform(0.75, 1.0), thick),
+            hu=_hu(rng),
+            hu_low=float(rng.uniform(38, 52)),
+            mix=0.25 if fresh < 0.25 else 0.0,
+            mass=rng.uniform(0.75, 0.95),
+            rough=0.3,
+            limits=limits,
+        )
+    ]
+
+
+def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]:
+    """A crescent over the convexity, or blood along falx or tentorium, or both."""
+    old = rng.random() < np.clip((age - 40.0) / 70.0, 0.05, 0.5)
+    hu, low, mix = _hu(rng), float(rng.uniform(14, 30)), 0.0
+    if old:
+        kind = rng.choice(["subacute", "chronic", "mixed"], p=[0.3, 0.3, 0.4])
+        hu = {"subacute": rng.uniform(34, 46), "chronic": rng.uniform(16, 28), "mixed": hu}[
+            str(kind)
+        ]
+        mix = float(rng.uniform(0.35, 0.65)) if kind == "mixed" else 0.0
+    found = []
+    sheet_only = rng.random() < 0.15
+    if not sheet_only:
+        thick = (3.0 + 17.0 * severity) * rng.uniform(0.75, 1.25)
+        radii = (rng.uniform(48, 88), rng.uniform(38, 66), thick)
+        found.append(
+            Lesion(
+                "subdural",
+                "convexity",
+                _direction(rng, side, (60, 115), (8, 38)),
+                radii,
+                hu=float(hu),
+                hu_low=low,
+                mix=mix,
+                mass=float(rng.uniform(0.55, 0.85)),
+                rough=0.6,
+            )
+        )
+        if old and rng.random() < 0.25:
+            other = (rng.uniform(48, 80), rng.uniform(38, 60), thick * rng.uniform(0.4, 0.9))
+            found.append(
+                Lesion(
+                    "subdural",
+                    "convexity",
+                    _direction(rng, -side, (60, 110), (10, 35)),
+                    other,
+                    hu=float(hu),
+                    hu_low=low,
+                    mix=mix,
+                    mass=0.6,
+                    rough=0.6,
+                )
+            )
+    if sheet_only or rng.random() < 0.4:
+        behind = rng.random() < 0.65
+        centre = (
+            (side, rng.uniform(-80, -50), rng.uniform(15, 45))
+            if behind
+            else (side, rng.uniform(30, 55), rng.uniform(15, 40))
+        )
+        found.append(
+            Lesion(
+                "subdural",
+                "falx",
+                centre,
+                (rng.uniform(22, 42), rng.uniform(18, 32), rng.uniform(2.0, 3.0 + 4.0 * severity)),
+                hu=_hu(rng),
+            )
+        )
+    if rng.random() < (0.5 if sheet_only else 0.3):
+        centre = (side * rng.uniform(20, 34), rng.uniform(-75, -50), 0.0)
+        found.append(
+            Lesion(
+                "subdural",
+                "tentorium",
+                centre,
+                (rng.uniform(16, 28), rng.uniform(18, 30), rng.uniform(2.5, 3.5 + 3.0 * severity)),
+                hu=_hu(rng),
+            )
+        )
+    return found
+
+
+def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[Lesion]:
+    """Blood in sulci (injury) or in the basal cisterns and fissures (aneurysm)."""
+    hu = float(rng.uniform(48, 62) + 10 * severity)
+    found = []
+    if injury:
+        for _ in range(int(rng.integers(1, 3 + round(severity)))):
+            lean = side if rng.random() < 0.7 else -side
+            d = _direction(rng, lean, (25, 150), (-12, 75))
+            centre = (d[0] * 58.0, d[1] * 76.0 - 18.0, d[2] * 62.0 + 2.0)
+            r = (10.0 + 16.0 * severity) * rng.uniform(0.8, 1.3)
+            found.append(
+                Lesion(
+                    "subarachnoid",
+                    "sulcal",
+                    centre,
+                    (r, r * rng.uniform(1.0, 1.6), r),
+                    hu=hu,
+                    amounts=(float(np.clip(0.7 + 0.5 * severity * rng.random(), 0, 1)),),
+                )
+            )
+        amounts = [0.0] * 5
+        if rng.random() < 0.35:
+            amounts[1 if side < 0 else 2] = 0.5 + 0.4 * severity
+        if rng.random() < 0.25:
+            amounts[4] = 0.6 + 0.4 * severity
+        found.append(Lesion("subarachnoid", "cistern", hu=hu, amounts=tuple(amounts)))
+        return found
+    base = 0.55 + 0.45 * severity
+    lean = rng.uniform(0.4, 1.0, size=5)
+    lean[rng.integers(0, 4)] = 1.0
+    if rng.random() < 0.15:
+        lean[:4] *= 0.1
+        lean[4], lean[0] = 1.0, 0.6
+    found.append(
+        Lesion("subarachnoid", "cistern", hu=hu, amounts=tuple(float(v * base) for v in lean))
+    )
+    if severity > 0.4 and rng.random() < 0.7:
+        centre = (side * 45.0, 10.0, 5.0)
+        found.append(
+            Lesion(
+                "subarachnoid",
+                "sulcal",
+                centre,
+                (25.0, 40.0, 30.0),
+                hu=hu,
+                amounts=(float(0.8 * base),),
+            )
+        )
+    return found
+
+
+DEEP = {
+    "putamen": ((25.0, 1.0, 3.0), (9.0, 15.0, 11.0)),
+    "thalamus": ((14.0, -18.0, 8.0), (9.0, 11.0, 10.0)),
+    "caudate": ((14.0, 12.0, 8.0), (7.0, 9.0, 9.0)),
+    "pons": ((2.0, -25.0, -31.0), (8.0, 7.0, 8.0)),
+    "cerebellum": ((22.0, -62.0, -38.0), (12.0, 12.0, 10.0)),
+}
+LOBES = (
+    (32.0, 38.0, 18.0),
+    (28.0, 22.0, 42.0),
+    (34.0, -12.0, 46.0),
+    (36.0, -42.0, 38.0),
+    (46.0, -28.0, -4.0),
+    (44.0, -2.0, -24.0),
+    (28.0, -76.0, 12.0),
+    (26.0, -62.0, 34.0),
+    (22.0, 50.0, 4.0),
+)
+POLES = (
+    (20.0, 58.0, -8.0),
+    (28.0, 50.0, -10.0),
+    (14.0, 62.0, 2.0),
+    (44.0, 12.0, -28.0),
+    (54.0, -8.0, -24.0),
+    (50.0, -22.0, -26.0),
+    (36.0, 46.0, 14.0),
+    (58.0, -30.0, -10.0),
+)
+
+
+def parenchymal(
+    rng: Rng, side: float, severity: float, age: float, injury: bool, deep: bool
+) -> list[Lesion]:
+    """A deep or lobar hemorrhage, or contusions."""
+    if injury:
+        return [
+            _contusion(rng, side if rng.random() < 0.7 else -side, severity)
+            for _ in range(int(rng.integers(1, 4 + round(2 * severity))))
+        ]
+    lobar = not deep and rng.random() < (0.45 if age > 65 else 0.3)
+    grow = 0.45 + 1.15 * severity * rng.uniform(0.8, 1.2)
+    if lobar:
+        x, y, z = LOBES[int(rng.integers(len(LOBES)))]
+        radii = (11.0, 14.0, 12.0)
+    else:
+        names = ["putamen", "thalamus", "caudate", "pons", "cerebellum"]
+        (x, y, z), radii = DEEP[
+            str(
+                rng.choice(
+                    names, p=[0.25, 0.5, 0.25, 0.0, 0.0] if deep else [0.42, 0.28, 0.06, 0.08, 0.16]
+                )
+            )
+        ]
+    centre = (side * x + rng.normal(0, 2), y + rng.normal(0, 4), z + rng.normal(0, 3))
+    radii = tuple(float(r * grow * rng.uniform(0.8, 1.2)) for r in radii)
+    hu, swirl = _hu(rng), rng.random() < 0.3
+    main = Lesion(
+        "intraparenchymal",
+        "blob",
+        centre,
+        radii,
+        hu=hu,
+        hu_low=hu - rng.uniform(10, 22),
+        mix=0.8 if swirl else 0.0,  # type: ignore[arg-type]
+        edema=float(rng.uniform(1.0, 3.0 + 6.0 * severity)),
+        mass=float(rng.uniform(0.28, 0.5)),
+        rough=float(rng.uniform(0.4, 1.0)),
+    )
+    found = [main]
+    if rng.random() < 0.4:
+        shift = rng.normal(0, 1, 3)
+        shift *= np.array(radii) * 0.8 / np.linalg.norm(shift)
+        beside = tuple(float(a + s) for a, s in zip(centre, shift, strict=True))
+        found.append(
+            Lesion(
+                "intraparenchymal",
+                "blob",
+                beside,
+                tuple(r * rng.uniform(0.4, 0.7) for r in radii),
+                hu=hu,
+                edema=main.edema,
+                mass=0.2,
+                rough=0.8,
+            )
+        )  # type: ignore[arg-type]
+    return found
+
+
+def _contusion(rng: Rng, side: float, severity: float) -> Lesion:
+    x, y, z = POLES[int(rng.integers(len(POLES)))]
+    centre = (side * x + rng.normal(0, 3), y + rng.normal(0, 4), z + rng.normal(0, 3))
+    r = (3.0 + 8.0 * severity) * rng.uniform(0.6, 1.4)
+    return Lesion(
+        "intraparenchymal",
+        "blob",
+        centre,
+        (r, r * rng.uniform(0.8, 1.6), r * rng.uniform(0.7, 1.2)),
+        hu=float(rng.uniform(50, 68)),
+        hu_low=40.0,
+        mix=float(rng.choice([0.0, 0.9])),
+        edema=float(rng.uniform(1, 6)),
+        mass=0.25,
+        rough=1.0,
+    )
+
+
+def ventricular(rng: Rng, side: float, severity: float) -> list[Lesion]:
+    """Blood levels in the occipital horns, casts when severe."""
+    base = 0.08 + 0.75 * severity * rng.uniform(0.5, 1.1)
+    near, far = base, base * rng.uniform(0.1, 0.9)
+    amounts = (near, far) if side < 0 else (far, near)
+    third = float(np.clip(rng.normal(severity, 0.35), 0, 1)) if rng.random() < 0.6 else 0.0
+    fourth = float(np.clip(rng.normal(severity, 0.35), 0, 1)) if rng.random() < 0.5 else 0.0
+    return [
+        Lesion(
+            "intraventricular",
+            "layer",
+            hu=_hu(rng),
+            amounts=(*(float(np.clip(a, 0.05, 1)) for a in amounts), third, fourth),
+        )
+    ]

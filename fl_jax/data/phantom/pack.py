@@ -1,0 +1,145 @@
+"""A patient as arrays: what the jitted drawing reads, of shapes that are the same for every patient."""
+
+import numpy as np
+
+from fl_jax.data.phantom import hemorrhage
+from fl_jax.data.phantom.patient import Lesion, PatientParams
+
+
+def pack(patient: PatientParams) -> dict[str, np.ndarray]:
+    """Arrays for `draw`.
+
+    Args:
+        patient: the patient.
+
+    Returns:
+        float32 scalars (the patient's numbers) and arrays: `*_waves` [K, 4] in turns per mm and turns,
+        `*_mix` [F, K], `extra`, `clots`, `spots` with one row a lesion, zero-padded.
+    """
+    rng = np.random.default_rng(patient.seed)
+    n = patient.numbers
+    m: dict[str, np.ndarray] = {k: np.float32(v) for k, v in n.items()}  # type: ignore[misc]
+    m |= {f"size_{a}": np.float32(s) for a, s in zip("xyz", patient.size, strict=True)}  # type: ignore[misc]
+    m["warp_waves"] = waves(rng, 10, 70.0, 140.0)
+    m["warp_mix"] = mix(rng, 3, 10) * np.float32(n["warp"])
+    m["brain_waves"] = waves(rng, 16, 28.0, 70.0)
+    m["brain_mix"] = mix(rng, 4, 16) * np.float32([[n["wobble"]]] * 3 + [[1.0]])
+    m["sulcus_waves"] = waves(rng, 20, 20.0, 30.0)
+    m["bone_waves"] = waves(rng, 16, 8.0, 40.0)
+    m["bone_mix"] = mix(rng, 3, 16)
+    m["cell_waves"] = waves(rng, 10, 8.0, 14.0)
+    m["muscle_waves"] = waves(rng, 12, 26.0, 44.0)
+    m["rough_waves"] = waves(rng, 14, 14.0, 45.0)
+    m["rough_mix"] = mix(rng, 1, 14)
+    m["fine_waves"] = waves(rng, 16, 4.0, 16.0)
+    m["fine_mix"] = mix(rng, 2, 16)
+    return m | pack_lesions(patient)
+
+
+def waves(rng: np.random.Generator, count: int, shortest: float, longest: float) -> np.ndarray:
+    """float32[count, 4]: wave vectors (turns per mm) of wavelengths in [shortest, longest] mm, and phases."""
+    k = rng.normal(size=(count, 3))
+    k /= np.linalg.norm(k, axis=1, keepdims=True)
+    k /= rng.uniform(shortest, longest, size=(count, 1))
+    return np.concatenate([k, rng.uniform(size=(count, 1))], axis=1).astype(np.float32)
+
+
+def mix(rng: np.random.Generator, fields: int, count: int) -> np.ndarray:
+    """float32[fields, count]: weights that make each field of unit variance (a parabola wave has 8/15)."""
+    w = rng.normal(size=(fields, count))
+    w /= np.linalg.norm(w, axis=1, keepdims=True)
+    return (w / np.sqrt(8.0 / 15.0)).astype(np.float32)
+
+
+def pack_lesions(patient: PatientParams) -> dict[str, np.ndarray]:
+    """Arrays of the collections of blood, zero-padded to a fixed number of slots."""
+    m = {
+        "extra": np.zeros((hemorrhage.EXTRA, 24), np.float32),
+        "sheets": np.zeros((hemorrhage.SHEETS, 9), np.float32),
+        "clots": np.zeros((hemorrhage.CLOTS, 15), np.float32),
+        "patches": np.zeros((hemorrhage.PATCHES, 7), np.float32),
+        "cisterns": np.zeros(5, np.float32),
+        "ventricles": np.zeros(4, np.float32),
+        "cistern_hu": np.float32(55.0),
+        "ventricle_hu": np.float32(60.0),
+    }
+    m["extra"][:, 9:11] = 1.0
+    m["sheets"][:, 5:7] = 1.0
+    m["clots"][:, 3:6] = 1.0
+    m["patches"][:, 3:6] = 1.0
+    used = dict.fromkeys(m, 0)
+    for lesion in patient.lesions:
+        name, row = _row(lesion, patient.seed)
+        if name in ("cisterns", "ventricles"):
+            m[name] = np.maximum(m[name], np.asarray(row, np.float32))
+        elif used[name] < len(m[name]):
+            m[name][used[name]] = row
+            used[name] += 1
+        else:
+            raise ValueError(
+                f"lesions: more than {len(m[name])} of form {lesion.form!r}; give fewer"
+            )
+        if lesion.kind == "subarachnoid":
+            m["cistern_hu"] = np.float32(lesion.hu)
+        if lesion.kind == "intraventricular":
+            m["ventricle_hu"] = np.float32(lesion.hu)
+    return m  # type: ignore[return-value]
+
+
+def _row(lesion: Lesion, seed: int) -> tuple[str, list[float]]:
+    """The slot's name and numbers of one lesion, in the order that `hemorrhage` reads."""
+    c, r = lesion.centre, lesion.radii
+    if lesion.form in ("lens", "convexity"):
+        return "extra", extra_row(lesion)
+    if lesion.form in ("falx", "tentorium"):
+        side = float(np.sign(c[0]) or 1.0)
+        return "sheets", [float(lesion.form == "tentorium"), side, *c, r[0], r[1], r[2], lesion.hu]
+    if lesion.form == "blob":
+        turn = np.random.default_rng([seed, int(abs(c[0]) * 100)]).uniform(-0.6, 0.6)
+        return "clots", [
+            *c,
+            *r,
+            float(np.cos(turn)),
+            float(np.sin(turn)),
+            lesion.hu,
+            lesion.hu_low,
+            lesion.mix,
+            lesion.edema,
+            lesion.mass,
+            lesion.rough,
+            1.0,
+        ]
+    if lesion.form == "sulcal":
+        return "patches", [*c, *r, lesion.amounts[0]]
+    if lesion.form in ("cistern", "layer"):
+        return {"cistern": "cisterns", "layer": "ventricles"}[lesion.form], list(lesion.amounts)
+    raise ValueError(
+        f"form={lesion.form!r}; choose lens, convexity, falx, tentorium, blob, sulcal, cistern or layer"
+    )
+
+
+def extra_row(lesion: Lesion) -> list[float]:
+    """A collection on the skull: direction, two tangents, extents (radians), thickness, flags, densities, anchor point."""
+    u = np.asarray(lesion.centre, float)
+    u /= np.linalg.norm(u)
+    along = np.cross([0.0, 0.0, 1.0], u)
+    along /= np.linalg.norm(along)
+    up = np.cross(u, along)
+    point = u * np.array([69.5, 89.0, 66.0]) + np.array([0.0, -18.0, 5.0])
+    return [
+        *u,
+        *along,
+        *up,
+        lesion.radii[0] / 80.0,
+        lesion.radii[1] / 70.0,
+        lesion.radii[2],
+        float(lesion.form == "convexity"),
+        *lesion.limits,
+        lesion.hu,
+        lesion.mix,
+        lesion.mass,
+        float(np.sign(u[0]) or 1.0),
+        lesion.rough,
+        *point,
+        lesion.hu_low,
+    ]

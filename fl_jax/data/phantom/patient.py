@@ -1,0 +1,137 @@
+"""A synthetic patient is a frozen record of numbers; drawing it needs nothing else.
+
+Sampling: atrophy grows with age (about 0.5 % of brain volume a year after 60: Hedman et al., Hum Brain Mapp 2012;33:
+1987-2002); ventricles, sulci and fissures widen with it; sizes, shapes, bone, air cells and calcifications vary at random.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One collection of blood.
+
+    Attributes:
+        kind: subtype, one of `types.LABELS[1:]`.
+        form: where and how, e.g. "convexity", "falx", "tentorium", "lens", "blob", "cistern", "sulcal", "layer".
+        centre: canonical coordinates (see `skull.canonical`), mm; for a form that lies on the skull, a direction.
+        radii: half axes, mm; (along, up, thick) for a form that lies on the skull.
+        hu: HU of its dense part.
+        hu_low: HU of its older or unclotted part.
+        mix: fraction in [0, 1] of the older part.
+        edema: width of the dark rim, mm.
+        mass: displacement of the brain per mm of lesion, in [0, 1].
+        rough: irregularity of the surface in [0, 1].
+        amounts: fill in [0, 1] of compartments; subarachnoid: basal, Sylvian right, Sylvian left, fissure, perimesencephalic;
+            intraventricular: right, left, third, fourth.
+        limits: coordinates y (mm) where a suture ends an epidural lens, (low, high).
+    """
+
+    kind: str
+    form: str
+    centre: Triple = (0.0, 0.0, 0.0)
+    radii: Triple = (10.0, 10.0, 10.0)
+    hu: float = 65.0
+    hu_low: float = 65.0
+    mix: float = 0.0
+    edema: float = 0.0
+    mass: float = 0.5
+    rough: float = 0.2
+    amounts: tuple[float, ...] = ()
+    limits: tuple[float, float] = (-200.0, 200.0)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """An incidental finding of ellipsoidal shape, e.g. an old infarct or a calcification.
+
+    Attributes:
+        where: "brain" or "bone" or "scalp" or "metal": which tissue it replaces.
+        centre: canonical coordinates, mm.
+        radii: half axes, mm.
+        hu: HU at its heart.
+        soft: width of its boundary, mm.
+        rough: irregularity in [0, 1].
+        edema: width of a dark rim, mm.
+        mass: displacement of the brain per mm of lesion, in [0, 1].
+    """
+
+    where: str
+    centre: Triple
+    radii: Triple
+    hu: float
+    soft: float = 2.0
+    rough: float = 0.2
+    edema: float = 0.0
+    mass: float = 0.0
+
+
+@dataclass(frozen=True)
+class PatientParams:
+    """Everything that `draw.draw` needs; lengths in mm, densities in HU.
+
+    Attributes:
+        age: years.
+        sex: "F" or "M".
+        size: scale of the head along x, y, z against the template.
+        seed: of folds, texture and air cells.
+        numbers: named anatomical numbers, see `body.sample_body`.
+        spots: incidental findings, at most `pack.SPOTS`.
+        lesions: collections of blood; empty in a normal patient.
+    """
+
+    age: float
+    sex: str
+    size: Triple
+    seed: int
+    numbers: dict[str, float] = field(default_factory=dict)
+    spots: tuple[Spot, ...] = ()
+    lesions: tuple[Lesion, ...] = ()
+
+
+def sample_patient(
+    rng: np.random.Generator,
+    *,
+    age: float,
+    sex: str = "M",
+    subtypes: tuple[str, ...] = (),
+    severity: float = 0.5,
+) -> PatientParams:
+    """A patient with the wanted bleeding, everything else at random.
+
+    Args:
+        rng: source of all randomness.
+        age: years, 1 to 100.
+        sex: "F" or "M".
+        subtypes: subset of `types.LABELS[1:]`, empty for a patient without bleeding.
+        severity: 0 subtle to 1 large.
+
+    Returns:
+        The patient.
+
+    Raises:
+        ValueError: an unknown subtype, sex, age or severity.
+    """
+    from fl_jax.data.phantom import bleeds, body, mimics
+    from fl_jax.types import LABELS
+
+    unknown = set(subtypes) - set(LABELS[1:])
+    if unknown:
+        raise ValueError(f"subtypes={subtypes!r} has {sorted(unknown)}; choose from {LABELS[1:]}")
+    if sex not in ("F", "M"):
+        raise ValueError(f"sex={sex!r}; give 'F' or 'M'")
+    if not 1.0 <= age <= 100.0:
+        raise ValueError(f"age={age!r} years; give 1 to 100")
+    if not 0.0 <= severity <= 1.0:
+        raise ValueError(f"severity={severity!r}; give 0 (subtle) to 1 (large)")
+    numbers, size = body.sample_body(rng, age=age, sex=sex)
+    lesions, injury = bleeds.sample_lesions(rng, age=age, subtypes=subtypes, severity=severity)
+    numbers, spots = mimics.sample_mimics(
+        rng, age=age, numbers=numbers, lesions=lesions, injury=injury
+    )
+    seed = int(rng.integers(2**31))
+    return PatientParams(float(age), sex, size, seed, numbers, spots, lesions)
