@@ -4,10 +4,12 @@ Within a site the patients are dealt into train, validation and test so that eac
 patients follow the same fractions, as well as their number allows. The rarest label is dealt
 first, each patient to the split that lacks it most:
 
-    want[split, label] = fraction[split] * positives[label] - dealt[split, label]
+    lack[split, label] = share(positives[label])[split] - dealt[split, label]
 
-The sizes of the splits are fixed beforehand (largest remainder, at least one patient each), so a
-tiny site keeps three splits. The hold-out site is one split of its own.
+`share` rounds the fractions of a number of patients to whole patients by largest remainder, at least
+one for each split where there are three. The sizes of the splits are fixed by it beforehand, so a
+tiny site keeps three splits, and a label that three patients have reaches all three as far as other
+labels leave room. The hold-out site is one split of its own.
 
 References:
     Sechidis, Tsoumakas, Vlahavas: On the Stratification of Multi-label Data. ECML PKDD 2011.
@@ -16,6 +18,7 @@ References:
 import csv
 import os
 import pathlib
+import zlib
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -127,20 +130,20 @@ def by_patient(
     if elsewhere.size:
         row = elsewhere[0]
         raise ValueError(
-            f"patient {slices.patient[row]!r} is at site {sites[inverse[row]]!r} and at site "
-            f"{slices.site[row]!r}: a patient belongs to one site; rename or remove one of them"
+            f"patient {str(slices.patient[row])!r} is at site {str(sites[inverse[row]])!r} and at "
+            f"site {str(slices.site[row])!r}: a patient belongs to one site; rename or remove one of them"
         )
     labels = np.zeros((len(names), slices.labels.shape[1]), bool)
     np.logical_or.at(labels, inverse, slices.labels > 0)
     split = np.full(len(names), "holdout", dtype="<U10")
-    for number, site in enumerate(sorted(set(sites.tolist()) - {holdout})):
+    for site in sorted(set(sites.tolist()) - {holdout}):
         here = np.flatnonzero(sites == site)
         if len(here) < 3:
             raise ValueError(
                 f"site {site!r} has {len(here)} patients: train, validation and test need at "
                 "least 3; merge it with another site or leave it out"
             )
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed, zlib.crc32(site.encode())])
         split[here] = np.array(SPLITS)[_deal(labels[here], np.array(fractions), rng)]
     order = np.lexsort((names, np.array([SPLITS.index(s) for s in split]), sites))
     made = Partition(names[order], sites[order], split[order])
@@ -150,8 +153,8 @@ def by_patient(
 
 def _deal(labels: np.ndarray, fractions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """int[P] in {0, 1, 2} for bool[P, L]; sizes are exact, labels as even as that allows."""
-    room = _sizes(len(labels), fractions)
-    want = fractions[:, None] * labels.sum(0)
+    room = _share(len(labels), fractions)
+    lack = np.stack([_share(count, fractions) for count in labels.sum(0)], axis=1)
     given = np.full(len(labels), -1)
     order = rng.permutation(len(labels))
     while (given < 0).any():
@@ -159,20 +162,20 @@ def _deal(labels: np.ndarray, fractions: np.ndarray, rng: np.random.Generator) -
         counts = labels[left].sum(0)
         rare = np.argmin(np.where(counts > 0, counts, np.iinfo(int).max)) if counts.any() else None
         for patient in left if rare is None else left[labels[left, rare]]:
-            lack = room / fractions if rare is None else want[:, rare]
-            split = max(np.flatnonzero(room), key=lambda s, lack=lack: (lack[s], room[s]))
+            need = room / fractions if rare is None else lack[:, rare]
+            split = max(np.flatnonzero(room), key=lambda s, need=need: (need[s], room[s]))
             given[patient] = split
             room[split] -= 1
-            want[split] -= labels[patient]
+            lack[split] -= labels[patient]
     return given
 
 
-def _sizes(patients: int, fractions: np.ndarray) -> np.ndarray:
-    """int[3] that sums to `patients`, by largest remainder, each at least 1."""
+def _share(patients: int, fractions: np.ndarray) -> np.ndarray:
+    """int[3] that sums to `patients`: largest remainder, each at least 1 from three patients on."""
     sizes = np.floor(patients * fractions).astype(int)
     short = np.argsort(-(patients * fractions - sizes), kind="stable")
     sizes[short[: patients - sizes.sum()]] += 1
-    while sizes.min() < 1:
+    while patients >= 3 and sizes.min() < 1:
         sizes[np.argmax(sizes)] -= 1
         sizes[np.argmin(sizes)] += 1
     return sizes
@@ -194,7 +197,7 @@ def check_disjoint(partition: Partition, slices: HasPatients | None = None) -> N
         twice = partition.patient == names[np.argmax(counts)]
         sides = [p[1:] for p in zip(*(c[twice].tolist() for c in partition), strict=True)]
         raise ValueError(
-            f"patient {names[np.argmax(counts)]!r} is on {len(sides)} sides of the partition, "
+            f"patient {str(names[np.argmax(counts)])!r} is on {len(sides)} sides of the partition, "
             f"{sides}: keep one line for each patient"
         )
     unknown = sorted(set(partition.split.tolist()) - set(SPLITS))

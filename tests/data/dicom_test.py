@@ -12,7 +12,7 @@ import pytest
 import scipy.ndimage
 from make_dicom import ct, dataset, disc, encode
 from pydicom.encaps import encapsulate
-from pydicom.pixels import apply_rescale
+from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import (
     MPEG2MPML,
     DeflatedExplicitVRLittleEndian,

@@ -1,0 +1,232 @@
+"""A patient is never on two sides, however one tries; splits keep their sizes and their labels."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from fl_jax.data import partition as partitions
+from fl_jax.data.partition import Partition
+
+
+class Facts(NamedTuple):
+    """What `by_patient` needs of a dataset."""
+
+    patient: np.ndarray
+    site: np.ndarray
+    labels: np.ndarray
+
+
+def facts(patients: dict[str, int], slices: int = 4, seed: int = 0) -> Facts:
+    """Sites with so many patients; each label is in about a third of them."""
+    rng = np.random.default_rng(seed)
+    patient, site, labels = [], [], []
+    for name, count in patients.items():
+        for number in range(count):
+            has = rng.random(6) < 0.35
+            for _ in range(slices):
+                patient.append(f"{name}{number}")
+                site.append(name)
+                labels.append(has & (rng.random(6) < 0.5))
+    order = rng.permutation(len(patient))
+    return Facts(np.array(patient)[order], np.array(site)[order], np.array(labels, np.uint8)[order])
+
+
+def sides(made: Partition) -> dict[str, tuple[str, str]]:
+    return {p: (site, split) for p, site, split in zip(*map(list, made), strict=True)}
+
+
+DATA = facts({"a": 40, "b": 11, "holdout": 7})
+
+
+def test_every_patient_once_and_whole():
+    made = partitions.by_patient(DATA, seed=0)
+    assert sorted(made.patient.tolist()) == sorted(set(DATA.patient.tolist()))
+    rows = [made.rows(DATA, split) for split in partitions.SPLITS]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(len(DATA.patient)))
+    for i, left in enumerate(rows):
+        for right in rows[i + 1 :]:
+            assert not set(DATA.patient[left]) & set(DATA.patient[right])
+    assert set(DATA.site[made.rows(DATA, "holdout")]) == {"holdout"}
+    assert made.sites == ("a", "b")
+
+
+def test_sizes_are_the_fractions():
+    made = partitions.by_patient(DATA, fractions=(0.6, 0.2, 0.2), seed=0)
+    at_a = made.split[made.site == "a"]
+    assert [int((at_a == split).sum()) for split in partitions.SPLITS[:3]] == [24, 8, 8]
+
+
+def test_rows_of_a_site_are_its_own_in_order():
+    made = partitions.by_patient(DATA, seed=0)
+    at_a, at_b = (made.rows(DATA, "train", site) for site in "ab")
+    assert set(DATA.site[at_a]) == {"a"}
+    assert (np.diff(at_a) > 0).all()
+    assert sorted([*at_a, *at_b]) == made.rows(DATA, "train").tolist()
+    assert made.rows(DATA, "train", "holdout").size == 0
+
+
+def test_the_seed_decides_and_the_order_of_rows_does_not():
+    first, again = (partitions.by_patient(DATA, seed=3) for _ in range(2))
+    turned = partitions.by_patient(Facts(*(column[::-1] for column in DATA)), seed=3)
+    other = partitions.by_patient(DATA, seed=4)
+    for a, b in ((first, again), (first, turned)):
+        assert all((x == y).all() for x, y in zip(a, b, strict=True))
+    assert sides(first) != sides(other)
+
+
+def test_a_site_that_comes_or_goes_changes_no_other():
+    keep = np.isin(DATA.site, ["a", "b"])
+    both = Facts(*(column[keep] for column in DATA))
+    with_b = partitions.by_patient(both, seed=1)
+    alone = partitions.by_patient(Facts(*(c[both.site == "b"] for c in both)), seed=1)
+    assert sides(alone).items() < sides(with_b).items()
+
+
+@pytest.mark.parametrize("patients", [3, 4, 5, 6, 7])
+@pytest.mark.parametrize("seed", range(4))
+def test_tiny_sites_keep_three_splits(patients, seed):
+    made = partitions.by_patient(facts({"tiny": patients}, seed=seed), seed=seed)
+    assert set(made.split) == {"train", "validation", "test"}
+    assert (made.split == "train").sum() >= 1
+    assert len(made.patient) == patients
+
+
+def test_labels_follow_the_fractions_better_than_chance():
+    data = facts({"a": 100}, seed=5)
+    names, inverse = np.unique(data.patient, return_inverse=True)
+    has = np.zeros((len(names), 6), bool)
+    np.logical_or.at(has, inverse, data.labels > 0)
+
+    def unevenness(split):
+        shares = [has[split == s].sum(0) / has.sum(0) for s in partitions.SPLITS[:3]]
+        return np.abs(np.array(shares) - np.array([[0.7], [0.15], [0.15]])).max()
+
+    made = partitions.by_patient(data, seed=0)
+    ours = unevenness(made.split[np.argsort(made.patient)])
+    rng = np.random.default_rng(0)
+    chance = [unevenness(rng.permutation(made.split)) for _ in range(200)]
+    assert ours <= np.quantile(chance, 0.02)
+    assert ours < 0.07  # two of some thirty patients
+
+
+def test_a_rare_label_reaches_every_split():
+    data = facts({"a": 20})
+    names = np.unique(data.patient)
+    labels = np.zeros_like(data.labels)
+    labels[np.isin(data.patient, names[[2, 9, 15]]), 1] = 1  # three epidural patients
+    made = partitions.by_patient(data._replace(labels=labels), seed=0)
+    where = made.split[np.isin(made.patient, names[[2, 9, 15]])]
+    assert sorted(where) == ["test", "train", "validation"]
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.5, 0.5), (0.8, 0.2, 0.0), (0.7, 0.2, 0.2), (1.2, -0.1, -0.1)]
+)
+def test_bad_fractions(fractions):
+    with pytest.raises(ValueError, match="fractions"):
+        partitions.by_patient(DATA, fractions=fractions, seed=0)
+
+
+def test_a_site_with_two_patients_is_named():
+    with pytest.raises(ValueError, match="site 'few' has 2 patients"):
+        partitions.by_patient(facts({"a": 5, "few": 2}), seed=0)
+
+
+def test_a_patient_at_two_sites_is_named():
+    site = DATA.site.copy()
+    row = np.flatnonzero(DATA.patient == "a7")[0]
+    site[row] = "b"
+    with pytest.raises(ValueError, match="patient 'a7' is at site"):
+        partitions.by_patient(DATA._replace(site=site), seed=0)
+
+
+# --- the file, and trying to break it
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path):
+    partitions.save(partitions.by_patient(DATA, seed=0), tmp_path / "partition.csv")
+    return tmp_path / "partition.csv"
+
+
+def test_saved_and_loaded_is_the_same(path):
+    loaded = partitions.load(path, DATA)
+    for a, b in zip(loaded, partitions.by_patient(DATA, seed=0), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert path.read_text().splitlines()[0] == "patient,site,split"
+    assert [file.name for file in path.parent.iterdir()] == ["partition.csv"]
+
+
+def edited(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def test_a_patient_on_two_sides(path):
+    lines = path.read_text().splitlines()
+    patient, site, split = lines[1].split(",")
+    other = "test" if split == "train" else "train"
+    path.write_text("\n".join([*lines, f"{patient},{site},{other}"]))
+    with pytest.raises(ValueError, match=f"{patient!r} is on 2 sides"):
+        partitions.load(path)
+
+
+def test_a_patient_listed_twice_on_one_side(path):
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[1]]))
+    with pytest.raises(ValueError, match="is on 2 sides"):
+        partitions.load(path)
+
+
+def test_a_patient_moved_to_another_site(path):
+    line = path.read_text().splitlines()[1]
+    edited(path, line, line.replace(",a,", ",b,"))
+    partitions.load(path)  # sound in itself
+    with pytest.raises(ValueError, match="do not belong together"):
+        partitions.load(path, DATA)
+
+
+def test_a_patient_missing_or_added(path):
+    text = path.read_text()
+    line = text.splitlines()[3]
+    path.write_text(text.replace(line + "\n", ""))
+    with pytest.raises(ValueError, match="only in the dataset"):
+        partitions.load(path, DATA)
+    path.write_text(text + "stranger,a,train\n")
+    with pytest.raises(ValueError, match=r"'stranger'.* only in the partition"):
+        partitions.load(path, DATA)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("patient,site,split", "patient,split,site", "first line"),
+        (",train\n", ",training\n", "split 'training'"),
+        (",train\n", "\n", "give patient,site,split"),
+        (",train\n", ",train,x\n", "give patient,site,split"),
+        (",a,train\n", ",a,holdout\n", "partly held out"),
+    ],
+)
+def test_bad_files(path, old, new, message):
+    with pytest.raises(ValueError, match=message):
+        partitions.load(edited(path, old, new), DATA)
+
+
+def test_rows_refuse_what_they_do_not_know():
+    made = partitions.by_patient(DATA, seed=0)
+    with pytest.raises(ValueError, match="split is 'valid'"):
+        made.rows(DATA, "valid")
+    with pytest.raises(ValueError, match="site is 'z'"):
+        made.rows(DATA, "train", "z")
+    stranger = DATA._replace(patient=np.where(DATA.patient == "a3", "new", DATA.patient))
+    with pytest.raises(ValueError, match="patient 'new'"):
+        made.rows(stranger, "train")
+
+
+def test_a_partition_made_by_hand_is_checked():
+    twice = Partition(np.array(["p", "p"]), np.array(["a", "a"]), np.array(["train", "test"]))
+    with pytest.raises(ValueError, match="'p' is on 2 sides"):
+        partitions.check_disjoint(twice)
