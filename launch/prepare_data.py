@@ -3,7 +3,7 @@
     python -m launch.prepare_data --source=DIR --layout=sites --data_dir=DIR --image_size=128
 
 A dataset of the same source and options is recognised and left as it is. A file that cannot be read
-is refused with its reason: see the last table, and `<data_dir>/slices/refused.csv` for each file.
+is refused with its reason: see the last table, and `<data_dir>/refused.csv` for each file.
 """
 
 import sys

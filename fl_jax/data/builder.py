@@ -4,7 +4,7 @@ On disk, under `data_dir`:
 
     slices/             the TFDS dataset, array_record: image name, HU, labels; record i is row i
     slices/index.csv    every fact about every slice, so that metadata needs no pixel pass
-    slices/refused.csv  path, reason and detail of every file that was refused
+    refused.csv         site, path, reason and detail of every file that the last build refused
     summary.json        what it was built from and what each site holds; written last
 
 A dataset is whole if and only if `summary.json` is there: the build happens in `building/`, is moved
@@ -14,16 +14,13 @@ found half built is removed and built anew.
 
 import csv
 import json
-import multiprocessing
 import os
 import pathlib
 import shutil
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -33,8 +30,6 @@ from fl_jax.types import LABELS
 
 __all__ = ["CtSlices", "RefusedError", "Slices", "Summary", "load", "prepare", "read_summary"]
 
-CHUNK = 32
-"""Files that a reading process takes at a time."""
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
 
@@ -112,7 +107,8 @@ def prepare(
         The summary, as in `summary.json`.
 
     Raises:
-        RefusedError: too many files refused; names the worst reason and its first files.
+        RefusedError: too many files refused, after all were read; names the commonest reason and
+            its first files, and leaves `refused.csv`.
         ValueError: a bad argument, a fault of the source, or a patient at two sites.
     """
     if not 0 <= max_refused <= 1:
@@ -132,14 +128,15 @@ def prepare(
     building, final = data_dir / "building", data_dir / "slices"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
+    tally = _Tally(listing, max_refused)
     try:
-        tally = _Tally(listing, max_refused)
         made = _build(listing, image_size, workers, progress, building, tally)
         (data_dir / "summary.json").unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)
         os.replace(made, final)
     finally:
+        tally.write_refused(data_dir / "refused.csv")
         shutil.rmtree(building, ignore_errors=True)
     summary = key | tally.summary()
     partial = data_dir / "summary.json.partial"
@@ -164,20 +161,28 @@ class _Tally:
         self.problem: ValueError | None = None
 
     def refuse(self, item: sources.Item, refusal: dicom.Refusal) -> None:
-        """Counts a refusal; raises as soon as there are more than may be."""
+        """Counts a refusal."""
         self.refused.append((item.site, refusal))
+
+    def finish(self) -> None:
+        """Raises where more was refused than may be, or all of it."""
+        if len(self.refused) == self.total:
+            self.stop(RefusedError(f"no file of {self.total} could be read; {self.worst()}"))
         if len(self.refused) > self.allowed:
-            reasons = Counter(refusal.reason for _, refusal in self.refused)
-            worst, count = reasons.most_common(1)[0]
-            first = [r for _, r in self.refused if r.reason == worst][:3]
-            shown = "; ".join(f"{r.path} ({r.detail})" for r in first)
             self.stop(
                 RefusedError(
                     f"refused {len(self.refused)} of {self.total} files, more than max_refused "
-                    f"allows ({self.allowed:g}), most often as {worst.value!r} ({count}): {shown}; "
+                    f"allows ({self.allowed:g}); {self.worst()}; see refused.csv in data_dir, "
                     "repair or remove the files, or raise max_refused"
                 )
             )
+
+    def worst(self) -> str:
+        """The commonest reason and its first files."""
+        reason, count = Counter(refusal.reason for _, refusal in self.refused).most_common(1)[0]
+        first = [refusal for _, refusal in self.refused if refusal.reason == reason][:3]
+        shown = "; ".join(f"{refusal.path} ({refusal.detail})" for refusal in first)
+        return f"most often as {reason.value!r} ({count}): {shown}"
 
     def accept(self, item: sources.Item, read: dicom.Slice) -> None:
         """Counts a slice; raises if its patient was met at another site."""
@@ -199,6 +204,13 @@ class _Tally:
         """Raises, and remembers what, since TFDS wraps what a generator raises."""
         self.problem = problem
         raise problem
+
+    def write_refused(self, path: pathlib.Path) -> None:
+        """Writes which files were refused and why, also where the build then failed."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("site", "path", "reason", "detail"))
+            writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in self.refused)
 
     def summary(self) -> Summary:
         """`summary.json` without its key."""
@@ -233,7 +245,8 @@ def _build(
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             row = 0
-            for done, (item, read) in enumerate(_read_all(listing.items, size, workers), 1):
+            reads = dicom.read_all([i.path for i in listing.items], size=size, workers=workers)
+            for done, (item, read) in enumerate(zip(listing.items, reads, strict=True), 1):
                 if isinstance(read, dicom.Refusal):
                     tally.refuse(item, read)
                 else:
@@ -244,6 +257,7 @@ def _build(
                     row += 1
                 if progress:
                     progress(done, tally.total)
+            tally.finish()
 
     tfds.disable_progress_bar()
     builder = CtSlices(size=size, examples=examples, data_dir=folder)
@@ -257,10 +271,6 @@ def _build(
         raise
     made = pathlib.Path(builder.data_dir)
     os.replace(index, made / "index.csv")
-    with (made / "refused.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("site", "path", "reason", "detail"))
-        writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in tally.refused)
     return made
 
 
@@ -274,30 +284,3 @@ def _facts(item: sources.Item, read: dicom.Slice) -> list[Any]:
         *(how.manufacturer, how.transfer_syntax, ";".join(r.name for r in read.repairs)),
         *item.labels,
     ]
-
-
-def _read_chunk(paths: list[str], size: int) -> list[dicom.Slice | dicom.Refusal]:
-    cv2.setNumThreads(1)  # the processes are the parallelism
-    return [dicom.read(path, size=size) for path in paths]
-
-
-def _read_all(
-    items: list[sources.Item], size: int, workers: int | None
-) -> Iterator[tuple[sources.Item, dicom.Slice | dicom.Refusal]]:
-    """Reads in the order of `items`, in processes, with a bounded number of chunks in flight."""
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-    if workers < 2 or len(chunks) < 2:
-        for item in items:
-            yield item, dicom.read(item.path, size=size)
-        return
-    # Fresh processes: a fork of one that runs JAX or TensorFlow threads can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        flight: deque[tuple[list[sources.Item], Future]] = deque()
-        for chunk in [*chunks, *([None] * 2 * workers)]:
-            if chunk is not None:
-                flight.append((chunk, pool.submit(_read_chunk, [i.path for i in chunk], size)))
-            if flight and (chunk is None or len(flight) > 2 * workers):
-                done, future = flight.popleft()
-                yield from zip(done, future.result(), strict=True)

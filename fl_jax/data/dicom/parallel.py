@@ -1,0 +1,60 @@
+"""Many files are read by several processes, in order, with a bounded number of them in memory."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import cv2
+
+from fl_jax.data.dicom.read import Slice, read
+from fl_jax.data.dicom.refusal import Refusal
+
+CHUNK = 32
+"""Files that a process takes at a time."""
+
+
+def read_all(
+    paths: Sequence[str], *, size: int, workers: int | None = None
+) -> Iterator[Slice | Refusal]:
+    """Reads files as `read` does; results come in the order of `paths`, whatever `workers` is.
+
+    Args:
+        paths: the files.
+        size: side of the square picture, pixels.
+        workers: reading processes; 0 or 1 reads in this one; None takes one a core.
+
+    Returns:
+        An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory.
+
+    Raises:
+        ValueError: workers is negative.
+    """
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers is {workers}: give the number of reading processes, or None")
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 2 or len(paths) <= CHUNK:
+        return (read(path, size=size) for path in paths)
+    return _in_processes(paths, size, workers)
+
+
+def _in_processes(paths: Sequence[str], size: int, workers: int) -> Iterator[Slice | Refusal]:
+    # Fresh processes: a fork of one that runs JAX or TensorFlow threads can hang.
+    context = multiprocessing.get_context("spawn")
+    flight: deque[Future[list[Slice | Refusal]]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            for start in range(0, len(paths), CHUNK):
+                flight.append(pool.submit(_read_chunk, list(paths[start : start + CHUNK]), size))
+                if len(flight) > 2 * workers:
+                    yield from flight.popleft().result()
+            while flight:
+                yield from flight.popleft().result()
+        finally:  # where the reader stops early, what is queued need not be read
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read_chunk(paths: list[str], size: int) -> list[Slice | Refusal]:
+    cv2.setNumThreads(1)  # the processes are the parallelism
+    return [read(path, size=size) for path in paths]
