@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.report import cases, page, results, workdir
+from fl_jax.report import cases, files, page, results
 from fl_jax.report.cases import Thumbnails
 
 
 def build(
-    directory: str | os.PathLike[str],
+    workdir: str | os.PathLike[str],
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -32,7 +32,7 @@ def build(
         The same files and arguments give the same bytes. A file is replaced only by a whole one.
 
     Args:
-        directory: workdir of `launch.study`, with predictions/<model>.csv at least.
+        workdir: folder of `launch.study`, with predictions/<model>.csv at least.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         level: coverage of the intervals, in (0, 1).
@@ -45,9 +45,9 @@ def build(
         FileNotFoundError: there are no predictions.
         ValueError: a file is not what it should be, or two models were judged on different images.
     """
-    root = Path(directory)
-    study = workdir.load(root)
-    found = workdir.jsonable(results.compute(study, resamples=resamples, seed=seed, level=level))
+    root = Path(workdir)
+    study = files.load(root)
+    found = files.jsonable(results.compute(study, resamples=resamples, seed=seed, level=level))
     # The page is drawn from what a reader of results.json gets, so that it can hold no other number.
     text = json.dumps(found, indent=1, allow_nan=False)
     found = json.loads(text)

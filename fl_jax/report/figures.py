@@ -1,6 +1,6 @@
 """The report's figures, drawn by matplotlib from the results alone, without its global state.
 
-Each model keeps one colour and dash in all figures: Okabe and Ito's palette, which colour-blind readers
+Each model keeps one colour and dash in all figures: of Okabe and Ito's palette, which colour-blind readers
 tell apart. The federation is blue, pooled training is ink, each hospital has its own.
 
 Reference: Okabe and Ito, Color Universal Design, 2008.
@@ -20,7 +20,7 @@ from fl_jax.types import LABELS
 
 INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
 FEDERATED = "#0072b2"
-SITES = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+SITES = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7d858d")
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 VARIABLES = {
     INK: "--ink",
@@ -164,7 +164,7 @@ def _roc(results: Mapping[str, Any], label: str) -> Figure:
 def _gain(results: Mapping[str, Any]) -> Figure:
     """A forest plot: federated minus local, on the hospital's own test data and on the hold-out."""
     sites = list(results["gains"])
-    figure, axes = _axes(5.9, 0.9 + 0.55 * len(sites))
+    figure, axes = _axes(5.2, 0.9 + 0.52 * len(sites))
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
     kinds = [("own", 0.13, FEDERATED, FEDERATED), ("holdout", -0.17, MUTED, PAPER)]
     for kind, shift, colour, face in kinds:
@@ -185,7 +185,7 @@ def _gain(results: Mapping[str, Any]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.set_axisbelow(True)
-    axes.set_xlabel("AUROC, federated − own model   (right of 0: the hospital gains)")
+    axes.set_xlabel("AUROC, federated − own model (right of 0: the hospital gains)")
     return figure
 
 

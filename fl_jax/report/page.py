@@ -41,6 +41,7 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = No
         "grouped": grouped,
         "duration": duration,
         "title": title,
+        "counted": counted,
     }
     drawn = figures.draw(results)
     return environment.get_template("page.html").render(
@@ -81,6 +82,14 @@ def title(name: str) -> str:
     """A model's or data set's name as the page says it."""
     said = {"central": "pooled", "holdout": "hold-out", "all_sites": "all hospitals"}
     return said.get(name, name.removeprefix("local_"))
+
+
+def counted(site: Mapping[str, Any]) -> dict[str, int]:
+    """A site's repairs and whatever else its cohort row counts, zeros left out."""
+    known = ("patients", "studies", "slices")
+    others = {key: n for key, n in site.items() if isinstance(n, int) and key not in known}
+    found = {**(site.get("repairs") or {}), **others}
+    return {key.replace("_", " "): number for key, number in found.items() if number}
 
 
 def _alt(name: str) -> str:

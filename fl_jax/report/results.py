@@ -17,7 +17,7 @@ from fl_jax.evaluation.intervals import Interval, Resampled, difference, interva
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.summary import NAMES, align, measure, youden_thresholds
 from fl_jax.report.cases import choose
-from fl_jax.report.workdir import Study
+from fl_jax.report.files import Study
 from fl_jax.types import LABELS
 
 PRIMARY = "auroc/micro"
@@ -39,7 +39,7 @@ def compute(study: Study, *, resamples: int = 1000, seed: int = 0, level: float 
     """All statistics of a study.
 
     Args:
-        study: of `workdir.load`.
+        study: of `files.load`.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         level: coverage of the intervals.

@@ -126,9 +126,11 @@ def _rest(workdir: Path, rows: list, truth: np.ndarray, site: np.ndarray, seed: 
             "slices": int(here.shape[0]),
             "positives": dict(zip(LABELS, here.sum(axis=0).tolist(), strict=True)),
             "refused": {"truncated pixels": 2, "not CT": 1} if name == "birch" else {},
+            "repairs": {"12-bit wraparound": 40, "padding": 271} if name == "cedar" else {},
+            "labels_without_image": 3 if name == "elm" else 0,
         }
     (workdir / "data").mkdir()
-    (workdir / "data" / "summary.json").write_text(json.dumps({"sites": sites}))
+    (workdir / "data" / "summary.json").write_text(json.dumps({"refused": 0.0024, "sites": sites}))
     manifest = {
         "config": {
             "algorithm": "fed_avg()",
@@ -160,3 +162,8 @@ def head(image: str, size: int = 96) -> np.ndarray:
     place = rng.uniform(-0.2, 0.2, 2)
     hu[np.hypot(rows - place[0], columns - place[1]) < 0.06] = 68
     return (hu + rng.normal(0, 4, hu.shape)).astype(np.int16)
+
+
+def heads(images) -> dict[str, np.ndarray]:
+    """A `thumbnails` for `report.build`."""
+    return {str(image): head(str(image)) for image in images}

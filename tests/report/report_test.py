@@ -1,0 +1,363 @@
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import fake_study
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from fl_jax import report
+from fl_jax.data.slices import Slices
+from fl_jax.evaluation import predictions, roc
+from fl_jax.report import cases, page
+from fl_jax.types import LABELS
+
+
+def _results(workdir):
+    return json.loads((workdir / "results.json").read_text())
+
+
+def _page(workdir) -> str:
+    return (workdir / "report.html").read_text()
+
+
+def _text(source: str) -> str:
+    """What a reader sees of a page."""
+    body = re.sub(r"<(style|script|svg).*?</\1>", " ", source, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def test_the_page_is_drawn_from_results_json_and_pictures_alone(built):
+    results = _results(built)
+    names = [case["image"] for case in results["cases"]]
+    pictures = {n: cases.png(cases.windowed(hu)) for n, hu in fake_study.heads(names).items()}
+    assert page.render(results, pictures) == _page(built)
+
+
+def test_a_changed_result_changes_the_page(built):
+    results = _results(built)
+    cell = results["performance"]["holdout"]["federated"]["auroc"]["micro"]
+    shown = f"{cell['estimate']:.4f}"
+    assert shown in _text(_page(built))
+    cell["estimate"] = 0.12344
+    text = _text(page.render(results))
+    assert shown not in text
+    assert "0.1234" in text
+
+
+def test_every_number_of_the_tables_is_in_results(built):
+    results = _results(built)
+    known: set[str] = set()
+
+    def walk(value):
+        if isinstance(value, dict):
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+        elif isinstance(value, float):
+            known.update(f"{abs(value):.{digits}f}" for digits in (1, 2, 3, 4))
+
+    walk({name: results[name] for name in results if name not in ("roc", "learning")})
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", _page(built), flags=re.DOTALL)
+    cells = [re.sub(r'title="[^"]*"', "", cell) for cell in cells]
+    found = {
+        number for cell in cells for number in re.findall(r"(?<![\d.])\d\.\d{2,4}(?![\d.])", cell)
+    }
+    assert len(found) > 300
+    assert found <= known
+
+
+def test_estimates_are_those_of_the_prediction_files(built):
+    table = _results(built)["performance"]
+    data = predictions.read(built / "predictions" / "local_birch.csv")
+    held = predictions.select(data, data.split == "holdout")
+    own = predictions.select(data, (data.split == "test") & (data.site == "birch"))
+    for name, rows in (("holdout", held), ("birch", own)):
+        cells = table[name]["local_birch"]
+        assert cells["auroc"]["micro"]["estimate"] == pytest.approx(
+            metrics.roc_auc_score(rows.truth.ravel(), rows.scores.ravel()), abs=1e-12
+        )
+        assert cells["average_precision"]["any"]["estimate"] == pytest.approx(
+            metrics.average_precision_score(rows.truth[:, 0], rows.scores[:, 0]), abs=1e-12
+        )
+        assert cells["f1_at_0.4"]["any"]["estimate"] == pytest.approx(
+            metrics.f1_score(rows.truth[:, 0], rows.scores[:, 0] >= 0.4)
+        )
+
+
+@pytest.mark.parametrize("model", ["local_alder", "federated"])
+def test_an_operating_point_comes_from_the_validation_data_that_a_model_may_see(built, model):
+    data = predictions.read(built / "predictions" / f"{model}.csv")
+    seen = data.split == "validation"
+    if model == "local_alder":
+        seen &= data.site == "alder"
+    results = _results(built)
+    expected = roc.youden_threshold(data.truth[seen, 0], data.scores[seen, 0])
+    assert results["thresholds"][model]["any"] == expected
+    test = data.split == "holdout"
+    recall = metrics.recall_score(data.truth[test, 0], data.scores[test, 0] >= expected)
+    cell = results["performance"]["holdout"][model]["recall_at_youden"]["any"]
+    assert cell["estimate"] == pytest.approx(recall)
+
+
+def test_differences_are_paired_and_gains_have_a_verdict(built):
+    results = _results(built)
+    table = results["performance"]["holdout"]
+    gap = results["federated_minus_central"]["holdout"]["auroc/micro"]
+    assert gap["estimate"] == pytest.approx(
+        table["federated"]["auroc"]["micro"]["estimate"]
+        - table["central"]["auroc"]["micro"]["estimate"]
+    )
+    single = table["federated"]["auroc"]["micro"]
+    assert gap["high"] - gap["low"] < single["high"] - single["low"]
+    verdicts = {site: gain["verdict"] for site, gain in results["gains"].items()}
+    assert verdicts["alder"] == "loses"
+    assert verdicts["elm"] == "gains"
+    assert list(verdicts) == list(fake_study.SITES)
+
+
+def test_cross_site_json_is_data_site_by_model(built):
+    matrix = json.loads((built / "cross_site.json").read_text())
+    assert list(matrix) == [*fake_study.SITES, "holdout"]
+    for row in matrix.values():
+        assert len(row) == 7
+        assert sorted(cell["auroc/micro"]["rank"] for cell in row.values())[0] == 1
+    assert matrix == _results(built)["cross_site"]
+    ranks = [matrix[site]["federated"]["auroc/micro"]["rank"] for site in fake_study.SITES]
+    mean = _results(built)["mean_rank"]["auroc/micro"]["federated"]
+    assert mean == pytest.approx(np.mean(ranks))
+
+
+def test_the_page_says_what_the_issue_asks(built):
+    text = _text(_page(built))
+    for wanted in (
+        "0.9487 0.9471–0.9503",  # the published figures
+        "0.9753 0.9742–0.9764",
+        "treat the slices of one patient as independent",
+        "real patients of five neurosurgery departments",
+        "alder loses",
+        "60 patients",
+        "2 truncated pixels",
+        "3 labels without image",
+        "12-bit wraparound",
+        "0.24 % of all files were refused",
+        "optimizer.learning_rate",
+        "0.10.2",
+        "6 min 43 s",
+        "brain (40/80 HU)",
+        "Mean rank",
+    ):
+        assert wanted in text, wanted
+    assert _page(built).count("<img ") == len(_results(built)["cases"]) == 16
+
+
+def test_a_second_build_gives_the_same_bytes(built, copy):
+    report.build(copy, resamples=60, thumbnails=fake_study.heads)
+    for name in ("results.json", "cross_site.json", "report.html"):
+        assert (copy / name).read_bytes() == (built / name).read_bytes()
+    assert not list(copy.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        (["manifest.json"], "holds no manifest.json"),
+        (["data/summary.json"], "holds no cohort table"),
+        (["partition.csv"], "What was read from each hospital"),
+        (["models/*/*"], "holds no record of the training"),
+        (["predictions/central.csv"], "with no pooled training to compare it with"),
+        (["predictions/federated.csv"], "no federated model among the predictions"),
+        (["predictions/local_*.csv"], "no local models"),
+        (
+            ["predictions/local_[b-e]*.csv"],
+            "none of 1 hospitals gains over a model of its own and alder",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_in_words(copy, lost, words):
+    for pattern in lost:
+        for path in copy.glob(pattern):
+            path.unlink()
+    results = report.build(copy, resamples=20)
+    text = _text(_page(copy))
+    assert words in text
+    assert "The dataset is not in this workdir" in text or (
+        not results["cases"] and "No cases" in text
+    )
+
+
+def test_without_a_hold_out_the_pooled_test_patients_are_the_primary_data(copy):
+    for path in (copy / "predictions").glob("*.csv"):
+        data = predictions.read(path)
+        predictions.write(path, predictions.select(data, data.split != "holdout"))
+    results = report.build(copy, resamples=20)
+    assert results["primary"]["data"] == "all_sites"
+    assert "test patients of all hospitals" in _text(_page(copy))
+
+
+def test_names_from_files_cannot_inject_markup(built):
+    text = (built / "results.json").read_text().replace("alder", "<b>$a$ & b</b>")
+    source = page.render(json.loads(text))
+    assert "<b>$a$" not in source
+    assert "&lt;b&gt;$a$ &amp; b&lt;/b&gt;" in source
+
+
+def test_models_that_were_judged_on_other_images_are_refused(copy):
+    path = copy / "predictions" / "central.csv"
+    data = predictions.read(path)
+    predictions.write(path, predictions.select(data, np.arange(data.image.size) != 3))
+    with pytest.raises(ValueError, match="the models 'federated' and 'central' differ in 'image'"):
+        report.build(copy, resamples=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.json", "{", "manifest.json: .*; delete it and run its stage again"),
+        ("manifest.json", "[]", "manifest.json: holds list"),
+        ("models/central/metrics.jsonl", '{"round": 1}\n{"rou', "metrics.jsonl, line 2: "),
+        ("models/central/metrics.jsonl", "{}", "metrics.jsonl, line 1: no 'round'"),
+        (
+            "partition.csv",
+            "patient,site\n",
+            r"partition.csv, line 1: lacks the columns \['split'\]",
+        ),
+    ],
+)
+def test_a_broken_file_is_named(copy, name, text, message):
+    (copy / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        report.build(copy, resamples=20)
+    assert not (copy / "report.html").exists()
+
+
+def test_without_predictions_there_is_nothing_to_report(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run launch\.study with --workdir="):
+        report.build(tmp_path)
+
+
+def test_the_program_builds_the_page_and_prints_the_answer(copy):
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.report", f"--workdir={copy}", "--resamples=20"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(
+        "On 60 hold-out patients the federated model reaches an AUROC of "
+    )
+    assert (copy / "report.html").exists()
+
+
+def _browse(source, tmp_path, *flags: str) -> tuple[str, list[str]]:
+    """The page's DOM after loading, and what its console said; a blocked request is such a message."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine: the page was not opened in a browser")
+    done = subprocess.run(
+        [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+            *(
+                "--disable-sync",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--enable-logging=stderr",
+            ),
+            *(*flags, "--dump-dom", source.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_a_browser_shows_the_numbers_and_has_nothing_to_say(built, tmp_path):
+    dom, console = _browse(built / "report.html", tmp_path)
+    assert console == []
+    text = _text(dom)
+    results = _results(built)
+    for model in ("federated", "central"):
+        cell = results["performance"]["holdout"][model]["auroc"]["micro"]
+        assert f"{cell['estimate']:.4f} {cell['low']:.4f}–{cell['high']:.4f}" in text
+    assert dom.count("<svg") > 10
+    assert "</footer>" in dom
+
+
+def test_a_page_that_asks_the_network_would_be_noticed(built, tmp_path):
+    path = tmp_path / "bad.html"
+    path.write_text(
+        _page(built).replace("<footer>", '<img src="http://example.invalid/a.png"><footer>')
+    )
+    _, console = _browse(path, tmp_path)
+    assert any("Content Security Policy" in line for line in console)
+
+
+@pytest.mark.parametrize("width", [500, 1280])
+def test_the_page_is_never_wider_than_its_window(built, tmp_path, width):
+    path = tmp_path / "wide.html"
+    probe = "document.title = [document.documentElement.scrollWidth, innerWidth].join(' ')"
+    path.write_text(_page(built).replace("</body>", f"<script>{probe}</script></body>"))
+    dom, _ = _browse(path, tmp_path, f"--window-size={width},900")
+    title = re.search(r"<title>(\d+) (\d+)</title>", dom)
+    assert title is not None
+    content, window = map(int, title.groups())
+    assert content <= window
+    assert abs(window - width) < 40
+
+
+def test_cases_are_chosen_by_rule():
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.55, 0.4, 0.3, 0.2, 0.1, 0.05])
+    truth = np.array([0, 0, 1, 1, 1, 1, 1, 0, 0, 0])
+    count = scores.size
+    data = predictions.Predictions(
+        np.array([f"i{n}" for n in range(count)]),
+        np.array(["a", "a", "b", "c", "d", "e", "f", "g", "h", "h"]),
+        np.full(count, "north"),
+        np.full(count, "test"),
+        np.repeat(truth[:, None], len(LABELS), axis=1).astype(np.uint8),
+        np.repeat(scores[:, None], len(LABELS), axis=1),
+    )
+    chosen = cases.choose(data, np.full(len(LABELS), 0.5), each=2)
+    assert [(case["outcome"], case["image"]) for case in chosen] == [
+        ("true positive", "i2"),  # the spread from the highest to the lowest
+        ("true positive", "i4"),
+        ("false positive", "i0"),  # i1 is of the same patient
+        ("false negative", "i6"),  # the most confident first
+        ("false negative", "i5"),
+        ("true negative", "i7"),
+        ("true negative", "i8"),
+    ]
+    assert chosen[0]["truth"] == list(LABELS)
+    assert chosen[3]["called"] == []
+    assert cases.choose(None, None) == []
+    assert cases.choose(data, np.full(len(LABELS), np.nan)) == []
+
+
+def test_pictures_come_from_the_dataset_by_name(monkeypatch):
+    held = np.arange(3 * 4, dtype=np.int16).reshape(3, 2, 2)
+    texts = np.array(["c", "a", "b"])
+    numbers = np.zeros(3, np.float32)
+    labels = np.zeros((3, len(LABELS)), np.uint8)
+    slices = Slices(texts, texts, texts, texts, texts, numbers, labels, numbers, (2, 2), None, held)
+    monkeypatch.setattr("fl_jax.data.slices.load", lambda data_dir: slices)
+    found = report.dataset_thumbnails("anywhere")(["a", "unknown", "c"])
+    assert {name: hu.tolist() for name, hu in found.items()} == {
+        "a": held[1].tolist(),
+        "c": held[0].tolist(),
+    }
+
+
+def test_windows_by_hand():
+    grey = cases.windowed(np.array([[0, 40, 80, -150, 230]], np.int16))
+    assert grey.shape == (1, 15)
+    assert grey[0, :5].tolist() == [0, 128, 255, 0, 255]  # brain: 0 to 80 HU
+    assert grey[0, 5:10].tolist() == [26, 76, 128, 0, 255]  # subdural: -20 to 180 HU
+    assert grey[0, 10:].tolist() == [101, 128, 154, 0, 255]  # soft tissue: -150 to 230 HU
