@@ -41,7 +41,7 @@ def tissue(b: Parts, m: Model, mottle: jax.Array) -> jax.Array:
 def _cerebrum(b: Parts, m: Model, grey: jax.Array, white: jax.Array) -> jax.Array:
     """HU of the hemispheres without their fluid: white matter, a ribbon of cortex, deep nuclei."""
     q = b.point
-    ribbon = inside(b.cortex - m["cortex"], 2.2)
+    ribbon = inside(b.cortex - m["cortex"], 2.8)
     ribbon = ribbon * (1.0 - inside(brain.callosum(q), 3.0))
     insula = jnp.abs(jnp.abs(q[0]) - 35.5) - 2.0
     insula = jnp.maximum(

@@ -74,16 +74,21 @@ def interhemispheric(c: Point, m: Model) -> jax.Array:
     return jnp.maximum(jnp.abs(x) - width, 32.0 * arch(c))
 
 
-def sylvian(c: Point, m: Model) -> jax.Array:
+def sylvian(c: Point, m: Model, rough: jax.Array) -> jax.Array:
     """Distance to the Sylvian fissures: the slit to the surface and the pocket over the insula."""
     x, y, z = c
     ax = jnp.abs(x)
-    line = 0.5 + 0.46 * (2.0 - y) + 0.10 * (ax - 50.0)
+    line = 1.5 + 0.58 * (2.0 - y) + 0.12 * (ax - 50.0) + 2.5 * rough
     slit = jnp.abs(z - line) / 1.1 - m["sylvian"] * (0.7 + 0.035 * jnp.clip(ax - 38.0, 0.0, 30.0))
     slit = jnp.maximum(slit, jnp.maximum(36.0 - ax, jnp.maximum(y - 24.0, -42.0 - y)))
-    bend = 38.5 + 0.012 * (y - 2.0) ** 2 * jnp.where(y > 2.0, -1.0, -0.1) - 0.006 * (z - 2.0) ** 2
+    bend = (
+        38.5
+        + 0.012 * (y - 2.0) ** 2 * jnp.where(y > 2.0, -1.0, -0.1)
+        - 0.006 * (z - 2.0) ** 2
+        + 1.6 * rough
+    )
     pocket = jnp.abs(ax - bend) - m["sylvian"] * 0.8
-    limit = jnp.maximum(jnp.abs(z - line * 0.6) - 15.0, jnp.maximum(y - 25.0, -27.0 - y))
+    limit = jnp.maximum(jnp.abs(z - line * 0.5) - 14.0, jnp.maximum(y - 25.0, -27.0 - y))
     pocket = jnp.maximum(pocket, limit)
     stem = capsule(
         (ax, y, z), (16.0, 4.0, -18.0), (37.0, 8.0, -14.0), 1.2 + m["sylvian"], 1.0 + m["sylvian"]
@@ -101,7 +106,9 @@ def basal_cistern(c: Point, m: Model) -> jax.Array:
     star = r - (11.0 + 4.8 * five) * m["cistern"]
     star = jnp.maximum(star, jnp.abs(z + 21.0) - 8.5)
     ring = ellipsoid(
-        (ax, y, z), (0.0, -24.0, -12.0), (17.2 + m["ambient"], 15.5 + m["ambient"], 15.0)
+        (ax, y, z),
+        (0.0, -24.0, -12.0),
+        (15.6 + 0.8 * m["ambient"], 14.5 + 0.8 * m["ambient"], 15.0),
     )
     smile = ellipsoid(
         (ax, y + 0.02 * x * x, z), (0.0, -41.0, -3.0), (15.0, 4.5 + 0.7 * m["ambient"], 7.0)
@@ -118,12 +125,12 @@ def lateral_ventricle(c: Point, m: Model) -> jax.Array:
     sign = jnp.clip(x / 4.0, -1.0, 1.0)
     grow = m["vent"] + sign * m["vent_tilt"]
     tall = (ax, y, 0.62 * z)
-    horn = capsule(tall, (5.0, 8.0, 6.0), (14.5, 33.0, 3.2), 2.4, 3.0)
+    horn = capsule(tall, (5.0, 6.0, 6.5), (14.0, 32.0, 3.6), 2.6, 3.6)
     flat = (ax, y, 1.25 * z)
-    body = capsule(flat, (7.0, 20.0, 22.5), (11.0, -8.0, 29.0), 3.6, 3.8)
-    body = jnp.minimum(body, capsule(flat, (11.0, -8.0, 29.0), (19.0, -34.0, 22.0), 3.8, 4.6))
+    body = capsule(flat, (8.0, 20.0, 22.0), (11.5, -8.0, 28.0), 4.6, 4.8)
+    body = jnp.minimum(body, capsule(flat, (11.5, -8.0, 28.0), (20.0, -34.0, 21.0), 4.8, 5.2))
     d = union(horn, body, 4.0)
-    d = union(d, ellipsoid(s, (24.0, -41.0, 12.0), (6.2, 8.0, 9.5)), 4.0)
+    d = union(d, ellipsoid(s, (24.0, -41.0, 11.0), (6.8, 8.5, 10.0)), 4.0)
     occipital = capsule(s, (25.0, -45.0, 8.0), (23.5, -72.0 + 6.0 * m["occipital"], 4.0), 4.0, 0.8)
     d = union(d, occipital + m["occipital"] + 0.7 * sign * m["vent_tilt"], 3.0)
     d = d - grow
@@ -196,7 +203,7 @@ def cerebellum(c: Point, depth: jax.Array, tent: jax.Array, m: Model) -> jax.Arr
     d = meet(d, m["gap"] * 0.5 + 1.0 - depth, 2.0)
     d = meet(d, tent + 1.2, 2.0)
     vallecula = ellipsoid(c, (0.0, -92.0, -58.0), (2.5 + 0.5 * m["gap"], 12.0, 15.0))
-    return meet(meet(d, -vallecula, 3.0), y + 34.0 + 0.15 * s[0], 3.0)
+    return meet(meet(d, -vallecula, 3.0), y + 31.0 + 0.12 * s[0], 3.0)
 
 
 def brain_stem(c: Point) -> jax.Array:
@@ -208,7 +215,7 @@ def brain_stem(c: Point) -> jax.Array:
         ellipsoid(c, (0.0, -25.0, -10.0), (13.5, 9.5, 14.0)),
         2.5,
     )
-    d = union(d, ellipsoid(s, (5.5, -34.0, -6.0), (5.5, 4.5, 8.0)), 2.0)
+    d = union(d, ellipsoid(s, (6.5, -32.0, -6.0), (7.5, 6.5, 9.0)), 2.0)
     d = union(d, ellipsoid(c, (0.0, -26.0, -31.0), (18.0, 13.0, 13.5)), 3.0)
     d = union(d, capsule(s, (10.0, -31.0, -33.0), (24.0, -46.0, -37.0), 8.0, 7.0), 3.0)
     d = union(d, capsule(c, (0.0, -31.0, -42.0), (0.0, -42.0, -68.0), 9.0, 7.0), 4.0)
@@ -234,13 +241,14 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array) -> Parts:
         The distances.
     """
     w = shapes.noise(c, m["brain_waves"], m["brain_mix"])
-    q = (c[0] + w[0], c[1] + w[1], c[2] + w[2])
+    free = 0.35 + 0.65 * jnp.clip(jnp.abs(c[0]) / 25.0, 0.0, 1.0)
+    q = (c[0] + w[0] * free, c[1] + w[1], c[2] + w[2])
     x, y, z = q
     depth = -skull.cavity(c, m)
     tent = tentorium(q)
     stem = brain_stem(q)
     fissure = interhemispheric(q, m)
-    sylv = sylvian(q, m)
+    sylv = sylvian(q, m, w[3])
     basal = basal_cistern(q, m)
     gap = m["gap"] * (1.0 + 0.5 * bump((y - 55.0) / 30.0))
     solid = meet(gap - depth, -fissure, 2.0)

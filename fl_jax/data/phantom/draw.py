@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.data.phantom import anatomy, brain, face, hemorrhage, shapes, skull
+from fl_jax.data.phantom import anatomy, brain, face, hemorrhage, mimics, shapes, skull
 from fl_jax.data.phantom.pack import pack
 from fl_jax.data.phantom.patient import PatientParams
 from fl_jax.data.phantom.skull import Model
@@ -87,8 +87,15 @@ def draw(patient: PatientParams, grid: Grid) -> Drawing:
         cover = np.clip(0.5 - wall[rows] / (2.0 * RIM), 0.0, 1.0)
         hu[rows] += (inner - hu[rows]) * cover
         lesions[:, rows] = blood * (wall[rows] < 0.0)
+    metal = None
+    if patient.rods:
+        hidden, dense = _over_slabs(_rods, p, m)
+        hu = np.maximum(hu, hidden)
+        metal = dense.reshape(grid.shape)
     shape = grid.shape
-    return Drawing(hu.reshape(shape), lesions.reshape(5, *shape), (wall < 0.0).reshape(shape), None)
+    return Drawing(
+        hu.reshape(shape), lesions.reshape(5, *shape), (wall < 0.0).reshape(shape), metal
+    )
 
 
 def _points(grid: Grid) -> np.ndarray:
@@ -118,6 +125,12 @@ def _sort(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 @jax.jit
+def _rods(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
+    """HU of foreign bodies (-1000 elsewhere), and where they are metal, bool[N]."""
+    return mimics.foreign(skull.canonical(p, m), m)
+
+
+@jax.jit
 def _vault(p: jax.Array, m: Model) -> tuple[jax.Array]:
     return (skull.draw_vault(p, m),)
 
@@ -134,9 +147,10 @@ def _brain(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
     wall = skull.cavity(c, m)
     fine = shapes.noise(c, m["fine_waves"], m["fine_mix"])
     (rough,) = shapes.noise(c, m["rough_waves"], m["rough_mix"])
-    thick = jnp.stack([hemorrhage.extra_thickness(c, row, rough) for row in m["extra"]])
+    thick = hemorrhage.thicknesses(c, m, rough)
     fill = hemorrhage.sulcal_fill(c, m)
     b = brain.parts(hemorrhage.push(c, -wall, thick, m), m, wall, fill)
     hu = anatomy.dura(b, m, anatomy.tissue(b, m, fine[0]))
+    hu = hemorrhage.incidental(hu, b, c, m, rough, fine[1])
     hu, cover = hemorrhage.bleed(hu, b, c, thick, m, fill, rough, fine[1])
     return hu, (cover > 0.4).astype(jnp.uint8)

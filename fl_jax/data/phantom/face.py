@@ -46,13 +46,37 @@ def draw_base(p: jax.Array, m: Model) -> jax.Array:
 
 def soft_tissue(c: Point, skin: jax.Array, m: Model, strands: jax.Array) -> jax.Array:
     """HU of the face and neck: muscle bellies in fat, a layer of subcutaneous fat, skin."""
-    _, sheet = shapes.noise_sheet(c, m["muscle_waves"])
     depth = -skin
-    planes = inside(sheet - 0.9 - 0.9 * m["fatness"], 1.6)
-    hu = paint(56.0 + 3.0 * strands, -92.0 + 8.0 * strands, planes)
-    layer = 2.5 + 5.0 * m["fatness"] + 1.5 * strands
+    belly = muscles((jnp.abs(c[0]), c[1], c[2]), m)
+    _, sheet = shapes.noise_sheet(c, m["muscle_waves"])
+    loose = jnp.where(c[1] > 20.0, 3.0, 1.1) + 0.8 * m["fatness"] - sheet
+    hu = paint(-92.0 + 10.0 * strands, 50.0 + 4.0 * strands, inside(jnp.minimum(loose, belly), 1.8))
+    hu = paint(hu, 57.0 + 3.0 * strands, inside(belly, 1.6))
+    layer = 2.5 + 4.5 * m["fatness"] + 1.5 * strands
     hu = paint(hu, -100.0, inside(depth - layer, 2.0))
-    return paint(hu, 48.0, inside(depth - 2.0, 1.3))
+    return paint(hu, 48.0, inside(depth - 2.4, 1.3))
+
+
+def muscles(side: Point, m: Model) -> jax.Array:
+    """Distance (mm) to the muscles of chewing and of the neck, and the parotid."""
+    bellies = (
+        ((60.0, 10.0, -78.0), (6.0, 15.0, 24.0)),
+        ((56.0, 20.0, -42.0), (6.0, 18.0, 26.0)),
+        ((36.0, 5.0, -58.0), (13.0, 12.0, 8.0)),
+        ((36.0, 4.0, -82.0), (6.5, 13.0, 17.0)),
+        ((61.0, -48.0, -88.0), (6.0, 14.0, 30.0)),
+        ((44.0, -66.0, -84.0), (9.0, 19.0, 18.0)),
+        ((33.0, -84.0, -80.0), (16.0, 7.0, 22.0)),
+        ((14.0, -88.0, -82.0), (12.5, 9.0, 24.0)),
+        ((17.0, -71.0, -84.0), (14.0, 7.0, 13.0)),
+        ((17.0, -100.0, -84.0), (19.0, 3.6, 30.0)),
+        ((10.0, -15.0, -84.0), (8.5, 5.5, 20.0)),
+        ((58.0, -16.0, -82.0), (9.0, 11.0, 18.0)),
+    )
+    d = ellipsoid(side, *bellies[0])
+    for centre, radii in bellies[1:]:
+        d = jnp.minimum(d, ellipsoid(side, centre, radii))
+    return d
 
 
 def base_bone(side: Point, c: Point, e: jax.Array, m: Model, cells: jax.Array) -> jax.Array:

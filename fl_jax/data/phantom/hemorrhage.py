@@ -7,6 +7,9 @@
 Blood 50-85 HU acute, 30-45 HU after one to three weeks, 10-25 HU later (Osborn's Brain, 2nd ed., ch. 2; New & Aronow 1976).
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -15,8 +18,8 @@ from fl_jax.data.phantom.brain import Parts
 from fl_jax.data.phantom.shapes import Point, bump, inside, paint, step
 from fl_jax.data.phantom.skull import Model
 
-EXTRA, SHEETS, CLOTS, PATCHES = 4, 3, 8, 4
-"""Slots a patient has: collections on the skull, on falx or tentorium, in the tissue, in sulci."""
+EXTRA, SHEETS, CLOTS, PATCHES, SPOTS = 4, 3, 10, 4, 14
+"""Slots a patient has: collections on the skull, on falx or tentorium, in the tissue, in sulci; findings that are not blood."""
 
 
 def extra_thickness(c: Point, row: jax.Array, rough: jax.Array) -> jax.Array:
@@ -50,6 +53,21 @@ def extra_thickness(c: Point, row: jax.Array, rough: jax.Array) -> jax.Array:
     return t * (front > 0.0)
 
 
+def over(count: jax.Array, rows: jax.Array, body: Callable, start: Any) -> Any:
+    """Folds `body(row, carry)` over the first `count` rows; empty slots cost nothing."""
+    return jax.lax.fori_loop(0, count, lambda i, carry: body(rows[i], carry), start)
+
+
+def thicknesses(c: Point, m: Model, rough: jax.Array) -> jax.Array:
+    """Thickness (mm) of each collection on the skull, float32[EXTRA, N], see `extra_thickness`."""
+    start = jnp.zeros((EXTRA, c[0].shape[0]))
+
+    def fill(i: jax.Array, t: jax.Array) -> jax.Array:
+        return t.at[i].set(extra_thickness(c, m["extra"][i], rough))
+
+    return jax.lax.fori_loop(0, m["extra_count"], fill, start)
+
+
 def push(c: Point, depth: jax.Array, thick: jax.Array, m: Model) -> Point:
     """Where the tissue at c was before the bleeding: canonical coordinates, mm.
 
@@ -62,23 +80,30 @@ def push(c: Point, depth: jax.Array, thick: jax.Array, m: Model) -> Point:
     Returns:
         The undisplaced coordinates, mm.
     """
-    move = [jnp.zeros_like(depth)] * 3
     u = (c[0] / 69.5**2, (c[1] + 18.0) / 89.0**2, (c[2] - 5.0) / 66.0**2)
     k = jnp.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2] + 1e-9)
     anchored = 1.0 - 1.0 / (1.0 + (jnp.maximum(depth, 0.0) / 14.0) ** 2)
-    for i in range(EXTRA):
-        row = m["extra"][i]
-        near = row[17] * thick[i] / (1.0 + (jnp.maximum(depth - thick[i], 0.0) / 26.0) ** 2)
+
+    def inwards(i: jax.Array, move: Point) -> Point:
+        row, t = m["extra"][i], thick[i]
+        near = row[17] * t / (1.0 + (jnp.maximum(depth - t, 0.0) / 26.0) ** 2)
         far = [(a - s) / 62.0 for a, s in zip(c, row[20:23], strict=True)]
         deep = 0.55 * row[17] * row[11] * anchored * bump(*far)
-        move = [v + near * a / k + deep * r for v, a, r in zip(move, u, row[0:3], strict=True)]
-    for i in range(CLOTS):
-        row = m["clots"][i]
+        x, y, z = (v + near * a / k + deep * r for v, a, r in zip(move, u, row[0:3], strict=True))
+        return x, y, z
+
+    def apart(row: jax.Array, move: Point) -> Point:
         v, rho, size = _local(c, row)
         reach = jnp.where(rho < 1.0, rho, 1.0 / jnp.maximum(rho, 1.0) ** 1.3)
         scale = row[12] * size * reach * anchored
         length = jnp.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2] + 1e-2)
-        move = [s - scale * a / length for s, a in zip(move, v, strict=True)]
+        x, y, z = (s - scale * a / length for s, a in zip(move, v, strict=True))
+        return x, y, z
+
+    still = (jnp.zeros_like(depth),) * 3
+    move = jax.lax.fori_loop(0, m["extra_count"], inwards, still)
+    move = over(m["clots_count"], m["clots"], apart, move)
+    move = over(m["spots_count"], m["spots"], apart, move)
     return (c[0] + move[0], c[1] + move[1], c[2] + move[2])
 
 
@@ -102,15 +127,15 @@ def clot_distance(c: Point, row: jax.Array, coarse: jax.Array, fine: jax.Array) 
 
 def sulcal_fill(c: Point, m: Model) -> jax.Array:
     """How bloody (0 to 1) the sulci are at each point, from the patient's patches."""
-    fill = jnp.zeros_like(c[0])
-    for i in range(PATCHES):
-        row = m["patches"][i]
+
+    def patch(row: jax.Array, fill: jax.Array) -> jax.Array:
         near = bump((c[0] - row[0]) / row[3], (c[1] - row[1]) / row[4], (c[2] - row[2]) / row[5])
-        fill = jnp.maximum(fill, row[6] * jnp.clip(2.2 * near - 0.7, 0.0, 1.0))
-    return fill
+        return jnp.maximum(fill, row[6] * jnp.clip(2.2 * near - 0.7, 0.0, 1.0))
+
+    return over(m["patches_count"], m["patches"], patch, jnp.zeros_like(c[0]))
 
 
-def subarachnoid(b: Parts, c: Point, m: Model, fill: jax.Array, rough: jax.Array) -> jax.Array:
+def subarachnoid(b: Parts, m: Model, fill: jax.Array, rough: jax.Array) -> jax.Array:
     """Cover in [0, 1] of subarachnoid blood: filled cisterns, fissures and sulci, in proportion to their fluid."""
     a = m["cisterns"]
     x, y, z = b.point
@@ -125,9 +150,8 @@ def subarachnoid(b: Parts, c: Point, m: Model, fill: jax.Array, rough: jax.Array
     amount = jnp.maximum(amount, a[3] * ahead * inside(b.fissure - 1.0, 2.0))
     amount = jnp.maximum(amount, fill)
     amount = jnp.clip(amount * (1.05 + 0.30 * rough), 0.0, 1.0)
-    solid = jnp.maximum(jnp.maximum(inside(b.cerebrum), inside(b.cerebellum)), inside(b.stem))
     hollow = jnp.minimum(jnp.minimum(b.lateral, b.third), b.fourth)
-    return amount * (1.0 - solid) * (1.0 - inside(hollow - 0.5)) * inside(-b.depth)
+    return amount * (1.0 - solid(b)) * (1.0 - inside(hollow - 0.5)) * inside(-b.depth)
 
 
 def ventricular(b: Parts, c: Point, m: Model, rough: jax.Array) -> jax.Array:
@@ -189,46 +213,73 @@ def bleed(
     Returns:
         HU, and the cover of each subtype, float32[5, N] in [0, 1] in the order of `types.LABELS[1:]`.
     """
-    depth = -b.outer
-    cover = [jnp.zeros_like(hu)] * 5
     grain = 2.5 * rough + 1.5 * fine
-    sah = subarachnoid(b, c, m, fill, rough)
+    sah = subarachnoid(b, m, fill, rough)
     hu = paint(hu, m["cistern_hu"] + 0.6 * grain, sah)
-    cover[3] = sah
-    hollow = jnp.minimum(jnp.minimum(b.lateral, b.third), b.fourth)
-    tissue = jnp.maximum(jnp.maximum(inside(b.cerebrum), inside(b.cerebellum)), inside(b.stem))
-    tissue = tissue * (1.0 - inside(hollow))
-    for i in range(CLOTS):
-        row = m["clots"][i]
-        d = clot_distance(c, row, rough, fine)
-        here = row[14] * tissue
-        hu = paint(
-            hu,
-            jnp.minimum(hu, 20.0 + 2.0 * fine),
-            0.85 * here * inside(d - 0.5 * row[11], row[11] + 1.0),
-        )
-        swirl = row[10] * inside(rough + 0.5 * fine + 0.6, 0.8)
-        blood = paint(row[8] + grain, row[9] + grain, swirl)
-        here = here * inside(d, 2.6)
-        hu = paint(hu, blood, here)
-        cover[1] = jnp.maximum(cover[1], here)
+    hu, iph = parenchymal(hu, b, c, m, rough, fine)
     ivh = ventricular(b, c, m, rough)
     hu = paint(hu, m["ventricle_hu"] + grain, ivh)
-    cover[2] = ivh
-    for i in range(SHEETS):
-        row = m["sheets"][i]
+
+    def sheet(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         here = sheet_cover(b, row, rough)
-        hu = paint(hu, row[8] + grain, here)
-        cover[4] = jnp.maximum(cover[4], here)
-    for i in range(EXTRA):
+        return paint(carry[0], row[8] + grain, here), jnp.maximum(carry[1], here)
+
+    hu, sdh = over(m["sheets_count"], m["sheets"], sheet, (hu, jnp.zeros_like(hu)))
+
+    def extra(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        hu, edh, sdh = carry
         row = m["extra"][i]
-        here = inside(depth - thick[i], 1.6) * step((thick[i] - 0.4) / 0.8)
-        layer = 1.1 * (c[1] - row[21]) / 60.0 + 0.55 * rough + 0.2 * fine
-        old = jnp.clip(0.5 + (layer - 1.6 * (1.0 - 2.0 * row[16])) * 1.5, 0.0, 1.0) * (
-            row[16] > 0.0
-        )
-        hu = paint(hu, paint(row[15] + grain, row[23] + grain, old), here)
-        subdural = row[12]
-        cover[0] = jnp.maximum(cover[0], here * (1.0 - subdural))
-        cover[4] = jnp.maximum(cover[4], here * subdural)
-    return hu, jnp.stack(cover)
+        here = inside(-b.outer - thick[i], 1.6) * step((thick[i] - 0.4) / 0.8)
+        hu = paint(hu, extra_hu(c, row, rough, fine) + grain, here)
+        return hu, jnp.maximum(edh, here * (1.0 - row[12])), jnp.maximum(sdh, here * row[12])
+
+    hu, edh, sdh = jax.lax.fori_loop(0, m["extra_count"], extra, (hu, jnp.zeros_like(hu), sdh))
+    return hu, jnp.stack([edh, iph, ivh, sah, sdh])
+
+
+def extra_hu(c: Point, row: jax.Array, rough: jax.Array, fine: jax.Array) -> jax.Array:
+    """HU of a collection on the skull: dense, or settled into an older layer in front and a dense one behind."""
+    height = 1.1 * (c[1] - row[21]) / 60.0 + 0.55 * rough + 0.2 * fine
+    old = jnp.clip(0.5 + (height - 1.6 * (1.0 - 2.0 * row[16])) * 1.5, 0.0, 1.0) * (row[16] > 0.0)
+    return paint(row[15] + 0.0 * rough, row[23], old)
+
+
+def parenchymal(
+    hu: jax.Array, b: Parts, c: Point, m: Model, rough: jax.Array, fine: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Paints the clots in the tissue with their dark rims; returns HU and the cover of blood."""
+    hollow = jnp.minimum(jnp.minimum(b.lateral, b.third), b.fourth)
+    tissue = solid(b) * (1.0 - inside(hollow))
+
+    def clot(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        hu, cover = carry
+        d = clot_distance(c, row, rough, fine)
+        rim = 0.85 * tissue * inside(d - 0.5 * row[11], row[11] + 1.0)
+        hu = paint(hu, jnp.minimum(hu, 20.0 + 2.0 * fine), rim)
+        swirl = row[10] * inside(rough + 0.5 * fine + 0.6, 0.8)
+        here = tissue * inside(d, 2.6)
+        hu = paint(hu, paint(row[8] + 0.0 * hu, row[9], swirl) + 2.5 * rough + 1.5 * fine, here)
+        return hu, jnp.maximum(cover, here)
+
+    return over(m["clots_count"], m["clots"], clot, (hu, jnp.zeros_like(hu)))
+
+
+def incidental(
+    hu: jax.Array, b: Parts, c: Point, m: Model, rough: jax.Array, fine: jax.Array
+) -> jax.Array:
+    """Paints the findings that are not blood: infarcts, cysts, masses, calcifications (see `mimics`)."""
+    tissue = solid(b)
+
+    def spot(row: jax.Array, hu: jax.Array) -> jax.Array:
+        d = clot_distance(c, row, rough, fine)
+        where = jnp.maximum(tissue, row[14]) * inside(-b.outer)
+        rim = 0.8 * tissue * inside(d - 0.5 * row[11], row[11] + 1.0) * (row[11] > 0.0)
+        hu = paint(hu, jnp.minimum(hu, 20.0 + 2.0 * fine), rim)
+        return paint(hu, row[8] * (1.0 + 0.1 * row[13] * fine), row[10] * where * inside(d, row[9]))
+
+    return over(m["spots_count"], m["spots"], spot, hu)
+
+
+def solid(b: Parts) -> jax.Array:
+    """Cover in [0, 1] of brain tissue, ventricles included."""
+    return jnp.maximum(jnp.maximum(inside(b.cerebrum), inside(b.cerebellum)), inside(b.stem))

@@ -1,34 +1,334 @@
-"""Findings that are not bleeding, alike in patients who bleed and who do not."""
+"""Findings that are not bleeding, alike in patients who bleed and who do not.
 
+Frequencies by age follow common radiology: calcified pineal in most adults, choroid plexus in most over 50, basal
+ganglia in 1-2 % (more when old), old infarcts and small-vessel disease from 50 on (Osborn's Brain, 2nd ed.;
+Kwak et al., Radiology 1988;166:175; Vernooij et al., N Engl J Med 2007;357:1821).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.data.phantom.patient import Lesion, Spot
+from fl_jax.data.phantom.patient import Cut, Lesion, Rod, Spot, Swelling, Triple
+from fl_jax.data.phantom.shapes import Point, capsule, inside
+
+RODS = 6
+"""Slots for foreign bodies."""
+Rng = np.random.Generator
+
+
+def foreign(c: Point, m: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """HU of foreign bodies at canonical points (-1000 elsewhere), and where they are metal, bool[N]."""
+
+    def rod(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        row = m["rods"][i]
+        d = capsule(c, (row[0], row[1], row[2]), (row[3], row[4], row[5]), row[6], row[6])
+        hu = jnp.where(d < 0.6, -1000.0 + (row[7] + 1000.0) * inside(d), -1000.0)
+        return jnp.maximum(carry[0], hu), carry[1] | ((d < 0.0) & (row[8] > 0.5))
+
+    start = (jnp.full_like(c[0], -1000.0), jnp.zeros(c[0].shape, bool))
+    return jax.lax.fori_loop(0, m["rods_count"], rod, start)
 
 
 def sample_mimics(
-    rng: np.random.Generator,
+    rng: Rng,
     *,
     age: float,
+    sex: str,
     numbers: dict[str, float],
     lesions: tuple[Lesion, ...],
     injury: bool,
-) -> tuple[dict[str, float], tuple[Spot, ...]]:
+) -> dict[str, Any]:
     """Incidental findings of a patient.
 
     Args:
         rng: source of all randomness.
         age: years.
+        sex: "F" or "M".
         numbers: the body, see `body.sample_body`.
         lesions: the blood, which the ventricles must have room for.
-        injury: whether an accident brought the patient.
+        injury: whether an accident caused the bleeding.
 
     Returns:
-        The numbers with those of the mimics added, and the findings.
+        Fields of `patient.PatientParams`: numbers, spots, swellings, cuts, rods.
     """
     n = dict(numbers)
     n["leuko"] = float(np.clip(rng.normal((age - 62.0) / 45.0, 0.2), 0.0, 0.8))
-    n["caps"] = float(rng.uniform(2.0, 8.0))
+    n["caps"] = float(rng.uniform(1.0, 7.0))
     if any(lesion.kind == "intraventricular" for lesion in lesions):
         n["occipital"] = min(n["occipital"], 0.5)
-        n["vent"] += float(rng.uniform(0.5, 2.5))
-    return n, ()
+        n["vent"] += float(rng.uniform(0.3, 2.5))
+    spots = calcifications(rng, age) + strokes(rng, age) + masses(rng, age)
+    if age > 40 and rng.random() < (0.10 if sex == "F" else 0.03):
+        spots += [
+            Spot(
+                (s * rng.uniform(12, 20), 64.0, rng.uniform(5, 25)),
+                (13.0, rng.uniform(2.5, 6), 18.0),
+                1100.0,
+                1.5,
+                0.8,
+                anywhere=True,
+            )
+            for s in (-1.0, 1.0)
+        ]
+    hurt = injury or (not lesions and rng.random() < 0.35)
+    cuts, rods = operations(rng, lesions)
+    return {
+        "numbers": n,
+        "spots": tuple(spots[:14]),
+        "swellings": swellings(rng, 0.75 if hurt else 0.04),
+        "cuts": tuple((fractures(rng, lesions) + cuts)[:2]),
+        "rods": tuple((rods + clutter(rng, age))[:RODS]),
+    }
+
+
+def calcifications(rng: Rng, age: float) -> list[Spot]:
+    """Choroid plexus, pineal, falx, basal ganglia, carotid siphons, tentorium."""
+    found = []
+    if rng.random() < np.clip(0.05 + age * 0.011, 0.0, 0.85):
+        size = rng.gamma(3.0, 0.9) + 0.8
+        for s in (-1.0, 1.0):
+            if rng.random() < 0.85:
+                r = size * rng.uniform(0.5, 1.2)
+                found.append(
+                    Spot(
+                        (s * rng.normal(24, 1), rng.normal(-43, 1.5), rng.normal(8, 3)),
+                        (r, r * 1.3, r * 1.2),
+                        float(rng.uniform(110, 420)),
+                        2.0,
+                        0.8,
+                        anywhere=True,
+                    )
+                )
+    if rng.random() < np.clip(age * 0.022, 0.0, 0.68):
+        r = rng.uniform(1.2, 3.4)
+        found.append(
+            Spot(
+                (rng.normal(0, 0.6), rng.normal(-33, 1), rng.normal(1.5, 1)),
+                (r, r, r),
+                float(rng.uniform(110, 400)),
+                2.0,
+                0.5,
+                anywhere=True,
+            )
+        )
+    if age > 35 and rng.random() < 0.16:
+        found.append(
+            Spot(
+                (0.0, rng.uniform(-5, 52), rng.uniform(38, 62)),
+                (rng.uniform(0.9, 2.0), rng.uniform(3, 14), rng.uniform(3, 10)),
+                float(rng.uniform(120, 500)),
+                1.5,
+                0.6,
+                anywhere=True,
+            )
+        )
+    if age > 40 and rng.random() < 0.02 + 0.0016 * max(age - 40, 0):
+        r, hu = rng.uniform(1.5, 4.0), rng.uniform(60, 150)
+        found += [
+            Spot(
+                (s * rng.normal(19, 0.8), rng.normal(-2, 1), 0.0),
+                (r, r * 1.7, r * 1.3),
+                float(hu),
+                3.0,
+                0.9,
+            )
+            for s in (-1, 1)
+        ]
+    if age > 55 and rng.random() < 0.5:
+        found += [
+            Spot(
+                (s * 11.5, rng.uniform(1, 6), rng.uniform(-28, -23)),
+                (2.4, 3.5, 2.2),
+                float(rng.uniform(150, 600)),
+                1.5,
+                0.6,
+                anywhere=True,
+            )
+            for s in (-1, 1)
+            if rng.random() < 0.7
+        ]
+    return found
+
+
+def strokes(rng: Rng, age: float) -> list[Spot]:
+    """Old and recent infarcts, lacunes."""
+    found = []
+    if rng.random() < np.clip((age - 45) / 160.0, 0.0, 0.25):
+        side = rng.choice([-1.0, 1.0])
+        places = (
+            (46.0, 2.0, 22.0),
+            (44.0, -28.0, 12.0),
+            (26.0, -80.0, 8.0),
+            (20.0, 42.0, 30.0),
+            (30.0, -65.0, -42.0),
+            (52.0, -15.0, 36.0),
+        )
+        x, y, z = places[int(rng.integers(len(places)))]
+        size = rng.uniform(0.5, 1.5)
+        recent = rng.random() < 0.3
+        found.append(
+            Spot(
+                (side * x, y + rng.normal(0, 4), z + rng.normal(0, 4)),
+                (13.0 * size, 16.0 * size, 13.0 * size),
+                float(rng.uniform(20, 26) if recent else rng.uniform(8, 18)),
+                4.0,
+                1.0,
+                0.85,
+                mass=0.08 if recent else -0.1,
+            )
+        )
+    if rng.random() < np.clip((age - 45) / 90.0, 0.0, 0.4):
+        for _ in range(int(rng.integers(1, 4))):
+            x, y, z = (
+                (22.0, 6.0, 6.0),
+                (13.0, -16.0, 8.0),
+                (24.0, 10.0, 22.0),
+                (26.0, -10.0, 24.0),
+            )[int(rng.integers(4))]
+            r = rng.uniform(1.8, 4.5)
+            found.append(
+                Spot(
+                    (
+                        rng.choice([-1, 1]) * x + rng.normal(0, 2),
+                        y + rng.normal(0, 3),
+                        z + rng.normal(0, 2),
+                    ),
+                    (r, r * 1.4, r),
+                    float(rng.uniform(8, 16)),
+                    2.0,
+                    0.6,
+                )
+            )
+    return found
+
+
+def masses(rng: Rng, age: float) -> list[Spot]:
+    """Arachnoid cyst, cavum, meningioma, tumour with edema: each rare."""
+    found, side = [], float(rng.choice([-1.0, 1.0]))
+    if rng.random() < 0.02:
+        r = rng.uniform(8, 18)
+        found.append(
+            Spot((side * 46.0, 14.0, -24.0), (r, r, r), 5.0, 1.5, 0.2, anywhere=True, mass=0.3)
+        )
+    if rng.random() < 0.04:
+        found.append(
+            Spot((0.0, 14.0, 10.0), (rng.uniform(2, 4), 13.0, 6.0), 6.0, 1.5, 0.1, anywhere=True)
+        )
+    if rng.random() < 0.03:
+        found.append(
+            Spot(
+                (0.0, -96.0, -50.0), (rng.uniform(10, 20), 10.0, 12.0), 6.0, 2.0, 0.2, anywhere=True
+            )
+        )
+    if age > 40 and rng.random() < 0.025:
+        a = rng.uniform(0.3, 2.6)
+        r = rng.uniform(6, 17)
+        found.append(
+            Spot(
+                (side * np.sin(a) * (68 - r), np.cos(a) * (87 - r) - 18.0, rng.uniform(10, 35)),
+                (r, r, r),
+                float(rng.uniform(44, 60)),
+                2.0,
+                0.3,
+                anywhere=True,
+                edema=float(rng.choice([0.0, 8.0])),
+                mass=0.4,
+            )
+        )
+    if age > 25 and rng.random() < 0.025:
+        r = rng.uniform(5, 14)
+        found.append(
+            Spot(
+                (side * rng.uniform(18, 42), rng.uniform(-70, 45), rng.uniform(0, 42)),
+                (r, r, r),
+                float(rng.uniform(28, 52)),
+                4.0,
+                0.8,
+                0.9,
+                edema=float(rng.uniform(8, 20)),
+                mass=0.3,
+            )
+        )
+    return found
+
+
+def surface(rng: Rng, out: float) -> Triple:
+    """A random point `out` mm outside the inner table of the vault, canonical coordinates."""
+    a, b = rng.uniform(0.0, np.pi * 2), np.deg2rad(rng.uniform(-15, 65))
+    return (
+        float(np.sin(a) * np.cos(b) * (69 + out)),
+        float(np.cos(a) * np.cos(b) * (89 + out)) - 18.0,
+        float(np.sin(b) * (73 + out)) + 5.0,
+    )
+
+
+def swellings(rng: Rng, chance: float) -> tuple[Swelling, ...]:
+    """Swollen scalp with or without a hematoma in it."""
+    found = []
+    while len(found) < 2 and rng.random() < chance:
+        r = rng.uniform(14, 32)
+        found.append(
+            Swelling(
+                surface(rng, 10.0),
+                (r, r, r),
+                float(rng.gamma(3.0, 1.8) + 1.5),
+                float(rng.uniform(25, 68)),
+            )
+        )
+        chance *= 0.35
+    return tuple(found)
+
+
+def fractures(rng: Rng, lesions: tuple[Lesion, ...]) -> list[Cut]:
+    """A fracture over most epidural hematomas."""
+    found = []
+    for lesion in lesions:
+        if lesion.form == "lens" and rng.random() < 0.6:
+            u = np.asarray(lesion.centre) / np.linalg.norm(lesion.centre)
+            across = np.cross(u, rng.normal(size=3))
+            across /= np.linalg.norm(across)
+            centre = tuple(float(v) for v in u * [73, 93, 75] + [0, -18, 5])
+            found.append(
+                Cut(
+                    "fracture",
+                    centre,
+                    rng.uniform(25, 50),
+                    tuple(float(v) for v in across),
+                    rng.uniform(0.6, 1.8),
+                )
+            )  # type: ignore[arg-type]
+    return found
+
+
+def operations(rng: Rng, lesions: tuple[Lesion, ...]) -> tuple[list[Cut], list[Rod]]:
+    """Craniotomy, burr hole, shunt: rare with and without blood."""
+    roll = rng.random()
+    if roll < 0.02:
+        return [Cut("flap", surface(rng, 3.0), rng.uniform(22, 38), width=1.6)], []
+    if roll < 0.04:
+        return [Cut("hole", surface(rng, 3.0), rng.uniform(5, 8))], []
+    if roll < 0.055:
+        s = float(rng.choice([-1.0, 1.0]))
+        tube = Rod((s * 6.0, 14.0, 12.0), (s * 30.0, 22.0, 82.0), 1.3, 260.0, False)
+        return [Cut("hole", (s * 27.0, 21.0, 75.0), 6.0)], [tube]
+    return [], []
+
+
+def clutter(rng: Rng, age: float) -> list[Rod]:
+    """Dental fillings, an aneurysm clip, leads on the scalp."""
+    found = []
+    if age > 20 and rng.random() < 0.3:
+        for _ in range(int(rng.integers(1, 4))):
+            x, y = rng.choice([-1, 1]) * rng.uniform(20, 27), rng.uniform(34, 56)
+            found.append(Rod((x, y, -98.0), (x, y + 2.0, -94.0), 2.0, 3000.0, True))
+    if rng.random() < 0.008:
+        s = rng.choice([-1, 1])
+        found.append(Rod((s * 12.0, 6.0, -16.0), (s * 20.0, 9.0, -12.0), 1.2, 3000.0, True))
+    if rng.random() < 0.03:
+        for _ in range(int(rng.integers(2, 4))):
+            x, y, z = surface(rng, 15.5)
+            found.append(Rod((x, y, z), (x * 1.01, y, z), 1.6, 2800.0, True))
+    return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fl_jax.data.phantom import hemorrhage
+from fl_jax.data.phantom import hemorrhage, mimics, skull
 from fl_jax.data.phantom.patient import Lesion, PatientParams
 
 
@@ -20,8 +20,8 @@ def pack(patient: PatientParams) -> dict[str, np.ndarray]:
     n = patient.numbers
     m: dict[str, np.ndarray] = {k: np.float32(v) for k, v in n.items()}  # type: ignore[misc]
     m |= {f"size_{a}": np.float32(s) for a, s in zip("xyz", patient.size, strict=True)}  # type: ignore[misc]
-    m["warp_waves"] = waves(rng, 10, 70.0, 140.0)
-    m["warp_mix"] = mix(rng, 3, 10) * np.float32(n["warp"])
+    m["warp_waves"] = waves(rng, 12, 95.0, 240.0)
+    m["warp_mix"] = mix(rng, 3, 12) * np.float32(n["warp"])
     m["brain_waves"] = waves(rng, 16, 28.0, 70.0)
     m["brain_mix"] = mix(rng, 4, 16) * np.float32([[n["wobble"]]] * 3 + [[1.0]])
     m["sulcus_waves"] = waves(rng, 20, 20.0, 30.0)
@@ -33,7 +33,7 @@ def pack(patient: PatientParams) -> dict[str, np.ndarray]:
     m["rough_mix"] = mix(rng, 1, 14)
     m["fine_waves"] = waves(rng, 16, 4.0, 16.0)
     m["fine_mix"] = mix(rng, 2, 16)
-    return m | pack_lesions(patient)
+    return m | pack_lesions(patient) | pack_findings(patient)
 
 
 def waves(rng: np.random.Generator, count: int, shortest: float, longest: float) -> np.ndarray:
@@ -52,38 +52,88 @@ def mix(rng: np.random.Generator, fields: int, count: int) -> np.ndarray:
 
 
 def pack_lesions(patient: PatientParams) -> dict[str, np.ndarray]:
-    """Arrays of the collections of blood, zero-padded to a fixed number of slots."""
-    m = {
-        "extra": np.zeros((hemorrhage.EXTRA, 24), np.float32),
-        "sheets": np.zeros((hemorrhage.SHEETS, 9), np.float32),
-        "clots": np.zeros((hemorrhage.CLOTS, 15), np.float32),
-        "patches": np.zeros((hemorrhage.PATCHES, 7), np.float32),
+    """Arrays of the collections of blood, a fixed number of slots each, and how many slots are in use."""
+    slots = {
+        "extra": (hemorrhage.EXTRA, 24),
+        "sheets": (hemorrhage.SHEETS, 9),
+        "clots": (hemorrhage.CLOTS, 15),
+        "patches": (hemorrhage.PATCHES, 7),
+    }
+    rows: dict[str, list[list[float]]] = {name: [] for name in slots}
+    m: dict[str, np.ndarray] = {
         "cisterns": np.zeros(5, np.float32),
         "ventricles": np.zeros(4, np.float32),
-        "cistern_hu": np.float32(55.0),
-        "ventricle_hu": np.float32(60.0),
+        "cistern_hu": np.float32(55.0),  # type: ignore[dict-item]
+        "ventricle_hu": np.float32(60.0),  # type: ignore[dict-item]
     }
-    m["extra"][:, 9:11] = 1.0
-    m["sheets"][:, 5:7] = 1.0
-    m["clots"][:, 3:6] = 1.0
-    m["patches"][:, 3:6] = 1.0
-    used = dict.fromkeys(m, 0)
     for lesion in patient.lesions:
         name, row = _row(lesion, patient.seed)
-        if name in ("cisterns", "ventricles"):
-            m[name] = np.maximum(m[name], np.asarray(row, np.float32))
-        elif used[name] < len(m[name]):
-            m[name][used[name]] = row
-            used[name] += 1
+        if name in rows:
+            rows[name].append(row)
         else:
-            raise ValueError(
-                f"lesions: more than {len(m[name])} of form {lesion.form!r}; give fewer"
-            )
+            m[name] = np.maximum(m[name], np.asarray(row, np.float32))
         if lesion.kind == "subarachnoid":
-            m["cistern_hu"] = np.float32(lesion.hu)
+            m["cistern_hu"] = np.float32(lesion.hu)  # type: ignore[assignment]
         if lesion.kind == "intraventricular":
-            m["ventricle_hu"] = np.float32(lesion.hu)
-    return m  # type: ignore[return-value]
+            m["ventricle_hu"] = np.float32(lesion.hu)  # type: ignore[assignment]
+    for name, (count, width) in slots.items():
+        m |= table(name, rows[name], count, width)
+    return m
+
+
+def pack_findings(patient: PatientParams) -> dict[str, np.ndarray]:
+    """Arrays of the findings that are not blood."""
+    rng = np.random.default_rng([patient.seed, 1])
+    spots = []
+    for s in patient.spots:
+        turn = rng.uniform(-0.5, 0.5) if s.rough > 0 else 0.0
+        spots.append(
+            [
+                *s.centre,
+                *s.radii,
+                np.cos(turn),
+                np.sin(turn),
+                s.hu,
+                s.soft,
+                s.cover,
+                s.edema,
+                s.mass,
+                s.rough,
+                float(s.anywhere),
+            ]
+        )
+    forms = {"hole": 0.0, "flap": 1.0, "fracture": 2.0}
+    cuts = [[*c.centre, c.radius, forms[c.form], *c.normal, c.width] for c in patient.cuts]
+    return (
+        table("spots", spots, hemorrhage.SPOTS, 15)
+        | table(
+            "swellings",
+            [[*s.centre, *s.radii, s.height, s.hu] for s in patient.swellings],
+            skull.SWELLINGS,
+            8,
+        )
+        | table("cuts", cuts, skull.CUTS, 9)
+        | table(
+            "rods",
+            [[*r.a, *r.b, r.radius, r.hu, float(r.metal)] for r in patient.rods],
+            mimics.RODS,
+            9,
+        )
+    )
+
+
+def table(name: str, rows: list[list[float]], count: int, width: int) -> dict[str, np.ndarray]:
+    """`name` float32[count, width], padded with ones, and `name_count` int32.
+
+    Raises:
+        ValueError: there are more rows than slots.
+    """
+    if len(rows) > count:
+        raise ValueError(f"{name}: {len(rows)} of them, but there are {count} slots; give fewer")
+    filled = np.ones((count, width), np.float32)
+    for i, row in enumerate(rows):
+        filled[i] = row
+    return {name: filled, f"{name}_count": np.int32(len(rows))}  # type: ignore[dict-item]
 
 
 def _row(lesion: Lesion, seed: int) -> tuple[str, list[float]]:

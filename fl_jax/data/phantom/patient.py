@@ -47,27 +47,69 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Spot:
-    """An incidental finding of ellipsoidal shape, e.g. an old infarct or a calcification.
+    """An incidental finding of ellipsoidal shape inside the cavity, e.g. an old infarct or a calcification.
 
     Attributes:
-        where: "brain" or "bone" or "scalp" or "metal": which tissue it replaces.
         centre: canonical coordinates, mm.
         radii: half axes, mm.
         hu: HU at its heart.
         soft: width of its boundary, mm.
         rough: irregularity in [0, 1].
+        cover: how much of the tissue it replaces, in [0, 1].
+        anywhere: whether it also replaces fluid and dura; otherwise brain tissue only.
         edema: width of a dark rim, mm.
         mass: displacement of the brain per mm of lesion, in [0, 1].
     """
 
-    where: str
     centre: Triple
     radii: Triple
     hu: float
     soft: float = 2.0
     rough: float = 0.2
+    cover: float = 1.0
+    anywhere: bool = False
     edema: float = 0.0
     mass: float = 0.0
+
+
+@dataclass(frozen=True)
+class Swelling:
+    """A swollen patch of scalp: where it is thickest (canonical mm), its extent, height (mm) and HU."""
+
+    centre: Triple
+    radii: Triple
+    height: float
+    hu: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A gap in the skull.
+
+    Attributes:
+        form: "hole" (burr hole), "flap" (the saw line of a craniotomy) or "fracture".
+        centre: canonical coordinates, mm.
+        radius: extent, mm.
+        normal: direction across a fracture.
+        width: of the gap, mm.
+    """
+
+    form: str
+    centre: Triple
+    radius: float
+    normal: Triple = (0.0, 1.0, 0.0)
+    width: float = 1.5
+
+
+@dataclass(frozen=True)
+class Rod:
+    """A foreign body, a rod from a to b (canonical mm) of a radius (mm) and HU; `metal` throws streaks."""
+
+    a: Triple
+    b: Triple
+    radius: float
+    hu: float
+    metal: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +122,10 @@ class PatientParams:
         size: scale of the head along x, y, z against the template.
         seed: of folds, texture and air cells.
         numbers: named anatomical numbers, see `body.sample_body`.
-        spots: incidental findings, at most `pack.SPOTS`.
+        spots: incidental findings, at most `hemorrhage.SPOTS`.
+        swellings: of the scalp, at most `skull.SWELLINGS`.
+        cuts: gaps in the skull, at most `skull.CUTS`.
+        rods: foreign bodies, at most `mimics.RODS`.
         lesions: collections of blood; empty in a normal patient.
     """
 
@@ -90,6 +135,9 @@ class PatientParams:
     seed: int
     numbers: dict[str, float] = field(default_factory=dict)
     spots: tuple[Spot, ...] = ()
+    swellings: tuple[Swelling, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    rods: tuple[Rod, ...] = ()
     lesions: tuple[Lesion, ...] = ()
 
 
@@ -130,8 +178,6 @@ def sample_patient(
         raise ValueError(f"severity={severity!r}; give 0 (subtle) to 1 (large)")
     numbers, size = body.sample_body(rng, age=age, sex=sex)
     lesions, injury = bleeds.sample_lesions(rng, age=age, subtypes=subtypes, severity=severity)
-    numbers, spots = mimics.sample_mimics(
-        rng, age=age, numbers=numbers, lesions=lesions, injury=injury
-    )
+    found = mimics.sample_mimics(rng, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury)
     seed = int(rng.integers(2**31))
-    return PatientParams(float(age), sex, size, seed, numbers, spots, lesions)
+    return PatientParams(float(age), sex, size, seed, lesions=lesions, **found)

@@ -18,6 +18,10 @@ Model = dict[str, jax.Array]
 """A patient as float32 scalars and small arrays, made by `pack.pack`."""
 
 
+SWELLINGS, CUTS = 2, 2
+"""Slots for swollen patches of scalp and for gaps in the skull."""
+
+
 def canonical(p: jax.Array, m: Model) -> Point:
     """Head coordinates (LPS mm, origin at the centre of the brain) to canonical coordinates.
 
@@ -50,7 +54,8 @@ def petrous(c: Point) -> jax.Array:
     """Distance (mm) to the petrous pyramids, wedges between middle and posterior fossa."""
     x, y, z = c
     ax = jnp.abs(x)
-    across = (y + 13.5 + 0.72 * ax - 0.004 * (ax - 30.0) ** 2) / 1.23
+    slope = 0.72 - 0.014 * jnp.clip(-42.0 - z, 0.0, 25.0)
+    across = (y + 13.5 + slope * ax - 0.004 * (ax - 30.0) ** 2) / 1.23
     half = jnp.minimum(0.6 * (-25.5 - z), 11.0)
     return jnp.maximum(jnp.abs(across) - half, ax - 64.0)
 
@@ -119,7 +124,7 @@ def scalp_hu(e: jax.Array, muscle: jax.Array, scalp: jax.Array, strands: jax.Arr
     """HU of scalp at e mm outside the skull: muscle or galea, fat with strands, skin."""
     hu = jnp.full_like(e, -98.0) + 14.0 * strands
     hu = paint(hu, 52.0 + 4.0 * strands, inside(e - jnp.maximum(muscle, 0.7), 1.4))
-    return paint(hu, 48.0, inside(scalp - 1.9 - e, 1.2))
+    return paint(hu, 48.0, inside(scalp - 2.5 - e, 1.2))
 
 
 def temporalis(c: Point, m: Model) -> jax.Array:
@@ -128,11 +133,41 @@ def temporalis(c: Point, m: Model) -> jax.Array:
     return m["temporalis"] * bump((jnp.abs(x) - 62.0) / 18.0, (y - 8.0) / 26.0, (z + 22.0) / 28.0)
 
 
+def swelling(c: Point, m: Model) -> tuple[jax.Array, jax.Array]:
+    """Extra thickness (mm) of the scalp and the HU of what fills it."""
+
+    def patch(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        row = m["swellings"][i]
+        near = bump((c[0] - row[0]) / row[3], (c[1] - row[1]) / row[4], (c[2] - row[2]) / row[5])
+        more = row[6] * jnp.clip(1.5 * near - 0.25, 0.0, 1.0)
+        return carry[0] + more, jnp.where(more > 0.5, row[7], carry[1])
+
+    start = (jnp.zeros_like(c[0]), jnp.full_like(c[0], 40.0))
+    return jax.lax.fori_loop(0, m["swellings_count"], patch, start)
+
+
+def gaps(c: Point, m: Model) -> jax.Array:
+    """Cover in [0, 1] of burr holes, saw lines and fractures."""
+
+    def gap(i: jax.Array, cover: jax.Array) -> jax.Array:
+        row = m["cuts"][i]
+        v = [a - r for a, r in zip(c, row[0:3], strict=True)]
+        r = jnp.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2] + 1e-3)
+        line = jnp.abs(v[0] * row[5] + v[1] * row[6] + v[2] * row[7]) - 0.5 * row[8]
+        ring = jnp.abs(r - row[3]) - 0.5 * row[8]
+        d = jnp.where(
+            row[4] < 0.5, r - row[3], jnp.where(row[4] < 1.5, ring, jnp.maximum(line, r - row[3]))
+        )
+        return jnp.maximum(cover, inside(d))
+
+    return jax.lax.fori_loop(0, m["cuts_count"], gap, jnp.zeros_like(c[0]))
+
+
 def head(c: Point, m: Model) -> jax.Array:
     """Distance (mm) to the skin, negative inside: vault and scalp, neck, face, nose, ears."""
     x, y, z = c
     ax = jnp.abs(x)
-    wall = m["skull"] + m["scalp"]
+    wall = m["skull"] + m["scalp"] + swelling(c, m)[0]
     crown = vault(c, m) - wall - 0.75 * temporalis(c, m)
     back = ellipsoid(c, (0.0, -50.0, -40.0), (62.0 + wall, 50.0 + wall, 48.0))
     neck = ellipsoid(c, (0.0, -42.0, -105.0), (63.0, 58.0, 80.0))
@@ -174,7 +209,12 @@ def wall_hu(
     """HU of the layered wall, bone then scalp then air, at e mm outside the cavity."""
     t = thickness(c, m, 0.0 * bone)
     hu = scalp_hu(e - t, temporalis(c, m), e - t - skin, strands)
+    more, filled = swelling(c, m)
+    hu = paint(
+        hu, filled + 5.0 * strands, inside(e - t - 0.75 * more, 2.0) * jnp.clip(more, 0.0, 1.0)
+    )
     skull = bone_hu(e, t, bone, m)
     skull = paint(skull, 350.0, sutures(c, m, wiggle))
+    skull = paint(skull, 35.0, gaps(c, m))
     hu = paint(hu, skull, inside(e - t))
     return paint(hu, -1000.0, inside(-skin, 1.4))
