@@ -1,0 +1,182 @@
+"""Batches are what `example_order` says, from disk as from memory; nothing is dropped or invented."""
+
+import collections
+import itertools
+import math
+import subprocess
+import sys
+from typing import Any
+
+import make_site
+import numpy as np
+import pytest
+
+from fl_jax.data import builder, pipeline
+
+
+@pytest.fixture(name="on_disk", scope="module")
+def _on_disk(tmp_path_factory):
+    source = make_site.write_cohort(tmp_path_factory.mktemp("cohort"), {"a": 5, "b": 3})
+    data_dir = tmp_path_factory.mktemp("data")
+    builder.prepare(source, data_dir=data_dir, image_size=12, workers=0)
+    return builder.load(data_dir)
+
+
+@pytest.fixture(name="slices", params=["disk", "memory"])
+def _slices(request, on_disk):
+    return on_disk if request.param == "disk" else on_disk.in_memory()
+
+
+ROWS = np.array([3, 4, 5, 9, 10, 14, 20])
+
+
+def start(slices, **changes):
+    given: dict[str, Any] = {"batch_size": 4, "examples": 18, "seed": 1, "round": 2, "site": "a"}
+    return pipeline.train_batches(slices, ROWS, **(given | changes))
+
+
+def train(slices, **changes):
+    return list(start(slices, **changes))
+
+
+# --- the order
+
+
+@pytest.mark.parametrize(("n", "examples"), [(7, 7), (7, 3), (7, 21), (7, 25), (1, 5), (5, 0)])
+def test_order_is_whole_epochs(n, examples):
+    order = pipeline.example_order(n, examples, 0, 0, "a")
+    assert order.shape == (examples,)
+    for start in range(0, examples - n + 1, n):
+        assert sorted(order[start : start + n]) == list(range(n))
+    seen = collections.Counter(order.tolist())
+    assert all(math.floor(examples / n) <= seen[i] <= math.ceil(examples / n) for i in range(n))
+
+
+def test_order_depends_on_each_of_seed_round_and_site_and_nothing_else():
+    keys = list(itertools.product((0, 1), (0, 1, 2), ("a", "b", "ab")))
+    orders = [tuple(pipeline.example_order(30, 40, *key)) for key in keys]
+    assert len(set(orders)) == len(keys)
+    np.random.seed(0)  # noqa: NPY002 - the global generator must not matter
+    assert [tuple(pipeline.example_order(30, 40, *key)) for key in keys] == orders
+
+
+def test_a_longer_order_begins_like_a_shorter_one():
+    short, long = (pipeline.example_order(9, n, 5, 1, "s") for n in (12, 30))
+    np.testing.assert_array_equal(short, long[:12])
+
+
+def test_epochs_and_first_places_are_shuffled():
+    order = pipeline.example_order(50, 100, 0, 0, "a")
+    assert (order[:50] != order[50:]).any()
+    firsts = [pipeline.example_order(4, 1, 0, round, "a")[0] for round in range(400)]
+    counts = np.bincount(firsts, minlength=4)
+    assert (np.abs(counts - 100) < 4 * np.sqrt(400 * 0.25 * 0.75)).all()
+
+
+def test_the_order_stays_what_it_was():
+    # A change here changes every run that is resumed: give the dataset or the run a new version.
+    assert pipeline.example_order(8, 8, 0, 0, "site").tolist() == [1, 7, 3, 4, 2, 0, 6, 5]
+
+
+@pytest.mark.parametrize("bad", [(0, 1, 0, 0), (1, -1, 0, 0), (1, 1, -1, 0), (1, 1, 0, -1)])
+def test_bad_orders(bad):
+    with pytest.raises(ValueError, match=r"site 'a' has no examples|none may be negative"):
+        pipeline.example_order(*bad, "a")
+
+
+# --- training batches
+
+
+def test_batches_are_the_order(slices):
+    batches = train(slices)
+    rows = ROWS[pipeline.example_order(7, 18, 1, 2, "a")]
+    assert len(batches) == 5
+    assert [batch.mask.tolist() for batch in batches] == [[1] * 4] * 4 + [[1, 1, 0, 0]]
+    inputs = np.concatenate([batch.inputs for batch in batches])[:18]
+    labels = np.concatenate([batch.labels for batch in batches])[:18]
+    np.testing.assert_array_equal(inputs, slices.hu(rows))
+    np.testing.assert_array_equal(labels, slices.labels[rows])
+
+
+def test_shapes_and_types(slices):
+    for batch in train(slices):
+        assert all(isinstance(leaf, np.ndarray) for leaf in batch)
+        assert [leaf.dtype for leaf in batch] == [np.int16, np.float32, np.float32]
+        assert [leaf.shape for leaf in batch] == [(4, 12, 12), (4, 6), (4,)]
+        assert np.isfinite(batch.labels).all()
+
+
+def same(left, right):
+    return all(
+        np.array_equal(a, b)
+        for one, other in zip(left, right, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_a_pure_function_of_its_arguments(slices):
+    assert same(train(slices), train(slices))
+    first, second = train(slices, round=3), train(slices)
+    assert same(train(slices, round=3), first)  # whatever was asked for in between
+    assert not same(first, second)
+    assert not same(train(slices, seed=2), second)
+    assert not same(train(slices, site="b"), second)
+
+
+def test_disk_and_memory_agree(on_disk):
+    assert same(train(on_disk), train(on_disk.in_memory()))
+
+
+def test_two_iterators_at_once_do_not_disturb_each_other(slices):
+    pairs = list(zip(start(slices), start(slices), strict=True))
+    assert same([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def test_an_iterator_may_be_left_half_way(slices):
+    iterator = start(slices, examples=40)
+    next(iterator)
+    del iterator
+    assert len(train(slices)) == 5
+
+
+def test_arguments_are_checked_when_given_not_when_iterated(slices):
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        pipeline.eval_batches(slices, ROWS, batch_size=0)
+    with pytest.raises(ValueError, match="site 'a' has no examples"):
+        pipeline.train_batches(
+            slices, ROWS[:0], batch_size=2, examples=4, seed=0, round=0, site="a"
+        )
+
+
+def test_no_examples_are_no_batches(slices):
+    assert train(slices, examples=0) == []
+
+
+# --- evaluation batches
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 50])
+def test_evaluation_sees_each_row_once_in_order(slices, size):
+    batches = list(pipeline.eval_batches(slices, ROWS, batch_size=size))
+    assert all(batch.inputs.shape == (size, 12, 12) for batch in batches)
+    mask = np.concatenate([batch.mask for batch in batches]) > 0
+    assert mask.sum() == 7
+    np.testing.assert_array_equal(
+        np.concatenate([batch.inputs for batch in batches])[mask], slices.hu(ROWS)
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([batch.labels for batch in batches])[mask], slices.labels[ROWS]
+    )
+
+
+def test_evaluation_of_nothing(slices):
+    assert list(pipeline.eval_batches(slices, ROWS[:0], batch_size=4)) == []
+
+
+# --- manners
+
+
+def test_importing_the_pipeline_starts_no_tensorflow():
+    code = "import sys, fl_jax.data.pipeline; print('tensorflow' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout.strip(), run.stderr) == ("False", "")
