@@ -1,0 +1,72 @@
+"""Write the synthetic cohort: head CT of patients who do not exist, as DICOM in the study's site layout.
+
+    python -m launch.make_phantom --out=DIR --seed=0
+
+A second call with the same flags finds the cohort complete and does nothing.
+"""
+
+from absl import app, flags
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fl_jax.data.phantom.cohort import CohortSummary, make_cohort
+from fl_jax.data.phantom.sites import SITES
+
+SHORT = ("any", "EDH", "IPH", "IVH", "SAH", "SDH")
+"""The labels in the order of `types.LABELS`, as a narrow table can show them."""
+
+_OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
+_SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same bytes.", lower_bound=0)
+_SCALE = flags.DEFINE_float("scale", 1.0, "Factor on every site's number of patients.")
+_MATRIX = flags.DEFINE_integer("matrix", 256, "Rows and columns of the images.")
+_WORKERS = flags.DEFINE_integer("workers", 2, "Processes, one thread each.", lower_bound=1)
+_NAMES = flags.DEFINE_list("sites", [site.name for site in SITES], "Sites to write.")
+
+
+def main(argv: list[str]) -> None:
+    """Make the cohort that the flags describe and print its table."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}: every option is a flag")
+    known = {site.name: site for site in SITES}
+    unknown = [name for name in _NAMES.value if name not in known]
+    if unknown:
+        raise app.UsageError(f"--sites={','.join(unknown)}: choose from {','.join(known)}")
+    console = Console()
+    bar = Progress(
+        TextColumn("patients"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("patients", total=None)
+        summary = make_cohort(
+            _OUT.value,
+            seed=_SEED.value,
+            sites=[known[name] for name in _NAMES.value],
+            scale=_SCALE.value,
+            matrix=_MATRIX.value,
+            workers=_WORKERS.value,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+        bar.update(task, visible=not summary.skipped)
+    if summary.skipped:
+        console.print(f"{summary.folder} is complete: nothing to do")
+    console.print(table(summary))
+
+
+def table(summary: CohortSummary) -> Table:
+    """Return a cohort's counts as a table, one line a site and one of sums."""
+    out = Table(title=f"Synthetic cohort in {summary.folder}")
+    for name in ("site", "patients", "bleeding", "slices", *SHORT, "MB"):
+        out.add_column(name, justify="left" if name == "site" else "right")
+    rows = [(s.patients, s.bleeding, s.slices, *s.positives, s.bytes / 1e6) for s in summary.sites]
+    names = [s.site for s in summary.sites]
+    for name, row in zip(
+        [*names, "all"], [*rows, [sum(c) for c in zip(*rows, strict=True)]], strict=True
+    ):
+        out.add_row(name, *(f"{value:.0f}" for value in row), end_section=name == names[-1])
+    return out
+
+
+if __name__ == "__main__":
+    app.run(main)
