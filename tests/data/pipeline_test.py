@@ -78,10 +78,12 @@ def test_the_order_stays_what_it_was():
     assert pipeline.example_order(8, 8, 0, 0, "site").tolist() == [1, 7, 3, 4, 2, 0, 6, 5]
 
 
-@pytest.mark.parametrize("bad", [(0, 1, 0, 0), (1, -1, 0, 0), (1, 1, -1, 0), (1, 1, 0, -1)])
-def test_bad_orders(bad):
+@pytest.mark.parametrize(
+    ("n", "examples", "seed", "round"), [(0, 1, 0, 0), (1, -1, 0, 0), (1, 1, -1, 0), (1, 1, 0, -1)]
+)
+def test_bad_orders(n, examples, seed, round):
     with pytest.raises(ValueError, match=r"site 'a' has no examples|none may be negative"):
-        pipeline.example_order(*bad, "a")
+        pipeline.example_order(n, examples, seed, round, "a")
 
 
 # --- training batches
