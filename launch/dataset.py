@@ -67,6 +67,7 @@ def table(summary: builder.Summary) -> Table:
         title="Dataset: positive slices per label",
         caption="epidural, intraparenchymal, intraventricular, subarachnoid, subdural hemorrhage",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     shown.add_column("site", no_wrap=True)
     counts = ("patients", "studies", "slices")
@@ -86,23 +87,26 @@ def table(summary: builder.Summary) -> Table:
 
 def notes(summary: builder.Summary) -> Table | None:
     """What was refused, repaired or left out, by reason and site; None where nothing was."""
-    sites = list(summary["sites"])
-    lines: dict[tuple[str, str], list[int]] = {}
-    for column, site in enumerate(sites):
-        found = summary["sites"][site]
+    where: dict[tuple[str, str], dict[str, int]] = {}
+    for site, found in summary["sites"].items():
         kinds = {("refused", reason): count for reason, count in found["refused"].items()}
         kinds |= {("repaired", repair): count for repair, count in found["repairs"].items()}
-        kinds |= {("left out or repaired", LEFT_OUT[name]): found[name] for name in LEFT_OUT}
+        kinds |= {("labels", LEFT_OUT[name]): found[name] for name in LEFT_OUT}
         for kind, count in kinds.items():
             if count:
-                lines.setdefault(kind, [0] * len(sites))[column] = count
-    if not lines:
+                where.setdefault(kind, {})[site] = count
+    if not where:
         return None
-    shown = Table(title="Files and labels that were not taken as they are", box=box.SIMPLE_HEAD)
-    for name in ("what", "why"):
-        shown.add_column(name)
-    for site in sites:
-        shown.add_column(site, justify="right")
-    for (what, why), counts in sorted(lines.items()):
-        shown.add_row(what, why, *map(str, counts))
+    shown = Table(
+        title="Files and labels that were not taken as they are",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown.add_column("what", no_wrap=True)
+    shown.add_column("why", no_wrap=True)
+    shown.add_column("all", justify="right")
+    shown.add_column("where", overflow="fold")
+    for (what, why), counts in sorted(where.items()):
+        sites = ", ".join(f"{site} {count}" for site, count in counts.items())
+        shown.add_row(what, why, str(sum(counts.values())), sites)
     return shown

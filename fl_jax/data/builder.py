@@ -21,7 +21,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import cv2
 import numpy as np
+import pydicom
 import tensorflow_datasets as tfds
 
 from fl_jax.data import dicom, sources
@@ -120,10 +122,10 @@ def prepare(
     key = {
         "version": VERSION,
         "digest": listing.digest,
-        "options": {"layout": layout, "image_size": image_size, "max_refused": max_refused},
+        "options": {"layout": layout, "image_size": image_size},
     }
     done = read_summary(data_dir)
-    if done is not None and all(done.get(name) == value for name, value in key.items()):
+    if done is not None and done["refused"] <= max_refused and key.items() <= done.items():
         return done
     building, final = data_dir / "building", data_dir / "slices"
     shutil.rmtree(building, ignore_errors=True)
@@ -138,11 +140,17 @@ def prepare(
     finally:
         tally.write_refused(data_dir / "refused.csv")
         shutil.rmtree(building, ignore_errors=True)
-    summary = key | tally.summary()
+    summary = key | {"versions": _versions()} | tally.summary()
     partial = data_dir / "summary.json.partial"
     partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, data_dir / "summary.json")
     return summary
+
+
+def _versions() -> dict[str, str]:
+    """Of what has a hand in the pixels; recorded, not compared."""
+    packages = (cv2, np, pydicom, tfds)
+    return {package.__name__: str(package.__version__) for package in packages}
 
 
 class _Tally:

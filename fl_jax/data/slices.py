@@ -19,7 +19,7 @@ VERSION = "1.0.0"
 SPLIT = "slices"
 """TFDS needs a split's name and reserves `all`."""
 Summary = dict[str, Any]
-"""`summary.json`: version, digest, options, refused (share of files), sites: {site: counts}."""
+"""`summary.json`: version, digest, options, versions, refused (share of files), sites: {name: counts}."""
 COLUMNS = (
     *("image", "patient", "study", "series", "site"),
     *("position", "thickness", "instance", "rows", "columns", "spacing_row", "spacing_column"),

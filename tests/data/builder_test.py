@@ -211,6 +211,14 @@ def test_refused_files_are_counted_by_reason_and_left_out(copy, tmp_path):
     assert listed[1].startswith(f"beta,{paths[0]},truncated,")
 
 
+def test_a_stricter_limit_is_applied_to_what_is_there(copy, tmp_path):
+    spoil(copy, "beta", 2)
+    first = build(copy, tmp_path / "data", max_refused=0.1)
+    assert build(copy, tmp_path / "data", max_refused=0.5) == first
+    with pytest.raises(builder.RefusedError, match="2 of 27"):
+        build(copy, tmp_path / "data", max_refused=0.05)
+
+
 def test_too_many_refused_names_the_worst_reason_and_files(copy, tmp_path):
     paths = spoil(copy, "beta", 3)
     with pytest.raises(builder.RefusedError) as error:

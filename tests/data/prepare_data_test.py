@@ -1,0 +1,65 @@
+"""The program's words: a table at the end, one line where it fails, and nothing in between."""
+
+import pathlib
+import subprocess
+import sys
+
+import make_site
+import pytest
+from rich.console import Console
+
+from launch import dataset
+
+
+def run(*flags):
+    command = [sys.executable, "-m", "launch.prepare_data", "--workers=0", *flags]
+    root = pathlib.Path(__file__).parents[2]
+    return subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+
+
+@pytest.fixture(name="source", scope="module")
+def _source(tmp_path_factory):
+    source = make_site.write_cohort(tmp_path_factory.mktemp("cohort"), {"north": 3, "holdout": 2})
+    (source / "north" / "input" / "data" / "stray.dcm").write_bytes(b"x")
+    return source
+
+
+def test_a_table_of_what_each_site_holds(source, tmp_path):
+    flags = (f"--source={source}", f"--data_dir={tmp_path}", "--image_size=8")
+    done = run(*flags)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["north", "3", "3", "9"] in [line[:4] for line in lines]
+    assert ["all", "5", "5", "15"] in [line[:4] for line in lines]
+    assert "image without label" in done.stdout
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80  # the last line holds a path
+    assert "…" not in done.stdout
+    before = (tmp_path / "summary.json").stat().st_mtime_ns
+    assert run(*flags).stdout == done.stdout
+    assert (tmp_path / "summary.json").stat().st_mtime_ns == before
+
+
+def test_an_error_is_one_line(source, tmp_path):
+    path = source / "holdout" / "input" / "data" / "ID_holdout_0_0.dcm"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    done = run(f"--source={source}", f"--data_dir={tmp_path}", "--image_size=8")
+    path.write_bytes(whole)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    for words in ("prepare_data: refused 1 of 15 files", "truncated", str(path)):
+        assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_every_count_has_words():
+    counts = dict.fromkeys(dataset.LEFT_OUT, 2)
+    site = {"refused": {"truncated": 1}, "repairs": {"12-bit wraparound": 5}} | counts
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(dataset.notes({"sites": {"north": site, "south": site}}))
+    text = capture.get()
+    for words in ("truncated", "12-bit wraparound", *dataset.LEFT_OUT.values(), "north 1, south 1"):
+        assert words in text
+    nothing = {"refused": {}, "repairs": {}} | dict.fromkeys(dataset.LEFT_OUT, 0)
+    assert dataset.notes({"sites": {"north": nothing}}) is None
