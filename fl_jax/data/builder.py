@@ -102,7 +102,7 @@ def prepare(
         data_dir: where the dataset goes.
         image_size: H = W, pixels.
         max_refused: the largest share of files that may be refused, in [0, 1].
-        workers: reading processes; 0 or 1 reads in this one; None takes one a core.
+        workers: reading processes; see `dicom.read_all`.
         progress: called as files are read.
 
     Returns:
@@ -247,6 +247,9 @@ def _build(
 ) -> pathlib.Path:
     """Writes the records and their index under `folder`; returns the finished dataset's folder."""
     index = folder / "index.csv"
+    # TFDS sorts by key, of 128 bits; what does not fit into 1 GB it deals by key to 1000 files, which
+    # it sorts in memory one by one. Keys that span the bits evenly keep the order and the files small.
+    stride = 2**128 // tally.total
 
     def examples() -> Iterator[tuple[int, dict[str, Any]]]:
         with index.open("w", newline="", encoding="utf-8") as file:
@@ -261,7 +264,7 @@ def _build(
                     tally.accept(item, read)
                     writer.writerow(_facts(item, read))
                     labels = np.array(item.labels, np.uint8)
-                    yield row, {"image": item.image, "hu": read.hu, "labels": labels}
+                    yield row * stride, {"image": item.image, "hu": read.hu, "labels": labels}
                     row += 1
                 if progress:
                     progress(done, tally.total)

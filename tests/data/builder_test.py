@@ -12,6 +12,7 @@ import make_dicom
 import make_site
 import numpy as np
 import pytest
+from tensorflow_datasets.core import shuffle
 
 from fl_jax.data import builder, dicom
 from fl_jax.data import slices as datasets
@@ -105,6 +106,24 @@ def test_workers_change_nothing(source, data_dir, tmp_path, monkeypatch):
     np.testing.assert_array_equal(one.hu(np.arange(27)), two.hu(np.arange(27)))
     index = pathlib.Path("slices", "index.csv")
     assert (data_dir / index).read_bytes() == (tmp_path / index).read_bytes()
+
+
+def test_order_is_kept_where_tfds_sorts_on_disk(source, data_dir, tmp_path, monkeypatch):
+    used = []
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 4000)
+    bucket = shuffle.Shuffler._add_to_bucket
+    monkeypatch.setattr(
+        shuffle.Shuffler,
+        "_add_to_bucket",
+        lambda self, key, data: (
+            used.append(shuffle.get_bucket_number(key, 1000)),
+            bucket(self, key, data),
+        ),
+    )
+    build(source, tmp_path)
+    assert len(set(used)) == 27  # and not all in the first
+    one, two = builder.load(data_dir), builder.load(tmp_path)
+    np.testing.assert_array_equal(one.hu(np.arange(27)), two.hu(np.arange(27)))
 
 
 def test_a_complete_dataset_is_left_alone(source, tmp_path, monkeypatch):

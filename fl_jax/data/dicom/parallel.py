@@ -14,6 +14,8 @@ from fl_jax.data.dicom.refusal import Refusal
 
 CHUNK = 32
 """Files that a process takes at a time."""
+FEW = 1000
+"""Files that are read sooner than processes have started."""
 
 
 def read_all(
@@ -24,7 +26,8 @@ def read_all(
     Args:
         paths: the files.
         size: side of the square picture, pixels.
-        workers: reading processes; 0 or 1 reads in this one; None takes one a core.
+        workers: reading processes; 0 or 1 reads in this one; None takes one a core, or none for
+            a few files.
 
     Returns:
         An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory.
@@ -34,7 +37,8 @@ def read_all(
     """
     if workers is not None and workers < 0:
         raise ValueError(f"workers is {workers}: give the number of reading processes, or None")
-    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers is None:
+        workers = 0 if len(paths) < FEW else os.cpu_count() or 1
     if workers < 2 or len(paths) <= CHUNK:
         return (read(path, size=size) for path in paths)
     return _in_processes(paths, size, workers)
