@@ -64,17 +64,20 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
     wide = float(np.clip(thick * rng.uniform(1.4, 2.0) + 10.0, 16.0, 48.0))
     place = rng.choice(["temporal", "parietal", "frontal", "occipital"], p=[0.5, 0.25, 0.17, 0.08])
     azimuth, rise, limits = {
-        "temporal": ((70, 105), (-22, 10), (-45.0, 22.0)),
-        "parietal": ((95, 130), (20, 50), (-74.0, 10.0)),
-        "frontal": ((25, 60), (0, 40), (12.0, 200.0)),
-        "occipital": ((140, 165), (-25, 0), (-200.0, -60.0)),
+        "temporal": ((70, 105), (-22, 10), (-64.0, 24.0)),
+        "parietal": ((95, 130), (20, 50), (-78.0, 14.0)),
+        "frontal": ((25, 60), (0, 40), (10.0, 200.0)),
+        "occipital": ((140, 165), (-25, 0), (-200.0, -56.0)),
     }[str(place)]
+    centre = _direction(rng, side, azimuth, rise)
+    y = centre[1] * 89.0 - 18.0
+    wide = min(wide, max(min(y - limits[0], limits[1] - y) + 14.0, 20.0))
     fresh = rng.random()
     return [
         Lesion(
             "epidural",
             "lens",
-            _direction(rng, side, azimuth, rise),
+            centre,
             (wide, wide * rng.uniform(0.75, 1.0), thick),
             hu=_hu(rng),
             hu_low=float(rng.uniform(38, 52)),
@@ -99,8 +102,9 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
     found = []
     sheet_only = rng.random() < 0.15
     if not sheet_only:
-        thick = (3.0 + 17.0 * severity) * rng.uniform(0.75, 1.25)
-        radii = (rng.uniform(48, 88), rng.uniform(38, 66), thick)
+        thick = (1.8 + 16.5 * severity) * rng.uniform(0.75, 1.25)
+        spread = 0.6 + 0.4 * min(1.0, 2.0 * severity)
+        radii = (spread * rng.uniform(45, 88), spread * rng.uniform(38, 66), thick)
         found.append(
             Lesion(
                 "subdural",
@@ -161,7 +165,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
 
 def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[Lesion]:
     """Blood in sulci (injury) or in the basal cisterns and fissures (aneurysm)."""
-    hu = float(rng.uniform(48, 62) + 10 * severity)
+    hu = float(rng.uniform(56, 70) + 8 * severity)
     found = []
     if injury:
         for _ in range(int(rng.integers(1, 3 + round(severity)))):
@@ -186,8 +190,8 @@ def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[L
             amounts[4] = 0.6 + 0.4 * severity
         found.append(Lesion("subarachnoid", "cistern", hu=hu, amounts=tuple(amounts)))
         return found
-    base = 0.55 + 0.45 * severity
-    lean = rng.uniform(0.4, 1.0, size=5)
+    base = 0.72 + 0.28 * severity
+    lean = rng.uniform(0.45, 1.0, size=5)
     lean[rng.integers(0, 4)] = 1.0
     if rng.random() < 0.15:
         lean[:4] *= 0.1
@@ -214,7 +218,7 @@ DEEP = {
     "putamen": ((25.0, 1.0, 3.0), (9.0, 15.0, 11.0)),
     "thalamus": ((14.0, -18.0, 8.0), (9.0, 11.0, 10.0)),
     "caudate": ((14.0, 12.0, 8.0), (7.0, 9.0, 9.0)),
-    "pons": ((2.0, -25.0, -31.0), (8.0, 7.0, 8.0)),
+    "pons": ((2.0, -28.0, -31.0), (8.0, 7.0, 8.0)),
     "cerebellum": ((22.0, -62.0, -38.0), (12.0, 12.0, 10.0)),
 }
 LOBES = (
@@ -250,7 +254,7 @@ def parenchymal(
             for _ in range(int(rng.integers(1, 4 + round(2 * severity))))
         ]
     lobar = not deep and rng.random() < (0.45 if age > 65 else 0.3)
-    grow = 0.45 + 1.15 * severity * rng.uniform(0.8, 1.2)
+    grow = 0.42 + 1.5 * severity * rng.uniform(0.8, 1.2)
     if lobar:
         x, y, z = LOBES[int(rng.integers(len(LOBES)))]
         radii = (11.0, 14.0, 12.0)
@@ -274,7 +278,7 @@ def parenchymal(
         hu=hu,
         hu_low=hu - rng.uniform(10, 22),
         mix=0.8 if swirl else 0.0,  # type: ignore[arg-type]
-        edema=float(rng.uniform(1.0, 3.0 + 6.0 * severity)),
+        edema=float(rng.uniform(1.5, 4.0 + 7.0 * severity)),
         mass=float(rng.uniform(0.28, 0.5)),
         rough=float(rng.uniform(0.4, 1.0)),
     )

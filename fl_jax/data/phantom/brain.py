@@ -40,7 +40,7 @@ def tentorium(c: Point) -> jax.Array:
     """Height (mm) above the tentorium; positive is supratentorial."""
     x, y, z = c
     ax = jnp.abs(x)
-    middle = 4.0 - 7.0 * bump(ridge(c) / 10.0) - 0.40 * jnp.clip(-48.0 - y, -30.0, 60.0)
+    middle = 4.0 - 7.0 * bump(ridge(c) / 10.0) - 0.40 * jnp.clip(-48.0 - y, -4.0, 60.0)
     slope = jnp.clip((y + 108.0) / 46.0, 0.0, 1.35)
     fall = slope * (0.58 * jnp.sqrt(ax * ax + 16.0) - 2.3 - 0.0018 * ax * ax)
     return (z - middle + fall) / 1.2
@@ -74,20 +74,16 @@ def interhemispheric(c: Point, m: Model) -> jax.Array:
     return jnp.maximum(jnp.abs(x) - width, 32.0 * arch(c))
 
 
-def sylvian(c: Point, m: Model, rough: jax.Array) -> jax.Array:
+def sylvian(c: Point, m: Model, rough: jax.Array, curl: jax.Array) -> jax.Array:
     """Distance to the Sylvian fissures: the slit to the surface and the pocket over the insula."""
     x, y, z = c
     ax = jnp.abs(x)
-    line = 1.5 + 0.58 * (2.0 - y) + 0.12 * (ax - 50.0) + 2.5 * rough
-    slit = jnp.abs(z - line) / 1.1 - m["sylvian"] * (0.7 + 0.035 * jnp.clip(ax - 38.0, 0.0, 30.0))
+    line = 1.5 + 0.58 * (2.0 - y) + 0.12 * (ax - 50.0) + 4.5 * rough + 1.5 * curl
+    slit = jnp.abs(z - line) / 1.1 - m["sylvian"] * (0.45 + 0.025 * jnp.clip(ax - 38.0, 0.0, 30.0))
     slit = jnp.maximum(slit, jnp.maximum(36.0 - ax, jnp.maximum(y - 24.0, -42.0 - y)))
-    bend = (
-        38.5
-        + 0.012 * (y - 2.0) ** 2 * jnp.where(y > 2.0, -1.0, -0.1)
-        - 0.006 * (z - 2.0) ** 2
-        + 1.6 * rough
-    )
-    pocket = jnp.abs(ax - bend) - m["sylvian"] * 0.8
+    bow = 0.012 * (y - 2.0) ** 2 * jnp.where(y > 2.0, -1.0, -0.1) - 0.006 * (z - 2.0) ** 2
+    bend = 38.5 + bow + 1.4 * rough + 1.1 * curl
+    pocket = jnp.abs(ax - bend) - m["sylvian"] * (0.5 + 0.45 * curl + 0.3 * rough)
     limit = jnp.maximum(jnp.abs(z - line * 0.5) - 14.0, jnp.maximum(y - 25.0, -27.0 - y))
     pocket = jnp.maximum(pocket, limit)
     stem = capsule(
@@ -113,7 +109,9 @@ def basal_cistern(c: Point, m: Model) -> jax.Array:
     smile = ellipsoid(
         (ax, y + 0.02 * x * x, z), (0.0, -41.0, -3.0), (15.0, 4.5 + 0.7 * m["ambient"], 7.0)
     )
-    deep = jnp.maximum(jnp.maximum(ax - 16.0, z + 17.0), jnp.maximum(y - 12.0, -50.0 - y))
+    deep = jnp.maximum(
+        16.5 * (jnp.sqrt((x / 16.5) ** 2 + ((y + 20.0) / 31.0) ** 2 + 1e-6) - 1.0), z + 17.0
+    )
     return union(jnp.minimum(star, deep), jnp.minimum(ring, smile), 2.0)
 
 
@@ -125,7 +123,7 @@ def lateral_ventricle(c: Point, m: Model) -> jax.Array:
     sign = jnp.clip(x / 4.0, -1.0, 1.0)
     grow = m["vent"] + sign * m["vent_tilt"]
     tall = (ax, y, 0.62 * z)
-    horn = capsule(tall, (5.0, 6.0, 6.5), (14.0, 32.0, 3.6), 2.6, 3.6)
+    horn = capsule(tall, (4.0, 4.0, 6.5), (12.5, 30.0, 4.0), 2.4, 2.8)
     flat = (ax, y, 1.25 * z)
     body = capsule(flat, (8.0, 20.0, 22.0), (11.5, -8.0, 28.0), 4.6, 4.8)
     body = jnp.minimum(body, capsule(flat, (11.5, -8.0, 28.0), (20.0, -34.0, 21.0), 4.8, 5.2))
@@ -191,19 +189,23 @@ def fourth_ventricle(c: Point, m: Model) -> jax.Array:
     )
 
 
-def cerebellum(c: Point, depth: jax.Array, tent: jax.Array, m: Model) -> jax.Array:
+def cerebellum(c: Point, depth: jax.Array, tent: jax.Array, stem: jax.Array, m: Model) -> jax.Array:
     """Distance to the cerebellum."""
     x, y, z = c
     s = (jnp.abs(x), y, z)
-    d = union(
-        ellipsoid(s, (24.0, -64.0, -40.0), (36.0, 38.0, 29.0)),
-        ellipsoid(c, (0.0, -60.0, -26.0), (14.0, 40.0, 24.0)),
-        4.0,
-    )
+    d = ellipsoid(s, (14.0, -62.0, -34.0), (46.0, 46.0, 35.0))
     d = meet(d, m["gap"] * 0.5 + 1.0 - depth, 2.0)
     d = meet(d, tent + 1.2, 2.0)
+    low = jnp.clip((-44.0 - z) / 8.0, 0.0, 1.0)
+    clear = (1.2 + 0.9 * m["ambient"]) * jnp.maximum(
+        jnp.clip((z + 26.0) / 8.0, 0.0, 1.0), 0.3 * low
+    )
+    d = meet(d, clear - stem, 2.0)
+    angle = ellipsoid(s, (22.0, -27.0, -40.0), (10.0, 6.0 + 1.5 * m["gap"], 7.0))
+    magna = ellipsoid(c, (0.0, -84.0, -66.0), (15.0, 14.0, 6.0 + 1.5 * m["gap"]))
+    d = meet(meet(d, -angle, 3.0), -magna, 3.0)
     vallecula = ellipsoid(c, (0.0, -92.0, -58.0), (2.5 + 0.5 * m["gap"], 12.0, 15.0))
-    return meet(meet(d, -vallecula, 3.0), y + 31.0 + 0.12 * s[0], 3.0)
+    return meet(meet(d, -vallecula, 3.0), y + 31.0 + 0.12 * s[0] + 6.0 * low, 3.0)
 
 
 def brain_stem(c: Point) -> jax.Array:
@@ -216,7 +218,7 @@ def brain_stem(c: Point) -> jax.Array:
         2.5,
     )
     d = union(d, ellipsoid(s, (6.5, -32.0, -6.0), (7.5, 6.5, 9.0)), 2.0)
-    d = union(d, ellipsoid(c, (0.0, -26.0, -31.0), (18.0, 13.0, 13.5)), 3.0)
+    d = union(d, ellipsoid(c, (0.0, -27.5, -31.0), (17.5, 12.0, 13.0)), 3.0)
     d = union(d, capsule(s, (10.0, -31.0, -33.0), (24.0, -46.0, -37.0), 8.0, 7.0), 3.0)
     d = union(d, capsule(c, (0.0, -31.0, -42.0), (0.0, -42.0, -68.0), 9.0, 7.0), 4.0)
     return union(d, capsule(c, (0.0, -42.0, -68.0), (0.0, -47.0, -140.0), 6.5, 5.2), 3.0)
@@ -228,7 +230,7 @@ def callosum(c: Point) -> jax.Array:
     return jnp.maximum(shell, jnp.maximum(jnp.abs(c[0]) - 16.0, -2.0 - c[2]))
 
 
-def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array) -> Parts:
+def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array) -> Parts:
     """All of the brain's shapes at canonical points.
 
     Args:
@@ -236,6 +238,7 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array) -> Parts:
         m: the patient.
         outer: distance to the cavity of the points before they were moved back, mm.
         fill: how bloody the sulci are, 0 to 1; blood holds them open.
+        curl: random field of short waves that makes surfaces uneven, unit variance.
 
     Returns:
         The distances.
@@ -248,14 +251,15 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array) -> Parts:
     tent = tentorium(q)
     stem = brain_stem(q)
     fissure = interhemispheric(q, m)
-    sylv = sylvian(q, m, w[3])
+    sylv = sylvian(q, m, w[3], curl)
     basal = basal_cistern(q, m)
     gap = m["gap"] * (1.0 + 0.5 * bump((y - 55.0) / 30.0))
     solid = meet(gap - depth, -fissure, 2.0)
     solid = meet(solid, -sylv, 2.0)
     roofed = jnp.minimum(1.2 - tent, 0.5 - ridge(q))
     solid = meet(meet(solid, roofed, 1.5), -basal, 2.0)
-    sulcus = _sulci(q, solid, w[3], m) - 0.7 * fill
+    shallow = meet(gap - depth, -fissure, 4.0)
+    sulcus = _sulci(q, shallow, w[3], m) - 0.7 * fill
     cerebrum = jnp.maximum(solid, -sulcus)
     shell = jnp.maximum(cerebrum, -40.0)
     return Parts(
@@ -272,7 +276,7 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array) -> Parts:
         lateral=lateral_ventricle(q, m),
         third=third_ventricle(q, m),
         fourth=fourth_ventricle(q, m),
-        cerebellum=cerebellum(q, depth, tent, m),
+        cerebellum=cerebellum(q, depth, tent, stem, m),
         stem=stem,
     )
 
@@ -284,9 +288,10 @@ def _sulci(q: Point, solid: jax.Array, rough: jax.Array, m: Model) -> jax.Array:
     k = jnp.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2] + 1e-2)
     pull = 1.0 + 0.62 * (1.0 / jnp.maximum(k, 0.35) - 1.0)
     _, sheet = shapes.noise_sheet((x * pull, (y + 18.0) * pull, z * pull), m["sulcus_waves"])
-    reach = m["sulcus_depth"] * (1.0 + 0.35 * rough)
+    reach = m["sulcus_depth"] * (1.0 + 0.45 * rough)
     below = -solid
     taper = jnp.clip(1.0 - below / reach, 0.0, 1.0)
-    half = m["sulcus"] * (0.35 + 0.65 * taper) * (1.0 + 0.3 * rough)
-    over = jnp.maximum(below - reach, 0.0)
+    half = m["sulcus"] * (0.15 + 1.1 * taper) * jnp.maximum(1.0 + 0.6 * rough, 0.15)
+    join = jnp.clip(4.0 * arch(q) + 0.6, 0.0, 1.0) * jnp.clip((32.0 - jnp.abs(x)) / 10.0, 0.0, 1.0)
+    over = jnp.maximum(below - reach, 0.0) + 12.0 * join
     return jnp.sqrt(sheet * sheet + over * over) - half

@@ -149,7 +149,7 @@ def _brain(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
     (rough,) = shapes.noise(c, m["rough_waves"], m["rough_mix"])
     thick = hemorrhage.thicknesses(c, m, rough)
     fill = hemorrhage.sulcal_fill(c, m)
-    b = brain.parts(hemorrhage.push(c, -wall, thick, m), m, wall, fill)
+    b = brain.parts(hemorrhage.push(c, -skull.convexity(c, m), thick, m), m, wall, fill, rough)
     hu = anatomy.dura(b, m, anatomy.tissue(b, m, fine[0]))
     hu = hemorrhage.incidental(hu, b, c, m, rough, fine[1])
     hu, cover = hemorrhage.bleed(hu, b, c, thick, m, fill, rough, fine[1])

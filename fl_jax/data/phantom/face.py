@@ -34,8 +34,9 @@ def draw_base(p: jax.Array, m: Model) -> jax.Array:
     skin = skull.head(c, m)
     wall = skull.wall_hu(c, e, skin, m, bone, strands, wiggle)
     soft = soft_tissue(c, skin, m, strands)
-    low = shapes.step((-16.0 - z + 0.0 * y) / 14.0)
-    vaulted = jnp.maximum(1.0 - low, inside(-(y + 20.0) - 40.0, 40.0) * inside(-44.0 - z, 20.0))
+    low = shapes.step((-16.0 - z) / 14.0)
+    vaulted = jnp.maximum(1.0 - low, inside(60.0 + y, 40.0) * inside(-44.0 - z, 20.0))
+    vaulted = vaulted * (1.0 - inside(skull.convexity(c, m), 3.0))
     hu = soft + (wall - soft) * vaulted
     hu = paint(hu, 1150.0 + 250.0 * bone, base_bone(side, c, e, m, cells_at))
     hu = orbit(side, hu, m)
@@ -83,25 +84,33 @@ def base_bone(side: Point, c: Point, e: jax.Array, m: Model, cells: jax.Array) -
     """Cover in [0, 1] of bone at the skull base and in the face."""
     ax, y, z = side
     shell = e - (
-        2.6 + 1.4 * bump((y + 70.0) / 35.0) + 0.3 * m["skull"] * bump(ax / 20.0, (y + 95.0) / 20.0)
+        1.7 + 1.2 * bump((y + 70.0) / 50.0) + 0.3 * m["skull"] * bump(ax / 20.0, (y + 95.0) / 20.0)
     )
     d = jnp.maximum(shell, -100.0 - z + 0.0)
     d = jnp.maximum(d, z + 8.0)
     d = jnp.minimum(d, jnp.maximum(skull.petrous(c), jnp.maximum(-58.0 - z, ax - 58.0)))
     d = jnp.minimum(d, ellipsoid(side, (0.0, -14.0, -42.0), (14.0, 11.0, 22.0)))
     d = jnp.minimum(d, capsule(side, (0.0, -14.0, -44.0), (0.0, -25.0, -66.0), 8.0, 5.0))
-    d = jnp.minimum(d, ellipsoid(side, (0.0, 10.0, -36.0), (17.0, 16.0, 14.0)))
+    d = jnp.minimum(d, ellipsoid(side, (0.0, 11.0, -38.0), (16.0, 16.0, 13.0)))
     d = jnp.minimum(d, ellipsoid(side, (55.0, -36.0, -48.0), (12.0, 15.0, 19.0)))
     d = jnp.minimum(d, ellipsoid(side, (19.0, -33.0, -70.0), (7.0, 12.0, 7.0)))
     wing = capsule(side, (16.0, 10.0, -38.0), (48.0, 32.0, -34.0), 5.0, 4.0)
     d = jnp.minimum(d, jnp.maximum(wing, -50.0 - z))
-    frontal = jnp.maximum(e - 10.0 - 4.0 * bump(ax / 30.0), jnp.maximum(-26.0 - z, 52.0 - y))
+    frontal = jnp.maximum(
+        e - 3.0 - 10.0 * bump(ax / 24.0, (z + 22.0) / 14.0), jnp.maximum(-26.0 - z, 60.0 - y)
+    )
     d = jnp.minimum(d, frontal)
     d = jnp.minimum(d, cheek(side))
     d = jnp.minimum(d, neck_bone(side))
     cone = _cone(side)
-    wall = jnp.maximum(jnp.abs(cone - 1.0) - 1.1, y - 60.0 - 0.3 * (30.0 - ax))
-    return jnp.maximum(inside(d), inside(wall))
+    thin = 0.55 + 0.6 * jnp.clip((ax - 24.0) / 12.0, 0.0, 1.0)
+    wall = jnp.maximum(jnp.abs(cone - thin) - thin, y - 60.0 - 0.3 * (30.0 - ax))
+    carotid = capsule(side, (26.0, -19.0, -70.0), (25.0, -17.0, -42.0), 3.0, 2.8)
+    carotid = jnp.minimum(
+        carotid, capsule(side, (25.0, -17.0, -42.0), (13.0, -10.0, -34.0), 2.8, 2.6)
+    )
+    jugular = capsule(side, (26.0, -30.0, -70.0), (31.0, -38.0, -50.0), 5.0, 4.0)
+    return jnp.maximum(inside(d), inside(wall)) * (1.0 - inside(jnp.minimum(carotid, jugular)))
 
 
 def cheek(side: Point) -> jax.Array:
@@ -143,7 +152,7 @@ def neck_bone(side: Point) -> jax.Array:
 
 def _cone(side: Point) -> jax.Array:
     """Distance (mm) to the orbit, a cone with its apex behind and its mouth on the face."""
-    return capsule(side, (13.0, 20.0, -29.0), (31.0, 56.0, -36.0), 2.0, 18.0)
+    return capsule(side, (13.0, 20.0, -29.0), (31.0, 56.0, -36.0), 2.0, 18.6)
 
 
 def _antrum(side: Point) -> jax.Array:
@@ -178,14 +187,13 @@ def airways(
 ) -> jax.Array:
     """Paints sphenoid, ethmoid, frontal and maxillary air, nasal cavity and pharynx."""
     ax, y, z = side
-    sphenoid = ellipsoid(side, (6.5, 11.0, -37.0), (9.0, 12.0, 10.0)) + m["sphenoid_wall"]
+    sphenoid = ellipsoid(side, (6.5, 12.0, -39.5), (9.0, 12.0, 9.5)) + m["sphenoid_wall"]
     septum = jnp.abs(c[0] - m["septum"] * (1.0 + 0.05 * (y - 11.0))) - 0.6
     hu = paint(hu, AIR, inside(jnp.maximum(sphenoid, -septum)))
-    labyrinth = jnp.maximum(
-        jnp.maximum(ax - 11.5, jnp.abs(y - 43.0) - 19.0), jnp.abs(z + 37.0) - 12.0
-    )
+    labyrinth = meet(ax - 13.0 + 0.07 * (y - 40.0), jnp.abs(y - 43.0) - 20.0, 8.0)
+    labyrinth = meet(labyrinth, jnp.abs(z + 41.0) - 12.0, 6.0)
     ethmoid = meet(labyrinth, 0.8 - at, 1.0)
-    hu = paint(hu, 250.0, inside(labyrinth - 0.8))
+    hu = paint(hu, 180.0, inside(labyrinth - 0.6))
     hu = paint(hu, AIR, inside(ethmoid))
     frontal = (
         ellipsoid(side, (9.0, 71.5 + m["frontal_y"], -14.0), (13.0, 5.0, 14.0)) + m["frontal_wall"]

@@ -1,7 +1,7 @@
 """Bleeding: where blood lies, what it pushes away, and how dense it is.
 
     lens and crescent: depth < T(rho), T = T0 (1 - rho^2) epidural, T0 sqrt(1 - rho^4) subdural, rho on the skull's surface
-    clot: |R (p - c) / r| + roughness < 1, and tissue at p came from p - push(p), push ~ rho^-1.3 outside the clot
+    clot: |R (p - c) / r| + roughness < 1, and tissue at p came from p - push(p), push ~ rho^-1.15 outside the clot
     subarachnoid and ventricular blood takes the place of fluid, so it follows the fluid's shapes
 
 Blood 50-85 HU acute, 30-45 HU after one to three weeks, 10-25 HU later (Osborn's Brain, 2nd ed., ch. 2; New & Aronow 1976).
@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fl_jax.data.phantom import brain
+from fl_jax.data.phantom import brain, skull
 from fl_jax.data.phantom.brain import Parts
 from fl_jax.data.phantom.shapes import Point, bump, inside, paint, step
 from fl_jax.data.phantom.skull import Model
@@ -94,7 +94,7 @@ def push(c: Point, depth: jax.Array, thick: jax.Array, m: Model) -> Point:
 
     def apart(row: jax.Array, move: Point) -> Point:
         v, rho, size = _local(c, row)
-        reach = jnp.where(rho < 1.0, rho, 1.0 / jnp.maximum(rho, 1.0) ** 1.3)
+        reach = jnp.where(rho < 1.0, rho, 1.0 / jnp.maximum(rho, 1.0) ** 1.15)
         scale = row[12] * size * reach * anchored
         length = jnp.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2] + 1e-2)
         x, y, z = (s - scale * a / length for s, a in zip(move, v, strict=True))
@@ -122,7 +122,7 @@ def _local(c: Point, row: jax.Array) -> tuple[Point, jax.Array, jax.Array]:
 def clot_distance(c: Point, row: jax.Array, coarse: jax.Array, fine: jax.Array) -> jax.Array:
     """Distance (mm) to a clot with an irregular surface."""
     _, rho, size = _local(c, row)
-    return (rho - 1.0 + row[13] * (0.30 * coarse + 0.12 * fine)) * size
+    return (rho - 1.0 + row[13] * (0.28 * coarse + 0.16 * fine)) * size
 
 
 def sulcal_fill(c: Point, m: Model) -> jax.Array:
@@ -214,6 +214,7 @@ def bleed(
         HU, and the cover of each subtype, float32[5, N] in [0, 1] in the order of `types.LABELS[1:]`.
     """
     grain = 2.5 * rough + 1.5 * fine
+    deep = -skull.convexity(c, m)
     sah = subarachnoid(b, m, fill, rough)
     hu = paint(hu, m["cistern_hu"] + 0.6 * grain, sah)
     hu, iph = parenchymal(hu, b, c, m, rough, fine)
@@ -229,7 +230,7 @@ def bleed(
     def extra(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         hu, edh, sdh = carry
         row = m["extra"][i]
-        here = inside(-b.outer - thick[i], 1.6) * step((thick[i] - 0.4) / 0.8)
+        here = inside(deep - thick[i], 1.6) * step((thick[i] - 0.4) / 0.8) * inside(b.outer)
         hu = paint(hu, extra_hu(c, row, rough, fine) + grain, here)
         return hu, jnp.maximum(edh, here * (1.0 - row[12])), jnp.maximum(sdh, here * row[12])
 
@@ -239,8 +240,8 @@ def bleed(
 
 def extra_hu(c: Point, row: jax.Array, rough: jax.Array, fine: jax.Array) -> jax.Array:
     """HU of a collection on the skull: dense, or settled into an older layer in front and a dense one behind."""
-    height = 1.1 * (c[1] - row[21]) / 60.0 + 0.55 * rough + 0.2 * fine
-    old = jnp.clip(0.5 + (height - 1.6 * (1.0 - 2.0 * row[16])) * 1.5, 0.0, 1.0) * (row[16] > 0.0)
+    height = 1.1 * (c[1] - row[21]) / 60.0 + 0.22 * rough + 0.08 * fine
+    old = jnp.clip(0.5 + (height - 1.3 * (1.0 - 2.0 * row[16])) * 2.0, 0.0, 1.0) * (row[16] > 0.0)
     return paint(row[15] + 0.0 * rough, row[23], old)
 
 
@@ -254,7 +255,7 @@ def parenchymal(
     def clot(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         hu, cover = carry
         d = clot_distance(c, row, rough, fine)
-        rim = 0.85 * tissue * inside(d - 0.5 * row[11], row[11] + 1.0)
+        rim = 0.85 * tissue * inside(d - 0.8 * row[11], 0.5 * row[11] + 1.0)
         hu = paint(hu, jnp.minimum(hu, 20.0 + 2.0 * fine), rim)
         swirl = row[10] * inside(rough + 0.5 * fine + 0.6, 0.8)
         here = tissue * inside(d, 2.6)
@@ -272,8 +273,8 @@ def incidental(
 
     def spot(row: jax.Array, hu: jax.Array) -> jax.Array:
         d = clot_distance(c, row, rough, fine)
-        where = jnp.maximum(tissue, row[14]) * inside(-b.outer)
-        rim = 0.8 * tissue * inside(d - 0.5 * row[11], row[11] + 1.0) * (row[11] > 0.0)
+        where = jnp.maximum(tissue, row[14]) * inside(b.outer)
+        rim = 0.8 * tissue * inside(d - 0.8 * row[11], 0.5 * row[11] + 1.0) * (row[11] > 0.0)
         hu = paint(hu, jnp.minimum(hu, 20.0 + 2.0 * fine), rim)
         return paint(hu, row[8] * (1.0 + 0.1 * row[13] * fine), row[10] * where * inside(d, row[9]))
 

@@ -60,6 +60,9 @@ def sample_mimics(
     if any(lesion.kind == "intraventricular" for lesion in lesions):
         n["occipital"] = min(n["occipital"], 0.5)
         n["vent"] += float(rng.uniform(0.3, 2.5))
+    if any(lesion.form == "cistern" and max(lesion.amounts) > 0.3 for lesion in lesions):
+        for name, more in (("cistern", 0.06), ("ambient", 0.6), ("sylvian", 0.3), ("fissure", 0.3)):
+            n[name] += more
     spots = calcifications(rng, age) + strokes(rng, age) + masses(rng, age)
     if age > 40 and rng.random() < (0.10 if sex == "F" else 0.03):
         spots += [

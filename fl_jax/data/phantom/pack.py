@@ -24,7 +24,7 @@ def pack(patient: PatientParams) -> dict[str, np.ndarray]:
     m["warp_mix"] = mix(rng, 3, 12) * np.float32(n["warp"])
     m["brain_waves"] = waves(rng, 16, 28.0, 70.0)
     m["brain_mix"] = mix(rng, 4, 16) * np.float32([[n["wobble"]]] * 3 + [[1.0]])
-    m["sulcus_waves"] = waves(rng, 20, 20.0, 30.0)
+    m["sulcus_waves"] = waves(rng, 20, 17.0, 34.0)
     m["bone_waves"] = waves(rng, 16, 8.0, 40.0)
     m["bone_mix"] = mix(rng, 3, 16)
     m["cell_waves"] = waves(rng, 10, 8.0, 14.0)

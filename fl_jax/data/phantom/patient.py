@@ -178,6 +178,8 @@ def sample_patient(
         raise ValueError(f"severity={severity!r}; give 0 (subtle) to 1 (large)")
     numbers, size = body.sample_body(rng, age=age, sex=sex)
     lesions, injury = bleeds.sample_lesions(rng, age=age, subtypes=subtypes, severity=severity)
-    found = mimics.sample_mimics(rng, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury)
+    found = mimics.sample_mimics(
+        rng, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury
+    )
     seed = int(rng.integers(2**31))
     return PatientParams(float(age), sex, size, seed, lesions=lesions, **found)

@@ -54,9 +54,11 @@ def petrous(c: Point) -> jax.Array:
     """Distance (mm) to the petrous pyramids, wedges between middle and posterior fossa."""
     x, y, z = c
     ax = jnp.abs(x)
-    slope = 0.72 - 0.014 * jnp.clip(-42.0 - z, 0.0, 25.0)
-    across = (y + 13.5 + slope * ax - 0.004 * (ax - 30.0) ** 2) / 1.23
-    half = jnp.minimum(0.6 * (-25.5 - z), 11.0)
+    slope = 0.80 - 0.014 * jnp.clip(-42.0 - z, 0.0, 25.0)
+    across = (
+        y + 13.5 + slope * (jnp.sqrt(ax * ax + 144.0) - 8.0) - 0.004 * (ax - 30.0) ** 2
+    ) / 1.23
+    half = jnp.minimum(0.6 * (-25.5 - z), 9.0)
     return jnp.maximum(jnp.abs(across) - half, ax - 64.0)
 
 
@@ -64,28 +66,27 @@ def base_block(c: Point) -> jax.Array:
     """Distance (mm) to the bone mass under the frontal lobes: orbital roofs, sella, clivus."""
     x, y, z = c
     ax = jnp.abs(x)
-    roof = (
-        -23.0
-        + 9.0 * bump((ax - 29.0) / 13.0, (y - 45.0) / 18.0)
-        - 4.0 * bump(x / 6.0, (y - 46.0) / 14.0)
-    )
+    gutter = 12.5 * bump(x / 14.0) - 7.0 * bump(x / 16.0, (y - 17.0) / 8.0)
+    roof = -16.5 + 2.5 * bump((ax - 30.0) / 12.0, (y - 42.0) / 16.0) - gutter
     front = jnp.maximum(z - roof, 17.0 + 0.28 * ax - y)
-    sella = -19.0 - 8.0 * bump(x / 9.0, (y - 3.0) / 6.0)
-    behind = (-9.0 + 0.43 * (z + 20.0) - y) / 1.09
-    centre = meet(meet(z - sella, behind, 5.0), ax - 12.5 - 0.12 * jnp.abs(z + 20.0), 6.0)
+    sella = -20.5 - 9.5 * bump(x / 13.0, (y - 3.0) / 9.0)
+    behind = (-8.0 + 0.43 * (z + 20.0) - y) / 1.09
+    centre = meet(meet(z - sella, behind, 5.0), ax - 11.0 - 0.12 * jnp.abs(z + 20.0), 6.0)
     return union(front, centre, 6.0)
+
+
+def convexity(c: Point, m: Model) -> jax.Array:
+    """Distance (mm) to the cavity as if petrous bone, sella and orbital roofs did not rise into it."""
+    x, y, z = c
+    fossa = ellipsoid((jnp.abs(x), y, z), (42.0, -8.0, -23.0), (25.5, 33.0, 24.0))
+    posterior = ellipsoid(c, (0.0, -58.0, -36.0), (56.0, 46.0, 33.5))
+    return union(union(vault(c, m), fossa, 5.0), posterior, 9.0)
 
 
 def cavity(c: Point, m: Model) -> jax.Array:
     """Distance (mm) to the intracranial space, the inside of the dura, negative inside."""
-    x, y, z = c
-    ax = jnp.abs(x)
-    upper = vault(c, m)
-    fossa = ellipsoid((ax, y, z), (42.0, -8.0, -23.0), (25.5, 33.0, 24.0))
-    posterior = ellipsoid(c, (0.0, -58.0, -36.0), (56.0, 46.0, 33.5))
     canal = capsule(c, (0.0, -42.0, -60.0), (0.0, -47.0, -140.0), 15.5, 11.0)
-    d = union(union(upper, fossa, 5.0), posterior, 9.0)
-    d = meet(d, -petrous(c), 3.0)
+    d = meet(convexity(c, m), -petrous(c), 3.0)
     d = meet(d, -base_block(c), 4.0)
     return union(d, canal, 3.0)
 
@@ -124,7 +125,7 @@ def scalp_hu(e: jax.Array, muscle: jax.Array, scalp: jax.Array, strands: jax.Arr
     """HU of scalp at e mm outside the skull: muscle or galea, fat with strands, skin."""
     hu = jnp.full_like(e, -98.0) + 14.0 * strands
     hu = paint(hu, 52.0 + 4.0 * strands, inside(e - jnp.maximum(muscle, 0.7), 1.4))
-    return paint(hu, 48.0, inside(scalp - 2.5 - e, 1.2))
+    return paint(hu, 48.0, inside(scalp - 3.1 - e, 1.2))
 
 
 def temporalis(c: Point, m: Model) -> jax.Array:
