@@ -106,7 +106,7 @@ def lay_out(case: Case, head_height: float, rng: np.random.Generator, matrix: in
         yaw=float(rng.normal(0, 4.5)),
         pitch=float(0.6 * tilt + rng.normal(3, 4.5)),
         roll=float(rng.normal(0, 3.5)),
-        shift=(float(rng.normal(0, 3.5)), float(rng.normal(4, 4))),
+        shift=(float(rng.normal(0, 5)), float(rng.normal(4, 5))),
     )
     return plan_slices(
         pose=pose,
@@ -115,6 +115,6 @@ def lay_out(case: Case, head_height: float, rng: np.random.Generator, matrix: in
         matrix=matrix,
         thickness=scanner.thickness,
         increment=scanner.increment,
-        bottom=float(rng.normal(-62, 4)),
+        bottom=float(rng.normal(-60, 4)),
         top=head_height + float(rng.uniform(-2, 7)),
     )

@@ -1,11 +1,11 @@
 """A CT scanner: a drawn head in, slices with partial volume, kernel, artefacts and noise out.
 
     clean   = sum_planes profile * drawing                        partial volume along z
-    error   = -h b^2 - log(1 + e exp(p))                          hardening by bone, scatter; a sinogram
+    error   = -h (0.6 b^2 + 0.25 b w) - log(1 + exp(p - 9.2))      hardening by bone, scatter; a sinogram
     slice   = kernel(clean) + FBP(error) + sd(x) * grain + FBP(quantum noise)
     sd(x)^2 ~ mean over rays through x of exp(p)                  fewer photons, more noise
 
-p is the attenuation along a ray, b that of bone alone. Only artefacts are projected (see `radon`).
+p = b + w is the attenuation along a ray, b that of bone alone. Only artefacts are projected (see `radon`).
 
 References: Joseph and Spital, J Comput Assist Tomogr 1978;2:100-108 (hardening); Barrett and Keat,
 RadioGraphics 2004;24:1679-1691 (artefacts); Riederer, Pelc and Chesler, Phys Med Biol 1978;23:446-454
@@ -31,6 +31,8 @@ COARSE = 128
 PIXEL = 0.49
 """Pixel size (mm) at which `Scanner.noise` is stated: a 250 mm field in a 512 matrix."""
 AIR = -1000.0
+SCATTER = 9.2
+"""Attenuation at which as much scattered as direct radiation reaches the detector."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Scanner:
         noise: standard deviation in the brain, HU, at 0.49 mm pixels.
         grain: peak of the noise power spectrum, cycles per mm; higher is finer.
         streaks: share of the noise's standard deviation that is ray noise of low frequency, in [0, 1].
-        hardening: what the beam hardening correction leaves, per unit of squared bone attenuation.
+        hardening: the factor h of what the beam hardening correction leaves.
         offset: error of calibration, HU.
         gain: relative error of calibration.
         holder: style of the head holder, one of `holder.STYLES`.
@@ -218,7 +220,9 @@ def _artefacts(
     if metal is not None:
         extra = rays.forward(_coarse(metal)) * unit
         paths, bone = paths + 12 * extra, bone + 2 * extra
-    error = -scanner.hardening * bone**2 - np.log1p(np.exp(np.minimum(paths, 30) - 9.5))
+    soft = paths - bone
+    error = -scanner.hardening * (0.6 * bone**2 + 0.25 * bone * soft)
+    error -= np.log1p(np.exp(np.minimum(paths, 30) - SCATTER))
     for index, image in moved.items():
         error[:, index] += _inconsistency(rays, heads[index], _coarse(image[None])[0], unit)
 

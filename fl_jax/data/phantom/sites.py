@@ -94,7 +94,7 @@ _SIGNED_0_2000 = Dialect(
 
 _STANDARD = Scanner(
     name="DUAL", maker="A", kernel="STND", kilovolts=120, exposure=260, thickness=5.0, increment=5.0,
-    field_of_view=(240.0, 250.0), tilt=(8.0, 18.0), blur=0.5, edge=0.0, noise=3.9, grain=0.35,
+    field_of_view=(240.0, 250.0), tilt=(8.0, 18.0), blur=0.5, edge=0.0, noise=3.9, grain=0.38,
     streaks=0.35, hardening=0.030, offset=0.0, gain=0.0, holder="plates",
 )  # fmt: skip
 _THIN = Scanner(
@@ -115,7 +115,7 @@ _STROKE = Scanner(
 _OLD = Scanner(
     name="CLASSIC", maker="C", kernel="FC21", kilovolts=135, exposure=200, thickness=5.0, increment=6.0,
     field_of_view=(240.0, 250.0), tilt=(10.0, 22.0), blur=0.85, edge=0.0, noise=3.3, grain=0.30,
-    streaks=0.50, hardening=0.045, offset=-3.5, gain=-0.004, holder="table",
+    streaks=0.50, hardening=0.045, offset=-2.5, gain=-0.004, holder="table",
 )  # fmt: skip
 _SMALL = Scanner(
     name="COMPACT", maker="D", kernel="UB", kilovolts=120, exposure=180, thickness=2.5, increment=3.75,
@@ -127,13 +127,13 @@ _HOSPITALS = (
     Site(
         "university", 60, 0.55,
         (((SAH,), 4), ((SAH, IVH), 3), ((SAH, IPH, IVH), 1.5), ((IPH,), 2), ((SDH,), 2.5),
-         ((IPH, IVH), 1), ((EDH,), 1.2), ((IVH,), 0.8), ((SDH, SAH), 1)),
+         ((IPH, IVH), 1.2), ((EDH,), 2.2), ((IVH,), 1.2), ((SDH, SAH), 1)),
         (56.0, 15.0, 20.0, 90.0), 0.56, units=(Unit(_STANDARD, _SIGNED, 0.6), Unit(_THIN, _SIGNED_2000, 0.4)),
     ),
     Site(
         "trauma", 42, 0.69,
-        (((SDH,), 3), ((EDH,), 3.5), ((SDH, SAH), 3), ((SAH,), 2.5), ((EDH, SDH), 1.2),
-         ((IPH, SAH), 1.5), ((IPH, SDH, SAH), 1.5), ((EDH, SAH), 1), ((SAH, IVH), 0.6)),
+        (((SDH,), 2.5), ((EDH,), 4.5), ((SDH, SAH), 2.5), ((SAH,), 2), ((EDH, SDH), 1.5), ((IPH,), 1),
+         ((IPH, SAH), 2), ((IPH, SDH, SAH), 2), ((EDH, SAH), 1), ((SAH, IVH), 0.8)),
         (41.0, 17.0, 18.0, 88.0), 0.33, units=(Unit(_TRAUMA, _UNSIGNED),),
     ),
     Site(
@@ -148,7 +148,7 @@ _HOSPITALS = (
     ),
     Site(
         "county", 12, 0.45,
-        (((SDH,), 2), ((SAH,), 1.5), ((IPH, IVH), 1.2), ((EDH,), 1.2), ((IPH,), 1)),
+        (((SDH,), 2), ((SAH,), 1.5), ((IPH, IVH), 1.4), ((EDH,), 1.4), ((IPH,), 1)),
         (60.0, 19.0, 18.0, 95.0), 0.5, units=(Unit(_SMALL, _BARE, 0.7), Unit(_THIN, _WRAPPED, 0.3)),
     ),
 )  # fmt: skip
