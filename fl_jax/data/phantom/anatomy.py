@@ -1,7 +1,8 @@
-"""Tissue inside the cavity: HU of cortex, white matter, nuclei, fluid, dura and vessels, painted over each other.
+"""Tissue inside the cavity: fluid, cortex, white matter, nuclei, dura and vessels, painted in turn.
 
-HU: grey 37-41, white 27-32, cerebrospinal fluid 4-10, blood pool 40-60 with the hematocrit, dura 45-60
-(Lev & Gonzalez 2002; New & Aronow, Radiology 1976;121:635-640 for blood; Bushberg, 3rd ed.).
+HU: grey 37-41, white 27-32, cerebrospinal fluid 4-10, blood pool 40-60 with the hematocrit, dura
+45-60 (Lev & Gonzalez in Brain Mapping: The Methods, 2nd ed., 2002; New & Aronow, Radiology
+1976;121:635-640 for blood).
 """
 
 import jax

@@ -1,13 +1,14 @@
-"""Which bleeding a patient has: typical places, shapes, ages and companions of the five subtypes.
+"""Which blood lies outside the brain: typical places, shapes, ages and companions.
 
-Epidural: temporal or parietal, by a fracture, not across sutures. Subdural: over a hemisphere, along falx or tentorium,
-older when the patient is. Subarachnoid: aneurysm (basal cisterns) or trauma (sulci). Parenchymal: hypertension (putamen,
-thalamus, pons, cerebellum), amyloid (lobes), contusion (frontal and temporal poles). (Osborn's Brain, 2nd ed., ch. 2-6.)
+Epidural: temporal or parietal, by a fracture, not across sutures. Subdural: over a hemisphere,
+along falx or tentorium, older when the patient is. Subarachnoid: aneurysm (basal cisterns) or
+injury (sulci). (Osborn's Brain, 2nd ed., ch. 2-6.)
 """
 
 import numpy as np
 
-from fl_jax.data.phantom.patient import Lesion
+from fl_jax.data.phantom import clots
+from fl_jax.data.phantom.patient import Lesion, Triple
 
 Rng = np.random.Generator
 
@@ -40,20 +41,16 @@ def sample_lesions(
         found += subarachnoid(rng, -side, severity, injury)
     deep = "intraventricular" in wanted and not injury
     if "intraparenchymal" in wanted:
-        found += parenchymal(rng, side, severity, age, injury, deep)
+        found += clots.parenchymal(rng, side, severity, age, injury, deep)
     if "intraventricular" in wanted:
-        found += ventricular(rng, side, severity)
+        found += clots.ventricular(rng, side, severity)
     return tuple(found), injury
-
-
-def _hu(rng: Rng) -> float:
-    return float(np.clip(rng.normal(66.0, 5.5), 54.0, 82.0))
 
 
 def _direction(
     rng: Rng, side: float, azimuth: tuple[float, float], rise: tuple[float, float]
-) -> tuple[float, float, float]:
-    """Unit direction: azimuth 0 to the front, 90 to the side, 180 to the back; rise above the horizontal, degrees."""
+) -> Triple:
+    """Unit direction; azimuth 0 front, 90 side, 180 back, and rise above the horizontal, degrees."""
     a, r = np.deg2rad(rng.uniform(*azimuth)), np.deg2rad(rng.uniform(*rise))
     return (float(side * np.sin(a) * np.cos(r)), float(np.cos(a) * np.cos(r)), float(np.sin(r)))
 
@@ -79,7 +76,7 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
             "lens",
             centre,
             (wide, wide * rng.uniform(0.75, 1.0), thick),
-            hu=_hu(rng),
+            hu=clots.fresh_hu(rng),
             hu_low=float(rng.uniform(38, 52)),
             mix=0.25 if fresh < 0.25 else 0.0,
             mass=rng.uniform(0.75, 0.95),
@@ -92,7 +89,7 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
 def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]:
     """A crescent over the convexity, or blood along falx or tentorium, or both."""
     old = rng.random() < np.clip((age - 40.0) / 70.0, 0.05, 0.5)
-    hu, low, mix = _hu(rng), float(rng.uniform(14, 30)), 0.0
+    hu, low, mix = clots.fresh_hu(rng), float(rng.uniform(14, 30)), 0.0
     if old:
         kind = rng.choice(["subacute", "chronic", "mixed"], p=[0.3, 0.3, 0.4])
         hu = {"subacute": rng.uniform(34, 46), "chronic": rng.uniform(16, 28), "mixed": hu}[
@@ -146,7 +143,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
                 "falx",
                 centre,
                 (rng.uniform(22, 42), rng.uniform(18, 32), rng.uniform(2.0, 3.0 + 4.0 * severity)),
-                hu=_hu(rng),
+                hu=clots.fresh_hu(rng),
             )
         )
     if rng.random() < (0.5 if sheet_only else 0.3):
@@ -157,7 +154,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
                 "tentorium",
                 centre,
                 (rng.uniform(16, 28), rng.uniform(18, 30), rng.uniform(2.5, 3.5 + 3.0 * severity)),
-                hu=_hu(rng),
+                hu=clots.fresh_hu(rng),
             )
         )
     return found
@@ -212,126 +209,3 @@ def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[L
             )
         )
     return found
-
-
-DEEP = {
-    "putamen": ((25.0, 1.0, 3.0), (9.0, 15.0, 11.0)),
-    "thalamus": ((14.0, -18.0, 8.0), (9.0, 11.0, 10.0)),
-    "caudate": ((14.0, 12.0, 8.0), (7.0, 9.0, 9.0)),
-    "pons": ((2.0, -28.0, -31.0), (8.0, 7.0, 8.0)),
-    "cerebellum": ((22.0, -62.0, -38.0), (12.0, 12.0, 10.0)),
-}
-LOBES = (
-    (32.0, 38.0, 18.0),
-    (28.0, 22.0, 42.0),
-    (34.0, -12.0, 46.0),
-    (36.0, -42.0, 38.0),
-    (46.0, -28.0, -4.0),
-    (44.0, -2.0, -24.0),
-    (28.0, -76.0, 12.0),
-    (26.0, -62.0, 34.0),
-    (22.0, 50.0, 4.0),
-)
-POLES = (
-    (20.0, 58.0, -8.0),
-    (28.0, 50.0, -10.0),
-    (14.0, 62.0, 2.0),
-    (44.0, 12.0, -28.0),
-    (54.0, -8.0, -24.0),
-    (50.0, -22.0, -26.0),
-    (36.0, 46.0, 14.0),
-    (58.0, -30.0, -10.0),
-)
-
-
-def parenchymal(
-    rng: Rng, side: float, severity: float, age: float, injury: bool, deep: bool
-) -> list[Lesion]:
-    """A deep or lobar hemorrhage, or contusions."""
-    if injury:
-        return [
-            _contusion(rng, side if rng.random() < 0.7 else -side, severity)
-            for _ in range(int(rng.integers(1, 4 + round(2 * severity))))
-        ]
-    lobar = not deep and rng.random() < (0.45 if age > 65 else 0.3)
-    grow = 0.42 + 1.5 * severity * rng.uniform(0.8, 1.2)
-    if lobar:
-        x, y, z = LOBES[int(rng.integers(len(LOBES)))]
-        radii = (11.0, 14.0, 12.0)
-    else:
-        names = ["putamen", "thalamus", "caudate", "pons", "cerebellum"]
-        (x, y, z), radii = DEEP[
-            str(
-                rng.choice(
-                    names, p=[0.25, 0.5, 0.25, 0.0, 0.0] if deep else [0.42, 0.28, 0.06, 0.08, 0.16]
-                )
-            )
-        ]
-    centre = (side * x + rng.normal(0, 2), y + rng.normal(0, 4), z + rng.normal(0, 3))
-    radii = tuple(float(r * grow * rng.uniform(0.8, 1.2)) for r in radii)
-    hu, swirl = _hu(rng), rng.random() < 0.3
-    main = Lesion(
-        "intraparenchymal",
-        "blob",
-        centre,
-        radii,
-        hu=hu,
-        hu_low=hu - rng.uniform(10, 22),
-        mix=0.8 if swirl else 0.0,  # type: ignore[arg-type]
-        edema=float(rng.uniform(1.5, 4.0 + 7.0 * severity)),
-        mass=float(rng.uniform(0.28, 0.5)),
-        rough=float(rng.uniform(0.4, 1.0)),
-    )
-    found = [main]
-    if rng.random() < 0.4:
-        shift = rng.normal(0, 1, 3)
-        shift *= np.array(radii) * 0.8 / np.linalg.norm(shift)
-        beside = tuple(float(a + s) for a, s in zip(centre, shift, strict=True))
-        found.append(
-            Lesion(
-                "intraparenchymal",
-                "blob",
-                beside,
-                tuple(r * rng.uniform(0.4, 0.7) for r in radii),
-                hu=hu,
-                edema=main.edema,
-                mass=0.2,
-                rough=0.8,
-            )
-        )  # type: ignore[arg-type]
-    return found
-
-
-def _contusion(rng: Rng, side: float, severity: float) -> Lesion:
-    x, y, z = POLES[int(rng.integers(len(POLES)))]
-    centre = (side * x + rng.normal(0, 3), y + rng.normal(0, 4), z + rng.normal(0, 3))
-    r = (3.0 + 8.0 * severity) * rng.uniform(0.6, 1.4)
-    return Lesion(
-        "intraparenchymal",
-        "blob",
-        centre,
-        (r, r * rng.uniform(0.8, 1.6), r * rng.uniform(0.7, 1.2)),
-        hu=float(rng.uniform(50, 68)),
-        hu_low=40.0,
-        mix=float(rng.choice([0.0, 0.9])),
-        edema=float(rng.uniform(1, 6)),
-        mass=0.25,
-        rough=1.0,
-    )
-
-
-def ventricular(rng: Rng, side: float, severity: float) -> list[Lesion]:
-    """Blood levels in the occipital horns, casts when severe."""
-    base = 0.08 + 0.75 * severity * rng.uniform(0.5, 1.1)
-    near, far = base, base * rng.uniform(0.1, 0.9)
-    amounts = (near, far) if side < 0 else (far, near)
-    third = float(np.clip(rng.normal(severity, 0.35), 0, 1)) if rng.random() < 0.6 else 0.0
-    fourth = float(np.clip(rng.normal(severity, 0.35), 0, 1)) if rng.random() < 0.5 else 0.0
-    return [
-        Lesion(
-            "intraventricular",
-            "layer",
-            hu=_hu(rng),
-            amounts=(*(float(np.clip(a, 0.05, 1)) for a in amounts), third, fourth),
-        )
-    ]

@@ -1,7 +1,8 @@
-"""Shapes inside the cavity: hemispheres with fissures and sulci, ventricles, nuclei, cerebellum, brain stem, dura.
+"""Shapes inside the cavity: hemispheres, fissures, sulci, ventricles, nuclei, cerebellum, brain stem.
 
-Every function returns a distance in mm, negative inside, in canonical coordinates (see `skull`). Fluid is not drawn:
-it is what the solid parts leave free, so cisterns and sulci widen when the brain shrinks.
+Every function returns a distance in mm, negative inside, in canonical coordinates (see `skull`).
+Fluid is not drawn: it is what the solid parts leave free, so cisterns and sulci widen when the
+brain shrinks.
 
 Positions follow the Talairach & Tournoux atlas (1988) and the MNI152 template.
 """
@@ -59,7 +60,7 @@ def notch(c: Point) -> jax.Array:
 
 
 def arch(c: Point) -> jax.Array:
-    """Level of the midline block that joins the hemispheres: 1 at its heart, 0 on the callosum's back, below 0 outside."""
+    """Level of the midline block that joins the hemispheres: 1 at its heart, negative outside."""
     _, y, z = c
     low = jnp.maximum(jnp.minimum(z + 2.0, 0.0), -16.0)
     v = (y + 5.0 - 0.7 * low) / (39.5 + 0.8 * low)
@@ -93,7 +94,7 @@ def sylvian(c: Point, m: Model, rough: jax.Array, curl: jax.Array) -> jax.Array:
 
 
 def basal_cistern(c: Point, m: Model) -> jax.Array:
-    """Distance to the space that brain stem and basal cisterns share: star, ambient ring, quadrigeminal smile."""
+    """Distance to the space of brain stem and cisterns: star, ambient ring, quadrigeminal smile."""
     x, y, z = c
     ax = jnp.abs(x)
     r = jnp.sqrt(x * x + (y + 1.0) ** 2 + 0.5)
@@ -246,14 +247,13 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array
     w = shapes.noise(c, m["brain_waves"], m["brain_mix"])
     free = 0.35 + 0.65 * jnp.clip(jnp.abs(c[0]) / 25.0, 0.0, 1.0)
     q = (c[0] + w[0] * free, c[1] + w[1], c[2] + w[2])
-    x, y, z = q
     depth = -skull.cavity(c, m)
     tent = tentorium(q)
     stem = brain_stem(q)
     fissure = interhemispheric(q, m)
     sylv = sylvian(q, m, w[3], curl)
     basal = basal_cistern(q, m)
-    gap = m["gap"] * (1.0 + 0.5 * bump((y - 55.0) / 30.0))
+    gap = m["gap"] * (1.0 + 0.5 * bump((q[1] - 55.0) / 30.0))
     solid = meet(gap - depth, -fissure, 2.0)
     solid = meet(solid, -sylv, 2.0)
     roofed = jnp.minimum(1.2 - tent, 0.5 - ridge(q))

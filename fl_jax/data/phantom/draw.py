@@ -1,8 +1,8 @@
 """Draws a patient on a scanner's grid: jitted pure functions over slabs of points of one fixed size.
 
-Two cheap distances sort the points into air, vault, base and brain; each kind runs through its own kernel, `SLAB`
-points a call, so that nothing recompiles from grid to grid and intermediate values stay in the cache. The same patient
-and grid give the same bytes.
+Two cheap distances sort the points into air, vault, base and brain; each kind runs through its own
+kernel, `SLAB` points a call, so that nothing recompiles from grid to grid and intermediate values
+stay in the cache. The same patient and grid give the same bytes.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.data.phantom import anatomy, brain, face, hemorrhage, mimics, shapes, skull
+from fl_jax.data.phantom import anatomy, brain, devices, face, hemorrhage, shapes, skull
 from fl_jax.data.phantom.pack import pack
 from fl_jax.data.phantom.patient import PatientParams
 from fl_jax.data.phantom.skull import Model
@@ -26,9 +26,10 @@ RIM = 0.7
 
 
 class Grid(NamedTuple):
-    """Sampling points in head coordinates: x to the patient's left, y to posterior, z to the vertex (DICOM LPS axes), mm.
+    """Sampling points in head coordinates, mm, origin at the centre of the brain.
 
-    Origin at the centre of the brain. Point (i, j, k) = origin + i*step_z + j*step_y + k*step_x, each float32[3].
+    DICOM LPS axes: x to the patient's left, y to posterior, z to the vertex.
+    Point (i, j, k) = origin + i*step_z + j*step_y + k*step_x, each float32[3].
     """
 
     origin: np.ndarray
@@ -127,7 +128,7 @@ def _sort(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
 @jax.jit
 def _rods(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
     """HU of foreign bodies (-1000 elsewhere), and where they are metal, bool[N]."""
-    return mimics.foreign(skull.canonical(p, m), m)
+    return devices.foreign(skull.canonical(p, m), m)
 
 
 @jax.jit

@@ -1,8 +1,9 @@
-"""Below the brain: skull base with petrous bone, air sinuses, orbits, nose, jaw joint, neck and its muscles.
+"""Below the brain: skull base with petrous bone, air sinuses, orbits, nose, jaw joint, neck.
 
-Painted from the background forwards: fat and muscle, bone, air, and last the fine walls between the air cells.
-Globe 24 mm, lens 9 x 4 mm (Gray's Anatomy, 41st ed.); lens 80 HU, vitreous 8-12 HU, orbital fat -95 HU, otic capsule
-1900 HU, cortical bone 900-1600 HU (Som & Curtin, Head and Neck Imaging, 5th ed.).
+Painted from the background forwards: fat and muscle, bone, air, and last the fine walls between
+the air cells. Globe 24 mm, lens 9 x 4 mm (Gray's Anatomy, 41st ed.); lens 80 HU, vitreous 8-12 HU,
+orbital fat -95 HU, otic capsule 1900 HU, cortical bone 900-1600 HU (Som & Curtin, Head and Neck
+Imaging, 5th ed.).
 """
 
 import jax
@@ -115,7 +116,7 @@ def base_bone(side: Point, c: Point, e: jax.Array, m: Model, cells: jax.Array) -
 
 def cheek(side: Point) -> jax.Array:
     """Distance (mm) to zygoma and arch, maxillary walls, pterygoids, mandible."""
-    ax, _, z = side
+    z = side[2]
     arch = capsule(side, (47.0, 50.0, -52.0), (62.0, 30.0, -55.0), 5.0, 2.8)
     arch = jnp.minimum(arch, capsule(side, (62.0, 30.0, -55.0), (67.0, 6.0, -54.0), 2.6, 2.4))
     arch = jnp.minimum(arch, capsule(side, (67.0, 6.0, -54.0), (61.0, -12.0, -50.0), 2.4, 4.0))
@@ -163,7 +164,7 @@ def _antrum(side: Point) -> jax.Array:
 
 def orbit(side: Point, hu: jax.Array, m: Model) -> jax.Array:
     """Paints fat, muscles, optic nerve and globe into the orbit."""
-    ax, y, _ = side
+    y = side[1]
     hu = paint(hu, -95.0, inside(jnp.maximum(_cone(side), y - 66.0)))
     for a, b in (
         ((14.0, 24.0, -31.0), (19.5, 58.0, -36.0)),
@@ -228,7 +229,6 @@ def nose(side: Point, c: Point, hu: jax.Array, m: Model) -> jax.Array:
 
 def temporal_air(side: Point, hu: jax.Array, m: Model, at: jax.Array) -> jax.Array:
     """Paints ear canal, middle ear, mastoid cells, and the dense otic capsule."""
-    ax, _, _ = side
     otic = ellipsoid(side, (37.0, -28.0, -42.0), (9.0, 5.5, 6.0))
     hu = paint(hu, 1900.0, inside(otic))
     canal = capsule(side, (22.0, -26.0, -38.0), (33.0, -29.0, -40.0), 2.2, 1.8)

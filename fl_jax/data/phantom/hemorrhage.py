@@ -1,10 +1,11 @@
 """Bleeding: where blood lies, what it pushes away, and how dense it is.
 
-    lens and crescent: depth < T(rho), T = T0 (1 - rho^2) epidural, T0 sqrt(1 - rho^4) subdural, rho on the skull's surface
-    clot: |R (p - c) / r| + roughness < 1, and tissue at p came from p - push(p), push ~ rho^-1.15 outside the clot
-    subarachnoid and ventricular blood takes the place of fluid, so it follows the fluid's shapes
+    epidural: depth < T0 (1 - rho^2)    subdural: depth < T0 sqrt(1 - rho^4)    rho along the skull
+    clot: |R (p - c) / r| + roughness < 1    tissue at p came from p - push(p), push ~ rho^-1.15
 
-Blood 50-85 HU acute, 30-45 HU after one to three weeks, 10-25 HU later (Osborn's Brain, 2nd ed., ch. 2; New & Aronow 1976).
+Subarachnoid and ventricular blood takes the place of fluid, so it follows the fluid's shapes.
+Blood: 50-85 HU acute, 30-45 HU after one to three weeks, 10-25 HU later (Osborn's Brain, 2nd ed.,
+ch. 2; New & Aronow, Radiology 1976;121:635-640).
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from fl_jax.data.phantom.shapes import Point, bump, inside, paint, step
 from fl_jax.data.phantom.skull import Model
 
 EXTRA, SHEETS, CLOTS, PATCHES, SPOTS = 4, 3, 10, 4, 14
-"""Slots a patient has: collections on the skull, on falx or tentorium, in the tissue, in sulci; findings that are not blood."""
+"""Slots: collections on the skull, on falx or tentorium, in tissue, in sulci; findings not blood."""
 
 
 def extra_thickness(c: Point, row: jax.Array, rough: jax.Array) -> jax.Array:
@@ -136,7 +137,7 @@ def sulcal_fill(c: Point, m: Model) -> jax.Array:
 
 
 def subarachnoid(b: Parts, m: Model, fill: jax.Array, rough: jax.Array) -> jax.Array:
-    """Cover in [0, 1] of subarachnoid blood: filled cisterns, fissures and sulci, in proportion to their fluid."""
+    """Cover in [0, 1] of subarachnoid blood: a share of the fluid in cisterns, fissures and sulci."""
     a = m["cisterns"]
     x, y, z = b.point
     low = bump(x / 30.0, (y + 6.0) / 30.0, (z + 20.0) / 15.0)
@@ -239,7 +240,7 @@ def bleed(
 
 
 def extra_hu(c: Point, row: jax.Array, rough: jax.Array, fine: jax.Array) -> jax.Array:
-    """HU of a collection on the skull: dense, or settled into an older layer in front and a dense one behind."""
+    """HU of a collection on the skull: even, or settled, old in front and dense behind."""
     height = 1.1 * (c[1] - row[21]) / 60.0 + 0.22 * rough + 0.08 * fine
     old = jnp.clip(0.5 + (height - 1.3 * (1.0 - 2.0 * row[16])) * 2.0, 0.0, 1.0) * (row[16] > 0.0)
     return paint(row[15] + 0.0 * rough, row[23], old)

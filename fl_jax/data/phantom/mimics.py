@@ -1,35 +1,19 @@
 """Findings that are not bleeding, alike in patients who bleed and who do not.
 
-Frequencies by age follow common radiology: calcified pineal in most adults, choroid plexus in most over 50, basal
-ganglia in 1-2 % (more when old), old infarcts and small-vessel disease from 50 on (Osborn's Brain, 2nd ed.;
-Kwak et al., Radiology 1988;166:175; Vernooij et al., N Engl J Med 2007;357:1821).
+Frequencies are round figures from radiology textbooks (Osborn's Brain, 2nd ed.) and from a study of
+incidental findings (Vernooij et al., N Engl J Med 2007;357:1821): pineal calcified in most adults,
+choroid plexus in most over 50, basal ganglia in a few percent, infarcts and small-vessel disease
+from 50 on, masses and cysts in a few percent.
 """
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.data.phantom.patient import Cut, Lesion, Rod, Spot, Swelling, Triple
-from fl_jax.data.phantom.shapes import Point, capsule, inside
+from fl_jax.data.phantom import devices
+from fl_jax.data.phantom.patient import Lesion, Spot
 
-RODS = 6
-"""Slots for foreign bodies."""
 Rng = np.random.Generator
-
-
-def foreign(c: Point, m: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """HU of foreign bodies at canonical points (-1000 elsewhere), and where they are metal, bool[N]."""
-
-    def rod(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        row = m["rods"][i]
-        d = capsule(c, (row[0], row[1], row[2]), (row[3], row[4], row[5]), row[6], row[6])
-        hu = jnp.where(d < 0.6, -1000.0 + (row[7] + 1000.0) * inside(d), -1000.0)
-        return jnp.maximum(carry[0], hu), carry[1] | ((d < 0.0) & (row[8] > 0.5))
-
-    start = (jnp.full_like(c[0], -1000.0), jnp.zeros(c[0].shape, bool))
-    return jax.lax.fori_loop(0, m["rods_count"], rod, start)
 
 
 def sample_mimics(
@@ -77,13 +61,13 @@ def sample_mimics(
             for s in (-1.0, 1.0)
         ]
     hurt = injury or (not lesions and rng.random() < 0.35)
-    cuts, rods = operations(rng, lesions)
+    cuts, rods = devices.operations(rng, lesions)
     return {
         "numbers": n,
         "spots": tuple(spots[:14]),
-        "swellings": swellings(rng, 0.75 if hurt else 0.04),
-        "cuts": tuple((fractures(rng, lesions) + cuts)[:2]),
-        "rods": tuple((rods + clutter(rng, age))[:RODS]),
+        "swellings": devices.swellings(rng, 0.75 if hurt else 0.04),
+        "cuts": tuple((devices.fractures(rng, lesions) + cuts)[:2]),
+        "rods": tuple((rods + devices.clutter(rng, age))[: devices.RODS]),
     }
 
 
@@ -255,83 +239,4 @@ def masses(rng: Rng, age: float) -> list[Spot]:
                 mass=0.3,
             )
         )
-    return found
-
-
-def surface(rng: Rng, out: float) -> Triple:
-    """A random point `out` mm outside the inner table of the vault, canonical coordinates."""
-    a, b = rng.uniform(0.0, np.pi * 2), np.deg2rad(rng.uniform(-15, 65))
-    return (
-        float(np.sin(a) * np.cos(b) * (69 + out)),
-        float(np.cos(a) * np.cos(b) * (89 + out)) - 18.0,
-        float(np.sin(b) * (73 + out)) + 5.0,
-    )
-
-
-def swellings(rng: Rng, chance: float) -> tuple[Swelling, ...]:
-    """Swollen scalp with or without a hematoma in it."""
-    found = []
-    while len(found) < 2 and rng.random() < chance:
-        r = rng.uniform(14, 32)
-        found.append(
-            Swelling(
-                surface(rng, 10.0),
-                (r, r, r),
-                float(rng.gamma(3.0, 1.8) + 1.5),
-                float(rng.uniform(25, 68)),
-            )
-        )
-        chance *= 0.35
-    return tuple(found)
-
-
-def fractures(rng: Rng, lesions: tuple[Lesion, ...]) -> list[Cut]:
-    """A fracture over most epidural hematomas."""
-    found = []
-    for lesion in lesions:
-        if lesion.form == "lens" and rng.random() < 0.6:
-            u = np.asarray(lesion.centre) / np.linalg.norm(lesion.centre)
-            across = np.cross(u, rng.normal(size=3))
-            across /= np.linalg.norm(across)
-            centre = tuple(float(v) for v in u * [73, 93, 75] + [0, -18, 5])
-            found.append(
-                Cut(
-                    "fracture",
-                    centre,
-                    rng.uniform(25, 50),
-                    tuple(float(v) for v in across),
-                    rng.uniform(0.6, 1.8),
-                )
-            )  # type: ignore[arg-type]
-    return found
-
-
-def operations(rng: Rng, lesions: tuple[Lesion, ...]) -> tuple[list[Cut], list[Rod]]:
-    """Craniotomy, burr hole, shunt: rare with and without blood."""
-    roll = rng.random()
-    if roll < 0.02:
-        return [Cut("flap", surface(rng, 3.0), rng.uniform(22, 38), width=1.6)], []
-    if roll < 0.04:
-        return [Cut("hole", surface(rng, 3.0), rng.uniform(5, 8))], []
-    if roll < 0.055:
-        s = float(rng.choice([-1.0, 1.0]))
-        tube = Rod((s * 6.0, 14.0, 12.0), (s * 30.0, 22.0, 82.0), 1.3, 260.0, False)
-        return [Cut("hole", (s * 27.0, 21.0, 75.0), 6.0)], [tube]
-    return [], []
-
-
-def clutter(rng: Rng, age: float) -> list[Rod]:
-    """Dental fillings, an aneurysm clip, leads on the scalp."""
-    found = []
-    if age > 20 and rng.random() < 0.3:
-        for _ in range(int(rng.integers(1, 4))):
-            x, y = rng.choice([-1, 1]) * rng.uniform(20, 27), rng.uniform(34, 56)
-            found.append(Rod((x, y, -98.0), (x, y + 2.0, -94.0), 2.0, 3000.0, True))
-    if rng.random() < 0.008:
-        s = rng.choice([-1, 1])
-        found.append(Rod((s * 12.0, 6.0, -16.0), (s * 20.0, 9.0, -12.0), 1.2, 3000.0, True))
-    if rng.random() < 0.03:
-        for _ in range(int(rng.integers(2, 4))):
-            x, y, z = surface(rng, 15.5)
-            found.append(Rod((x, y, z), (x * 1.01, y, z), 1.6, 2800.0, True))
     return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fl_jax.data.phantom import hemorrhage, mimics, skull
+from fl_jax.data.phantom import devices, hemorrhage, skull
 from fl_jax.data.phantom.patient import Lesion, PatientParams
 
 
@@ -18,12 +18,12 @@ def pack(patient: PatientParams) -> dict[str, np.ndarray]:
     """
     rng = np.random.default_rng(patient.seed)
     n = patient.numbers
-    m: dict[str, np.ndarray] = {k: np.float32(v) for k, v in n.items()}  # type: ignore[misc]
-    m |= {f"size_{a}": np.float32(s) for a, s in zip("xyz", patient.size, strict=True)}  # type: ignore[misc]
+    m: dict[str, np.ndarray] = {k: np.asarray(v, np.float32) for k, v in n.items()}
+    m |= {f"size_{a}": np.asarray(s, np.float32) for a, s in zip("xyz", patient.size, strict=True)}
     m["warp_waves"] = waves(rng, 12, 95.0, 240.0)
-    m["warp_mix"] = mix(rng, 3, 12) * np.float32(n["warp"])
+    m["warp_mix"] = mix(rng, 3, 12) * np.asarray(n["warp"], np.float32)
     m["brain_waves"] = waves(rng, 16, 28.0, 70.0)
-    m["brain_mix"] = mix(rng, 4, 16) * np.float32([[n["wobble"]]] * 3 + [[1.0]])
+    m["brain_mix"] = mix(rng, 4, 16) * np.asarray([[n["wobble"]]] * 3 + [[1.0]], np.float32)
     m["sulcus_waves"] = waves(rng, 20, 17.0, 34.0)
     m["bone_waves"] = waves(rng, 16, 8.0, 40.0)
     m["bone_mix"] = mix(rng, 3, 16)
@@ -63,8 +63,8 @@ def pack_lesions(patient: PatientParams) -> dict[str, np.ndarray]:
     m: dict[str, np.ndarray] = {
         "cisterns": np.zeros(5, np.float32),
         "ventricles": np.zeros(4, np.float32),
-        "cistern_hu": np.float32(55.0),  # type: ignore[dict-item]
-        "ventricle_hu": np.float32(60.0),  # type: ignore[dict-item]
+        "cistern_hu": np.asarray(55.0, np.float32),
+        "ventricle_hu": np.asarray(60.0, np.float32),
     }
     for lesion in patient.lesions:
         name, row = _row(lesion, patient.seed)
@@ -73,9 +73,9 @@ def pack_lesions(patient: PatientParams) -> dict[str, np.ndarray]:
         else:
             m[name] = np.maximum(m[name], np.asarray(row, np.float32))
         if lesion.kind == "subarachnoid":
-            m["cistern_hu"] = np.float32(lesion.hu)  # type: ignore[assignment]
+            m["cistern_hu"] = np.asarray(lesion.hu, np.float32)
         if lesion.kind == "intraventricular":
-            m["ventricle_hu"] = np.float32(lesion.hu)  # type: ignore[assignment]
+            m["ventricle_hu"] = np.asarray(lesion.hu, np.float32)
     for name, (count, width) in slots.items():
         m |= table(name, rows[name], count, width)
     return m
@@ -116,7 +116,7 @@ def pack_findings(patient: PatientParams) -> dict[str, np.ndarray]:
         | table(
             "rods",
             [[*r.a, *r.b, r.radius, r.hu, float(r.metal)] for r in patient.rods],
-            mimics.RODS,
+            devices.RODS,
             9,
         )
     )
@@ -133,7 +133,7 @@ def table(name: str, rows: list[list[float]], count: int, width: int) -> dict[st
     filled = np.ones((count, width), np.float32)
     for i, row in enumerate(rows):
         filled[i] = row
-    return {name: filled, f"{name}_count": np.int32(len(rows))}  # type: ignore[dict-item]
+    return {name: filled, f"{name}_count": np.asarray(len(rows), np.int32)}
 
 
 def _row(lesion: Lesion, seed: int) -> tuple[str, list[float]]:
@@ -169,7 +169,7 @@ def _row(lesion: Lesion, seed: int) -> tuple[str, list[float]]:
 
 
 def extra_row(lesion: Lesion) -> list[float]:
-    """A collection on the skull: direction, two tangents, extents (radians), thickness, flags, densities, anchor point."""
+    """A collection on the skull: direction, tangents, extents (radians), thickness, flags, densities."""
     u = np.asarray(lesion.centre, float)
     u /= np.linalg.norm(u)
     along = np.cross([0.0, 0.0, 1.0], u)

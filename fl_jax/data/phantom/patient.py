@@ -1,14 +1,18 @@
-"""A synthetic patient is a frozen record of numbers; drawing it needs nothing else.
+"""A synthetic patient is a frozen record of numbers; drawing it needs nothing else."""
 
-Sampling: atrophy grows with age (about 0.5 % of brain volume a year after 60: Hedman et al., Hum Brain Mapp 2012;33:
-1987-2002); ventricles, sulci and fissures widen with it; sizes, shapes, bone, air cells and calcifications vary at random.
-"""
-
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 Triple = tuple[float, float, float]
+
+
+def triple(values: Iterable[Any]) -> Triple:
+    """Three values as a tuple of Python floats."""
+    x, y, z = (float(v) for v in values)
+    return x, y, z
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,9 @@ class Lesion:
 
     Attributes:
         kind: subtype, one of `types.LABELS[1:]`.
-        form: where and how, e.g. "convexity", "falx", "tentorium", "lens", "blob", "cistern", "sulcal", "layer".
-        centre: canonical coordinates (see `skull.canonical`), mm; for a form that lies on the skull, a direction.
+        form: "lens" or "convexity" (on the skull), "falx", "tentorium", "blob" (in tissue), "sulcal",
+            "cistern", "layer" (in the ventricles).
+        centre: canonical coordinates (see `skull.canonical`), mm; a direction for a lens or convexity.
         radii: half axes, mm; (along, up, thick) for a form that lies on the skull.
         hu: HU of its dense part.
         hu_low: HU of its older or unclotted part.
@@ -26,8 +31,8 @@ class Lesion:
         edema: width of the dark rim, mm.
         mass: displacement of the brain per mm of lesion, in [0, 1].
         rough: irregularity of the surface in [0, 1].
-        amounts: fill in [0, 1] of compartments; subarachnoid: basal, Sylvian right, Sylvian left, fissure, perimesencephalic;
-            intraventricular: right, left, third, fourth.
+        amounts: fill in [0, 1]; "cistern": basal, Sylvian right, Sylvian left, fissure, around the
+            midbrain; "layer": right, left, third, fourth ventricle; "sulcal": the one value.
         limits: coordinates y (mm) where a suture ends an epidural lens, (low, high).
     """
 
@@ -125,7 +130,7 @@ class PatientParams:
         spots: incidental findings, at most `hemorrhage.SPOTS`.
         swellings: of the scalp, at most `skull.SWELLINGS`.
         cuts: gaps in the skull, at most `skull.CUTS`.
-        rods: foreign bodies, at most `mimics.RODS`.
+        rods: foreign bodies, at most `devices.RODS`.
         lesions: collections of blood; empty in a normal patient.
     """
 

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 Point = tuple[jax.Array, jax.Array, jax.Array]
-Triple = tuple[float, float, float]
+Scalar = float | jax.Array
+Triple = tuple[Scalar, Scalar, Scalar]
 
 
 def ellipsoid(p: Point, centre: Triple, radii: Triple) -> jax.Array:
@@ -34,9 +35,7 @@ def ellipsoid(p: Point, centre: Triple, radii: Triple) -> jax.Array:
     return k0 * (k0 - 1.0) / k1
 
 
-def capsule(
-    p: Point, a: Triple, b: Triple, ra: float | jax.Array, rb: float | jax.Array
-) -> jax.Array:
+def capsule(p: Point, a: Triple, b: Triple, ra: Scalar, rb: Scalar) -> jax.Array:
     """Distance (mm) to a round rod from a to b whose radius goes from ra to rb.
 
     Args:

@@ -1,11 +1,11 @@
 """The vault: the cranial cavity, the bone around it with its tables and sutures, and the scalp.
 
-Canonical coordinates of every drawing module: x to the patient's left, y to anterior, z to the vertex, mm,
-origin at the anterior commissure, axes along the AC-PC line, a head of the size of the MNI template. A patient is a
-scaled and gently warped copy of it.
+Canonical coordinates of every drawing module: x to the patient's left, y to anterior, z to the
+vertex, mm, origin at the anterior commissure, axes along the AC-PC line, a head of the size of the
+MNI template. A patient is a scaled and gently warped copy of it.
 
-HU: tables 1200-1900, diploe 300-800, fat -110 to -80, skin and muscle 40-65 (Hounsfield 1980; Lev & Gonzalez,
-"CT angiography and CT perfusion", 2002; Bushberg, The Essential Physics of Medical Imaging, 3rd ed., table 10-1).
+HU: tables 1200-1900, diploe 300-800, fat -110 to -80, skin and muscle 40-65 (Bushberg et al., The
+Essential Physics of Medical Imaging, 3rd ed.).
 """
 
 import jax

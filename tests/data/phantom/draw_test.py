@@ -3,7 +3,10 @@
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -37,9 +40,13 @@ def bled(*lesions: Lesion, age: float = 70.0) -> tuple[Drawing, Drawing, np.ndar
     numbers = {**healthy.numbers, "leuko": 0.0, "occipital": 0.0}
     healthy = dataclasses.replace(healthy, numbers=numbers)
     ill = dataclasses.replace(healthy, lesions=lesions)
-    m = pack.pack(healthy)
-    c = np.stack(skull.canonical(drawing._points(grid()), m)).reshape(3, *grid().shape)
+    points = jnp.asarray(drawing._points(grid()))
+    c = np.stack(skull.canonical(points, arrays(healthy))).reshape(3, *grid().shape)
     return draw(ill, grid()), draw(healthy, grid()), c
+
+
+def arrays(p: PatientParams) -> dict[str, jax.Array]:
+    return {name: jnp.asarray(value) for name, value in pack.pack(p).items()}
 
 
 def of(d: Drawing, kind: str) -> np.ndarray:
@@ -47,7 +54,8 @@ def of(d: Drawing, kind: str) -> np.ndarray:
 
 
 def depth(c: np.ndarray) -> np.ndarray:
-    return -np.asarray(skull.convexity((c[0], c[1], c[2]), pack.pack(patient(age=70.0))))
+    x, y, z = (jnp.asarray(a) for a in c)
+    return -np.asarray(skull.convexity((x, y, z), arrays(patient(age=70.0))))
 
 
 def only(d: Drawing, kind: str) -> np.ndarray:
@@ -249,9 +257,9 @@ def test_nothing_recompiles_for_another_patient_or_grid():
         ({"severity": 1.5}, "severity=1.5"),
     ],
 )
-def test_sample_patient_names_the_wrong_argument(wrong: dict, message: str):
+def test_sample_patient_names_the_wrong_argument(wrong: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        sample_patient(np.random.default_rng(0), **({"age": 50.0} | wrong))
+        sample_patient(np.random.default_rng(0), **{"age": 50.0, **wrong})
 
 
 def test_more_findings_than_slots_are_refused():
