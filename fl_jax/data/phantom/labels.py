@@ -1,6 +1,6 @@
 """What a reader would mark on a slice: a subtype whose visible blood covers enough of it.
 
-    visible_k = sum_pixels area * f_k * clip(|contrast| / (2 noise), 1/4, 1)          mm^2
+    visible_k = sum_pixels area * f_k * clip(|contrast| / (3 noise), 1/4, 1)          mm^2
     label_k   = visible_k >= threshold, wrong with probability `error` between threshold / 2 and 2 threshold
     any       = OR_k label_k
 
@@ -17,8 +17,8 @@ import numpy as np
 from fl_jax.data.phantom.geometry import Geometry
 from fl_jax.data.phantom.scanner import Scan
 
-THRESHOLD = 15.0
-"""Visible area (mm^2) from which blood is called; about the size of 4 x 4 mm."""
+THRESHOLD = 20.0
+"""Visible area (mm^2) from which blood is called; 4 x 5 mm, say."""
 READER_ERROR = 0.1
 """Probability that a call within a factor of two of the threshold is wrong."""
 
@@ -70,7 +70,7 @@ def read_slices(
     filled = scan.lesions * (scan.brain > 0.6)
     weight = np.stack(
         [
-            np.clip(np.abs(image - _healthy(image, brain, blood)) / (2 * noise), 0.25, 1.0)
+            np.clip(np.abs(image - _healthy(image, brain, blood)) / (3 * noise), 0.25, 1.0)
             for image, brain, blood, noise in zip(
                 scan.clean, scan.brain, scan.lesions.sum(0), scan.noise, strict=True
             )

@@ -31,6 +31,8 @@ COARSE = 128
 PIXEL = 0.49
 """Pixel size (mm) at which `Scanner.noise` is stated: a 250 mm field in a 512 matrix."""
 AIR = -1000.0
+METAL = 30.0
+"""Attenuation of metal relative to water; titanium 13, steel and cobalt alloys more than 40."""
 SCATTER = 9.2
 """Attenuation at which as much scattered as direct radiation reaches the detector."""
 
@@ -133,7 +135,7 @@ def scan(
     for index, image in moved.items():
         clean[index] = 0.5 * (clean[index] + image)
     fine = sd * np.sqrt(1 - scanner.streaks**2)
-    images = _reconstruct(clean, artefact, fine, geometry, scanner, rng)
+    images = _reconstruct(clean, metal, artefact, fine, geometry, scanner, rng)
     calibration = scanner.offset + 0.6 * rng.standard_normal()
     images = images * (1 + scanner.gain) + calibration
     inside = _coarse(brain) > 0.5
@@ -217,11 +219,12 @@ def _artefacts(
     heads = _coarse(clean)
     paths = rays.forward(np.clip(1 + heads / 1000, 0, 4)) * unit
     bone = rays.forward(np.clip((heads - 150) / 1000, 0, 2)) * unit
-    if metal is not None:
-        extra = rays.forward(_coarse(metal)) * unit
-        paths, bone = paths + 12 * extra, bone + 2 * extra
     soft = paths - bone
     error = -scanner.hardening * (0.6 * bone**2 + 0.25 * bone * soft)
+    if metal is not None:  # as in Barrett and Keat: hardening and too few photons behind it
+        extra = METAL * rays.forward(np.sqrt(_coarse(metal))) * unit
+        error -= 0.3 * extra**2 / (1 + extra)
+        paths += extra
     error -= np.log1p(np.exp(np.minimum(paths, 30) - SCATTER))
     for index, image in moved.items():
         error[:, index] += _inconsistency(rays, heads[index], _coarse(image[None])[0], unit)
@@ -250,6 +253,7 @@ def _inconsistency(
 
 def _reconstruct(
     clean: np.ndarray,
+    metal: np.ndarray | None,
     artefact: np.ndarray,
     sd: np.ndarray,
     geometry: Geometry,
@@ -268,6 +272,8 @@ def _reconstruct(
         if scanner.edge:
             x += scanner.edge * (x - cv2.GaussianBlur(x, (0, 0), 1.3 / geometry.spacing))
         x += cv2.resize(artefact[k], size, interpolation=cv2.INTER_CUBIC)
+        if metal is not None and metal[k].any():  # its streaks do not hide the metal itself
+            x = np.maximum(x, AIR + 8000 * cv2.resize(metal[k], size))
         white = rng.standard_normal((size[0], size[1]), dtype=np.float32)
         grain = scipy.fft.irfft2(np.asarray(scipy.fft.rfft2(white)) * amplitude, s=size)
         x += grain * cv2.resize(sd[k], size, interpolation=cv2.INTER_LINEAR)

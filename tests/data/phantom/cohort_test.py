@@ -11,6 +11,7 @@ from sphere import draw
 
 from fl_jax.data.phantom import cohort
 from fl_jax.data.phantom.cohort import MARKER, UNFINISHED, make_cohort
+from fl_jax.data.phantom.labels import THRESHOLD
 from fl_jax.data.phantom.plan import plan_cohort
 from fl_jax.data.phantom.sites import HOLDOUT, SITES
 from fl_jax.types import LABELS
@@ -90,7 +91,7 @@ def test_truth_agrees_with_labels_and_masks(made):
     assert set(masks) == bleeding
     for row in truth:
         for label in LABELS[1:]:
-            called = float(row[f"visible_{label}"]) >= 15
+            called = float(row[f"visible_{label}"]) >= THRESHOLD
             assert (row[label] == "1") == (called != (row[f"flipped_{label}"] == "1"))
             if row["patient"] not in bleeding:
                 assert float(row[f"area_{label}"]) == 0
@@ -101,7 +102,7 @@ def test_truth_agrees_with_labels_and_masks(made):
         bits = mask["subtypes"][len(mask["images"]) // 2]
         for bit, label in enumerate(LABELS[1:]):
             drawn = float(mine[k][f"area_{label}"])
-            assert bool((bits >> bit & 1).any()) == (drawn > 0) or drawn < 15
+            assert bool((bits >> bit & 1).any()) == (drawn > 0) or drawn < THRESHOLD
 
 
 def test_a_complete_cohort_is_recognised_and_another_one_refused(made):
