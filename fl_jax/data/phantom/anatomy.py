@@ -63,7 +63,8 @@ def _cerebellum(b: Parts, m: Model, hu: jax.Array, grey: jax.Array, white: jax.A
     core = ellipsoid((jnp.abs(x), y, z), (20.0, -58.0, -37.0), (17.0, 13.0, 8.0))
     rings = (core + 0.25 * z) / 4.2
     rings = rings - jnp.round(rings)
-    leaf = grey - 1.0 - 4.0 * inside(jnp.abs(rings) - 0.08, 0.12) * jnp.clip(core / 6.0, 0.0, 1.0)
+    depth = 3.0 + 4.0 * m["atrophy"]
+    leaf = grey - 2.5 - depth * inside(jnp.abs(rings) - 0.08, 0.12) * jnp.clip(core / 6.0, 0.0, 1.0)
     matter = paint(leaf, white + 1.0, inside(core, 7.0))
     return paint(hu, matter, inside(b.cerebellum))
 

@@ -35,6 +35,7 @@ def sample_body(
     )
     central = float(np.clip(atrophy + 0.25 * n(), 0.0, 1.7))
     grey = 37.5 + 1.2 * n()
+    swollen = float(rng.uniform(3.0, 9.0)) if rng.random() < 0.03 else 0.0  # hydrocephalus
     numbers = {
         "egg": 1.0 + 0.5 * n(),
         "square": 0.30 + 0.12 * n(),
@@ -55,10 +56,10 @@ def sample_body(
         "fissure": 0.8 + 1.0 * atrophy + 0.2 * abs(n()),
         "cistern": 0.92 + 0.14 * atrophy + 0.05 * n(),
         "ambient": 1.6 + 1.3 * atrophy + 0.3 * n(),
-        "vent": 0.2 + 2.9 * central + 0.7 * n(),
+        "vent": 0.2 + 2.9 * central + 0.7 * n() + swollen,
         "vent_tilt": 0.45 * n(),
         "occipital": float(rng.uniform(-0.5, 2.5)),
-        "third": float(np.clip(1.1 + 1.9 * central + 0.3 * n(), 0.7, 6.0)),
+        "third": float(np.clip(1.1 + 1.9 * central + 0.3 * n() + 0.3 * swollen, 0.7, 6.0)),
         "cortex": 4.0 + 0.3 * n(),
         "grey": grey,
         "white": grey - 8.6 + 0.8 * n() - 0.8 * atrophy,

@@ -77,18 +77,23 @@ def fractures(rng: Rng, lesions: tuple[Lesion, ...]) -> list[Cut]:
     return found
 
 
-def operations(rng: Rng, lesions: tuple[Lesion, ...]) -> tuple[list[Cut], list[Rod]]:
-    """Craniotomy, burr hole, shunt: rare with and without blood."""
+def operations(rng: Rng, lesions: tuple[Lesion, ...]) -> tuple[list[Cut], list[Rod], bool]:
+    """Craniotomy, burr hole, drain: rare without blood, drains commoner with blood in the ventricles.
+
+    Returns:
+        Gaps in the skull, tubes, and whether air may have come in.
+    """
     roll = rng.random()
-    if roll < 0.02:
-        return [Cut("flap", surface(rng, 3.0), rng.uniform(22, 38), width=1.6)], []
-    if roll < 0.04:
-        return [Cut("hole", surface(rng, 3.0), rng.uniform(5, 8))], []
-    if roll < 0.055:
+    if roll < 0.025:
+        return [Cut("flap", surface(rng, 3.0), rng.uniform(22, 38), width=1.6)], [], True
+    if roll < 0.045:
+        return [Cut("hole", surface(rng, 3.0), rng.uniform(5, 8))], [], True
+    ventricular = any(lesion.kind == "intraventricular" for lesion in lesions)
+    if roll < (0.15 if ventricular else 0.065):
         s = float(rng.choice([-1.0, 1.0]))
         tube = Rod((s * 6.0, 14.0, 12.0), (s * 30.0, 22.0, 82.0), 1.3, 260.0, False)
-        return [Cut("hole", (s * 27.0, 21.0, 75.0), 6.0)], [tube]
-    return [], []
+        return [Cut("hole", (s * 27.0, 21.0, 75.0), 6.0)], [tube], roll < 0.12
+    return [], [], False
 
 
 def clutter(rng: Rng, age: float) -> list[Rod]:

@@ -71,7 +71,9 @@ def draw(patient: PatientParams, grid: Grid) -> Drawing:
     """
     m = {name: jnp.asarray(value) for name, value in pack(patient).items()}
     p = _points(grid)
-    wall, skin, height = _over_slabs(_sort, p, m)
+    near = np.flatnonzero(_near(grid, m))
+    wall, skin, height = (np.full(p.shape[1], 99.0, np.float32) for _ in range(3))
+    wall[near], skin[near], height[near] = _over_slabs(_sort, p[:, near], m)
     hu = np.full(p.shape[1], -1000.0, np.float32)
     lesions = np.zeros((5, p.shape[1]), np.uint8)
     solid = (wall > -RIM) & (skin < 0.8)
@@ -97,6 +99,18 @@ def draw(patient: PatientParams, grid: Grid) -> Drawing:
     return Drawing(
         hu.reshape(shape), lesions.reshape(5, *shape), (wall < 0.0).reshape(shape), metal
     )
+
+
+def _near(grid: Grid, m: Model) -> np.ndarray:
+    """bool[D*H*W]: a superset of the head, from every fourth point of a plane and a generous margin."""
+    d, h, w = grid.shape
+    coarse = (d, -(-h // 4), -(-w // 4))
+    middle = np.asarray(grid.origin) + 1.5 * (np.asarray(grid.step_y) + np.asarray(grid.step_x))
+    points = _points(Grid(middle, grid.step_z, 4 * grid.step_y, 4 * grid.step_x, coarse))
+    _, skin, _ = _over_slabs(_sort, points, m)
+    margin = 5.0 + 2.5 * float(np.linalg.norm(grid.step_y) + np.linalg.norm(grid.step_x))
+    near = (skin < margin).reshape(coarse)
+    return near.repeat(4, axis=1).repeat(4, axis=2)[:, :h, :w].ravel()
 
 
 def _points(grid: Grid) -> np.ndarray:

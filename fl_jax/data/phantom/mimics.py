@@ -61,7 +61,9 @@ def sample_mimics(
             for s in (-1.0, 1.0)
         ]
     hurt = injury or (not lesions and rng.random() < 0.35)
-    cuts, rods = devices.operations(rng, lesions)
+    cuts, rods, opened = devices.operations(rng, lesions)
+    if rng.random() < (0.5 if opened else 0.06 if injury else 0.0):
+        spots = air(rng) + spots
     return {
         "numbers": n,
         "spots": tuple(spots[:14]),
@@ -75,7 +77,7 @@ def calcifications(rng: Rng, age: float) -> list[Spot]:
     """Choroid plexus, pineal, falx, basal ganglia, carotid siphons, tentorium."""
     found = []
     if rng.random() < np.clip(0.05 + age * 0.011, 0.0, 0.85):
-        size = rng.gamma(3.0, 0.9) + 0.8
+        size = rng.gamma(3.0, 0.65) + 0.7
         for s in (-1.0, 1.0):
             if rng.random() < 0.85:
                 r = size * rng.uniform(0.5, 1.2)
@@ -137,6 +139,17 @@ def calcifications(rng: Rng, age: float) -> list[Spot]:
             for s in (-1, 1)
             if rng.random() < 0.7
         ]
+    return found
+
+
+def air(rng: Rng) -> list[Spot]:
+    """Air under the skull after a fracture or an operation; it floats up, to the front."""
+    found = []
+    for _ in range(int(rng.integers(1, 4))):
+        x, z = rng.normal(0, 16), rng.uniform(5, 45)
+        y = 87.0 * np.sqrt(max(1.0 - (x / 69.0) ** 2 - ((z - 5.0) / 73.0) ** 2, 0.05)) - 20.0
+        r = rng.uniform(1.5, 6.0)
+        found.append(Spot((x, y, z), (r * 1.6, r, r), -900.0, 1.5, 0.5, anywhere=True))
     return found
 
 
