@@ -39,15 +39,18 @@ def main(argv: list[str]) -> None:
     )  # fmt: skip
     with bar:
         task = bar.add_task("patients", total=None)
-        summary = make_cohort(
-            _OUT.value,
-            seed=_SEED.value,
-            sites=[known[name] for name in _NAMES.value],
-            scale=_SCALE.value,
-            matrix=_MATRIX.value,
-            workers=_WORKERS.value,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        try:
+            summary = make_cohort(
+                _OUT.value,
+                seed=_SEED.value,
+                sites=[known[name] for name in _NAMES.value],
+                scale=_SCALE.value,
+                matrix=_MATRIX.value,
+                workers=_WORKERS.value,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except (FileExistsError, ValueError) as error:
+            raise SystemExit(f"error: {error}") from error
         bar.update(task, visible=not summary.skipped)
     if summary.skipped:
         console.print(f"{summary.folder} is complete: nothing to do")

@@ -5,6 +5,7 @@ without a subtype by chance; ages, sexes, severities and poses are drawn at rand
 patient bleeds.
 """
 
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -50,9 +51,12 @@ def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
         One case a patient, site after site.
     """
     cases = []
-    for index, site in enumerate(sites):
+    for site in sites:
+        name = zlib.crc32(
+            site.name.encode()
+        )  # not its place in the list: a subset has the same patients
         count = max(4, round(site.patients * scale))
-        rng = np.random.default_rng([seed, index, 0])
+        rng = np.random.default_rng([seed, name, 0])
         groups = site.like or (site,)
         sizes = [len(part) for part in np.array_split(np.arange(count), len(groups))]
         people = [
@@ -62,7 +66,7 @@ def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
         ]
         order = rng.permutation(count)
         for number, position in enumerate(order):
-            cases.append(Case(site.name, number, *people[position], key=(seed, index, 1, number)))
+            cases.append(Case(site.name, number, *people[position], key=(seed, name, 1, number)))
     return cases
 
 
