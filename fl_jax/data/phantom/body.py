@@ -34,15 +34,15 @@ def sample_body(
         float(np.clip((age - 35.0) / 50.0 + 0.28 * n(), 0.0, 1.6)) if age > 18 else 0.05 * abs(n())
     )
     central = float(np.clip(atrophy + 0.25 * n(), 0.0, 1.7))
-    grey = 37.5 + 1.2 * n()
+    grey = 38.2 + 1.2 * n()
     swollen = float(rng.uniform(3.0, 9.0)) if rng.random() < 0.03 else 0.0  # hydrocephalus
     numbers = {
         "egg": 1.0 + 0.5 * n(),
-        "square": 0.30 + 0.12 * n(),
-        "warp": 1.7 + 0.5 * abs(n()),
+        "square": float(np.clip(0.26 + 0.09 * n(), 0.02, 0.42)),
+        "warp": 1.35 + 0.4 * abs(n()),
         "wobble": 0.8 + 0.3 * abs(n()),
         "skull": float(np.clip((6.3 + 1.1 * n()) * min(1.0, 0.4 + age / 30.0), 3.0, 12.0)),
-        "hu_table": 1450.0 + 120.0 * n(),
+        "hu_table": 1620.0 + 130.0 * n(),
         "hu_diploe": 620.0 + 140.0 * n(),
         "suture": float(rng.uniform(0.3, 1.0)) if age < 50 else float(rng.uniform(0.0, 0.5)),
         "scalp": float(np.clip(6.0 + 1.6 * n(), 3.5, 11.0)),
@@ -62,7 +62,7 @@ def sample_body(
         "third": float(np.clip(1.1 + 1.9 * central + 0.3 * n() + 0.3 * swollen, 0.7, 6.0)),
         "cortex": 4.0 + 0.3 * n(),
         "grey": grey,
-        "white": grey - 8.6 + 0.8 * n() - 0.8 * atrophy,
+        "white": grey - 9.0 + 0.8 * n() - 0.8 * atrophy,
         "csf": 6.0 + 1.5 * n(),
         "blood_pool": float(np.clip(50.0 - 0.08 * (age - 50) + 4.5 * n(), 38.0, 68.0)),
         "hu_dura": 52.0 + 4.0 * n(),

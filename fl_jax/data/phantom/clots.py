@@ -81,8 +81,8 @@ def parenchymal(
         hu=hu,
         hu_low=hu - rng.uniform(10, 22),
         mix=0.8 if swirl else 0.0,
-        edema=float(rng.uniform(1.5, 4.0 + 7.0 * severity)),
-        mass=float(rng.uniform(0.28, 0.5)),
+        edema=float(rng.uniform(3.0, 10.0 + 6.0 * severity)),
+        mass=float(rng.uniform(0.32, 0.5)),
         rough=float(rng.uniform(0.4, 1.0)),
     )
     found = [main]

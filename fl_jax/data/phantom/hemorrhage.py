@@ -88,8 +88,8 @@ def push(c: Point, depth: jax.Array, thick: jax.Array, m: Model) -> Point:
     def inwards(i: jax.Array, move: Point) -> Point:
         row, t = m["extra"][i], thick[i]
         near = row[17] * t / (1.0 + (jnp.maximum(depth - t, 0.0) / 26.0) ** 2)
-        far = [(a - s) / 62.0 for a, s in zip(c, row[20:23], strict=True)]
-        deep = 0.55 * row[17] * row[11] * anchored * bump(*far)
+        far = [(a - s) / 70.0 for a, s in zip(c, row[20:23], strict=True)]
+        deep = 0.8 * row[17] * row[11] * anchored * bump(*far)
         x, y, z = (v + near * a / k + deep * r for v, a, r in zip(move, u, row[0:3], strict=True))
         return x, y, z
 
@@ -124,6 +124,12 @@ def clot_distance(c: Point, row: jax.Array, coarse: jax.Array, fine: jax.Array) 
     """Distance (mm) to a clot with an irregular surface."""
     _, rho, size = _local(c, row)
     return (rho - 1.0 + row[13] * (0.28 * coarse + 0.16 * fine)) * size
+
+
+def edema(c: Point, row: jax.Array, coarse: jax.Array) -> jax.Array:
+    """Cover in [0, 1] of the dark rim of a clot, smoother than the clot."""
+    d = clot_distance(c, row, coarse, jnp.zeros_like(coarse))
+    return inside(d - row[11], 0.5 * row[11] + 1.0)
 
 
 def sulcal_fill(c: Point, m: Model) -> jax.Array:
@@ -256,7 +262,7 @@ def parenchymal(
     def clot(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         hu, cover = carry
         d = clot_distance(c, row, rough, fine)
-        rim = 0.85 * tissue * inside(d - 0.8 * row[11], 0.5 * row[11] + 1.0)
+        rim = 0.85 * tissue * edema(c, row, rough)
         hu = paint(hu, jnp.minimum(hu, 20.0 + 2.0 * fine), rim)
         swirl = row[10] * inside(rough + 0.5 * fine + 0.6, 0.8)
         here = tissue * inside(d, 2.6)
@@ -275,7 +281,7 @@ def incidental(
     def spot(row: jax.Array, hu: jax.Array) -> jax.Array:
         d = clot_distance(c, row, rough, fine)
         where = jnp.maximum(tissue, row[14]) * inside(b.outer)
-        rim = 0.8 * tissue * inside(d - 0.8 * row[11], 0.5 * row[11] + 1.0) * (row[11] > 0.0)
+        rim = 0.8 * tissue * edema(c, row, rough) * (row[11] > 0.0)
         hu = paint(hu, jnp.minimum(hu, 20.0 + 2.0 * fine), rim)
         return paint(hu, row[8] * (1.0 + 0.1 * row[13] * fine), row[10] * where * inside(d, row[9]))
 
