@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.regime = "federated"  # or central, or local with a site
     config.site = ""
 
-    # Data: site folders of DICOM files, or a synthetic cohort where `source` is empty.
+    # Data: site folders of DICOM files, or a prepared dataset, or, where both are empty, a synthetic cohort.
     config.source = ""
     config.data_dir = ""  # empty: WORKDIR/data
     config.image_size = 256

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from fl_jax import round as rounds
 from fl_jax import spec, study
@@ -49,6 +50,7 @@ def partition(config: Config, workdir: Path, slices: datasets.Slices) -> partiti
 
 def load(config: Config, workdir: Path) -> Experiment:
     """Opens the dataset and plans the arms."""
+    logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
     slices = datasets.load(data_dir(config, workdir))
     divided = partition(config, workdir, slices)
     key = jax.random.key(config.seed)

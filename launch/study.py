@@ -27,7 +27,11 @@ from absl import app, flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from launch import experiment, progress, train
+from fl_jax import report
+from fl_jax.data import partition, slices
+from fl_jax.data.phantom.cohort import make_cohort
+from fl_jax.report.answer import sentence
+from launch import dataset, experiment, progress, train
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -50,20 +54,19 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
     console = Console(stderr=True, highlight=False)
     workdir.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(workdir, config)
-    with manifest.stage("cohort"):
-        source = _cohort(config, workdir, console)
-    with manifest.stage("dataset"):
-        _dataset(config, workdir, source, console)
+    if config.source or not config.data_dir:
+        with manifest.stage("cohort"):
+            source = _cohort(config, workdir, console)
+        with manifest.stage("dataset"):
+            _dataset(config, workdir, source, console)
+    experiment.partition(config, workdir, slices.load(experiment.data_dir(config, workdir)))
     with manifest.stage("training"):
         _train(config, workdir, arguments, console)
     with manifest.stage("report"):
-        from fl_jax import report
-
         console.print("report ...")
         manifest.write()
-        results = report.build(workdir)
-    manifest.write()
-    console.print(f"\n{results['answer']}\n\nreport: {workdir / 'report.html'}")
+        results = report.build(workdir, resamples=config.resamples, seed=config.seed)
+    console.print(f"\n{sentence(results)}\n\nreport: {workdir / 'report.html'}", soft_wrap=True)
     return results
 
 
@@ -106,33 +109,30 @@ class Manifest:
 def _cohort(config: experiment.Config, workdir: Path, console: Console) -> Path:
     if config.source:
         return Path(config.source)
-    from fl_jax.data.phantom.cohort import make_cohort
-
     with progress.counter("cohort", "patients", console) as tick:
         make_cohort(workdir / "cohort", **config.cohort, progress=tick)
     return workdir / "cohort"
 
 
 def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Console) -> None:
-    from fl_jax.data import builder, slices
-
-    folder = experiment.data_dir(config, workdir)
-    with progress.counter("dataset", "files", console) as tick:
-        builder.prepare(
-            source,
-            data_dir=folder,
-            image_size=config.image_size,
-            max_refused=config.max_refused,
-            progress=tick,
-        )
-    experiment.partition(config, workdir, slices.load(folder))
+    summary = dataset.prepare(
+        console,
+        source,
+        layout="sites",
+        data_dir=experiment.data_dir(config, workdir),
+        image_size=config.image_size,
+        max_refused=config.max_refused,
+        workers=None,
+    )
+    console.print(dataset.table(summary))
+    notes = dataset.notes(summary)
+    if notes is not None:
+        console.print(notes)
 
 
 def _train(
     config: experiment.Config, workdir: Path, arguments: list[str], console: Console
 ) -> None:
-    from fl_jax.data import partition
-
     sites = partition.load(workdir / "partition.csv").sites
     arms = [("federated", ""), ("central", ""), *(("local", site) for site in sites)]
     jobs, environment = share(config.jobs)
@@ -219,9 +219,8 @@ def share(jobs: int) -> tuple[int, dict[str, str]]:
     environment = dict(os.environ)
     if not accelerated and jobs > 1:
         threads = max(1, cores // jobs)
-        flags = f"intra_op_parallelism_threads={threads}"
-        if threads == 1:
-            flags += " --xla_cpu_multi_thread_eigen=false"
+        wide = "true" if threads > 1 else "false"
+        flags = f"--xla_cpu_multi_thread_eigen={wide} intra_op_parallelism_threads={threads}"
         environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()
         environment["OMP_NUM_THREADS"] = str(threads)
     return jobs, environment

@@ -20,7 +20,7 @@ def test_refuses_what_is_not_one(text):
 
 
 def test_builds_a_plug_in_by_its_modules_name():
-    model = spec.build("resnet(widths=(8, 16), blocks=(1, 1))", "fl_jax.models")
+    model = spec.build("resnet(widths=(8, 16), blocks=(1, 1), strides=(1, 2))", "fl_jax.models")
     assert isinstance(model, ResNet)
 
 

@@ -54,17 +54,17 @@ def build(
     _replace(root / "results.json", text + "\n")
     matrix = json.dumps(found["cross_site"], indent=1, allow_nan=False)
     _replace(root / "cross_site.json", matrix + "\n")
-    _replace(root / "report.html", page.render(found, _pictures(root, found, thumbnails)))
+    _replace(root / "report.html", page.render(found, _pictures(study.data, found, thumbnails)))
     return found
 
 
 def _pictures(
-    root: Path, found: dict[str, Any], thumbnails: Thumbnails | None
+    data: Path, found: dict[str, Any], thumbnails: Thumbnails | None
 ) -> dict[str, bytes] | None:
     if thumbnails is None:
-        if not (root / "data" / "slices").exists():
+        if not (data / "slices").exists():
             return None
-        thumbnails = dataset_thumbnails(root / "data")
+        thumbnails = dataset_thumbnails(data)
     shown = thumbnails([case["image"] for case in found["cases"]])
     return {name: cases.png(cases.windowed(hu)) for name, hu in shown.items()}
 

@@ -3,7 +3,7 @@
 | file | where it is absent |
 |---|---|
 | predictions/<model>.csv | an error: there is nothing to report |
-| manifest.json, partition.csv, data/summary.json | the page says so |
+| manifest.json, partition.csv, the dataset's summary.json | the page says so |
 | models/<model>/metrics.jsonl, done.json | the page says so |
 """
 
@@ -29,7 +29,8 @@ class Study(NamedTuple):
         learning: rows of metrics.jsonl by model.
         done: done.json by model.
         manifest: manifest.json, or None.
-        cohort: data/summary.json, or None.
+        data: folder of the dataset: `data_dir` of the config, or data/.
+        cohort: the dataset's summary.json, or None.
         partition: patients by [site][split], or None.
     """
 
@@ -37,6 +38,7 @@ class Study(NamedTuple):
     learning: dict[str, list[dict[str, Json]]]
     done: dict[str, dict[str, Json]]
     manifest: dict[str, Json] | None
+    data: Path
     cohort: dict[str, Json] | None
     partition: dict[str, dict[str, int]] | None
 
@@ -64,12 +66,15 @@ def load(workdir: str | os.PathLike[str]) -> Study:
     folders = {name: root / "models" / name for name in models}
     learning = {name: _lines(folder / "metrics.jsonl") for name, folder in folders.items()}
     done = {name: _object(folder / "done.json") for name, folder in folders.items()}
+    manifest = _object(root / "manifest.json")
+    data = Path(((manifest or {}).get("config") or {}).get("data_dir") or root / "data")
     return Study(
         models,
         {name: rows for name, rows in learning.items() if rows},
         {name: value for name, value in done.items() if value is not None},
-        _object(root / "manifest.json"),
-        _object(root / "data" / "summary.json"),
+        manifest,
+        data,
+        _object(data / "summary.json"),
         _partition(root / "partition.csv"),
     )
 

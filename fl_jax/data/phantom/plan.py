@@ -119,6 +119,6 @@ def lay_out(case: Case, head_height: float, rng: np.random.Generator, matrix: in
         matrix=matrix,
         thickness=scanner.thickness,
         increment=scanner.increment,
-        bottom=float(rng.normal(-60, 4)),
-        top=head_height + float(rng.uniform(-2, 7)),
+        bottom=float(rng.normal(-57, 4)),
+        top=head_height + float(rng.uniform(-6, 4)),
     )

@@ -1,0 +1,85 @@
+"""A tiny study from drawn patients to the report, by the programs that a user calls."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    *("--config=configs/demo.py", "--config.cohort.scale=0.08", "--config.image_size=32"),
+    *(
+        "--config.model=resnet(widths=(8,), blocks=(1,), strides=(2,), stem=(8,))",
+        "--config.rounds=2",
+    ),
+    *("--config.resamples=50", "--config.jobs=1"),
+)
+MODELS = 7
+
+
+def program(module, *arguments):
+    command = [sys.executable, "-m", f"launch.{module}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    done = program("study", *TINY, f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_study_leaves_what_it_promises(workdir):
+    assert len(list((workdir / "predictions").glob("*.csv"))) == MODELS
+    assert len(list((workdir / "models").glob("*/done.json"))) == MODELS
+    results = json.loads((workdir / "results.json").read_text())
+    matrix = json.loads((workdir / "cross_site.json").read_text())
+    assert len(matrix) == 6
+    assert all(len(row) == MODELS for row in matrix.values())
+    assert results
+    budgets = {
+        json.loads(p.read_text())["examples_seen"] for p in workdir.glob("models/*/done.json")
+    }
+    assert len(budgets) == 1
+    for model in workdir.glob("models/*"):
+        rounds = [
+            json.loads(x)["round"] for x in (model / "metrics.jsonl").read_text().splitlines()
+        ]
+        assert rounds == [1, 2]
+
+
+def test_the_page_needs_no_network_and_the_report_no_model(workdir):
+    page = (workdir / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    before = (workdir / "results.json").read_bytes()
+    (workdir / "results.json").unlink()
+    again = program("report", f"--workdir={workdir}", "--resamples=50")
+    assert again.returncode == 0, again.stderr
+    assert (workdir / "results.json").read_bytes() == before
+
+
+def test_the_same_command_again_skips_what_is_done(workdir):
+    stamps = {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")}
+    again = program("study", *TINY, f"--workdir={workdir}")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("complete, skipped") >= MODELS
+    assert {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")} == stamps
+
+
+def test_a_training_refuses_a_workdir_that_was_begun_otherwise(workdir):
+    other = program(
+        "train", *TINY, f"--workdir={workdir}", "--config.optimizer=sgd(0.1)", "--progress=lines"
+    )
+    assert other.returncode == 1
+    assert "optimizer: 'adam(1e-3)' there, 'sgd(0.1)' now" in other.stderr
+
+
+def test_bad_arguments_end_with_one_line(tmp_path):
+    done = program("train", "--config=configs/demo.py", f"--workdir={tmp_path}")
+    assert done.returncode == 1
+    assert "launch.prepare_data" in done.stderr
+    assert "Traceback" not in done.stderr
