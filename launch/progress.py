@@ -157,8 +157,6 @@ def readable_errors() -> Iterator[None]:
     """Turns an error that says what to do into that one sentence and exit status 1."""
     try:
         yield
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
-        if os.environ.get("FL_JAX_TRACEBACK"):
-            raise
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -55,9 +55,10 @@ def test_metrics_hold_each_round_once_after_a_restart(tmp_path):
     assert list((tmp_path / "tensorboard").iterdir())
 
 
-def test_a_readable_error_ends_with_one_line_and_status_1(capsys):
+@pytest.mark.parametrize("kind", [ValueError, NotADirectoryError, PermissionError])
+def test_a_readable_error_ends_with_one_line_and_status_1(kind, capsys):
     with pytest.raises(SystemExit) as end, progress.readable_errors():
-        raise ValueError("config.rounds=0: there must be at least one round")
+        raise kind("config.rounds=0: there must be at least one round")
     assert end.value.code == 1
     assert capsys.readouterr().err == "error: config.rounds=0: there must be at least one round\n"
 
