@@ -6,7 +6,8 @@
   one site's step leaves idle. `whole` is the same as one pure function of stacked batches.
 
 Guarantees: changing an absent site's data changes nothing. A message that is not finite is left out and
-shows in `accepted`. Aggregation goes in site order. Nothing recompiles when participation changes.
+shows in `accepted`; its site keeps the state that it had. Aggregation goes in site order. Nothing
+recompiles when participation changes.
 """
 
 from collections.abc import Callable, Iterable
@@ -101,8 +102,10 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator) -> Round:
         state: State, broadcast: Any, local: Any, held: tuple[Any, Any], site: Array
     ) -> tuple[tuple[Any, Any], Metrics]:
         sites, aggregate = held
-        report, kept = client.finish(broadcast, _take(sites, site), local)
+        before = _take(sites, site)
+        report, after = client.finish(broadcast, before, local)
         aggregate, accepted = _receive(aggregator, aggregate, site, report, state)
+        kept = _where(accepted, after, before)
         sites = jax.tree.map(lambda all, one: all.at[site].set(one), sites, kept)
         return (sites, aggregate), report.metrics | {"weight": report.weight, "accepted": accepted}
 
@@ -190,7 +193,7 @@ def _lockstep(
         held, accepted = jax.lax.scan(
             add, state.aggregator, jnp.arange(state.participated.shape[0])
         )
-        sites = jax.vmap(_where)(participating, kept, state.sites)
+        sites = jax.vmap(_where)(accepted, kept, state.sites)
         metrics = reports.metrics | {"weight": reports.weight}
         metrics = {k: jnp.where(participating, v, jnp.nan) for k, v in metrics.items()}
         state = _serve(algorithm, aggregator, state, sites, held, participating, accepted)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from conftest import linear_loss, site_batches, streamed
+from linear_problem import linear_loss, site_batches, streamed
 
 from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
@@ -73,6 +73,19 @@ def test_a_message_that_is_not_finite_is_left_out_and_shown(layout, algorithm, p
     without, _ = run(layout, algorithm, params, batches, [True, False, True], rounds=1)
     np.testing.assert_array_equal(metrics["accepted"], [True, False, True])
     close(with_it.server, without.server, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layout", ["sequential", "vmapped"])
+def test_a_site_that_was_left_out_takes_part_again(layout, algorithm, params):
+    batches = site_batches(STEPS)
+    spoiled = batches._replace(inputs=batches.inputs.copy())
+    spoiled.inputs[1] = np.nan
+    step = getattr(fl_round, layout)(algorithm, weighted_mean())
+    before = start(algorithm, params)
+    state, _ = step(before, streamed(spoiled), np.ones(3, bool))
+    close(*(jax.tree.map(lambda x: x[1], s.sites) for s in (state, before)), rtol=0, atol=0)
+    _, metrics = step(state, streamed(batches), np.ones(3, bool))
+    np.testing.assert_array_equal(metrics["accepted"], [True] * 3)
 
 
 @pytest.mark.parametrize("layout", ["sequential", "vmapped"])

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from conftest import linear_loss, site_batches, streamed
+from linear_problem import linear_loss, site_batches, streamed
 
 from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
