@@ -5,6 +5,7 @@ its list; so a step counts only if it restores and its digest agrees, else the s
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,29 @@ class Store:
         self._manager = ocp.CheckpointManager(Path(directory).absolute(), options=options)
 
     def save(self, step: int, tree: Any, facts: dict[str, Any]) -> None:
-        """Saves a pytree of arrays and keys, and facts that JSON can hold, as one step."""
+        """Saves a pytree of arrays and keys, and facts that JSON can hold, as one step.
+
+        Raises:
+            ValueError: when a step as new as this one is there already.
+        """
         plain = _plain(tree)
         facts = facts | {"digest": _digest(plain)}
-        self._manager.save(
+        saved = self._manager.save(
             step,
             args=ocp.args.Composite(
                 tree=ocp.args.StandardSave(plain), facts=ocp.args.JsonSave(facts)
             ),
         )
+        if not saved:
+            raise ValueError(
+                f"step={step}: {self._manager.directory} has step {self._manager.latest_step()} "
+                "already; restore it and go on from there, or remove the folder"
+            )
 
     def restore(
         self, like: Any, *, complain: Callable[[str], None]
     ) -> tuple[int, Any, dict[str, Any]] | None:
-        """Restores the newest sound step.
+        """Restores the newest sound step; damaged newer ones become `damaged_<step>`, out of the way.
 
         Args:
             like: a pytree of the same structure, shapes and dtypes.
@@ -55,12 +65,13 @@ class Store:
             ValueError: when there are steps and none is sound.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
-        for step in steps:
+        for index, step in enumerate(steps):
             try:
                 tree, facts = self._read(step, like)
             except Exception as error:  # whatever a damaged file makes Orbax raise
                 complain(f"checkpoint {step} in {self._manager.directory} is damaged: {error!r}")
                 continue
+            self._set_aside(steps[:index])
             return step, tree, facts
         if steps:
             raise ValueError(
@@ -72,6 +83,14 @@ class Store:
     def close(self) -> None:
         """Waits for what is under way and lets go of the directory."""
         self._manager.close()
+
+    def _set_aside(self, damaged: list[int]) -> None:
+        """Renames steps, because Orbax saves none that is as old as one it knows."""
+        for step in damaged:
+            folder = Path(self._manager.directory)
+            shutil.rmtree(folder / f"damaged_{step}", ignore_errors=True)
+            (folder / str(step)).rename(folder / f"damaged_{step}")
+        self._manager.reload()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         restored = self._manager.restore(

@@ -64,3 +64,27 @@ def test_when_none_is_sound_it_says_so(tmp_path):
     spoil(tmp_path / "1")
     with pytest.raises(ValueError, match="remove the folder"):
         Store(tmp_path).restore(tree(0), complain=lambda sentence: None)
+
+
+def test_after_a_damaged_step_its_round_is_saved_again(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    store.save(2, tree(2), {})
+    store.close()
+    for _ in range(2):  # also where an earlier damaged one was set aside
+        spoil(tmp_path / "2")
+        store = Store(tmp_path)
+        store.restore(tree(0), complain=lambda sentence: None)
+        store.save(2, tree(3), {})
+        store.close()
+    step, restored, _ = Store(tmp_path).restore(tree(0), complain=silent)
+    assert step == 2
+    assert restored["w"][0, 0] == 3
+    assert (tmp_path / "damaged_2").is_dir()
+
+
+def test_a_step_that_would_not_be_saved_is_an_error(tmp_path):
+    store = Store(tmp_path)
+    store.save(2, tree(2), {})
+    with pytest.raises(ValueError, match="step=2: .* has step 2 already"):
+        store.save(2, tree(3), {})
