@@ -82,8 +82,8 @@ def arms(
     Args:
         slices: the dataset.
         partition: patients to sites and splits.
-        rounds: R.
-        epochs: passes over its own training slices that a participating site makes in a round.
+        rounds: R, at least 1.
+        epochs: passes over its own training slices that a participating site makes in a round, at least 1.
         min_sites: see `simulate.participation`.
         key: decides who takes part.
         local_budget: `'examples'`: a local model sees as many examples as the federated one, however
@@ -93,15 +93,22 @@ def arms(
         The arms by name: `federated`, `central`, `local_<site>`.
 
     Raises:
-        ValueError: for a budget that is neither, or a site without training slices.
+        ValueError: for an argument out of range, or a site without training or validation slices.
     """
+    for name, value in (("rounds", rounds), ("epochs", epochs)):
+        if value < 1:
+            raise ValueError(f"{name}={value}: must be at least 1")
     if local_budget not in ("examples", "epochs"):
         raise ValueError(f"local_budget={local_budget!r}: must be 'examples' or 'epochs'")
     sites = partition.sites
     train = tuple(partition.rows(slices, "train", site) for site in sites)
-    for site, rows in zip(sites, train, strict=True):
-        if not len(rows):
-            raise ValueError(f"site {site!r} has no training slices: leave it out or re-partition")
+    own = tuple(partition.rows(slices, "validation", site) for site in sites)
+    for name, parts in (("training", train), ("validation", own)):
+        for site, rows in zip(sites, parts, strict=True):
+            if not len(rows):
+                raise ValueError(
+                    f"site {site!r} has no {name} slices: leave it out or re-partition"
+                )
     present = np.stack(
         [simulate.participation(key, r, len(sites), min_sites) for r in range(rounds)]
     )
@@ -115,8 +122,8 @@ def arms(
     }
     for index, (site, rows) in enumerate(zip(sites, train, strict=True)):
         budget = total if local_budget == "examples" else examples[:, index : index + 1]
-        own = partition.rows(slices, "validation", site)
-        planned[f"local_{site}"] = Arm(f"local_{site}", (site,), (rows,), own, always, budget)
+        name = f"local_{site}"
+        planned[name] = Arm(name, (site,), (rows,), own[index], always, budget)
     return planned
 
 
@@ -252,18 +259,17 @@ def _better(new: dict[str, Any], facts: dict[str, Any]) -> bool:
 
 
 def _record(arm: Arm, number: int, metrics: Metrics, seconds: float) -> dict[str, Any]:
-    present = np.asarray(metrics["participating"])
-    names = [site for site, there in zip(arm.sites, present, strict=True) if there]
-    examples, loss, accepted = (
-        np.asarray(metrics[name])[present] for name in ("examples", "loss", "accepted")
-    )
+    present, accepted = np.asarray(metrics["participating"]), np.asarray(metrics["accepted"])
+    examples, loss = np.asarray(metrics["examples"]), np.asarray(metrics["loss"])
+    taken, left_out = np.flatnonzero(accepted), np.flatnonzero(present & ~accepted)
+    seen = int(examples[present].sum())
     return {
         "round": number,
-        "loss": float(np.average(loss, weights=examples)),
-        "examples": int(examples.sum()),
+        "loss": float(np.average(loss[taken], weights=examples[taken])) if taken.size else None,
+        "examples": seen,
         "seconds": round(seconds, 3),
-        "images_per_second": round(float(examples.sum()) / seconds, 1),
-        "participants": names,
-        "site_loss": dict(zip(names, map(float, loss), strict=True)),
-        "left_out": [site for site, taken in zip(names, accepted, strict=True) if not taken],
+        "images_per_second": round(seen / seconds, 1),
+        "participants": [arm.sites[site] for site in np.flatnonzero(present)],
+        "site_loss": {arm.sites[site]: float(loss[site]) for site in taken},
+        "left_out": [arm.sites[site] for site in left_out],
     }

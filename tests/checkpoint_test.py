@@ -86,5 +86,5 @@ def test_after_a_damaged_step_its_round_is_saved_again(tmp_path):
 def test_a_step_that_would_not_be_saved_is_an_error(tmp_path):
     store = Store(tmp_path)
     store.save(2, tree(2), {})
-    with pytest.raises(ValueError, match="step=2: .* has step 2 already"):
+    with pytest.raises(ValueError, match=r"step=2: .* has step 2 already"):
         store.save(2, tree(3), {})

@@ -1,3 +1,5 @@
+import json
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,6 @@ from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.checkpoint import Store
 from fl_jax.data import partition as partitions
-from fl_jax.data.slices import Slices
 from fl_jax.keys import stream
 from fl_jax.task import multi_label
 from fl_jax.types import LABELS
@@ -25,31 +26,6 @@ class Tiny(nn.Module):
     @nn.compact
     def __call__(self, images):
         return nn.Dense(len(LABELS))(nn.avg_pool(images, (4, 4), (4, 4)).reshape(len(images), -1))
-
-
-@pytest.fixture(scope="module")
-def slices():
-    """Three sites and a hold-out, 24 patients of 3 or 4 slices; a label is a bright quarter."""
-    generator = np.random.default_rng(0)
-    sites = np.repeat(["a", "b", "c", "holdout"], [8, 6, 4, 6])
-    patient = np.repeat([f"p{i:02d}" for i in range(24)], generator.integers(3, 5, 24))
-    number = np.array([int(p[1:]) for p in patient])
-    labels = generator.integers(0, 2, (len(patient), len(LABELS))).astype(np.uint8)
-    hu = generator.normal(0, 60, (len(patient), 8, 8)) + 80 * labels[:, :1, None]
-    image = np.array([f"ID_{i:03d}" for i in range(len(patient))])
-    return Slices(
-        image=image,
-        patient=patient,
-        study=patient,
-        series=patient,
-        site=sites[number],
-        position=np.zeros(len(patient), np.float32),
-        labels=labels,
-        thickness=np.full(len(patient), 5, np.float32),
-        image_shape=(8, 8),
-        source=None,
-        held=hu.astype(np.int16),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +57,38 @@ def test_a_budget_of_epochs_gives_a_local_model_its_own_passes(slices, partition
         np.testing.assert_array_equal(arm.examples, 2 * len(arm.train[0]) * np.ones((4, 1)))
     with pytest.raises(ValueError, match="local_budget='steps'"):
         plan(slices, partition, local_budget="steps")
+
+
+@pytest.mark.parametrize("name", ["rounds", "epochs"])
+def test_rounds_and_epochs_are_at_least_one(slices, partition, name):
+    with pytest.raises(ValueError, match=f"{name}=0: must be at least 1"):
+        plan(slices, partition, **{name: 0})
+
+
+@pytest.mark.parametrize(("split", "said"), [("train", "training"), ("validation", "validation")])
+def test_every_site_has_training_and_validation_slices(slices, partition, split, said):
+    emptied = partition.split.copy()
+    emptied[(partition.site == "b") & (partition.split == split)] = "test"
+    with pytest.raises(ValueError, match=f"site 'b' has no {said} slices"):
+        plan(slices, partition._replace(split=emptied))
+
+
+def test_a_round_is_recorded_without_the_numbers_of_a_site_that_was_left_out(slices, partition):
+    metrics = {
+        "participating": np.array([True, True, False]),
+        "accepted": np.array([True, False, False]),
+        "examples": np.array([8, 4, np.nan]),
+        "loss": np.array([0.5, np.nan, np.nan]),
+    }
+    arm = plan(slices, partition)["federated"]
+    record = study._record(arm, 1, metrics, 2.0)
+    assert record["loss"] == 0.5
+    assert record["site_loss"] == {"a": 0.5}
+    assert record["left_out"] == ["b"]
+    assert record["participants"] == ["a", "b"]
+    assert record["examples"] == 12
+    metrics["accepted"][0] = False
+    json.dumps(study._record(arm, 1, metrics, 2.0), allow_nan=False)
 
 
 def test_an_arm_sees_its_own_patients_and_no_others(slices, partition):
