@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from fl_jax.data import slices as datasets
 from fl_jax.data import windows
 from fl_jax.keys import stream
 from fl_jax.task import Task, multi_label, positive_weights
+from launch import progress
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -36,22 +38,67 @@ class Experiment(NamedTuple):
 
 def data_dir(config: Config, workdir: Path) -> Path:
     """Where the prepared dataset is."""
-    return Path(config.data_dir) if config.data_dir else workdir / "data"
+    return Path(config.data_dir).expanduser() if config.data_dir else workdir / "data"
 
 
-def partition(config: Config, workdir: Path, slices: datasets.Slices) -> partitions.Partition:
-    """Reads the partition of a workdir, or makes it; it is checked against the dataset either way."""
-    path = workdir / "partition.csv"
-    if not path.exists():
-        made = partitions.by_patient(slices, fractions=tuple(config.fractions), seed=config.seed)
-        partitions.save(made, path)
+def open_data(config: Config, workdir: Path) -> datasets.Slices:
+    """Opens the dataset.
+
+    Raises:
+        ValueError: when its slices are not of the size that the config asks for.
+    """
+    slices = datasets.load(data_dir(config, workdir))
+    if slices.image_shape != (config.image_size, config.image_size):
+        height, width = slices.image_shape
+        raise ValueError(
+            f"config.image_size={config.image_size}: {data_dir(config, workdir)} holds slices of "
+            f"{height} x {width}; set --config.image_size={height}, or prepare another dataset"
+        )
+    return slices
+
+
+def partition(
+    config: Config,
+    workdir: Path,
+    slices: datasets.Slices,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> partitions.Partition:
+    """Reads the partition of a workdir, or makes it; it is checked against the dataset either way.
+
+    `partition.json` beside it says what it was made from. With other inputs it is made anew, as long as
+    no training has begun. One that a person wrote or changed is kept, which `say` is told.
+
+    Raises:
+        ValueError: when trainings were begun with a partition of other inputs.
+    """
+    path, beside = workdir / "partition.csv", workdir / "partition.json"
+    wanted = {
+        "fractions": list(config.fractions),
+        "seed": config.seed,
+        "dataset": (datasets.read_summary(data_dir(config, workdir)) or {}).get("digest"),
+    }
+    if path.exists():
+        made_from = json.loads(beside.read_text()) if beside.exists() else {}
+        if made_from.pop("digest", None) != _digest(path):
+            say(f"{path} was written or changed by hand: it is kept")
+            return partitions.load(path, slices)
+        if made_from == wanted:
+            return partitions.load(path, slices)
+        if any(workdir.glob("models/*/inputs.json")):
+            raise ValueError(
+                f"{path} was made from {made_from}, and this is {wanted}: use another --workdir, "
+                "or remove its folder models"
+            )
+    made = partitions.by_patient(slices, fractions=tuple(config.fractions), seed=config.seed)
+    partitions.save(made, path)
+    progress.write_json(beside, wanted | {"digest": _digest(path)})
     return partitions.load(path, slices)
 
 
 def load(config: Config, workdir: Path) -> Experiment:
     """Opens the dataset and plans the arms."""
     logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
-    slices = datasets.load(data_dir(config, workdir))
+    slices = open_data(config, workdir)
     divided = partition(config, workdir, slices)
     key = jax.random.key(config.seed)
     arms = study.arms(
@@ -123,21 +170,18 @@ def inputs(config: Config, workdir: Path) -> dict[str, Any]:
     parts = config.to_dict()
     parts = {name: value for name, value in parts.items() if name not in MACHINE}
     parts["dataset"] = [summary.get("digest"), summary.get("options")]
-    parts["partition"] = hashlib.sha256((workdir / "partition.csv").read_bytes()).hexdigest()
+    parts["partition"] = _digest(workdir / "partition.csv")
     return json.loads(json.dumps(parts))
 
 
-def same_inputs(path: Path, wanted: dict[str, Any]) -> None:
-    """Keeps a run's inputs beside it and refuses to go on with others.
+def check_inputs(config: Config, workdir: Path) -> None:
+    """Refuses to go on with an arm that was begun with other inputs.
 
     Raises:
-        ValueError: when the run in this folder was begun with other inputs; names them.
+        ValueError: when they differ; names them.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=1) + "\n")
-        return
-    begun = json.loads(path.read_text())
+    path, wanted = _inputs_path(config, workdir), inputs(config, workdir)
+    begun = json.loads(path.read_text()) if path.exists() else wanted
     differ = sorted(k for k in begun | wanted if begun.get(k) != wanted.get(k))
     if differ:
         shown = "; ".join(f"{k}: {begun.get(k)!r} there, {wanted.get(k)!r} now" for k in differ)
@@ -145,3 +189,25 @@ def same_inputs(path: Path, wanted: dict[str, Any]) -> None:
             f"{path.parent} holds a run that was begun with other inputs ({shown}): "
             "use another --workdir, or remove that folder"
         )
+
+
+def keep_inputs(config: Config, workdir: Path) -> None:
+    """Writes an arm's inputs into its folder, for `check_inputs`."""
+    path = _inputs_path(config, workdir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    progress.write_json(path, inputs(config, workdir))
+
+
+def is_complete(config: Config, workdir: Path) -> bool:
+    """Whether an arm is trained and has predicted."""
+    name = arm_name(config)
+    done = workdir / "models" / name / "done.json"
+    return done.exists() and (workdir / "predictions" / f"{name}.csv").exists()
+
+
+def _inputs_path(config: Config, workdir: Path) -> Path:
+    return workdir / "models" / arm_name(config) / "inputs.json"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

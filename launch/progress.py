@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,7 +30,7 @@ class Bars:
             TextColumn("{task.description:<14}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
             console=console,
         )
@@ -42,7 +43,6 @@ class Bars:
         if "budget" in event:
             self._rounds[model] = event["rounds"]
             self._tasks[model] = self.progress.add_task(model, total=event["budget"], note="")
-            self.progress.start()
         self.progress.advance(self._tasks[model], event.get("examples", 0))
         if "record" in event:
             self.progress.update(
@@ -78,12 +78,15 @@ def counter(name: str, unit: str, console: Console) -> Iterator[Callable[[int, i
 
 
 def note(record: Event, rounds: int) -> str:
-    """A round in a line."""
-    auroc = record["val_macro_auroc"]
-    shown = "undefined" if auroc is None else f"{auroc:.4f}"
+    """A round in a line, with the sites whose message was not finite."""
+    loss, auroc = (
+        "undefined" if value is None else f"{value:.{digits}f}"
+        for value, digits in ((record["loss"], 3), (record["val_macro_auroc"], 4))
+    )
+    left_out = f"  left out: {', '.join(record['left_out'])}" if record["left_out"] else ""
     return (
-        f"round {record['round']:>2}/{rounds}  loss {record['loss']:.3f}  val AUROC {shown}  "
-        f"{record['images_per_second']:.0f} images/s"
+        f"round {record['round']:>2}/{rounds}  loss {loss}  val AUROC {auroc}  "
+        f"{record['images_per_second']:.0f} images/s{left_out}"
     )
 
 
@@ -104,12 +107,21 @@ class Lines:
         print(line, file=self._out, flush=True)
 
 
-def reporter(kind: str) -> tuple[Callable[[Event], None], Callable[[str], None]]:
-    """Returns `show` for events and `say` for sentences, as a bar or as JSON lines."""
+@contextlib.contextmanager
+def reporter(kind: str) -> Iterator[tuple[Callable[[Event], None], Callable[[str], None]]]:
+    """Yields `show` for events and `say` for sentences, as a bar or as JSON lines."""
     console = Console(stderr=True, highlight=False)
     if kind == "lines":
-        return Lines(sys.stdout).show, console.print
-    return Bars(console).show, console.print
+        yield Lines(sys.stdout).show, speaker(console)
+        return
+    bars = Bars(console)
+    with bars.progress:
+        yield bars.show, speaker(console)
+
+
+def speaker(console: Console) -> Callable[[str], None]:
+    """Returns what prints a sentence as it stands: `[/a/path]` is no markup."""
+    return partial(console.print, markup=False, soft_wrap=True)
 
 
 class Metrics:

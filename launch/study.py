@@ -13,13 +13,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +26,10 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from fl_jax import report
-from fl_jax.data import partition, slices
+from fl_jax.data import slices
 from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.report.answer import sentence
-from launch import dataset, experiment, progress, train
+from launch import dataset, experiment, processes, progress, train
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -52,21 +50,20 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
         The results, as in `results.json`.
     """
     console = Console(stderr=True, highlight=False)
+    say = progress.speaker(console)
     workdir.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(workdir, config)
     if config.source or not config.data_dir:
-        with manifest.stage("cohort"):
-            source = _cohort(config, workdir, console)
-        with manifest.stage("dataset"):
-            _dataset(config, workdir, source, console)
-    experiment.partition(config, workdir, slices.load(experiment.data_dir(config, workdir)))
-    with manifest.stage("training"):
-        _train(config, workdir, arguments, console)
-    with manifest.stage("report"):
-        console.print("report ...")
-        manifest.write()
-        results = report.build(workdir, resamples=config.resamples, seed=config.seed)
-    console.print(f"\n{sentence(results)}\n\nreport: {workdir / 'report.html'}", soft_wrap=True)
+        source = Path(config.source).expanduser() if config.source else workdir / "cohort"
+        if not config.source:
+            manifest.stage("cohort", lambda: _cohort(config, source, console))
+        manifest.stage("dataset", lambda: _dataset(config, workdir, source, console))
+    arms = _arms(config, workdir, say)
+    manifest.describe(config, anew=not all(experiment.is_complete(arm, workdir) for arm in arms))
+    manifest.stage("training", lambda: _train(arms, workdir, arguments, console))
+    say("report ...")
+    results = report.build(workdir, resamples=config.resamples, seed=config.seed)
+    say(f"\n{sentence(results)}\n\nreport: {workdir / 'report.html'}")
     return results
 
 
@@ -75,29 +72,45 @@ class Manifest:
 
     def __init__(self, workdir: Path, config: experiment.Config) -> None:
         self._path = workdir / "manifest.json"
-        known = json.loads(self._path.read_text()) if self._path.exists() else {}
-        self.content: dict[str, Any] = {
-            "config": config.to_dict(),
-            "command": " ".join(
-                [sys.executable.rsplit("/", 1)[-1], "-m", "launch.study", *sys.argv[1:]]
-            ),
-            "seed": config.seed,
-            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
-            "git": _git(),
-            "device": known.get("device", ""),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "stages": known.get("stages", {}),
-        }
+        self.content: dict[str, Any] = {"stages": {}}
+        if self._path.exists():
+            self.content = json.loads(self._path.read_text())
+        else:
+            self.describe(config, anew=True)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times a stage; the time of a stage that was skipped stays what it was when it ran."""
-        began = time.monotonic()
-        yield
-        seconds = round(time.monotonic() - began, 1)
-        self.content["stages"][name] = max(seconds, self.content["stages"].get(name, 0.0))
+    def describe(self, config: experiment.Config, *, anew: bool) -> None:
+        """Writes the config and, where something is trained anew, what trains it."""
+        self.content["config"] = config.to_dict()
+        if config.data_dir:  # the report finds it from any folder
+            found = experiment.data_dir(config, self._path.parent).absolute()
+            self.content["config"]["data_dir"] = str(found)
+        if anew:
+            program = sys.executable.rsplit("/", 1)[-1]
+            self.content |= {
+                "command": shlex.join([program, "-m", "launch.study", *sys.argv[1:]]),
+                "seed": config.seed,
+                "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "versions": _versions(),
+                "git": _git(),
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            }
         self.write()
+
+    def stage(self, name: str, work: Callable[[], bool]) -> None:
+        """Does a stage; its time is added to that of earlier runs, unless it had nothing to do.
+
+        Args:
+            name: of the stage.
+            work: returns whether there was something to do; what raises had.
+        """
+        began, worked = time.monotonic(), True
+        try:
+            worked = work()
+        finally:
+            stages = self.content["stages"]
+            if worked:
+                stages[name] = round(stages.get(name, 0.0) + time.monotonic() - began, 1)
+            self.write()
 
     def write(self) -> None:
         """Writes the file; the device is what the trainings found."""
@@ -106,20 +119,27 @@ class Manifest:
         progress.write_json(self._path, self.content)
 
 
-def _cohort(config: experiment.Config, workdir: Path, console: Console) -> Path:
-    if config.source:
-        return Path(config.source)
+def _cohort(config: experiment.Config, folder: Path, console: Console) -> bool:
+    drawn = 0
     with progress.counter("cohort", "patients", console) as tick:
-        make_cohort(workdir / "cohort", **config.cohort, progress=tick)
-    return workdir / "cohort"
+
+        def count(done: int, total: int) -> None:
+            nonlocal drawn
+            drawn = done
+            tick(done, total)
+
+        make_cohort(folder, **config.cohort, progress=count)
+    return drawn > 0
 
 
-def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Console) -> None:
+def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Console) -> bool:
+    folder = experiment.data_dir(config, workdir)
+    before = slices.read_summary(folder)
     summary = dataset.prepare(
         console,
         source,
         layout="sites",
-        data_dir=experiment.data_dir(config, workdir),
+        data_dir=folder,
         image_size=config.image_size,
         max_refused=config.max_refused,
         workers=None,
@@ -128,108 +148,46 @@ def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Co
     notes = dataset.notes(summary)
     if notes is not None:
         console.print(notes)
+    return summary != before
+
+
+def _arms(
+    config: experiment.Config, workdir: Path, say: Callable[[str], None]
+) -> list[experiment.Config]:
+    """A config for every training, after a check that none was begun with other inputs."""
+    data = experiment.open_data(config, workdir)
+    sites = experiment.partition(config, workdir, data, say).sites
+    regimes = [("federated", ""), ("central", ""), *(("local", site) for site in sites)]
+    arms = []
+    for regime, site in regimes:
+        own = config.copy_and_resolve_references()
+        own.update(regime=regime, site=site)
+        experiment.check_inputs(own, workdir)
+        arms.append(own)
+    return arms
 
 
 def _train(
-    config: experiment.Config, workdir: Path, arguments: list[str], console: Console
-) -> None:
-    sites = partition.load(workdir / "partition.csv").sites
-    arms = [("federated", ""), ("central", ""), *(("local", site) for site in sites)]
-    jobs, environment = share(config.jobs)
-    bars = progress.Bars(console)
-    if jobs == 1:
-        with bars.progress:
-            for regime, site in arms:
-                own = config.copy_and_resolve_references()
-                own.update(regime=regime, site=site)
-                train.train(own, workdir, say=console.print, show=bars.show)
-        return
-    running: list[subprocess.Popen[str]] = []
-    lock = threading.Lock()
-
-    def show(event: progress.Event) -> None:
-        with lock:
-            bars.show(event)
-
-    def run(regime: str, site: str) -> None:
-        command = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}"]
-        command += [f"--config.regime={regime}", f"--config.site={site}", "--progress=lines"]
-        _watch(command, environment, running, show, console)
-
-    with ThreadPoolExecutor(jobs) as pool, bars.progress:
-        futures = [pool.submit(run, regime, site) for regime, site in arms]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            for process in running:
-                process.terminate()
-            raise
-
-
-def _watch(
-    command: list[str],
-    environment: dict[str, str],
-    running: list[subprocess.Popen[str]],
-    show: Callable[[progress.Event], None],
-    console: Console,
-) -> None:
-    """Runs a training, passes on its events and sentences, and raises when it fails."""
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    running.append(process)
-    said: list[str] = []
-
-    def listen() -> None:
-        assert process.stderr
-        for line in process.stderr:
-            said.append(line)
-            console.print(line.rstrip(), markup=False)
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    assert process.stdout
-    for line in process.stdout:
-        show(json.loads(line))
-    status = process.wait()
-    listener.join()
-    if status:
-        raise ValueError(f"{' '.join(command)} ended with status {status}: {''.join(said[-5:])}")
-
-
-def share(jobs: int) -> tuple[int, dict[str, str]]:
-    """How many trainings run side by side, and the environment that keeps each to its share.
-
-    Args:
-        jobs: as in the config; 0 for one a core on CPU, up to four, and for one on an accelerator.
-    """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    accelerated = _has_accelerator()
-    jobs = jobs or (1 if accelerated else min(cores, 4))
-    environment = dict(os.environ)
-    if not accelerated and jobs > 1:
-        threads = max(1, cores // jobs)
-        wide = "true" if threads > 1 else "false"
-        flags = f"--xla_cpu_multi_thread_eigen={wide} intra_op_parallelism_threads={threads}"
-        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()
-        environment["OMP_NUM_THREADS"] = str(threads)
-    return jobs, environment
-
-
-def _has_accelerator() -> bool:
-    """Asks in a process of its own, so that this one does not take the accelerator's memory."""
-    code = "import jax, sys; sys.exit(jax.default_backend() != 'cpu')"
-    return bool(subprocess.run([sys.executable, "-c", code], capture_output=True).returncode)
+    arms: list[experiment.Config], workdir: Path, arguments: list[str], console: Console
+) -> bool:
+    left = [arm for arm in arms if not experiment.is_complete(arm, workdir)]
+    bars, say = progress.Bars(console), progress.speaker(console)
+    for arm in arms:
+        if arm not in left:
+            say(f"{experiment.arm_name(arm)}: complete, skipped")
+    if not left:
+        return False
+    jobs, environment = processes.share(left[0].jobs)
+    with bars.progress:
+        if jobs == 1:
+            for arm in left:
+                train.train(arm, workdir, say=say, show=bars.show)
+        else:
+            start = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}"]
+            own = [[f"--config.{k}={arm[k]}" for k in ("regime", "site")] for arm in left]
+            commands = [[*start, *flags, "--progress=lines"] for flags in own]
+            processes.run(commands, jobs, environment, show=bars.show, say=say)
+    return True
 
 
 def _versions() -> dict[str, str]:
@@ -265,8 +223,9 @@ def main(argv: list[str]) -> None:
     """Parses flags and calls `study`."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    processes.end_on_sigterm()
     with progress.readable_errors():
-        study(FLAGS.config, Path(FLAGS.workdir), sys.argv[1:])
+        study(FLAGS.config, Path(FLAGS.workdir).expanduser(), sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -46,18 +46,19 @@ def train(
     """
     began = time.monotonic()
     name = experiment.arm_name(config)
+    folder = workdir / "models" / name
     opened = experiment.load(config, workdir)
     if name not in opened.arms:
         raise ValueError(f"config.site={config.site!r}: the sites are {opened.partition.sites}")
     arm = opened.arms[name]
-    folder = workdir / "models" / name
-    experiment.same_inputs(folder / "inputs.json", experiment.inputs(config, workdir))
-    if (folder / "done.json").exists():
+    experiment.check_inputs(config, workdir)
+    if experiment.is_complete(config, workdir):
         say(f"{name}: complete, skipped")
         return json.loads((folder / "done.json").read_text())
 
     task = experiment.task(config, opened, arm)
     run, state = experiment.federation(config, opened, arm, task)
+    experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
     show({"model": name, "budget": arm.budget, "rounds": config.rounds})
     store = Store(folder / "checkpoints")
@@ -82,8 +83,7 @@ def train(
             show({"model": name, "examples": sum(r["examples"] for r in log.records)})
     log.close()
     store.close()
-    if last is None:
-        raise ValueError(f"config.rounds={config.rounds}: there must be at least one round")
+    assert last is not None  # `study.arms` plans at least one round
 
     (workdir / "predictions").mkdir(exist_ok=True)
     scores = study.predictions(arm, task, last.best, opened.slices, opened.partition)
@@ -108,9 +108,8 @@ def main(argv: list[str]) -> None:
     """Parses flags and calls `train`."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
-    show, say = progress.reporter(FLAGS.progress)
-    with progress.readable_errors():
-        train(FLAGS.config, Path(FLAGS.workdir), say=say, show=show)
+    with progress.readable_errors(), progress.reporter(FLAGS.progress) as (show, say):
+        train(FLAGS.config, Path(FLAGS.workdir).expanduser(), say=say, show=show)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from launch import progress
+from launch.progress import Bars
 
 
 def record(number, auroc=0.9):
@@ -15,6 +16,7 @@ def record(number, auroc=0.9):
         "val_macro_auroc": auroc,
         "images_per_second": 100.0,
         "site_loss": {"a": 0.5},
+        "left_out": [],
     }
 
 
@@ -39,6 +41,28 @@ def test_bars_take_the_events_of_several_models():
         bars.show({"model": model, "record": record(1, None), "examples": 0})
     assert [task.completed for task in bars.progress.tasks] == [16, 16]
     assert "AUROC undefined" in bars.progress.tasks[0].fields["note"]
+
+
+def test_a_round_says_who_was_left_out():
+    assert "left out" not in progress.note(record(1), 2)
+    spoiled = record(1) | {"left_out": ["a", "b"], "loss": None}
+    assert progress.note(spoiled, 2).endswith("left out: a, b")
+    assert "loss undefined" in progress.note(spoiled, 2)
+
+
+def test_a_sentence_may_hold_what_looks_like_markup():
+    out = io.StringIO()
+    progress.speaker(Console(file=out))("checkpoint 2 in [/a/path] is damaged")
+    assert out.getvalue() == "checkpoint 2 in [/a/path] is damaged\n"
+
+
+def test_the_bar_ends_with_its_reporter(monkeypatch):
+    opened = []
+    monkeypatch.setattr(progress, "Bars", lambda console: opened.append(Bars(console)) or opened[0])
+    with progress.reporter("bar") as (show, _):
+        show({"model": "central", "budget": 32, "rounds": 2})
+        assert opened[0].progress.live.is_started
+    assert not opened[0].progress.live.is_started
 
 
 def test_metrics_hold_each_round_once_after_a_restart(tmp_path):

@@ -1,0 +1,142 @@
+"""Trainings side by side, each a process of its own on its share of the cores.
+
+Their events and sentences are passed on as they come. When one fails, or this process is told to end, the
+others are ended too.
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from types import FrameType
+from typing import IO
+
+from launch.progress import Event
+
+
+def run(
+    commands: Sequence[Sequence[str]],
+    jobs: int,
+    environment: Mapping[str, str],
+    *,
+    show: Callable[[Event], None],
+    say: Callable[[str], None],
+) -> None:
+    """Runs programs, so many at a time.
+
+    Args:
+        commands: a program and its arguments each; see `launch.train --progress=lines`.
+        jobs: how many at a time, at least 1.
+        environment: of every process.
+        show: called with each event, one at a time.
+        say: called with every other line that a program writes.
+
+    Raises:
+        ValueError: when a program fails; the others are ended.
+    """
+    running: list[subprocess.Popen[str]] = []
+    lock = threading.Lock()
+
+    def heard(line: str) -> None:
+        event = _event(line)
+        with lock:
+            show(event) if event else say(line.rstrip())
+
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(_watch, c, environment, running, heard, say) for c in commands]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            for process in running:
+                process.terminate()
+            raise
+
+
+def end_on_sigterm() -> None:
+    """Turns SIGTERM into `SystemExit`, which `run` answers by ending its programs."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _watch(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    running: list[subprocess.Popen[str]],
+    heard: Callable[[str], None],
+    say: Callable[[str], None],
+) -> None:
+    said: list[str] = []
+
+    def listen(lines: IO[str]) -> None:
+        for line in lines:
+            said.append(line)
+            say(line.rstrip())
+
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        running.append(process)
+        assert process.stdout
+        assert process.stderr
+        listener = threading.Thread(target=listen, args=[process.stderr])
+        listener.start()
+        for line in process.stdout:
+            heard(line)
+        listener.join()
+    if process.returncode:
+        raise ValueError(
+            f"{shlex.join(command)} ended with status {process.returncode}: {''.join(said[-5:])}"
+        )
+
+
+def _event(line: str) -> Event | None:
+    """The event in a line; None where a library wrote something of its own."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "model" in found else None
+
+
+def share(jobs: int) -> tuple[int, dict[str, str]]:
+    """How many trainings run side by side, and the environment that keeps each to its share.
+
+    Args:
+        jobs: as in the config; 0 for one a core on CPU, up to four, and for one on an accelerator.
+    """
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    accelerated = _has_accelerator()
+    jobs = jobs or (1 if accelerated else min(cores, 4))
+    environment = dict(os.environ)
+    if not accelerated and jobs > 1:
+        threads = max(1, cores // jobs)
+        wide = "true" if threads > 1 else "false"
+        flags = f"--xla_cpu_multi_thread_eigen={wide} intra_op_parallelism_threads={threads}"
+        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return jobs, environment
+
+
+def _has_accelerator() -> bool:
+    """Asks in a process of its own, so that this one does not take the accelerator's memory."""
+    code = "import jax, sys; sys.exit(jax.default_backend() != 'cpu')"
+    return bool(subprocess.run([sys.executable, "-c", code], capture_output=True).returncode)

@@ -1,0 +1,84 @@
+import pytest
+
+from configs import demo
+from fl_jax.data import slices as datasets
+from launch import experiment, progress, train
+
+
+@pytest.fixture
+def config(slices, monkeypatch):
+    """A study of the small dataset, which here needs no files."""
+    monkeypatch.setattr(datasets, "load", lambda folder: slices)
+    monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
+    config = demo.get_config()
+    config.image_size = 8
+    config.min_sites = 2
+    return config
+
+
+def divide(config, workdir, slices):
+    said = []
+    return experiment.partition(config, workdir, slices, said.append), said
+
+
+def test_an_image_size_that_the_dataset_does_not_have(config, tmp_path):
+    config.data_dir = "prepared"
+    config.image_size = 96
+    with pytest.raises(ValueError, match=r"image_size=96: prepared .* --config.image_size=8"):
+        experiment.load(config, tmp_path)
+
+
+def test_a_partition_is_made_once_and_anew_for_other_inputs(config, tmp_path, slices):
+    first, _ = divide(config, tmp_path, slices)
+    again, said = divide(config, tmp_path, slices)
+    assert again.split.tolist() == first.split.tolist()
+    assert not said
+    config.fractions = (0.4, 0.3, 0.3)
+    other, _ = divide(config, tmp_path, slices)
+    assert (other.split == "train").sum() < (first.split == "train").sum()
+
+
+def test_trainings_keep_the_partition_that_they_began_with(config, tmp_path, slices):
+    divide(config, tmp_path, slices)
+    experiment.keep_inputs(config, tmp_path)
+    config.seed = 1
+    with pytest.raises(ValueError, match="use another --workdir"):
+        divide(config, tmp_path, slices)
+
+
+def test_a_partition_that_was_edited_is_kept_and_that_is_said(config, tmp_path, slices):
+    divide(config, tmp_path, slices)
+    path = tmp_path / "partition.csv"
+    path.write_text(path.read_text().replace("p00,a,train", "p00,a,test"))
+    edited = path.read_bytes()
+    config.seed = 1
+    _, said = divide(config, tmp_path, slices)
+    assert "by hand" in said[0]
+    assert path.read_bytes() == edited
+
+
+@pytest.mark.parametrize("name", ["model", "optimizer", "algorithm", "aggregator", "layout"])
+def test_a_misspelt_name_begins_no_run(config, tmp_path, name):
+    config[name] = "mispelt()"
+    with pytest.raises(ValueError, match="mispelt"):
+        train.train(config, tmp_path, say=print)
+    assert not list(tmp_path.glob("models/*/inputs.json"))
+
+
+def test_other_inputs_are_named(config, tmp_path, slices):
+    divide(config, tmp_path, slices)
+    experiment.keep_inputs(config, tmp_path)
+    config.jobs = 7  # changes no number
+    experiment.check_inputs(config, tmp_path)
+    config.batch_size = 3
+    with pytest.raises(ValueError, match="batch_size: 16 there, 3 now"):
+        experiment.check_inputs(config, tmp_path)
+
+
+def test_a_training_without_its_predictions_is_not_complete(config, tmp_path):
+    (tmp_path / "models" / "federated").mkdir(parents=True)
+    progress.write_json(tmp_path / "models" / "federated" / "done.json", {})
+    assert not experiment.is_complete(config, tmp_path)
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "federated.csv").touch()
+    assert experiment.is_complete(config, tmp_path)
