@@ -8,31 +8,29 @@ A patient is a pure function of (seed, site, number), so the bytes do not depend
 A folder without `cohort.json` is an unfinished cohort and is begun again.
 """
 
-import csv
 import dataclasses
 import hashlib
 import json
 import multiprocessing
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from fl_jax.data.phantom import tables
 from fl_jax.data.phantom.draw import Drawing, Grid
 from fl_jax.data.phantom.draw import draw as draw_head
-from fl_jax.data.phantom.geometry import Geometry
-from fl_jax.data.phantom.labels import READER_ERROR, THRESHOLD, Reading, read_slices
+from fl_jax.data.phantom.labels import READER_ERROR, THRESHOLD, read_slices
 from fl_jax.data.phantom.patient import PatientParams, sample_patient
 from fl_jax.data.phantom.plan import Case, lay_out, plan_cohort
-from fl_jax.data.phantom.scanner import Scan, scan
+from fl_jax.data.phantom.scanner import scan
 from fl_jax.data.phantom.sites import SITES, Site
+from fl_jax.data.phantom.tables import Record, SiteSummary
 from fl_jax.data.phantom.write import Person, write_series
-from fl_jax.types import LABELS
 
 Draw = Callable[[PatientParams, Grid], Drawing]
 VERSION = 1
@@ -41,26 +39,6 @@ MARKER = "cohort.json"
 UNFINISHED = "cohort.unfinished"
 MOTION = 0.06
 """Share of patients who move during a few slices."""
-
-
-class SiteSummary(NamedTuple):
-    """Counts of one site.
-
-    Attributes:
-        site: its name.
-        patients: patients, each with one study of one series.
-        bleeding: patients with at least one positive slice.
-        slices: files.
-        positives: slices per label, in the order of `types.LABELS`.
-        bytes: of the DICOM files.
-    """
-
-    site: str
-    patients: int
-    bleeding: int
-    slices: int
-    positives: tuple[int, ...]
-    bytes: int
 
 
 class CohortSummary(NamedTuple):
@@ -77,16 +55,6 @@ class CohortSummary(NamedTuple):
     digest: str
     sites: tuple[SiteSummary, ...]
     skipped: bool
-
-
-class _Record(NamedTuple):
-    """What a worker returns of a patient: rows for the tables."""
-
-    site: str
-    patient: str
-    slices: list[dict[str, Any]]
-    summary: dict[str, Any]
-    size: int
 
 
 def make_cohort(
@@ -149,9 +117,9 @@ def make_cohort(
         if progress is not None:
             progress(len(records), len(cases))
     records.sort(key=lambda record: (record.site, record.patient))
-    _write_tables(out, sites, records)
+    tables.write(out, sites, records)
     summary = CohortSummary(
-        out, digest, tuple(_summarise(site.name, records) for site in sites), False
+        out, digest, tuple(tables.summarise(site.name, records) for site in sites), False
     )
     marker = {
         "digest": digest,
@@ -163,7 +131,7 @@ def make_cohort(
     return summary
 
 
-def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -> _Record:
+def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -> Record:
     """Draw, scan, read and write one patient; everything follows from the case.
 
     Args:
@@ -203,47 +171,11 @@ def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -
             images=np.array(names),
             subtypes=np.bitwise_or.reduce(bits.astype(np.uint8), axis=0),
         )
-    return _record(case, person, names, geometry, reading, series, motion, size)
+    return tables.record(case, person, names, geometry, reading, series, motion, size)
 
 
 def _hash(*parts: object) -> str:
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
-
-
-def _record(
-    case: Case, person: Person, names: list[str], geometry: Geometry, reading: Reading,
-    series: Scan, motion: bool, size: int,
-) -> _Record:  # fmt: skip
-    rows = []
-    for k, name in enumerate(names):
-        row: dict[str, Any] = {"Image": name, "site": case.site, "patient": person.identifier}
-        row |= {"slice": k, "z_mm": f"{geometry.positions[k, 2]:.3f}"}
-        row |= {"noise_hu": f"{series.noise[k]:.2f}"}
-        row |= dict(zip(LABELS, map(int, reading.labels[k]), strict=True))
-        for i, label in enumerate(LABELS[1:]):
-            row[f"area_{label}"] = f"{reading.area[k, i]:.1f}"
-            row[f"visible_{label}"] = f"{reading.visible[k, i]:.1f}"
-            row[f"flipped_{label}"] = int(reading.flipped[k, i])
-        rows.append(row)
-    scanner = case.unit.scanner
-    summary: dict[str, Any] = {
-        "patient": person.identifier,
-        "site": case.site,
-        "number": case.number,
-    }
-    summary |= {"age": case.age, "sex": case.sex, "subtypes": ";".join(case.subtypes)}
-    summary |= {"severity": f"{case.severity:.3f}", "motion": int(motion), "slices": len(names)}
-    summary |= {
-        "scanner": scanner.name,
-        "kernel": scanner.kernel,
-        "dialect": case.unit.dialect.name,
-    }
-    summary |= {"thickness_mm": scanner.thickness, "increment_mm": scanner.increment}
-    summary |= {"tilt_deg": geometry.tilt, "field_of_view_mm": geometry.field_of_view}
-    across = geometry.increment * np.cos(np.deg2rad(geometry.tilt)) / 1000
-    for label, area in zip(LABELS[1:], reading.area.sum(0), strict=True):
-        summary[f"volume_ml_{label}"] = f"{area * across:.2f}"
-    return _Record(case.site, person.identifier, rows, summary, size)
 
 
 def _recognise(out: Path, digest: str) -> CohortSummary | None:
@@ -275,7 +207,7 @@ def _clear(out: Path, sites: Sequence[Site]) -> None:
 
 def _in_processes(
     cases: list[Case], out: Path, matrix: int, workers: int, draw: Draw | None
-) -> Iterator[_Record]:
+) -> Iterator[Record]:
     """Records in the order in which workers finish them."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(cases)), context, _one_thread) as pool:
@@ -290,48 +222,9 @@ def _in_processes(
 def _one_thread() -> None:
     """Keep a worker on one CPU thread and off the accelerator; runs before it draws anything."""
     import cv2
+    import jax
 
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    jax.config.update("jax_platforms", "cpu")  # JAX read the environment when this module came
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["NPROC"] = os.environ["PJRT_NPROC"] = "1"
     cv2.setNumThreads(1)
-
-
-def _write_tables(out: Path, sites: Sequence[Site], records: list[_Record]) -> None:
-    rows = sorted(
-        (row for record in records for row in record.slices), key=lambda row: row["Image"]
-    )
-    repeated = [name for name, n in Counter(row["Image"] for row in rows).items() if n > 1]
-    if repeated:
-        raise RuntimeError(f"image names {repeated} came twice: choose another seed")
-    for site in sites:
-        labels = [
-            {"Image": row["Image"]}
-            | {label: row[label] for label in LABELS}
-            | {"all_diagnoses": ";".join(label for label in LABELS[1:] if row[label])}
-            for row in rows
-            if row["site"] == site.name
-        ]
-        _write_csv(out / site.name / "input" / "labels.csv", labels)
-    _write_csv(out / "truth" / "slices.csv", rows)
-    _write_csv(out / "truth" / "patients.csv", [record.summary for record in records])
-
-
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _summarise(site: str, records: list[_Record]) -> SiteSummary:
-    own = [record for record in records if record.site == site]
-    labels = np.array([[row[label] for label in LABELS] for r in own for row in r.slices])
-    return SiteSummary(
-        site=site,
-        patients=len(own),
-        bleeding=sum(any(row["any"] for row in record.slices) for record in own),
-        slices=len(labels),
-        positives=tuple(int(n) for n in labels.sum(0)),
-        bytes=sum(record.size for record in own),
-    )

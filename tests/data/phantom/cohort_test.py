@@ -2,6 +2,9 @@
 
 import csv
 import hashlib
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -9,7 +12,6 @@ import pydicom
 import pytest
 from sphere import draw
 
-from fl_jax.data.phantom import cohort
 from fl_jax.data.phantom.cohort import MARKER, UNFINISHED, make_cohort
 from fl_jax.data.phantom.labels import THRESHOLD
 from fl_jax.data.phantom.plan import plan_cohort
@@ -174,8 +176,13 @@ def test_small_cohorts_have_bleeding_and_normal_patients_everywhere():
         assert 0 < sum(bool(c.subtypes) for c in mine) < 4
 
 
-def test_workers_stay_off_the_accelerator(monkeypatch):
-    for name in ("JAX_PLATFORMS", "XLA_FLAGS", "NPROC", "PJRT_NPROC"):
-        monkeypatch.setenv(name, "")
-    cohort._one_thread()
-    assert cohort.os.environ["JAX_PLATFORMS"] == "cpu"
+def test_workers_stay_off_the_accelerator():
+    code = (
+        "import jax; from fl_jax.data.phantom import cohort; cohort._one_thread();"
+        "print(jax.config.jax_platforms, jax.default_backend())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["cpu", "cpu"]
