@@ -19,6 +19,9 @@ import numpy as np
 LABELS = ("any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural")
 """The L = 6 labels in the order of every array: `any` hemorrhage and its five subtypes."""
 
+AIR = -1000.0
+"""HU of air, and of whatever lies outside a picture."""
+
 Array = jax.Array | np.ndarray
 Params = Any
 """A pytree of float arrays: a model's parameters, an update or a gradient of the same shape."""

@@ -11,6 +11,7 @@ What it may get wrong, and what happens then:
 |---|---|
 | a column is missing or named twice; a line is too short or too long | error |
 | a label is not 0 or 1 | error |
+| a site is named like the hold-out in other letters (`Hold-out`), or `all_sites` | error |
 | an image name is empty, or holds a path (`/`, `\\`, `..`, NUL) | error |
 | an image is listed twice with other labels, or at two sites | error |
 | an image is listed twice with the same labels | one line is dropped, counted |
@@ -31,6 +32,10 @@ from typing import NamedTuple
 from fl_jax.types import LABELS
 
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+HOLDOUT = "holdout"
+"""The site that no model is trained on."""
+POOLED = "all_sites"
+"""What the report calls the patients of all sites together."""
 
 
 class Item(NamedTuple):
@@ -96,8 +101,7 @@ def _sites(source: pathlib.Path) -> Listing:
     digest = hashlib.sha256()
     for folder in folders:
         site = folder.name
-        if not SITE_NAME.fullmatch(site):
-            raise ValueError(f"site folder {site!r}: use letters, digits, '_', '-' and '.' only")
+        _check_name(site)
         labels, tally = read_labels(folder / "input" / "labels.csv")
         files = _files(folder / "input" / "data")
         found = 0
@@ -121,6 +125,18 @@ def _sites(source: pathlib.Path) -> Listing:
             "images_without_label": sum(map(len, files.values())) - found,
         }
     return Listing(items, counts, digest.hexdigest())
+
+
+def _check_name(site: str) -> None:
+    if not SITE_NAME.fullmatch(site):
+        raise ValueError(f"site folder {site!r}: use letters, digits, '_', '-' and '.' only")
+    if site != HOLDOUT and re.sub(r"[_.-]", "", site).lower() == HOLDOUT:
+        raise ValueError(
+            f"site folder {site!r} would be trained on: rename it to {HOLDOUT!r} to hold it out, or "
+            "otherwise to train on it"
+        )
+    if site.lower() == POOLED:
+        raise ValueError(f"site folder {site!r}: the report calls all sites so; rename it")
 
 
 def _files(folder: pathlib.Path) -> dict[str, list[os.DirEntry]]:

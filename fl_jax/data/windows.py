@@ -22,10 +22,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fl_jax.types import Array
-
-AIR = -1000.0
-"""What lies outside a turned image, HU."""
+from fl_jax.types import AIR, Array
 
 
 class Window(NamedTuple):

@@ -154,6 +154,23 @@ def test_a_site_name_that_is_no_name(tmp_path):
         sources.list_source(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Holdout", "rename it to 'holdout' to hold it out"),
+        ("hold-out", "rename it to 'holdout' to hold it out"),
+        ("HOLD_OUT", "rename it to 'holdout' to hold it out"),
+        ("all_sites", "the report calls all sites so"),
+    ],
+)
+def test_a_site_that_would_be_mistaken_for_another_thing(tmp_path, name, words):
+    site(tmp_path, name, ROWS)
+    with pytest.raises(ValueError, match=f"site folder '{name}'.*{words}"):
+        sources.list_source(tmp_path)
+    (tmp_path / name).rename(tmp_path / "holdout")
+    assert {item.site for item in sources.list_source(tmp_path).items} == {"holdout"}
+
+
 def test_digest_notices_labels_and_files(tmp_path):
     path = site(tmp_path, "s", ROWS)
     first = sources.list_source(tmp_path).digest

@@ -7,6 +7,7 @@ import pytest
 import scipy.ndimage
 
 from fl_jax.data import windows
+from fl_jax.types import AIR
 
 
 @pytest.fixture(name="hu")
@@ -53,7 +54,7 @@ def test_rotation_agrees_with_scipy(hu, degrees):
         reshape=False,
         order=1,
         mode="grid-constant",
-        cval=windows.AIR,
+        cval=AIR,
     )
     np.testing.assert_allclose(got, want, atol=0.05)
 

@@ -10,11 +10,10 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from fl_jax.data.dicom.header import integer, numbers, pixel_bytes, text
 from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair
+from fl_jax.types import AIR
 
 HU_RANGE = (-1024, 3071)
 """What is kept, HU: the range of 12 bits with intercept -1024. Metal above it is clipped."""
-AIR = -1000
-"""HU beside a rectangular picture."""
 PADDING_BELOW = -1200
 """HU at or under which a value is padding: air with any scanner's noise lies above."""
 

@@ -23,6 +23,7 @@ from fl_jax.data.phantom import holder
 from fl_jax.data.phantom.draw import Drawing
 from fl_jax.data.phantom.geometry import Geometry
 from fl_jax.data.phantom.radon import Projector, projector
+from fl_jax.types import AIR
 
 WATER = 0.0193
 """Linear attenuation of water at an effective 70 keV, 1/mm (NIST XCOM)."""
@@ -30,7 +31,6 @@ COARSE = 128
 """Rows, columns and views of the grid on which artefacts are projected."""
 PIXEL = 0.49
 """Pixel size (mm) at which `Scanner.noise` is stated: a 250 mm field in a 512 matrix."""
-AIR = -1000.0
 METAL = 30.0
 """Attenuation of metal relative to water; titanium 13, steel and cobalt alloys more than 40."""
 SCATTER = 9.2
