@@ -5,20 +5,14 @@ from pathlib import Path
 from absl import logging
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from fl_jax.data import builder
 from fl_jax.types import LABELS
+from launch import progress
 
 SHORT = dict(zip(LABELS, ("any", "EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
+"""The labels as a narrow table can show them."""
 LEFT_OUT = {
     "labels_without_image": "label without image",
     "images_without_label": "image without label",
@@ -40,16 +34,7 @@ def prepare(
 ) -> builder.Summary:
     """`builder.prepare` with a progress bar on `console`; arguments and errors are the same."""
     logging.set_verbosity(logging.WARNING)  # TFDS reports each of its files
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("files, left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading DICOM", total=None)
+    with progress.counter("dataset", "files", console) as tick:
         return builder.prepare(
             source,
             layout=layout,
@@ -57,7 +42,7 @@ def prepare(
             image_size=image_size,
             max_refused=max_refused,
             workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=tick,
         )
 
 

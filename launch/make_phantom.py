@@ -5,16 +5,16 @@
 A second call with the same flags finds the cohort complete and does nothing.
 """
 
+from pathlib import Path
+
 from absl import app, flags
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from fl_jax.data.phantom.cohort import CohortSummary, make_cohort
 from fl_jax.data.phantom.sites import SITES
-
-SHORT = ("any", "EDH", "IPH", "IVH", "SAH", "SDH")
-"""The labels in the order of `types.LABELS`, as a narrow table can show them."""
+from launch import progress
+from launch.dataset import SHORT
 
 _OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same bytes.", lower_bound=0)
@@ -33,34 +33,25 @@ def main(argv: list[str]) -> None:
     if unknown:
         raise app.UsageError(f"--sites={','.join(unknown)}: choose from {','.join(known)}")
     console = Console()
-    bar = Progress(
-        TextColumn("patients"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("patients", total=None)
-        try:
-            summary = make_cohort(
-                _OUT.value,
-                seed=_SEED.value,
-                sites=[known[name] for name in _NAMES.value],
-                scale=_SCALE.value,
-                matrix=_MATRIX.value,
-                workers=_WORKERS.value,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-        except (FileExistsError, ValueError) as error:
-            raise SystemExit(f"error: {error}") from error
-        bar.update(task, visible=not summary.skipped)
-    if summary.skipped:
-        console.print(f"{summary.folder} is complete: nothing to do")
+    waiting = progress.counter("cohort", "patients", Console(stderr=True))
+    with progress.readable_errors(), waiting as tick:
+        summary = make_cohort(
+            Path(_OUT.value).expanduser(),
+            seed=_SEED.value,
+            sites=[known[name] for name in _NAMES.value],
+            scale=_SCALE.value,
+            matrix=_MATRIX.value,
+            workers=_WORKERS.value,
+            progress=tick,
+        )
     console.print(table(summary))
+    progress.speaker(console)(f"cohort in {summary.folder}")
 
 
 def table(summary: CohortSummary) -> Table:
     """Return a cohort's counts as a table, one line a site and one of sums."""
-    out = Table(title=f"Synthetic cohort in {summary.folder}")
-    for name in ("site", "patients", "bleeding", "slices", *SHORT, "MB"):
+    out = Table(title="Synthetic cohort: positive slices per label")
+    for name in ("site", "patients", "bleeding", "slices", *SHORT.values(), "MB"):
         out.add_column(name, justify="left" if name == "site" else "right")
     rows = [(s.patients, s.bleeding, s.slices, *s.positives, s.bytes / 1e6) for s in summary.sites]
     names = [s.site for s in summary.sites]

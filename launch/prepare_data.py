@@ -6,13 +6,13 @@ A dataset of the same source and options is recognised and left as it is. A file
 is refused with its reason: see the last table, and `<data_dir>/refused.csv` for each file.
 """
 
-import sys
+from pathlib import Path
 
 from absl import app, flags
 from rich.console import Console
 
 from fl_jax.data import sources
-from launch import dataset
+from launch import dataset, progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read.", required=True)
 LAYOUT = flags.DEFINE_enum("layout", "sites", list(sources.LAYOUTS), "How the folder is laid out.")
@@ -29,24 +29,23 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
     console = Console()
-    try:
+    data_dir = Path(DATA_DIR.value).expanduser()
+    with progress.readable_errors():
         summary = dataset.prepare(
             Console(stderr=True),
-            SOURCE.value,
+            Path(SOURCE.value).expanduser(),
             layout=LAYOUT.value,
-            data_dir=DATA_DIR.value,
+            data_dir=data_dir,
             image_size=IMAGE_SIZE.value,
             max_refused=MAX_REFUSED.value,
             workers=WORKERS.value,
         )
-    except (ValueError, OSError) as error:
-        sys.exit(f"prepare_data: {error}")
     console.print(dataset.table(summary))
     notes = dataset.notes(summary)
     if notes is not None:
         console.print(notes)
     size = IMAGE_SIZE.value
-    console.print(f"dataset in {DATA_DIR.value}, {size} x {size} pixels", soft_wrap=True)
+    progress.speaker(console)(f"dataset in {data_dir}, {size} x {size} pixels")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The program's words: a table at the end, one line where it fails, and nothing in between."""
+"""The program's words: a table at the end, one line where it fails, and no traceback."""
 
 import pathlib
 import subprocess
@@ -27,7 +27,8 @@ def _source(tmp_path_factory):
 def test_a_table_of_what_each_site_holds(source, tmp_path):
     flags = (f"--source={source}", f"--data_dir={tmp_path}", "--image_size=8")
     done = run(*flags)
-    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert "15 of 15 files" in done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["north", "3", "3", "9"] in [line[:4] for line in lines]
     assert ["all", "5", "5", "15"] in [line[:4] for line in lines]
@@ -35,7 +36,9 @@ def test_a_table_of_what_each_site_holds(source, tmp_path):
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80  # the last line holds a path
     assert "…" not in done.stdout
     before = (tmp_path / "summary.json").stat().st_mtime_ns
-    assert run(*flags).stdout == done.stdout
+    again = run(*flags)
+    assert again.stdout == done.stdout
+    assert again.stderr.strip() == "dataset: complete, skipped"
     assert (tmp_path / "summary.json").stat().st_mtime_ns == before
 
 
@@ -46,10 +49,19 @@ def test_an_error_is_one_line(source, tmp_path):
     done = run(f"--source={source}", f"--data_dir={tmp_path}", "--image_size=8")
     path.write_bytes(whole)
     assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1
-    for words in ("prepare_data: refused 1 of 15 files", "truncated", str(path)):
-        assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    for words in ("error: refused 1 of 15 files", "truncated", str(path)):
+        assert words in done.stderr.splitlines()[-1]
     assert done.stdout == ""
+
+
+def test_a_home_folder_and_brackets_in_a_path(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "source").symlink_to(source)
+    done = run("--source=~/source", "--data_dir=~/[/data]", "--image_size=8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"dataset in {tmp_path}/[/data], 8 x 8 pixels"
+    assert (tmp_path / "[" / "data]" / "summary.json").exists()
 
 
 def test_every_count_has_words():
