@@ -7,25 +7,30 @@ Writes results.json, cross_site.json and report.html into the workdir and prints
 Takes some 10 seconds for the demo's seven models on 2 CPU cores.
 """
 
+from pathlib import Path
+
 from absl import app, flags
 
 from fl_jax import report
 from fl_jax.report.answer import sentence
+from launch import progress
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
 _RESAMPLES = flags.DEFINE_integer(
-    "resamples", 1000, "Bootstrap resamples of patients.", lower_bound=1
+    "resamples", None, "Bootstrap resamples of patients; by default the study's.", lower_bound=1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the resampling.")
+_SEED = flags.DEFINE_integer("seed", None, "Of the resampling; by default the study's.")
 
 
 def main(argv: list[str]) -> None:
     """Builds the report and prints the answer."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
-    results = report.build(_WORKDIR.value, resamples=_RESAMPLES.value, seed=_SEED.value)
+    workdir = Path(_WORKDIR.value).expanduser()
+    with progress.readable_errors():
+        results = report.build(workdir, resamples=_RESAMPLES.value, seed=_SEED.value)
     print(sentence(results))
-    print(f"{_WORKDIR.value}/report.html")
+    print(workdir / "report.html")
 
 
 if __name__ == "__main__":

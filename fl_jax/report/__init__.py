@@ -21,8 +21,8 @@ from fl_jax.report.cases import Thumbnails
 def build(
     workdir: str | os.PathLike[str],
     *,
-    resamples: int = 1000,
-    seed: int = 0,
+    resamples: int | None = None,
+    seed: int | None = None,
     level: float = 0.95,
     thumbnails: Thumbnails | None = None,
 ) -> dict[str, Any]:
@@ -33,8 +33,9 @@ def build(
 
     Args:
         workdir: folder of `launch.study`, with predictions/<model>.csv at least.
-        resamples: bootstrap resamples of patients.
-        seed: of the resampling.
+        resamples: bootstrap resamples of patients; None takes the study's own, of the manifest's config,
+            or 1000 without one.
+        seed: of the resampling; None takes the study's own, or 0.
         level: coverage of the intervals, in (0, 1).
         thumbnails: maps image names to int16[H, W] HU; the dataset under data/ without it.
 
@@ -47,6 +48,9 @@ def build(
     """
     root = Path(workdir)
     study = files.load(root)
+    config = (study.manifest or {}).get("config") or {}
+    resamples = config.get("resamples", 1000) if resamples is None else resamples
+    seed = config.get("seed", 0) if seed is None else seed
     found = files.jsonable(results.compute(study, resamples=resamples, seed=seed, level=level))
     # The page is drawn from what a reader of results.json gets, so that it can hold no other number.
     text = json.dumps(found, indent=1, allow_nan=False)

@@ -1,13 +1,12 @@
-import html
 import json
 import re
-import shutil
 import subprocess
 import sys
 
 import fake_study
 import numpy as np
 import pytest
+from browser import browse, text_of
 from sklearn import metrics
 
 from fl_jax import report
@@ -25,12 +24,6 @@ def _page(workdir) -> str:
     return (workdir / "report.html").read_text()
 
 
-def _text(source: str) -> str:
-    """What a reader sees of a page."""
-    body = re.sub(r"<(style|script|svg).*?</\1>", " ", source, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
-
-
 def test_the_page_is_drawn_from_results_json_and_pictures_alone(built):
     results = _results(built)
     names = [case["image"] for case in results["cases"]]
@@ -42,9 +35,9 @@ def test_a_changed_result_changes_the_page(built):
     results = _results(built)
     cell = results["performance"]["holdout"]["federated"]["auroc"]["micro"]
     shown = f"{cell['estimate']:.4f}"
-    assert shown in _text(_page(built))
+    assert shown in text_of(_page(built))
     cell["estimate"] = 0.12344
-    text = _text(page.render(results))
+    text = text_of(page.render(results))
     assert shown not in text
     assert "0.1234" in text
 
@@ -135,7 +128,7 @@ def test_cross_site_json_is_data_site_by_model(built):
 
 
 def test_the_page_says_what_the_issue_asks(built):
-    text = _text(_page(built))
+    text = text_of(_page(built))
     for wanted in (
         "0.9487 0.9471–0.9503",  # the published figures
         "0.9753 0.9742–0.9764",
@@ -147,8 +140,12 @@ def test_the_page_says_what_the_issue_asks(built):
         "labels without image (3)",
         "12-bit wraparound",
         "0.24 % of all files were refused",
-        "optimizer.learning_rate",
+        "cohort.scale",
+        "adam(3e-4)",
         "0.10.2",
+        "0123456789ab-dirty",
+        "x86_64, 2 cores",
+        "Federated: left out, because the update was not finite: elm in rounds 3, 4.",
         "6 min 43 s",
         "brain (40/80 HU)",
         "Mean rank",
@@ -185,7 +182,7 @@ def test_what_is_missing_is_said_in_words(copy, lost, words):
         for path in copy.glob(pattern):
             path.unlink()
     results = report.build(copy, resamples=20)
-    text = _text(_page(copy))
+    text = text_of(_page(copy))
     assert words in text
     assert "The dataset is not in this workdir" in text or (
         not results["cases"] and "No cases" in text
@@ -198,7 +195,7 @@ def test_without_a_hold_out_the_pooled_test_patients_are_the_primary_data(copy):
         predictions.write(path, predictions.select(data, data.split != "holdout"))
     results = report.build(copy, resamples=20)
     assert results["primary"]["data"] == "all_sites"
-    assert "test patients of all hospitals" in _text(_page(copy))
+    assert "test patients of all hospitals" in text_of(_page(copy))
 
 
 def test_names_from_files_cannot_inject_markup(built):
@@ -242,47 +239,37 @@ def test_without_predictions_there_is_nothing_to_report(tmp_path):
         report.build(tmp_path)
 
 
-def test_the_program_builds_the_page_and_prints_the_answer(copy):
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.report", f"--workdir={copy}", "--resamples=20"],
-        capture_output=True,
-        text=True,
-        check=True,
+def _program(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "launch.report", *flags], capture_output=True, text=True
     )
+
+
+def test_the_program_builds_the_page_with_the_studys_options_and_prints_the_answer(copy):
+    done = _program(f"--workdir={copy}")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
         "On 60 hold-out patients the federated model reaches an AUROC of "
     )
     assert (copy / "report.html").exists()
+    assert _results(copy)["bootstrap"] == {"resamples": 30, "seed": 0, "level": 0.95}
 
 
-def _browse(source, tmp_path, *flags: str) -> tuple[str, list[str]]:
-    """The page's DOM after loading, and what its console said; a blocked request is such a message."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium on this machine: the page was not opened in a browser")
-    done = subprocess.run(
-        [
-            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
-            *(
-                "--disable-sync",
-                f"--user-data-dir={tmp_path / 'profile'}",
-                "--enable-logging=stderr",
-            ),
-            *(*flags, "--dump-dom", source.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+def test_the_program_takes_other_options_and_refuses_a_folder_in_one_line(copy, monkeypatch):
+    monkeypatch.setenv("HOME", str(copy.parent))
+    done = _program("--workdir=~/work", "--resamples=20", "--seed=7")
+    assert done.returncode == 0, done.stderr
+    assert _results(copy)["bootstrap"] == {"resamples": 20, "seed": 7, "level": 0.95}
+    done = _program("--workdir=~/typo")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_browser_shows_the_numbers_and_has_nothing_to_say(built, tmp_path):
-    dom, console = _browse(built / "report.html", tmp_path)
+    dom, console = browse(built / "report.html", tmp_path)
     assert console == []
-    text = _text(dom)
+    text = text_of(dom)
     results = _results(built)
     for model in ("federated", "central"):
         cell = results["performance"]["holdout"][model]["auroc"]["micro"]
@@ -296,7 +283,7 @@ def test_a_page_that_asks_the_network_would_be_noticed(built, tmp_path):
     path.write_text(
         _page(built).replace("<footer>", '<img src="http://example.invalid/a.png"><footer>')
     )
-    _, console = _browse(path, tmp_path)
+    _, console = browse(path, tmp_path)
     assert any("Content Security Policy" in line for line in console)
 
 
@@ -305,7 +292,7 @@ def test_the_page_is_never_wider_than_its_window(built, tmp_path, width):
     path = tmp_path / "wide.html"
     probe = "document.title = [document.documentElement.scrollWidth, innerWidth].join(' ')"
     path.write_text(_page(built).replace("</body>", f"<script>{probe}</script></body>"))
-    dom, _ = _browse(path, tmp_path, f"--window-size={width},900")
+    dom, _ = browse(path, tmp_path, f"--window-size={width},900")
     title = re.search(r"<title>(\d+) (\d+)</title>", dom)
     assert title is not None
     content, window = map(int, title.groups())
