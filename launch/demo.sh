@@ -1,5 +1,19 @@
 #!/usr/bin/env bash
 # The study in one command: set-up, then cohort, training, evaluation and report.
-# Any flag of launch.study may follow, e.g. --config.rounds=3 or --workdir=DIR.
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec .venv/bin/python -m launch.study --config=configs/demo.py --workdir=runs/demo "$@"
+#
+#   bash launch/demo.sh [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
+#
+# Writes DIR/report.html; DIR is runs/demo in the current folder unless you say otherwise. Goes on where it
+# was cut off. The config is configs/demo.py, which changes a few of these fields of configs/ich_fed_avg.py:
+here=$(dirname "${BASH_SOURCE[0]}")
+for argument; do
+    if [ "$argument" = --help ] || [ "$argument" = -h ]; then
+        sed -n 's/^# \{0,1\}//p' "${BASH_SOURCE[0]}" | sed 1d
+        sed -n 's/^    config\./  --config./p' "$here/../configs/ich_fed_avg.py" |
+            sed 's/ = ConfigDict({\(.*\)})/.FIELD, of \1/; s/ = /=/'
+        exit 0
+    fi
+done
+source "$here/setup.sh"
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" # launch/ and configs/ lie there, whatever the folder
+exec "$python" -m launch.study --config="$root/configs/demo.py" --workdir=runs/demo "$@"

@@ -1,24 +1,26 @@
 # Makes .venv with the pinned versions, once; sourced by launch/demo.sh and tests/run.sh.
+# Sets $root, the repository, and $python of its .venv; the caller's folder stays the current one.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-stamp=.venv/stamp
-want=$(cat pyproject.toml launch/constraints.txt | cksum)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$root/.venv/bin/python
+stamp=$root/.venv/stamp
+want=$(cat "$root/pyproject.toml" "$root/launch/constraints.txt" | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
-    python=""
+    base=""
     for candidate in python3.13 python3.12 python3.11 python3 python; do
         if command -v "$candidate" >/dev/null &&
             "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
-            python=$candidate
+            base=$candidate
             break
         fi
     done
-    if [ -z "$python" ]; then
+    if [ -z "$base" ]; then
         echo "fl_jax needs CPython 3.11 to 3.13 with venv; none was found on PATH" >&2
         exit 1
     fi
-    echo "Setting up .venv with $("$python" --version) (once, a few minutes) ..."
-    "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --constraint launch/constraints.txt --editable '.[dev]'
+    echo "Setting up .venv with $("$base" --version) (once, a few minutes) ..."
+    "$base" -m venv "$root/.venv"
+    (cd "$root" && "$python" -m pip install --quiet --disable-pip-version-check \
+        --constraint launch/constraints.txt --editable '.[dev]')
     echo "$want" >"$stamp"
 fi

@@ -2,6 +2,7 @@
 
     python -m launch.study --config=configs/demo.py --workdir=DIR [--config.rounds=3 ...]
 
+The config's fields and what they mean are in configs/ich_fed_avg.py; `bash launch/demo.sh --help` lists them.
 A stage whose output is complete and whose inputs are unchanged is skipped with a word, so the same command
 goes on where it was cut off. With `config.jobs` over 1, so many trainings run side by side, each a process of
 its own (`launch.train`) on its share of the cores, because two small models on a core each are faster than

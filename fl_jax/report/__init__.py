@@ -49,8 +49,8 @@ def build(
     root = Path(workdir)
     study = files.load(root)
     config = (study.manifest or {}).get("config") or {}
-    resamples = config.get("resamples", 1000) if resamples is None else resamples
-    seed = config.get("seed", 0) if seed is None else seed
+    resamples = int(config.get("resamples", 1000)) if resamples is None else resamples
+    seed = int(config.get("seed", 0)) if seed is None else seed
     found = files.jsonable(results.compute(study, resamples=resamples, seed=seed, level=level))
     # The page is drawn from what a reader of results.json gets, so that it can hold no other number.
     text = json.dumps(found, indent=1, allow_nan=False)
