@@ -1,15 +1,19 @@
 """A tiny study from drawn patients to the report, by the programs that a user calls."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from browser import browse, text_of
+from report.fake_study import MANIFEST
 
 ROOT = Path(__file__).parent.parent
 TINY = (
-    *("--config=configs/demo.py", "--config.cohort.scale=0.08", "--config.image_size=32"),
+    *("--config=configs/demo.py", "--config.cohort.scale=0.08", "--config.cohort.matrix=64"),
+    "--config.image_size=32",
     *(
         "--config.model=resnet(widths=(8,), blocks=(1,), strides=(2,), stem=(8,))",
         "--config.rounds=2",
@@ -17,15 +21,20 @@ TINY = (
     *("--config.resamples=50", "--config.jobs=1"),
 )
 MODELS = 7
+CACHE = {"JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+"""Seven trainings of one model need not compile it seven times."""
 
 
 def program(module, *arguments):
     command = [sys.executable, "-m", f"launch.{module}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | CACHE, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
+    CACHE["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("compiled"))
     folder = tmp_path_factory.mktemp("study")
     done = program("study", *TINY, f"--workdir={folder}")
     assert done.returncode == 0, done.stderr
@@ -57,16 +66,36 @@ def test_the_page_needs_no_network_and_the_report_no_model(workdir):
     assert "https://" not in page
     before = (workdir / "results.json").read_bytes()
     (workdir / "results.json").unlink()
-    again = program("report", f"--workdir={workdir}", "--resamples=50")
+    again = program("report", f"--workdir={workdir}")
     assert again.returncode == 0, again.stderr
     assert (workdir / "results.json").read_bytes() == before
+
+
+def test_a_browser_shows_the_page_and_has_nothing_to_say(workdir, tmp_path):
+    manifest = json.loads((workdir / "manifest.json").read_text())
+    dom, console = browse(workdir / "report.html", tmp_path)
+    assert console == []
+    text = text_of(dom)
+    for name in ("command", "machine", "device"):
+        assert manifest[name] in text
+    assert "</footer>" in dom
+
+
+def test_the_manifest_has_the_shape_that_the_report_is_tested_with(workdir):
+    manifest = json.loads((workdir / "manifest.json").read_text())
+    assert {name: type(value) for name, value in manifest.items()} == {
+        name: type(value) for name, value in MANIFEST.items()
+    }
+    assert set(MANIFEST["config"]) <= set(manifest["config"])
 
 
 def test_the_same_command_again_skips_what_is_done(workdir):
     stamps = {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")}
     again = program("study", *TINY, f"--workdir={workdir}")
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("complete, skipped") >= MODELS
+    skipped = {x.split(":")[0] for x in again.stderr.splitlines() if "complete, skipped" in x}
+    assert {"cohort", "dataset"} < skipped
+    assert len(skipped) == 2 + MODELS
     assert {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")} == stamps
 
 
