@@ -115,20 +115,22 @@ def _event(line: str) -> Event | None:
     return found if isinstance(found, dict) and "model" in found else None
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def share(jobs: int) -> tuple[int, dict[str, str]]:
     """How many trainings run side by side, and the environment that keeps each to its share.
 
     Args:
         jobs: as in the config; 0 for one a core on CPU, up to four, and for one on an accelerator.
     """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     accelerated = _has_accelerator()
-    jobs = jobs or (1 if accelerated else min(cores, 4))
+    jobs = jobs or (1 if accelerated else min(cores(), 4))
     environment = dict(os.environ)
     if not accelerated and jobs > 1:
-        threads = max(1, cores // jobs)
+        threads = max(1, cores() // jobs)
         wide = "true" if threads > 1 else "false"
         flags = f"--xla_cpu_multi_thread_eigen={wide} intra_op_parallelism_threads={threads}"
         environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()

@@ -129,7 +129,7 @@ def _cohort(config: experiment.Config, folder: Path, console: Console) -> bool:
             drawn = done
             tick(done, total)
 
-        make_cohort(folder, **config.cohort, progress=count)
+        make_cohort(folder, **config.cohort, workers=processes.cores(), progress=count)
     return drawn > 0
 
 

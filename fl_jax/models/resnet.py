@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from fl_jax.types import LABELS
 
@@ -23,7 +22,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps float32[B, H, W, c] to float32[B, H / stride, W / stride, width]."""
         y = nn.relu(_norm(_conv(x, self.width, 3, self.stride)))
-        y = _norm(_conv(y, self.width, 3, 1), scale_init=nn.initializers.zeros)
+        y = _norm(_conv(y, self.width, 3, 1))
         if x.shape[-1] != self.width or self.stride != 1:
             x = _norm(_conv(x, self.width, 1, self.stride))
         return nn.relu(x + y)
@@ -55,7 +54,7 @@ class ResNet(nn.Module):
 def resnet(
     widths: Sequence[int] = (16, 32, 64, 64),
     blocks: Sequence[int] = (1, 1, 1, 1),
-    strides: Sequence[int] = (2, 2, 2, 1),
+    strides: Sequence[int] = (2, 2, 1, 1),
     *,
     stem: Sequence[int] = (16,),
     labels: int = len(LABELS),
@@ -67,7 +66,7 @@ def resnet(
         blocks: residual blocks of each stage.
         strides: of each stage's first block; 2 halves the image.
         stem: channels of the 3x3 convolutions of stride 2 before the first stage. The default brings
-            96 x 96 pixels to 48 x 48, and the stages to 6 x 6.
+            80 x 80 pixels to 40 x 40, and the stages to 10 x 10.
         labels: L.
 
     Raises:
@@ -86,8 +85,5 @@ def _conv(x: jax.Array, width: int, size: int, stride: int) -> jax.Array:
     return nn.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)
 
 
-def _norm(
-    x: jax.Array, scale_init: nn.initializers.Initializer = nn.initializers.ones
-) -> jax.Array:
-    groups = 8 if x.shape[-1] % 8 == 0 else 4
-    return nn.GroupNorm(groups, scale_init=scale_init)(jnp.asarray(x))
+def _norm(x: jax.Array) -> jax.Array:
+    return nn.GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)

@@ -88,7 +88,7 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
 
 def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]:
     """A crescent over the convexity, or blood along falx or tentorium, or both."""
-    old = rng.random() < np.clip((age - 40.0) / 70.0, 0.05, 0.5)
+    old = rng.random() < np.clip((age - 40.0) / 90.0, 0.03, 0.4)
     hu, low, mix = clots.fresh_hu(rng), float(rng.uniform(14, 30)), 0.0
     if old:
         kind = rng.choice(["subacute", "chronic", "mixed"], p=[0.3, 0.3, 0.4])
@@ -97,7 +97,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
         ]
         mix = float(rng.uniform(0.35, 0.65)) if kind == "mixed" else 0.0
     found = []
-    sheet_only = rng.random() < 0.15
+    sheet_only = rng.random() < 0.06
     if not sheet_only:
         thick = (1.8 + 16.5 * severity) * rng.uniform(0.75, 1.25)
         spread = 0.6 + 0.4 * min(1.0, 2.0 * severity)
@@ -130,7 +130,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
                     rough=0.6,
                 )
             )
-    if sheet_only or rng.random() < 0.4:
+    if sheet_only or rng.random() < 0.2:
         behind = rng.random() < 0.65
         centre = (
             (side, rng.uniform(-80, -50), rng.uniform(15, 45))
@@ -146,7 +146,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
                 hu=clots.fresh_hu(rng),
             )
         )
-    if rng.random() < (0.5 if sheet_only else 0.3):
+    if rng.random() < (0.5 if sheet_only else 0.12):
         centre = (side * rng.uniform(20, 34), rng.uniform(-75, -50), 0.0)
         found.append(
             Lesion(
@@ -162,10 +162,10 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
 
 def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[Lesion]:
     """Blood in sulci (injury) or in the basal cisterns and fissures (aneurysm)."""
-    hu = float(rng.uniform(56, 70) + 8 * severity)
+    hu = float(rng.uniform(58, 70) + 8 * severity)
     found = []
     if injury:
-        for _ in range(int(rng.integers(1, 3 + round(severity)))):
+        for _ in range(int(rng.integers(2, 4 + round(severity)))):
             lean = side if rng.random() < 0.7 else -side
             d = _direction(rng, lean, (25, 150), (-12, 75))
             centre = (d[0] * 58.0, d[1] * 76.0 - 18.0, d[2] * 62.0 + 2.0)
@@ -187,8 +187,8 @@ def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[L
             amounts[4] = 0.6 + 0.4 * severity
         found.append(Lesion("subarachnoid", "cistern", hu=hu, amounts=tuple(amounts)))
         return found
-    base = 0.72 + 0.28 * severity
-    lean = rng.uniform(0.45, 1.0, size=5)
+    base = 0.8 + 0.2 * severity
+    lean = rng.uniform(0.6, 1.0, size=5)
     lean[rng.integers(0, 4)] = 1.0
     if rng.random() < 0.15:
         lean[:4] *= 0.1

@@ -17,8 +17,8 @@ import numpy as np
 from fl_jax.data.phantom.geometry import Geometry
 from fl_jax.data.phantom.scanner import Scan
 
-THRESHOLD = 20.0
-"""Visible area (mm^2) from which blood is called; 4 x 5 mm, say."""
+THRESHOLD = 40.0
+"""Visible area (mm^2) from which blood is called; 5 x 8 mm, say."""
 READER_ERROR = 0.1
 """Probability that a call within a factor of two of the threshold is wrong."""
 

@@ -5,7 +5,7 @@ import pytest
 from sphere import BLOOD, PLACES, draw_sphere
 
 from fl_jax.data.phantom.geometry import Pose, plan_slices
-from fl_jax.data.phantom.labels import THRESHOLD, read_slices
+from fl_jax.data.phantom.labels import read_slices
 from fl_jax.data.phantom.scanner import scan
 from fl_jax.data.phantom.sites import SITES
 from fl_jax.types import LABELS
@@ -59,14 +59,18 @@ def test_any_is_the_or_of_the_subtypes():
 
 def test_readers_err_only_near_the_threshold_and_at_the_stated_rate():
     series = scanned(LABELS[1:])
-    truth = read_slices(series, GEOMETRY, np.random.default_rng(0), error=0.0)
+    areas = read_slices(series, GEOMETRY, np.random.default_rng(0), error=0.0).visible
+    threshold = 1.2 * float(areas[areas > 0].min())  # so that the smallest slices lie near it
+    truth = read_slices(series, GEOMETRY, np.random.default_rng(0), threshold=threshold, error=0.0)
     assert not truth.flipped.any()
-    np.testing.assert_array_equal(truth.labels[:, 1:], truth.visible >= THRESHOLD)
-    near = (truth.visible > THRESHOLD / 2) & (truth.visible < 2 * THRESHOLD)
+    np.testing.assert_array_equal(truth.labels[:, 1:], truth.visible >= threshold)
+    near = (truth.visible > threshold / 2) & (truth.visible < 2 * threshold)
     assert near.any()
     rate = 0
     for seed in range(100):
-        reading = read_slices(series, GEOMETRY, np.random.default_rng(seed), error=0.1)
+        reading = read_slices(
+            series, GEOMETRY, np.random.default_rng(seed), threshold=threshold, error=0.1
+        )
         wrong = reading.labels[:, 1:] != truth.labels[:, 1:]
         np.testing.assert_array_equal(wrong, reading.flipped)
         assert not wrong[~near].any()
