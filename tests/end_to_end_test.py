@@ -18,7 +18,7 @@ TINY = (
         "--config.model=resnet(widths=(8,), blocks=(1,), strides=(2,), stem=(8,))",
         "--config.rounds=2",
     ),
-    *("--config.resamples=50", "--config.jobs=1"),
+    *("--config.resamples=50", "--config.jobs=1", "--config.optimizer=adam(1e-3)"),
 )
 MODELS = 7
 CACHE = {"JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0"}
