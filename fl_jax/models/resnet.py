@@ -1,5 +1,7 @@
 """A small residual network with group normalisation: no batch statistics, so nothing to average wrongly.
 
+input = (windows, 4 (window_c - window_c+1)) - 1/2,   logits = dense(max over places of the last stage)
+
 He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; Wu and He, "Group Normalization",
 ECCV 2018.
 """
@@ -8,6 +10,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from fl_jax.types import LABELS
 
@@ -40,7 +43,10 @@ class ResNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L]."""
-        x = images - 0.5
+        # Blood is bright in a narrow window and not in a wide one, bone is bright in both. Their difference
+        # says so at once; without it the first thousands of steps go by before a bleed is told from bone.
+        contrast = 4 * (images[..., :-1] - images[..., 1:])
+        x = jnp.concatenate([images, contrast], axis=-1) - 0.5
         for width in self.stem:
             x = nn.relu(_norm(_conv(x, width, 3, 2)))
         stages = zip(self.widths, self.blocks, self.strides, strict=True)
