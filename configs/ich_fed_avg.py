@@ -39,7 +39,7 @@ def get_config() -> ConfigDict:
     config.aggregator = "weighted_mean()"
     config.layout = "sequential"
     config.rounds = 10
-    config.epochs = 3  # local, a round
+    config.epochs = 3.0  # local, a round; 0.5 is half of a site's slices
     config.min_sites = 4
     config.local_budget = "examples"  # a local model sees as many examples as the federated one
 

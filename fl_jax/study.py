@@ -85,7 +85,7 @@ def arms(
     partition: Partition,
     *,
     rounds: int,
-    epochs: int,
+    epochs: float,
     min_sites: int,
     key: jax.Array,
     local_budget: str = "examples",
@@ -96,7 +96,8 @@ def arms(
         slices: the dataset.
         partition: patients to sites and splits.
         rounds: R, at least 1.
-        epochs: passes over its own training slices that a participating site makes in a round, at least 1.
+        epochs: passes over its own training slices that a participating site makes in a round, over 0; with
+            0.5 it sees a random half of them, with little at least one.
         min_sites: see `simulate.participation`.
         key: decides who takes part.
         local_budget: `'examples'`: a local model sees as many examples as the federated one, however
@@ -108,9 +109,10 @@ def arms(
     Raises:
         ValueError: for an argument out of range, or a site without training or validation slices.
     """
-    for name, value in (("rounds", rounds), ("epochs", epochs)):
-        if value < 1:
-            raise ValueError(f"{name}={value}: must be at least 1")
+    if rounds < 1:
+        raise ValueError(f"rounds={rounds}: must be at least 1")
+    if not 0 < epochs < np.inf:
+        raise ValueError(f"epochs={epochs}: must be over 0")
     if local_budget not in ("examples", "epochs"):
         raise ValueError(f"local_budget={local_budget!r}: must be 'examples' or 'epochs'")
     sites = partition.sites
@@ -125,7 +127,7 @@ def arms(
     present = np.stack(
         [simulate.participation(key, r, len(sites), min_sites) for r in range(rounds)]
     )
-    examples = np.broadcast_to([epochs * len(rows) for rows in train], present.shape)
+    examples = np.broadcast_to([max(1, round(epochs * len(rows))) for rows in train], present.shape)
     total = np.where(present, examples, 0).sum(1, keepdims=True)
     always = np.ones((rounds, 1), bool)
     validation = partition.rows(slices, "validation")

@@ -64,10 +64,18 @@ def test_a_budget_of_epochs_gives_a_local_model_its_own_passes(slices, partition
         plan(slices, partition, local_budget="steps")
 
 
-@pytest.mark.parametrize("name", ["rounds", "epochs"])
-def test_rounds_and_epochs_are_at_least_one(slices, partition, name):
-    with pytest.raises(ValueError, match=f"{name}=0: must be at least 1"):
-        plan(slices, partition, **{name: 0})
+def test_a_round_may_be_a_part_of_an_epoch(slices, partition):
+    whole, half, little = (
+        plan(slices, partition, epochs=epochs)["federated"].examples[0] for epochs in (1, 0.5, 1e-9)
+    )
+    np.testing.assert_allclose(half, whole / 2, atol=0.5)
+    np.testing.assert_array_equal(little, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"epochs": 0}, {"epochs": np.nan}])
+def test_rounds_and_epochs_are_positive(slices, partition, wrong):
+    with pytest.raises(ValueError, match=f"{[*wrong][0]}="):
+        plan(slices, partition, **wrong)
 
 
 @pytest.mark.parametrize(("split", "said"), [("train", "training"), ("validation", "validation")])

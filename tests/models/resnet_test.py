@@ -1,8 +1,9 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from fl_jax.models.resnet import resnet
+from fl_jax.models.resnet import histograms, resnet
 
 
 def test_default_shapes_and_size():
@@ -11,10 +12,42 @@ def test_default_shapes_and_size():
     params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
     logits = jax.eval_shape(lambda p: model.apply({"params": p}, images), params)
     assert logits.shape == (2, 6)
-    assert 0.1e6 < sum(leaf.size for leaf in jax.tree.leaves(params)) < 0.2e6
+    assert 0.05e6 < sum(leaf.size for leaf in jax.tree.leaves(params)) < 0.1e6
 
 
-@pytest.mark.parametrize("arguments", [{"widths": (8,)}, {"widths": (6, 8, 8, 8)}])
-def test_bad_arguments_are_named(arguments):
-    with pytest.raises(ValueError, match="widths="):
+def test_a_histogram_by_hand():
+    image = np.zeros((1, 2, 4, 2), np.float32)
+    image[0, :, :2, 0] = [[0, 0.5], [0.25, 1]]  # bins at 0, 1/2, 1; a quarter is half of two bins
+    image[0, :, :2, 1] = 0.75
+    found = histograms(image, patch=2, bins=3)
+    assert found.shape == (1, 1, 2, 6)
+    first, second = np.reshape(found[0, 0], (2, 3, 2))  # place, bin, window
+    np.testing.assert_allclose(first[:, 0], [1.5 / 4, 1.5 / 4, 1 / 4])
+    np.testing.assert_allclose(first[:, 1], [0, 0.5, 0.5])
+    np.testing.assert_allclose(second[0], 1)
+
+
+def test_bins_sum_to_one():
+    images = jax.random.uniform(jax.random.key(0), (2, 12, 8, 3))
+    found = histograms(images, patch=4, bins=5).reshape(2, 3, 2, 5, 3)
+    np.testing.assert_allclose(found.sum(3), 1, rtol=1e-6)
+
+
+def test_patches_must_fill_the_image():
+    with pytest.raises(ValueError, match="patch=4: does not divide images of 30 x 32"):
+        histograms(jnp.zeros((1, 30, 32, 3)), patch=4, bins=5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"widths": (8,)}, "widths="),
+        ({"widths": (6, 8)}, "widths="),
+        ({"stem": 2}, "stem=2"),
+        ({"patch": 0}, "patch=0"),
+        ({"bins": 1}, "bins=1"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, named):
+    with pytest.raises(ValueError, match=named):
         resnet(**arguments)
