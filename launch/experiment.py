@@ -212,9 +212,11 @@ def keep_inputs(config: Config, workdir: Path) -> None:
 
 def is_complete(config: Config, workdir: Path) -> bool:
     """Whether an arm is trained and has predicted."""
-    name = arm_name(config)
-    done = workdir / "models" / name / "done.json"
-    return done.exists() and (workdir / "predictions" / f"{name}.csv").exists()
+    done = workdir / "models" / arm_name(config) / "done.json"
+    return done.exists() and all(
+        (workdir / "predictions" / f"{judged}.csv").exists()
+        for judged in json.loads(done.read_text())["predictions"]
+    )
 
 
 def _inputs_path(config: Config, workdir: Path) -> Path:

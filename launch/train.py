@@ -102,6 +102,7 @@ def train(
         "images_per_second": round(sum(r["examples"] for r in log.records) / seconds, 1),
         "wall_seconds": round(time.monotonic() - began, 1),
         "parameters": parameters,
+        "predictions": [*found],
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
     progress.write_json(folder / "done.json", done)

@@ -15,7 +15,7 @@ TINY = (
     *("--config=configs/demo.py", "--config.cohort.scale=0.08", "--config.cohort.matrix=64"),
     "--config.image_size=32",
     *(
-        "--config.model=resnet(widths=(8,), blocks=(1,), strides=(2,), stem=(8,))",
+        "--config.model=resnet(widths=(8,), blocks=(1,), strides=(2,), stem=8)",
         "--config.rounds=2",
     ),
     *("--config.resamples=50", "--config.jobs=1", "--config.optimizer=adam(1e-3)"),

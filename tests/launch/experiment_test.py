@@ -68,7 +68,7 @@ def test_a_misspelt_name_begins_no_run(config, tmp_path, name):
 def test_central_and_local_models_are_trained_plainly_whatever_the_federation_does(
     config, tmp_path
 ):
-    config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=(4,))"
+    config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
     config.algorithm = "ditto()"
     opened = experiment.load(config, tmp_path)
     personal, kept = {}, {}
@@ -94,8 +94,11 @@ def test_other_inputs_are_named(config, tmp_path, slices):
 
 def test_a_training_without_its_predictions_is_not_complete(config, tmp_path):
     (tmp_path / "models" / "federated").mkdir(parents=True)
-    progress.write_json(tmp_path / "models" / "federated" / "done.json", {})
-    assert not experiment.is_complete(config, tmp_path)
     (tmp_path / "predictions").mkdir()
-    (tmp_path / "predictions" / "federated.csv").touch()
+    assert not experiment.is_complete(config, tmp_path)
+    done = {"predictions": ["federated", "personal"]}
+    progress.write_json(tmp_path / "models" / "federated" / "done.json", done)
+    for name in done["predictions"]:
+        assert not experiment.is_complete(config, tmp_path)
+        (tmp_path / "predictions" / f"{name}.csv").touch()
     assert experiment.is_complete(config, tmp_path)
