@@ -72,10 +72,10 @@ def test_a_round_may_be_a_part_of_an_epoch(slices, partition):
     np.testing.assert_array_equal(little, 1)
 
 
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"epochs": 0}, {"epochs": np.nan}])
-def test_rounds_and_epochs_are_positive(slices, partition, wrong):
-    with pytest.raises(ValueError, match=f"{[*wrong][0]}="):
-        plan(slices, partition, **wrong)
+@pytest.mark.parametrize(("name", "value"), [("rounds", 0), ("epochs", 0), ("epochs", np.nan)])
+def test_rounds_and_epochs_are_positive(slices, partition, name, value):
+    with pytest.raises(ValueError, match=f"{name}={value}: must be"):
+        plan(slices, partition, **{name: value})
 
 
 @pytest.mark.parametrize(("split", "said"), [("train", "training"), ("validation", "validation")])
