@@ -8,7 +8,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,11 +23,13 @@ class Spec(NamedTuple):
     kwargs: dict[str, Any]
 
 
-def parse(text: str) -> Spec:
+def parse(text: str, values: Mapping[str, Any] | None = None) -> Spec:
     """Parses `'name'` or `'name(1, key=2.0, nested=other(3))'`.
 
     Args:
         text: a Python call whose arguments are literals or such calls again.
+        values: what a bare name among the arguments stands for, e.g. a learning rate that is traced, so
+            that one compiled program serves them all; None for no such name.
 
     Returns:
         The call's name, positional and keyword arguments.
@@ -36,14 +38,14 @@ def parse(text: str) -> Spec:
         ValueError: when the text is anything else; the message holds the text.
     """
     try:
-        return _spec(ast.parse(text.strip(), mode="eval").body)
+        return _spec(ast.parse(text.strip(), mode="eval").body, values or {})
     except (SyntaxError, ValueError, TypeError) as error:
         raise ValueError(
             f"spec {text!r} is not a literal call: write it like 'fed_avg(keep_optimizer=False)'"
         ) from error
 
 
-def _spec(node: ast.expr) -> Spec:
+def _spec(node: ast.expr, values: Mapping[str, Any]) -> Spec:
     if isinstance(node, ast.Name):
         return Spec(node.id, (), {})
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -52,15 +54,19 @@ def _spec(node: ast.expr) -> Spec:
     for keyword in node.keywords:
         if keyword.arg is None:
             raise ValueError("** is not allowed")
-        kwargs[keyword.arg] = _value(keyword.value)
-    return Spec(node.func.id, tuple(_value(a) for a in node.args), kwargs)
+        kwargs[keyword.arg] = _value(keyword.value, values)
+    return Spec(node.func.id, tuple(_value(a, values) for a in node.args), kwargs)
 
 
-def _value(node: ast.expr) -> Any:
-    return _spec(node) if isinstance(node, ast.Call) else ast.literal_eval(node)
+def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Call):
+        return _spec(node, values)
+    if isinstance(node, ast.Name) and node.id in values:
+        return values[node.id]
+    return ast.literal_eval(node)
 
 
-def build(text: str, package: str, *context: Any) -> Any:
+def build(text: str, package: str, *context: Any, values: Mapping[str, Any] | None = None) -> Any:
     """Finds `package.<name>.<name>` and calls it; the file's name is the plug-in's name.
 
     Args:
@@ -68,6 +74,7 @@ def build(text: str, package: str, *context: Any) -> Any:
             or else an optax transformation.
         package: where the plug-ins are, e.g. `'fl_jax.algorithms'`.
         *context: leading arguments that the caller supplies, e.g. the loss.
+        values: see `parse`.
 
     Returns:
         What the factory returns.
@@ -76,19 +83,25 @@ def build(text: str, package: str, *context: Any) -> Any:
         ValueError: for an unknown name (with the list of those known), a nested one that both the package
             and optax have, or arguments that the factory does not take (with its signature).
     """
-    spec = parse(text)
+    spec = parse(text, values)
     if spec.name not in names(package):
         raise ValueError(f"{text!r}: no {spec.name!r} in {package}; {_known(package)}")
     return _plug_in(text, spec, package, context)
 
 
-def transformation(text: str) -> optax.GradientTransformation:
+def transformation(
+    text: str, values: Mapping[str, Any] | None = None
+) -> optax.GradientTransformation:
     """Builds an optax transformation from a spec such as `'adam(3e-4)'` or `'sgd(0.1, momentum=0.9)'`.
+
+    Args:
+        text: a spec; a nested call is a transformation, too.
+        values: see `parse`.
 
     Raises:
         ValueError: for a name that optax does not have, or arguments that it does not take.
     """
-    return _transformation(text, parse(text))
+    return _transformation(text, parse(text, values))
 
 
 def names(package: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A task is what the sites learn together: three pure functions of parameters, the same for every regime.
 
-loss = sum_b mask_b mean_l [ -w_l y_bl log p_bl - (1 - y_bl) log(1 - p_bl) ] / sum_b mask_b
+multi_label:  loss = sum_b mask_b mean_l [ -w_l y_bl log p_bl - (1 - y_bl) log(1 - p_bl) ] / sum_b mask_b
+multi_class:  loss = sum_b mask_b sum_l [ -y_bl log softmax_l ] / sum_b mask_b
 """
 
 from collections.abc import Callable
@@ -52,6 +53,41 @@ def multi_label(
     """
     weights = jnp.ones(()) if positive_weights is None else jnp.asarray(positive_weights)
 
+    def losses(outputs: jax.Array, labels: Array) -> jax.Array:
+        each = optax.sigmoid_binary_cross_entropy(outputs, labels)
+        return jnp.where(labels > 0, weights * each, each).mean(-1)
+
+    return _task(model, example, prepare, augment, losses)
+
+
+def multi_class(
+    model: nn.Module,
+    example: Array,
+    *,
+    prepare: Callable[[Array], jax.Array] = lambda inputs: jnp.asarray(inputs, jnp.float32),
+    augment: Callable[[jax.Array, Array], Array] = lambda key, inputs: inputs,
+) -> Task:
+    """Makes the task of telling L classes apart with a Flax model.
+
+    Args:
+        model: maps float32[B, ...] to logits float32[B, L], of a softmax.
+        example: see `multi_label`.
+        prepare: see `multi_label`.
+        augment: see `multi_label`.
+
+    Returns:
+        The task; a batch's labels are one-hot.
+    """
+    return _task(model, example, prepare, augment, optax.softmax_cross_entropy)
+
+
+def _task(
+    model: nn.Module,
+    example: Array,
+    prepare: Callable[[Array], jax.Array],
+    augment: Callable[[jax.Array, Array], Array],
+    losses: Callable[[jax.Array, Array], jax.Array],
+) -> Task:
     def init(key: jax.Array) -> Params:
         return model.init(key, prepare(jnp.zeros_like(example)))["params"]
 
@@ -62,9 +98,8 @@ def multi_label(
 
     def loss(params: Params, batch: Batch, key: jax.Array) -> jax.Array:
         outputs = logits(params, augment(key, batch.inputs))
-        losses = optax.sigmoid_binary_cross_entropy(outputs, batch.labels)
-        losses = jnp.where(batch.labels > 0, weights * losses, losses).mean(-1)
-        return (losses * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
+        each = losses(outputs, batch.labels)
+        return (each * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
 
     return Task(init, loss, logits)
 

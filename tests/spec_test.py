@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import optax
 import pytest
@@ -24,6 +25,18 @@ def test_refuses_what_is_not_one(text):
 def test_builds_a_plug_in_by_its_modules_name():
     model = spec.build("resnet(widths=(8, 16), blocks=(1, 1), strides=(1, 2))", "fl_jax.models")
     assert isinstance(model, ResNet)
+
+
+def test_a_bare_name_is_one_of_the_values_and_may_be_traced():
+    def step(lr):
+        optimizer = spec.transformation("sgd(lr)", {"lr": lr})
+        return optimizer.update(np.float32(2), optimizer.init(np.float32(0)))[0]
+
+    assert jax.jit(step)(0.25) == -0.5
+    nested = spec.parse("fed_avg(server_optimizer=sgd(lr))", {"lr": 3})
+    assert nested.kwargs["server_optimizer"].args == (3,)
+    with pytest.raises(ValueError, match="not a literal call"):
+        spec.transformation("sgd(rate)", {"lr": 3})
 
 
 def test_an_unknown_name_is_answered_with_the_list():

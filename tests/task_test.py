@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.task import multi_label, positive_weights
+from fl_jax.task import multi_class, multi_label, positive_weights
 from fl_jax.types import Batch
 
 
@@ -26,6 +26,16 @@ def test_weighted_loss_by_hand():
     second = (3 * np.log(2) - np.log(1 - p)) / 2
     loss = task.loss(params, batch, jax.random.key(1))
     np.testing.assert_allclose(loss, (first + second) / 2, rtol=1e-6)
+
+
+def test_softmax_loss_by_hand():
+    task = multi_class(Constant(), jnp.zeros((2, 3)))
+    params = task.init(jax.random.key(0))
+    labels = jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    batch = Batch(jnp.zeros((3, 3)), labels, jnp.array([1.0, 1.0, 0.0]))
+    p = 1 / (1 + np.exp(-2.0))
+    loss = task.loss(params, batch, jax.random.key(1))
+    np.testing.assert_allclose(loss, -(np.log(1 - p) + np.log(p)) / 2, rtol=1e-6)
 
 
 def test_padding_weighs_nothing():

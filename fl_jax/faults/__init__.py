@@ -1,0 +1,1 @@
+"""One file a fault that a site may have; `fl_jax.spec` finds them by name."""

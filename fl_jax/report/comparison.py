@@ -1,0 +1,204 @@
+"""Rows of repeated runs side by side: mean and standard error over seeds, and differences paired by seed.
+
+mean = sum_i v_i / n,   standard error = sqrt(sum_i (v_i - mean)^2 / (n - 1) / n)   over n seeds
+difference to the reference: the same of v_i - r_i, where seed i gave both the same sites and start
+
+| values | mean, standard error |
+|---|---|
+| one seed | the value, undefined |
+| a run's value is undefined (it diverged, or the row has no such value) | undefined, undefined |
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import scipy.stats
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fl_jax.report.figures import FEDERATED, INK, MUTED, RULE, STYLE
+
+Row = Mapping[str, Any]
+"""`panel`, `name`, `chosen` settings, and `metrics`: for each a dict of `summary`, with `difference` to the
+panel's reference row, also one."""
+
+
+def summary(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and standard error over seeds.
+
+    Args:
+        values: one a seed, None where undefined; at least one.
+
+    Returns:
+        `mean`, `standard_error` (None where undefined), and the `values`.
+    """
+    known = np.array([np.nan if v is None else v for v in values])
+    mean = known.mean()
+    error = scipy.stats.sem(known) if len(known) > 1 else np.nan
+    defined = lambda x: float(x) if np.isfinite(x) else None  # noqa: E731
+    return {"mean": defined(mean), "standard_error": defined(error), "values": list(values)}
+
+
+def difference(values: Sequence[float | None], reference: Sequence[float | None]) -> dict[str, Any]:
+    """The summary of `values - reference`, seed by seed."""
+    pairs = zip(values, reference, strict=True)
+    return summary([None if v is None or r is None else v - r for v, r in pairs])
+
+
+def shown(found: Mapping[str, Any], *, sign: bool = False) -> str:
+    """A summary with two digits of the error, four places at most: `0.9421 ± 0.0031`; a dash if undefined."""
+    mean, error = found["mean"], found["standard_error"]
+    if mean is None:
+        return "–"
+    places = int(np.clip(1 - np.floor(np.log10(error)), 0, 4)) if error else 4
+    text = f"{mean:{'+' if sign else ''}.{places}f}"
+    return text if error is None else f"{text} ± {error:.{places}f}"
+
+
+def as_markdown(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> str:
+    """A table a panel, the best first by its first column; a column that no row of a panel has is left out.
+
+    Args:
+        rows: see `Row`.
+        columns: metrics to show, and the title of each.
+        reference: the row of each panel that the differences are to; empty for none.
+    """
+    parts = []
+    for panel, inside in panels(rows).items():
+        here = defined(inside, columns)
+        if not here:
+            continue
+        first = next(iter(here))
+        titles = ["", *here.values(), "chosen"]
+        if reference:
+            titles.insert(2, f"less {reference}'s")
+        lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+        for row in ranked(inside, first):
+            cells = [row["name"], *(shown(row["metrics"][name]) for name in here)]
+            if reference:
+                same = row["name"] == reference
+                gain = shown(row["metrics"][first]["difference"], sign=True)
+                cells.insert(2, "" if same else gain)
+            lines.append(f"| {' | '.join([*cells, _chosen(row)])} |")
+        parts.append("\n".join([f"### {panel}\n", *lines] if panel else lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def as_csv(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """Every row's mean, standard error and difference of every column, unrounded."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    parts = ("mean", "standard_error")
+    titles = [
+        f"{name}_{part}"
+        for name in columns
+        for part in (*parts, *(f"difference_{p}" for p in parts))
+    ]
+    writer.writerow(["panel", "method", "seeds", *titles, "chosen"])
+    for row in rows:
+        found = [row["metrics"][name] for name in columns]
+        cells = [s[part] for f in found for s in (f, f["difference"]) for part in parts]
+        seeds = len(found[0]["values"])
+        writer.writerow([row["panel"], row["name"], seeds, *cells, _chosen(row)])
+    return out.getvalue()
+
+
+def panels(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows by panel, both in their order."""
+    return {
+        panel: [row for row in rows if row["panel"] == panel]
+        for panel in dict.fromkeys(row["panel"] for row in rows)
+    }
+
+
+def defined(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, str]:
+    """The columns that at least one of the rows has a mean in."""
+    known = lambda name: any(row["metrics"][name]["mean"] is not None for row in rows)  # noqa: E731
+    return {name: title for name, title in columns.items() if known(name)}
+
+
+def ranked(rows: Sequence[Row], metric: str) -> list[Row]:
+    """The rows by the metric's mean, highest first, those without one last."""
+    key = lambda row: row["metrics"][metric]["mean"]  # noqa: E731
+    return sorted(rows, key=lambda row: -np.inf if key(row) is None else key(row), reverse=True)
+
+
+def _chosen(row: Row) -> str:
+    """What tuning chose; a star where that lies at the edge of the grid."""
+    edge = row.get("edge", ())
+    return ", ".join(f"{k}={v}{'*' * (k in edge)}" for k, v in row["chosen"].items())
+
+
+def draw(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> Figure:
+    """Dots with error bars, of each panel's first column; panels of the same rows stand side by side.
+
+    Args:
+        rows: see `Row`; one without the metric is left out.
+        columns: metrics with their titles; the first that a panel has is drawn.
+        reference: a row whose mean is drawn as a line through its panel; empty for none.
+
+    Returns:
+        The figure, drawn without matplotlib's global state.
+    """
+    parts = {}
+    for panel, inside in panels(rows).items():
+        for metric in [*defined(inside, columns)][:1]:
+            kept = [r for r in ranked(inside, metric) if r["metrics"][metric]["mean"] is not None]
+            parts[panel] = metric, kept
+    names = [[row["name"] for row in inside] for _, inside in parts.values()] or [[]]
+    longest = max(names, key=len)
+    shared = len(names) > 1 and all(set(other) <= set(longest) for other in names)
+    heights = [len(longest)] if shared else [len(order) for order in names]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(
+            (1.8 + 2.1 * len(parts) if shared else 6.6, sum(0.85 + 0.23 * h for h in heights)),
+            layout="constrained",
+            facecolor="white",
+        )
+        axes = figure.subplots(
+            nrows=len(heights),
+            ncols=len(names) if shared else 1,
+            squeeze=False,
+            sharey=shared,
+            gridspec_kw={"height_ratios": heights},
+        ).flat
+        for ax, order, panel in zip(axes, names, parts, strict=False):
+            metric, inside = parts[panel]
+            _dots(ax, inside, metric, longest if shared else order, reference)
+            ax.set(title=panel, xlabel=columns[metric])
+        figure.supxlabel(
+            "bars: two standard errors; grey: each seed",
+            fontsize=8,
+            color=MUTED,
+            x=0.99,
+            ha="right",
+        )
+    return figure
+
+
+def _dots(ax: Axes, rows: Sequence[Row], metric: str, order: Sequence[str], reference: str) -> None:
+    for row in rows:
+        found, y = row["metrics"][metric], order.index(row["name"])
+        strong = row["name"] == reference
+        seeds = [value for value in found["values"] if value is not None]
+        ax.plot(seeds, [y] * len(seeds), "o", color=MUTED, ms=3, alpha=0.45, mew=0)
+        ax.errorbar(
+            found["mean"],
+            y,
+            xerr=2 * (found["standard_error"] or 0),
+            fmt="D" if strong else "o",
+            color=INK if strong else FEDERATED,
+            ms=5,
+            capsize=2.5,
+            lw=1.3,
+        )
+        if strong:
+            ax.axvline(found["mean"], color=INK, lw=0.8, ls=(0, (4, 2)), zorder=0)
+    ax.grid(axis="y", color=RULE)
+    ax.set_axisbelow(True)
+    ax.set_yticks(range(len(order)), order)
+    ax.set_ylim(len(order) - 0.4, -0.6)

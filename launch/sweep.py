@@ -1,0 +1,355 @@
+"""A grid of methods and seeds: tuned alike, repeated, compared.
+
+    python -m launch.sweep --config=configs/digits_skew.py --workdir=DIR [--only=fed_avg,scaffold]
+
+For each row of the config: every point of its grid is run with the tuning seeds, the point with the best mean
+of `tuning.metric` is chosen (the first of equals), and that point is run with `seeds`. Finished runs are kept
+in `cells/`, so the same command goes on where it was cut off; rows, seeds and grid points may be added
+between. Writes `results.json`, `table.md`, `table.csv` and `figure.png`. A config has:
+
+- `runner`: what does one run, a file in `launch/runners/`; `base`: the fields of a run, which it documents.
+- `rows`: by `NAME` or `PANEL/NAME` the fields that differ from the base. In `grid` a row has values to try
+  besides or in the place of `tuning.grid`'s; a field that it sets is not tuned. In `metric` it has another
+  metric to be tuned by.
+- `seeds` of the runs that are reported; `tuning`: `seeds`, `grid` (field: values), `metric`, `highest`.
+- `columns`: metrics to report and their titles, the first that a panel has is drawn; `reference`: the row of
+  each panel to compare with. `jobs`: rows side by side, each in a thread; 0 chooses.
+"""
+
+import itertools
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+from ml_collections import config_flags
+from rich.console import Console
+
+from fl_jax import spec
+from fl_jax.report import comparison
+from launch import processes, progress
+
+FLAGS = flags.FLAGS
+Runner = Callable[[dict[str, Any], int], dict[str, Any]]
+"""`(settings, seed) -> results`: numbers, or lists of them; called from several threads."""
+OWN = ("grid", "metric")
+"""Keys of a row that say how it is tuned; all others are fields of its runs."""
+
+
+class Cell(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        panel: the table that it belongs to; empty where there is one.
+        name: the row's, unique in its panel.
+        settings: fields of its runs.
+        grid: field to the values that are tried.
+        metric: what is best decides.
+    """
+
+    panel: str
+    name: str
+    settings: dict[str, Any]
+    grid: dict[str, list[Any]]
+    metric: str
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The grid's product; one point without a field where there is no grid."""
+        return [
+            dict(zip(self.grid, v, strict=True)) for v in itertools.product(*self.grid.values())
+        ]
+
+
+def plan(config: Any) -> list[Cell]:
+    """Reads the rows of a config.
+
+    Raises:
+        ValueError: for a field that the base does not have, a grid without values, or no seed.
+    """
+    parts = json.loads(json.dumps(config.to_dict()))  # tuples are lists, as in the files
+    base, tuning = parts["base"], parts["tuning"]
+    if not parts["seeds"] or not parts["rows"]:
+        raise ValueError("config.seeds and config.rows: give at least one of each")
+    cells = []
+    for title, row in parts["rows"].items():
+        panel, _, name = title.rpartition("/")
+        fields = {key: value for key, value in row.items() if key not in OWN}
+        grid = tuning["grid"] | row.get("grid", {})
+        for key in (*fields, *grid):
+            if key not in base:
+                raise ValueError(
+                    f"config.rows: {title!r} sets {key!r}, which config.base does not have; there are: "
+                    f"{', '.join(base)}"
+                )
+        for key, values in grid.items():
+            if not isinstance(values, list) or not values:
+                raise ValueError(f"grid of {key!r} in {title!r} is {values!r}: give values to try")
+        grid = {key: values for key, values in grid.items() if key not in fields}
+        settings = base | fields | {key: values[0] for key, values in grid.items()}
+        cells.append(Cell(panel, name, settings, grid, row.get("metric", tuning["metric"])))
+    if any(len(cell.points) > 1 for cell in cells) and not tuning["seeds"]:
+        raise ValueError("config.tuning.seeds: give at least one, or a grid of one point")
+    return cells
+
+
+class Kept:
+    """The finished runs of a cell, in one file that is written anew after each."""
+
+    def __init__(self, workdir: Path, cell: Cell, runner: str) -> None:
+        self.path = workdir / "cells" / cell.panel / f"{cell.name}.json"
+        fixed = {k: v for k, v in cell.settings.items() if k not in cell.grid}
+        self._inputs, self.runs = {"runner": runner} | fixed, []
+        if self.path.exists():
+            found = json.loads(self.path.read_text())
+            self._check(found["inputs"])
+            self.runs = found["runs"]
+
+    def _check(self, begun: dict[str, Any]) -> None:
+        now = self._inputs
+        differ = sorted(k for k in begun | now if begun.get(k, "tuned") != now.get(k, "tuned"))
+        if differ:
+            shown = "; ".join(
+                f"{k}: {begun.get(k, 'tuned')!r} there, {now.get(k, 'tuned')!r} now" for k in differ
+            )
+            raise ValueError(
+                f"{self.path} was begun with other settings ({shown}): use another --workdir, or remove it"
+            )
+
+    def find(self, point: dict[str, Any], seed: int) -> dict[str, Any] | None:
+        """The results of a run, None where it has not been done."""
+        same = (run for run in self.runs if (run["point"], run["seed"]) == (point, seed))
+        return next((run["results"] for run in same), None)
+
+    def add(
+        self, point: dict[str, Any], seed: int, results: dict[str, Any], seconds: float
+    ) -> None:
+        """Keeps a run."""
+        run = {"point": point, "seed": seed, "seconds": round(seconds, 3), "results": results}
+        self.runs.append(run)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        progress.write_text(
+            self.path, json.dumps({"inputs": self._inputs, "runs": self.runs}) + "\n"
+        )
+
+
+def best(scores: Sequence[float | None], *, highest: bool) -> int:
+    """The index of the best score, the first of equals; an undefined one is worst.
+
+    Raises:
+        ValueError: when all are undefined.
+    """
+    known = np.array([np.nan if s is None else s for s in scores], float)
+    if np.isnan(known).all():
+        raise ValueError("no point of the grid gave a finite result: try smaller learning rates")
+    return int(np.nanargmax(known) if highest else np.nanargmin(known))
+
+
+def run_cell(
+    cell: Cell, kept: Kept, runner: Runner, config: Any, tick: Callable[[], None]
+) -> dict[str, Any]:
+    """Tunes a row and runs it with every seed, as far as that has not been done.
+
+    Args:
+        cell: the row.
+        kept: its runs so far.
+        runner: does one run.
+        config: see the module.
+        tick: called after each run.
+
+    Returns:
+        The row as `fl_jax.report.comparison.Row`, without the differences.
+    """
+
+    def one(point: dict[str, Any], seed: int) -> dict[str, Any]:
+        results = kept.find(point, seed)
+        if results is None:
+            began = time.monotonic()
+            results = _finite(runner(cell.settings | point, seed))
+            kept.add(point, seed, results, time.monotonic() - began)
+            tick()
+        return results
+
+    chosen, edge = cell.points[0], []
+    if len(cell.points) > 1:
+        found = [
+            [_value(cell, one(p, seed), cell.metric) for seed in config.tuning.seeds]
+            for p in cell.points
+        ]
+        scores = [comparison.summary(values)["mean"] for values in found]
+        try:
+            chosen = cell.points[best(scores, highest=config.tuning.highest)]
+        except ValueError as error:
+            raise ValueError(f"{cell.name}: {error}") from error
+        ends = {key: (min(v), max(v)) for key, v in cell.grid.items() if _is_range(v)}
+        edge = [key for key, value in chosen.items() if value in ends.get(key, ())]
+    final = [one(chosen, seed) for seed in config.seeds]
+    names = dict.fromkeys(name for results in final for name in results)
+    metrics = {
+        name: comparison.summary([results.get(name) for results in final])
+        for name in (*config.columns, *names)
+        if not any(isinstance(results.get(name), list) for results in final)
+    }
+    return {
+        "panel": cell.panel,
+        "name": cell.name,
+        "settings": cell.settings | chosen,
+        "chosen": {key: value for key, value in chosen.items() if len(cell.grid[key]) > 1},
+        "edge": edge,
+        "points": len(cell.points),
+        "metrics": metrics,
+        "seconds": round(sum(run["seconds"] for run in kept.runs), 1),
+    }
+
+
+def sweep(
+    config: Any,
+    workdir: Path,
+    *,
+    runner: Runner | None = None,
+    only: Sequence[str] = (),
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Runs all rows and writes table, figure and results.
+
+    Args:
+        config: see the module.
+        workdir: the folder for everything.
+        runner: in the place of the config's.
+        only: names of rows; empty for all.
+        tick: called with the number of runs done, and of all that this call has to do.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        ValueError: for a config that is wrong, or a row that was begun with other settings.
+    """
+    began, cells = time.monotonic(), plan(config)
+    unknown = set(only) - {cell.name for cell in cells}
+    if unknown:
+        names = ", ".join(dict.fromkeys(cell.name for cell in cells))
+        raise ValueError(f"--only: no row {', '.join(sorted(unknown))}; there are: {names}")
+    cells = [cell for cell in cells if not only or cell.name in only]
+    kept = [Kept(workdir, cell, config.runner) for cell in cells]
+    seeds = (*config.tuning.seeds, *config.seeds)
+    do = runner or spec.build(config.runner, "launch.runners", seeds)
+    total, done = sum(_left(c, k, config) for c, k in zip(cells, kept, strict=True)), 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        tick(done, max(total, done))
+
+    # Threads, since XLA gives up the lock of the interpreter: what is compiled and read is shared.
+    with ThreadPoolExecutor(max(config.jobs, 1)) as pool:
+        futures = [
+            pool.submit(run_cell, cell, k, do, config, count)
+            for cell, k in zip(cells, kept, strict=True)
+        ]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    rows = [future.result() for future in futures]
+    _compare(rows, config)
+    results = {
+        "config": config.to_dict(),
+        "rows": rows,
+        "runs": done,
+        "wall_seconds": round(time.monotonic() - began, 1),
+        "run_seconds": round(sum(row["seconds"] for row in rows), 1),
+        "machine": f"{platform.machine()}, {processes.cores()} cores, {jax.devices()[0].device_kind}",
+        "versions": {"python": platform.python_version(), "jax": jax.__version__},
+    }
+    write(results, workdir)
+    return results
+
+
+def write(results: Mapping[str, Any], workdir: Path) -> None:
+    """Writes `results.json`, both tables and the figure."""
+    config, rows = results["config"], results["rows"]
+    columns, reference = config["columns"], config["reference"]
+    progress.write_json(workdir / "results.json", results)
+    progress.write_text(workdir / "table.md", comparison.as_markdown(rows, columns, reference))
+    progress.write_text(workdir / "table.csv", comparison.as_csv(rows, columns))
+    partial = workdir / "figure.partial.png"
+    comparison.draw(rows, columns, reference).savefig(partial, dpi=110)
+    os.replace(partial, workdir / "figure.png")
+
+
+def _compare(rows: list[dict[str, Any]], config: Any) -> None:
+    for row in rows:
+        same = (r for r in rows if (r["panel"], r["name"]) == (row["panel"], config.reference))
+        against = next(same, None)
+        for name, found in row["metrics"].items():
+            theirs = against["metrics"].get(name) if against else None
+            reference = theirs["values"] if theirs else [None] * len(found["values"])
+            found["difference"] = comparison.difference(found["values"], reference)
+
+
+def _left(cell: Cell, kept: Kept, config: Any) -> int:
+    """How many runs a row still needs; which point is chosen is not known before, so at most."""
+    tuning = len(cell.points) > 1
+    points = cell.points if tuning else []
+    left = sum(kept.find(p, s) is None for p in points for s in config.tuning.seeds)
+    done = max(sum(kept.find(p, s) is not None for s in config.seeds) for p in cell.points)
+    return left + len(config.seeds) - done
+
+
+def _value(cell: Cell, results: Mapping[str, Any], metric: str) -> float | None:
+    if metric not in results:
+        numbers = [name for name, value in results.items() if not isinstance(value, list)]
+        raise ValueError(
+            f"{cell.name}: no metric {metric!r} to tune by; there are: {', '.join(numbers)}"
+        )
+    return results[metric]
+
+
+def _is_range(values: Sequence[Any]) -> bool:
+    return len(values) > 1 and all(isinstance(v, (int, float)) for v in values)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is not finite is None."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return value if value is None or np.isfinite(value) else None
+
+
+def main(argv: list[str]) -> None:
+    """Parses flags and calls `sweep`."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    logging.set_verbosity(logging.WARNING)  # jax reports each accelerator that is not there
+    console, config = Console(), FLAGS.config
+    config.jobs, environment = processes.share(config.jobs)
+    os.environ.update(environment)  # before jax looks for devices
+    workdir = Path(FLAGS.workdir).expanduser()
+    workdir.mkdir(parents=True, exist_ok=True)
+    with progress.readable_errors():
+        with progress.counter("sweep", "runs", console) as tick:
+            results = sweep(config, workdir, only=FLAGS.only, tick=tick)
+        progress.speaker(console)(
+            f"{(workdir / 'table.md').read_text()}\n{results['runs']} runs in "
+            f"{results['wall_seconds']:.0f} s: {workdir / 'figure.png'}"
+        )
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "The sweep, a file in configs/.")
+    flags.DEFINE_string("workdir", None, "Folder for everything that the sweep writes.")
+    flags.DEFINE_list("only", [], "Names of rows, to run no others.")
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)
