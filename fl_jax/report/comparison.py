@@ -152,7 +152,7 @@ def draw(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> Fig
     names = [[row["name"] for row in inside] for _, inside in parts.values()] or [[]]
     longest = max(names, key=len)
     shared = len(names) > 1 and all(set(other) <= set(longest) for other in names)
-    heights = [len(longest)] if shared else [len(order) for order in names]
+    heights = [max(len(o), 1) for o in ([longest] if shared else names)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(
             (1.8 + 2.1 * len(parts) if shared else 6.6, sum(0.85 + 0.23 * h for h in heights)),

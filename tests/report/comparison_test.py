@@ -1,0 +1,95 @@
+"""Means and standard errors by hand, differences paired by seed, the order and the dashes of a table."""
+
+import csv
+
+import pytest
+
+from fl_jax.report import comparison
+
+COLUMNS = {"accuracy": "test accuracy", "loss": "test loss"}
+
+
+def row(name, accuracy, loss=(None, None, None), panel="", **more):
+    metrics = {"accuracy": comparison.summary(accuracy), "loss": comparison.summary(loss)}
+    for found in metrics.values():
+        found["difference"] = comparison.difference(found["values"], (1.0, 1.0, 1.0))
+    return {"panel": panel, "name": name, "metrics": metrics, "chosen": {}} | more
+
+
+def test_mean_and_standard_error_by_hand():
+    found = comparison.summary([1.0, 2.0, 6.0])
+    assert found["mean"] == 3
+    # squares 4 + 1 + 9 = 14, over n - 1 is 7, over n is 7 / 3
+    assert found["standard_error"] == pytest.approx((7 / 3) ** 0.5)
+    assert found["values"] == [1.0, 2.0, 6.0]
+
+
+def test_one_seed_has_no_error_and_an_undefined_run_undefines_the_mean():
+    assert comparison.summary([2.0]) == {"mean": 2.0, "standard_error": None, "values": [2.0]}
+    found = comparison.summary([2.0, None])
+    assert (found["mean"], found["standard_error"]) == (None, None)
+
+
+def test_differences_are_paired():
+    found = comparison.difference([1.0, 2.0, 3.0], [0.5, 1.5, 2.5])
+    assert (found["mean"], found["standard_error"]) == (0.5, 0.0)
+    assert comparison.difference([1.0], [None])["mean"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.9, 0.91, 0.92], "0.9100 ± 0.0058"),
+        ([10.0, 12.0, 17.0], "13.0 ± 2.1"),
+        ([100.0, 300.0], "200 ± 100"),
+        ([1.0, 1.0], "1.0000 ± 0.0000"),
+        ([0.5], "0.5000"),
+        ([None, 1.0], "–"),
+    ],
+)
+def test_two_digits_of_the_error_are_shown(values, text):
+    assert comparison.shown(comparison.summary(values)) == text
+
+
+def test_the_table_is_ranked_and_says_what_was_chosen():
+    rows = [
+        row("worse", [0.0, 0.0, 0.3], chosen={"lr": 0.1, "mu": 1.0}, edge=["mu"]),
+        row("none", [None, 1.0, 1.0]),
+        row("reference", [1.0, 1.0, 1.0]),
+    ]
+    lines = comparison.as_markdown(rows, COLUMNS, "reference").splitlines()
+    assert lines[0] == "|  | test accuracy | less reference's | chosen |"  # nobody has a loss
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| reference", "| worse", "| none"]
+    assert lines[2] == "| reference | 1.0000 ± 0.0000 |  |  |"
+    assert lines[3] == "| worse | 0.10 ± 0.10 | -0.90 ± 0.10 | lr=0.1, mu=1.0* |"
+    assert lines[4] == "| none | – | – |  |"
+
+
+def test_every_panel_has_its_own_first_column():
+    rows = [row("a", [1.0] * 3, panel="one"), row("b", [None] * 3, [1.0] * 3, panel="two")]
+    text = comparison.as_markdown(rows, COLUMNS, "")
+    assert "### one\n\n|  | test accuracy | chosen |" in text
+    assert "### two\n\n|  | test loss | chosen |" in text
+    figure = comparison.draw(rows, COLUMNS, "")
+    assert [ax.get_xlabel() for ax in figure.axes] == ["test accuracy", "test loss"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["one", "two"]
+
+
+def test_panels_of_the_same_rows_share_their_order():
+    rows = [row(name, [value] * 3, panel=p) for p in "xy" for name, value in (("a", 0), ("b", 1))]
+    left, right = comparison.draw(rows, COLUMNS, "a").axes
+    assert [t.get_text() for t in left.get_yticklabels()] == ["b", "a"]
+    assert left.get_shared_y_axes().joined(left, right)
+
+
+def test_csv_is_unrounded():
+    (found,) = csv.DictReader(comparison.as_csv([row("a", [1.0, 2.0, 6.0])], COLUMNS).splitlines())
+    assert float(found["accuracy_mean"]) == 3
+    assert float(found["accuracy_standard_error"]) == (7 / 3) ** 0.5
+    assert float(found["accuracy_difference_mean"]) == 2
+    assert found["loss_mean"] == ""
+    assert (found["method"], found["seeds"]) == ("a", "3")
+
+
+def test_rows_without_any_value_draw_nothing():
+    assert comparison.draw([row("a", [None] * 3)], COLUMNS, "").axes[0].get_xlabel() == ""
