@@ -18,6 +18,7 @@ so that no site is judged by a handful.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -54,16 +55,20 @@ class Plan(NamedTuple):
     mixture: np.ndarray
 
 
-def digits(seeds: Sequence[int]) -> Callable[[Settings, int], dict[str, Any]]:
+def digits(
+    seeds: Sequence[int], folder: Path | None = None
+) -> Callable[[Settings, int], dict[str, Any]]:
     """Makes the function that does one run.
 
     Args:
         seeds: all that will be asked for: batches are padded to the largest site of any, so that one
             compiled program serves every seed.
+        folder: where a runner may keep files; this one keeps none.
 
     Returns:
         `(settings, seed) -> results`, pure; safe to call from several threads.
     """
+    del folder
     data = datasets.load()
 
     @lru_cache(maxsize=128)
