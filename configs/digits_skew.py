@@ -66,24 +66,25 @@ def base() -> ConfigDict:
 def rows() -> ConfigDict:
     """The methods. Most have one number more to tune than FedAvg's rate: a server's rate, or their own."""
 
-    def served(optimizer: str, **fields: Any) -> dict[str, Any]:
-        grid = {"server_lr": (0.03, 0.1, 0.3, 1.0, 3.0)}
+    def served(optimizer: str, server_lr: tuple[float, ...], **fields: Any) -> dict[str, Any]:
+        grid = {"server_lr": server_lr}
         return {"algorithm": f"fed_avg(server_optimizer={optimizer})", "grid": grid, **fields}
 
     def tried(*algorithms: str) -> dict[str, Any]:
         return {"grid": {"algorithm": algorithms}}
 
+    plain, scaled = (0.1, 0.3, 1.0, 3.0), (0.03, 0.1, 0.3, 1.0)
     adaptive = "b1=0.9, b2=0.99, eps=1e-3"  # as in Reddi et al.
     momentum = "chain(ema(0.9, debias=False), sgd(client_lr))"  # as in the paper
     one = {
         "pooled": {"sites": 1, "min_sites": 1},
         "fed_avg": {},
-        "fed_avg, server SGD": served("sgd(server_lr)"),
-        "FedSGD": served("sgd(server_lr)", epochs=1, batch_size=0),
-        "FedAvgM": served("sgd(server_lr, momentum=0.9)"),
-        "FedAdam": served(f"adam(server_lr, {adaptive})"),
-        "FedYogi": served(f"yogi(server_lr, {adaptive})"),
-        "FedAdagrad": served("adagrad(server_lr, initial_accumulator_value=0.0, eps=1e-3)"),
+        "fed_avg, server SGD": served("sgd(server_lr)", plain),
+        "FedSGD": served("sgd(server_lr)", plain, epochs=1, batch_size=0),
+        "FedAvgM": served("sgd(server_lr, momentum=0.9)", plain),
+        "FedAdam": served(f"adam(server_lr, {adaptive})", scaled),
+        "FedYogi": served(f"yogi(server_lr, {adaptive})", scaled),
+        "FedAdagrad": served("adagrad(server_lr, initial_accumulator_value=0.0, eps=1e-3)", scaled),
         "fed_prox": tried(*(f"fed_prox(mu={mu})" for mu in (0.001, 0.01, 0.1, 1.0))),
         "fed_sam": tried(*(f"fed_sam(rho={rho})" for rho in (0.01, 0.05, 0.1, 0.5))),
         "scaffold, option 1": {"algorithm": "scaffold(option=1)"},

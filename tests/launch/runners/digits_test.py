@@ -1,5 +1,6 @@
 """A run is a pure function of settings and seed; its numbers are those of the layouts below it."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -27,6 +28,23 @@ def test_results_and_purity(run):
     assert len(first["test_accuracy_by_round"]) == 3
     assert first["test_accuracy"] == first["test_accuracy_by_round"][-1]
     assert first["val_loss_by_round"][2] < first["val_loss_by_round"][0]
+
+
+def test_another_seed_or_rate_compiles_nothing_anew(run):
+    compiled = []
+
+    def count(event, seconds, **_):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(seconds)
+
+    run(SETTINGS, 0)
+    jax.monitoring.register_event_duration_secs_listener(count)
+    try:
+        run(SETTINGS | {"client_lr": 0.2}, 0)
+        run(SETTINGS, 1)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)
+    assert not compiled
 
 
 def test_the_streamed_run_is_the_scanned_one(run):
