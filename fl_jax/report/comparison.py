@@ -62,12 +62,14 @@ def shown(found: Mapping[str, Any], *, sign: bool = False) -> str:
 def as_markdown(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> str:
     """A table a panel, the best first by its first column; a column that no row of a panel has is left out.
 
+    Where the panels have the same rows, a table of their first columns side by side comes before.
+
     Args:
         rows: see `Row`.
         columns: metrics to show, and the title of each.
         reference: the row of each panel that the differences are to; empty for none.
     """
-    parts = []
+    parts = _side_by_side(rows, columns)
     for panel, inside in panels(rows).items():
         here = defined(inside, columns)
         if not here:
@@ -86,6 +88,24 @@ def as_markdown(rows: Sequence[Row], columns: Mapping[str, str], reference: str)
             lines.append(f"| {' | '.join([*cells, _chosen(row)])} |")
         parts.append("\n".join([f"### {panel}\n", *lines] if panel else lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _side_by_side(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:
+    parts, first = panels(rows), [*defined(rows, columns)][:1]
+    if not first or not same_rows([[row["name"] for row in inside] for inside in parts.values()]):
+        return []
+    names = dict.fromkeys(row["name"] for row in rows)
+    lines = [f"| {columns[first[0]]} | {' | '.join(parts)} |", "|---" * (len(parts) + 1) + "|"]
+    for name in names:
+        found = [[r["metrics"][first[0]] for r in p if r["name"] == name] for p in parts.values()]
+        lines.append(f"| {' | '.join([name, *(shown(f[0]) if f else '' for f in found)])} |")
+    return ["\n".join(lines)]
+
+
+def same_rows(names: Sequence[Sequence[str]]) -> bool:
+    """Whether there are several panels, none of which has a row that the longest lacks."""
+    longest = max(names, key=len, default=[])
+    return len(names) > 1 and all(set(other) <= set(longest) for other in names)
 
 
 def as_csv(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
@@ -151,7 +171,7 @@ def draw(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> Fig
             parts[panel] = metric, kept
     names = [[row["name"] for row in inside] for _, inside in parts.values()] or [[]]
     longest = max(names, key=len)
-    shared = len(names) > 1 and all(set(other) <= set(longest) for other in names)
+    shared = same_rows(names)
     heights = [max(len(o), 1) for o in ([longest] if shared else names)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(

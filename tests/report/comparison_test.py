@@ -75,6 +75,14 @@ def test_every_panel_has_its_own_first_column():
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["one", "two"]
 
 
+def test_panels_of_the_same_rows_stand_side_by_side():
+    rows = [row("a", [1.0] * 3, panel="x"), row("b", [2.0] * 3, panel="x")]
+    rows += [row("b", [3.0] * 3, panel="y")]
+    lines = comparison.as_markdown(rows, COLUMNS, "").splitlines()
+    assert lines[0] == "| test accuracy | x | y |"
+    assert lines[2:4] == ["| a | 1.0000 ± 0.0000 |  |", "| b | 2.0000 ± 0.0000 | 3.0000 ± 0.0000 |"]
+
+
 def test_panels_of_the_same_rows_share_their_order():
     rows = [row(name, [value] * 3, panel=p) for p in "xy" for name, value in (("a", 0), ("b", 1))]
     left, right = comparison.draw(rows, COLUMNS, "a").axes
