@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
 
 def rows() -> ConfigDict:
     """The aggregators, under each kind of attack; each is told the true number of attackers."""
-    radii = (0.3, 1.0, 3.0, 10.0)
+    radii = (0.1, 0.3, 1.0, 3.0)
     aggregators: dict[str, dict[str, Any]] = {
         "median": {"aggregator": "median()"},
         "trimmed_mean": {"aggregator": "trimmed_mean(trim=0.2)"},

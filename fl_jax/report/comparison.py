@@ -54,6 +54,8 @@ def shown(found: Mapping[str, Any], *, sign: bool = False) -> str:
     mean, error = found["mean"], found["standard_error"]
     if mean is None:
         return "–"
+    if abs(mean) >= 1e5:  # a loss that left all bounds
+        return f"{mean:.0e}" if error is None else f"{mean:.0e} ± {error:.0e}"
     places = int(np.clip(1 - np.floor(np.log10(error)), 0, 4)) if error else 4
     text = f"{mean:{'+' if sign else ''}.{places}f}"
     return text if error is None else f"{text} ± {error:.{places}f}"
@@ -183,6 +185,7 @@ def draw(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> Fig
             nrows=len(heights),
             ncols=len(names) if shared else 1,
             squeeze=False,
+            sharex=shared,
             sharey=shared,
             gridspec_kw={"height_ratios": heights},
         ).flat
