@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fl_jax.models.group_norm import GroupNorm
 from fl_jax.types import LABELS
 
 
@@ -130,4 +131,4 @@ def _conv(x: jax.Array, width: int, size: int, stride: int) -> jax.Array:
 
 
 def _norm(x: jax.Array) -> jax.Array:
-    return nn.GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)
+    return GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)
