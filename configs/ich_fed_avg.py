@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     # Federation. Central and local models are trained plainly, by fed_avg() over one site.
     config.algorithm = "fed_avg()"
     config.aggregator = "weighted_mean()"
-    config.layout = "sequential"
+    config.layout = "auto"  # or sequential, vmapped, mesh: the same numbers
     config.rounds = 10
     config.epochs = 3.0  # local, a round; 0.5 is half of a site's slices
     config.min_sites = 4

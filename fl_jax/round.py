@@ -6,6 +6,8 @@
   one site's step leaves idle. `whole` is the same as one pure function of stacked batches.
 - `mesh`: as `sequential`, with the sites over several devices.
 
+`choose` names the one that should be fastest for a model and a backend.
+
 Guarantees: changing an absent site's data changes nothing. Aggregation goes in site order. Nothing
 recompiles when participation changes.
 
@@ -19,6 +21,7 @@ recompiles when participation changes.
 Besides the algorithm's own, the metrics are `weight`, `bytes` (what the site sends), `accepted`, `dropped`.
 """
 
+from fl_jax.layouts.choose import Choice, choose
 from fl_jax.layouts.common import Batches, Dropout, Round, State, init
 from fl_jax.layouts.lockstep import vmapped, whole
 from fl_jax.layouts.mesh import mesh
@@ -26,9 +29,11 @@ from fl_jax.layouts.sequential import sequential
 
 __all__ = [
     "Batches",
+    "Choice",
     "Dropout",
     "Round",
     "State",
+    "choose",
     "init",
     "mesh",
     "sequential",

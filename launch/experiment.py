@@ -151,20 +151,27 @@ def task(config: Config, experiment: Experiment, arm: study.Arm) -> Task:
 
 
 def federation(
-    config: Config, experiment: Experiment, arm: study.Arm, task: Task
+    config: Config,
+    experiment: Experiment,
+    arm: study.Arm,
+    task: Task,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[rounds.Round, rounds.State, Callable[[Any, Any], Params] | None]:
     """The layout, the state before the first round, and what makes a site's own model, if anything does.
 
     Every arm starts from the same parameters. Algorithm and aggregator are those of the federated arm; the
-    central and the local models, which it is compared with, are trained plainly whatever these are.
+    central and the local models, which it is compared with, are trained plainly whatever these are. `say` is
+    told which layout `auto` is.
     """
     layouts = {
         "sequential": rounds.sequential,
         "vmapped": rounds.vmapped,
         "mesh": partial(rounds.mesh, sizes=arm.examples.mean(0)),
     }
-    if config.layout not in layouts:
-        raise ValueError(f"config.layout={config.layout!r}: must be one of {', '.join(layouts)}")
+    if config.layout not in ("auto", *layouts):
+        raise ValueError(
+            f"config.layout={config.layout!r}: must be auto, or one of {', '.join(layouts)}"
+        )
     optimizer = spec.transformation(config.optimizer)
     between = (config.algorithm, config.aggregator)
     if arm.name != "federated":
@@ -173,7 +180,12 @@ def federation(
     aggregator = spec.build(between[1], "fl_jax.aggregators")
     params = jax.jit(task.init)(stream(experiment.key, "init"))
     state = rounds.init(algorithm, aggregator, params, len(arm.sites), experiment.key)
-    return layouts[config.layout](algorithm, aggregator), state, algorithm.personal
+    layout = config.layout
+    if layout == "auto":
+        layout, reason = rounds.choose(algorithm, params, len(arm.sites))
+        if arm.name == "federated":
+            say(f"layout {layout}: {reason}")
+    return layouts[layout](algorithm, aggregator), state, algorithm.personal
 
 
 def inputs(config: Config, workdir: Path) -> dict[str, Any]:

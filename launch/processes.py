@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from types import FrameType
 from typing import IO
 
+from launch.machine import cores
 from launch.progress import Event
 
 
@@ -113,11 +114,6 @@ def _event(line: str) -> Event | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and "model" in found else None
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share(jobs: int) -> tuple[int, dict[str, str]]:

@@ -30,7 +30,7 @@ from fl_jax import report
 from fl_jax.data import slices
 from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.report.answer import sentence
-from launch import dataset, experiment, processes, progress, train
+from launch import dataset, experiment, machine, processes, progress, train
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -129,7 +129,7 @@ def _cohort(config: experiment.Config, folder: Path, console: Console) -> bool:
             drawn = done
             tick(done, total)
 
-        make_cohort(folder, **config.cohort, workers=processes.cores(), progress=count)
+        make_cohort(folder, **config.cohort, workers=machine.cores(), progress=count)
     return drawn > 0
 
 

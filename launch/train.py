@@ -57,7 +57,7 @@ def train(
         return json.loads((folder / "done.json").read_text())
 
     task = experiment.task(config, opened, arm)
-    run, state, personal = experiment.federation(config, opened, arm, task)
+    run, state, personal = experiment.federation(config, opened, arm, task, say)
     experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
     show({"model": name, "budget": arm.budget, "rounds": config.rounds})

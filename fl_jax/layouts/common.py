@@ -80,22 +80,64 @@ def refuse_chained(algorithm: Algorithm, layout: str) -> None:
         )
 
 
+def advance(
+    step: Callable[[Any, Batch], Any], steps_per_call: int
+) -> Callable[[Any, list[Batch]], Any]:
+    """Jits a site's step, alone and, where that many are asked for at once, as a scan of K.
+
+    Args:
+        step: `(local, batch) -> local`, see `Client`.
+        steps_per_call: K, at least 1.
+
+    Returns:
+        `(local, 1..K batches) -> local`; what it is given for `local` is freed. Fewer than K batches go
+        one by one, so that two programs are compiled at most.
+
+    Raises:
+        ValueError: when there would be no step in a call.
+    """
+    if steps_per_call < 1:
+        raise ValueError(f"steps_per_call={steps_per_call}: a call takes at least one step")
+    one = jax.jit(step, donate_argnums=0)
+
+    @partial(jax.jit, donate_argnums=0)
+    def several(local: Any, batches: list[Batch]) -> Any:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
+        return jax.lax.scan(lambda held, batch: (step(held, batch), None), local, stacked)[0]
+
+    def forward(local: Any, batches: list[Batch]) -> Any:
+        if len(batches) == steps_per_call > 1:
+            return several(local, batches)
+        for batch in batches:
+            local = one(local, batch)
+        return local
+
+    return forward
+
+
 def train(
-    step: Callable[[Any, Batch], Any], local: Any, batches: Batches, site: int
+    forward: Callable[[Any, list[Batch]], Any],
+    steps_per_call: int,
+    local: Any,
+    batches: Batches,
+    site: int,
 ) -> tuple[Any, bool]:
-    """Takes a site's steps, one a batch that holds an example.
+    """Takes a site's steps, one a batch that holds an example; `forward` is from `advance`.
 
     Returns:
         What the site holds then, None when it saw no example or dropped out; and whether it dropped out.
     """
-    seen = False
+    seen, waiting = False, []
     try:
         for batch in batches(site):
             if np.any(batch.mask):
-                local, seen = step(local, batch), True
+                waiting.append(batch)
+                seen = True
+            if len(waiting) == steps_per_call:
+                local, waiting = forward(local, waiting), []
     except Dropout:
         return None, True
-    return local if seen else None, False
+    return forward(local, waiting) if seen else None, False
 
 
 def receive(

@@ -26,6 +26,7 @@ def mesh(
     over: jax.sharding.Mesh | None = None,
     *,
     sizes: Sequence[float] | None = None,
+    steps_per_call: int = 1,
 ) -> Round:
     """Makes the layout that spreads the sites over devices; for models that fill a device with one site.
 
@@ -40,6 +41,7 @@ def mesh(
         over: a mesh of one axis named `site`; None for all devices. On CPU there are several with
             `XLA_FLAGS=--xla_force_host_platform_device_count=N`.
         sizes: [S] what a round costs at each site, e.g. its examples, in any unit; None: they are alike.
+        steps_per_call: see `sequential`.
 
     Returns:
         A `Round` that calls `batches` from one thread a device. A device holds one site's training at a
@@ -47,13 +49,13 @@ def mesh(
         trains a site.
 
     Raises:
-        ValueError: for a chained algorithm, or a mesh of other axes.
+        ValueError: for a chained algorithm, a mesh of other axes, or `steps_per_call` less than 1.
     """
     common.refuse_chained(algorithm, "mesh")
     devices = _devices(over)
     client = algorithm.client
     start, finish = jax.jit(client.start), jax.jit(client.finish)
-    step = jax.jit(client.step, donate_argnums=0)
+    forward = common.advance(client.step, steps_per_call)
     broadcast = jax.jit(algorithm.broadcast)
     take_in = jax.jit(partial(common.take_in, aggregator), donate_argnums=1)
     close = jax.jit(partial(common.serve, algorithm, aggregator))
@@ -86,7 +88,7 @@ def mesh(
                 index, before = np.int32(site), common.take(states, site)
                 local = _copy(start(received, before, _site_key(key, round, index)))
                 source = partial(feed, devices[number])
-                local, dropped[site] = common.train(step, local, source, site)
+                local, dropped[site] = common.train(forward, steps_per_call, local, source, site)
                 if local is None:
                     return None
                 done = jax.block_until_ready(finish(received, before, local))

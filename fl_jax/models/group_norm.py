@@ -16,14 +16,14 @@ import jax.numpy as jnp
 
 
 class GroupNorm(nn.Module):
-    """As `flax.linen.GroupNorm(groups)`, with the same parameters under the same names.
+    """As `flax.linen.GroupNorm(num_groups)`, with the same parameters under the same names.
 
     Attributes:
-        groups: G, divides the number of channels.
+        num_groups: G, divides the number of channels.
         epsilon: keeps a group without variance finite.
     """
 
-    groups: int
+    num_groups: int = 32
     epsilon: float = 1e-6
 
     @nn.compact
@@ -34,11 +34,11 @@ class GroupNorm(nn.Module):
             ValueError: when the groups do not divide the channels.
         """
         channels = x.shape[-1]
-        if channels % self.groups:
-            raise ValueError(f"groups={self.groups}: must divide the {channels} channels")
+        if channels % self.num_groups:
+            raise ValueError(f"num_groups={self.num_groups}: must divide the {channels} channels")
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        return normalise(x, scale, bias, self.groups, self.epsilon)
+        return normalise(x, scale, bias, self.num_groups, self.epsilon)
 
 
 def normalise(

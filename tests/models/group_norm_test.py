@@ -48,5 +48,5 @@ def test_bf16_goes_in_and_out_and_is_summed_in_float32():
 
 
 def test_groups_that_do_not_divide_are_refused():
-    with pytest.raises(ValueError, match="groups=3: must divide the 8 channels"):
+    with pytest.raises(ValueError, match="num_groups=3: must divide the 8 channels"):
         GroupNorm(3).init(jax.random.key(0), jnp.zeros((1, 2, 8)))

@@ -1,0 +1,63 @@
+"""The layout for a model and a backend, as `launch.benchmark --suite=round` found it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from fl_jax.types import Algorithm, Params
+
+_SMALL = 1_000_000
+"""Parameters of a model whose steps leave an accelerator idle; from the literature, not measured yet."""
+
+
+class Choice(NamedTuple):
+    """A layout's name, and why it was chosen, in words for a log."""
+
+    layout: str
+    reason: str
+
+
+def choose(
+    algorithm: Algorithm,
+    params: Params,
+    sites: int,
+    devices: Sequence[Any] | None = None,
+) -> Choice:
+    """Chooses the layout that should be fastest.
+
+    | | layout |
+    |---|---|
+    | a chained algorithm, or one site | `sequential` |
+    | several devices | `mesh` |
+    | one CPU device | `sequential`: lock-step was slower there for every model that was measured |
+    | one accelerator, a small model without convolutions, several sites | `vmapped` |
+    | one accelerator, another model | `sequential`: sites' convolutions side by side are grouped ones |
+
+    Args:
+        algorithm: what sites and server do.
+        params: the model; arrays or their shapes. A leaf of more than two axes is taken for the kernel of
+            a convolution.
+        sites: S.
+        devices: where it will run; None for all that JAX sees.
+
+    Returns:
+        The choice; any other may be used in its place, the numbers are the same.
+    """
+    devices = jax.local_devices() if devices is None else devices
+    kind = devices[0].platform
+    if algorithm.chained:
+        return Choice("sequential", "a chained algorithm trains site after site")
+    if sites == 1:
+        return Choice("sequential", "one site")
+    if len(devices) > 1:
+        return Choice("mesh", f"{len(devices)} devices train {sites} sites at the same time")
+    if kind == "cpu":
+        return Choice("sequential", "one CPU device is slower in lock-step")
+    leaves = jax.tree.leaves(params)
+    if any(leaf.ndim > 2 for leaf in leaves):
+        return Choice("sequential", f"a {kind} runs the convolutions of one site at a time")
+    count = sum(leaf.size for leaf in leaves)
+    if count > _SMALL:
+        return Choice("sequential", f"{count:,} parameters fill a {kind} with one site")
+    return Choice("vmapped", f"{count:,} parameters leave a {kind} idle with one site")

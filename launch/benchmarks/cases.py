@@ -1,0 +1,115 @@
+"""What the suite `round` measures: a model, sites, and how many steps each takes."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fl_jax import task
+from fl_jax.data import windows
+from fl_jax.models.resnet import resnet
+from fl_jax.types import LABELS, Batch
+
+
+class Case(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+        name: what `--cases` looks in.
+        model: makes task and inputs' shape and dtype.
+        sizes: [S] examples of each site.
+        batch: B.
+        several: K of the contenders that take K steps a call; 1 for no such contender.
+    """
+
+    name: str
+    model: Callable[[], tuple[task.Task, jax.ShapeDtypeStruct]]
+    sizes: Sequence[int]
+    batch: int = 16
+    several: int = 1
+
+
+class LeNet(nn.Module):
+    """LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proc. IEEE 1998."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps float32[B, H, W, C] to logits float32[B, L]."""
+        for width in (6, 16):
+            x = nn.relu(nn.Conv(width, (5, 5), padding="VALID")(x))
+            x = nn.max_pool(x, (2, 2), (2, 2))
+        x = x.reshape(len(x), -1)
+        for width in (120, 84):
+            x = nn.relu(nn.Dense(width)(x))
+        return nn.Dense(len(LABELS))(x)
+
+
+class Mlp(nn.Module):
+    """One hidden layer."""
+
+    width: int = 128
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps float32[B, ...] to logits float32[B, L]."""
+        return nn.Dense(len(LABELS))(nn.relu(nn.Dense(self.width)(x.reshape(len(x), -1))))
+
+
+def scans(pixels: int) -> tuple[task.Task, jax.ShapeDtypeStruct]:
+    """The demo's task: int16 HU in, windows, turns and flips inside the step."""
+    example = jax.ShapeDtypeStruct((pixels, pixels), jnp.int16)
+    job = task.multi_label(
+        resnet(),
+        jnp.zeros((1, *example.shape), example.dtype),
+        prepare=windows.apply_windows,
+        augment=lambda key, inputs: windows.augment(key, inputs, max_degrees=20.0, flip=True),
+    )
+    return job, example
+
+
+def images(model: nn.Module, pixels: int = 32) -> tuple[task.Task, jax.ShapeDtypeStruct]:
+    """A model on float32 images of three channels."""
+    example = jax.ShapeDtypeStruct((pixels, pixels, 3), jnp.float32)
+    return task.multi_label(model, jnp.zeros((1, *example.shape))), example
+
+
+def lenet() -> tuple[task.Task, jax.ShapeDtypeStruct]:
+    """LeNet at 32 px."""
+    return images(LeNet())
+
+
+def mlp() -> tuple[task.Task, jax.ShapeDtypeStruct]:
+    """The MLP at 32 px."""
+    return images(Mlp())
+
+
+CASES = (
+    Case("ResNet 64 px, 5 sites", lambda: scans(64), [128] * 5, several=8),
+    Case("ResNet 64 px, 20 sites", lambda: scans(64), [32] * 20),
+    Case("ResNet 128 px, 5 sites", lambda: scans(128), [64] * 5),
+    Case("ResNet 128 px, 20 sites", lambda: scans(128), [16] * 20),
+    Case("LeNet 32 px, 20 sites", lenet, [64] * 20, 32),
+    Case("MLP, 5 sites", mlp, [512] * 5, 32, several=8),
+    Case("MLP, 100 sites", mlp, [256] * 100, 32, several=8),
+    Case("ResNet 64 px, unequal sites", lambda: scans(64), [250, 150, 75, 38, 20]),
+)
+OPTIMIZER = optax.adam(2e-3)
+
+
+def batches(case: Case, example: jax.ShapeDtypeStruct) -> list[list[Batch]]:
+    """[S][T] batches of noise in memory; the last one of a site is padded, as a pipeline pads it."""
+    generator = np.random.default_rng(0)
+    shape, found = (case.batch, *example.shape), []
+    for size in case.sizes:
+        site = []
+        for left in range(size, 0, -case.batch):
+            inputs = (100 * generator.standard_normal(shape, np.float32)).astype(example.dtype)
+            labels = (generator.random((case.batch, len(LABELS))) < 0.3).astype(np.float32)
+            mask = (np.arange(case.batch) < left).astype(np.float32)
+            site.append(Batch(inputs, labels, mask))
+        found.append(site)
+    return found

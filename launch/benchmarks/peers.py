@@ -1,0 +1,129 @@
+"""One of three common tasks, as other frameworks' runners do it, with the same record at the end.
+
+The folder that `--peers` names brings the tasks, the data, the models and the record; see its README. The
+environment decides where a flag does not: BENCH_TASK the task, BENCH_OUT the file of the record, BENCH_ROUNDS
+how many rounds. On CPU every core is a device, and sites train on them at the same time.
+"""
+
+import importlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from fl_jax import round as rounds
+from fl_jax import task
+from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.models import layers
+from fl_jax.types import Batch
+from launch import machine
+
+_MODELS = {"resnet": "ResNet", "lenet": "LeNet", "mlp": "MLP"}
+
+
+def run(options: Any) -> dict[str, Any]:
+    """Trains the task's rounds and saves the record.
+
+    Args:
+        options: `task`, `peers`, `layout`, `devices`; see `launch.benchmark`.
+
+    Returns:
+        The layout, seconds of each round, and the norm of the final parameters.
+
+    Raises:
+        ValueError: when the folder, the task or the layout does not exist.
+    """
+    folder = Path(options.peers).expanduser()
+    needed = [name for name in ("common.py", "flax_models.py") if not (folder / name).is_file()]
+    if not options.peers or needed:
+        raise ValueError(
+            f"peers={options.peers!r}: must be the folder with common.py, flax_models.py"
+        )
+    name = options.task or os.environ.get("BENCH_TASK")
+    if not name:
+        raise ValueError("task=None: name one with --task or BENCH_TASK")
+    os.environ["BENCH_TASK"] = name
+    machine.split(options.devices or machine.cores())
+    common, models = _given(folder, "common"), _given(folder, "flax_models")
+    vars(models)["nn"] = (
+        layers  # instead of `flax.linen`: the same layers and numbers, quicker on CPU
+    )
+    plan = common.task()
+
+    example = np.zeros((1, plan["hw"], plan["hw"], 3), np.float32)
+    job = task.multi_label(getattr(models, _MODELS[plan["model"]])(), example)
+    algorithm = fed_avg(job.loss, optax.sgd(common.LR, momentum=common.MOM), keep_optimizer=False)
+    params = jax.jit(job.init)(jax.random.PRNGKey(0))
+    sites, key = len(plan["sizes"]), jax.random.key(0)
+    state = rounds.init(algorithm, weighted_mean(), params, sites, key)
+    layout, reason = options.layout, "as asked for"
+    if layout == "auto":
+        layout, reason = rounds.choose(algorithm, params, sites)
+    print(f"layout {layout}: {reason}", flush=True)
+    train = _layout(layout, algorithm, plan["sizes"])
+    batches = []
+    for site in range(sites):
+        inputs, labels = common.client_data(plan, site, False)
+        batches.append(_batches(inputs, labels, plan["batch"]))
+
+    everyone = np.ones(sites, bool)
+    recorder = common.Recorder()
+    recorder.mark()
+    for _ in range(plan["rounds"]):
+        state, _ = train(state, batches.__getitem__, everyone)
+        jax.block_until_ready(state)
+        recorder.mark()
+    seconds = np.diff(recorder.marks).tolist()
+    norm = float(optax.tree.norm(state.server.params))
+    _save(recorder, norm, layout)
+    steady = float(np.median(seconds[1:] or seconds))
+    print(
+        f"task {name}: {1000 * steady:.1f} ms a steady round, "
+        f"{plan['images'] / steady:,.0f} images/s, norm {norm:.7g}"
+    )
+    return {"task": name, "layout": layout, "rounds": seconds, "norm": norm}
+
+
+def _given(folder: Path, module: str) -> ModuleType:
+    """A module of the given folder, whatever else has its name."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return importlib.import_module(module)
+
+
+def _layout(name: str, algorithm: Any, sizes: list[int]) -> rounds.Round:
+    between = (algorithm, weighted_mean())
+    match name:
+        case "sequential":
+            return rounds.sequential(*between)
+        case "vmapped":
+            return rounds.vmapped(*between)
+        case "mesh":
+            return rounds.mesh(*between, sizes=sizes)
+    raise ValueError(f"layout={name!r}: must be auto, sequential, vmapped or mesh")
+
+
+def _batches(inputs: np.ndarray, labels: np.ndarray, size: int) -> list[Batch]:
+    """Batches in order; the last one is padded and masked, so that one program fits all."""
+    found = []
+    for start in range(0, len(inputs), size):
+        x, y = inputs[start : start + size], labels[start : start + size]
+        missing = size - len(x)
+        x, y = (np.pad(a, [(0, missing)] + [(0, 0)] * (a.ndim - 1)) for a in (x, y))
+        found.append(Batch(x, y, (np.arange(size) < size - missing).astype(np.float32)))
+    return found
+
+
+def _save(recorder: Any, norm: float, layout: str) -> None:
+    """Writes the record to BENCH_OUT; without it, to a file that is thrown away."""
+    versions = machine.describe()["versions"]
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("BENCH_OUT", f"{folder}/record.json")
+        recorder.save(versions, norm=norm, layout=layout)

@@ -1,0 +1,136 @@
+"""What federation costs: every layout's round against central training's steps on the same batches.
+
+The floor is what one would write without this library: one jitted step of optax with donated buffers, called
+once for every batch of every site.
+"""
+
+import re
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fl_jax import round as rounds
+from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.types import Algorithm, Batch
+from launch import machine
+from launch.benchmarks import cases, measure, table
+
+_HEAD = ("", "x floor", "range", "x cpu time", "compile s", "temp MB", "state MB", "images/s", "")
+
+
+def run(options: Any) -> dict[str, Any]:
+    """Measures the cases that `options.cases` finds, and prints a table of each.
+
+    Args:
+        options: `cases`, `repetitions`, `devices`; see `launch.benchmark`.
+
+    Returns:
+        `{"cases": [{"case", "sites", "examples", "default", "fastest", "measured": {name: ...}}]}`.
+
+    Raises:
+        ValueError: when no case is found.
+    """
+    machine.split(options.devices)
+    chosen = [case for case in cases.CASES if re.search(options.cases, case.name)]
+    if not chosen:
+        names = ", ".join(case.name for case in cases.CASES)
+        raise ValueError(f"cases={options.cases!r}: finds none of: {names}")
+    return {"cases": [measured(case, options.repetitions) for case in chosen]}
+
+
+def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
+    """Measures one case and prints its table."""
+    job, example = case.model()
+    batches = cases.batches(case, example)
+    algorithm = fed_avg(job.loss, cases.OPTIMIZER)
+    params = jax.jit(job.init)(jax.random.key(0))
+    state = rounds.init(algorithm, weighted_mean(), params, len(case.sizes), jax.random.key(0))
+    contenders = {
+        name: partial(_round, layout, state, batches)
+        for name, layout in layouts(algorithm, case).items()
+    }
+    taken = measure.compare(_floor(job.loss, params, batches), contenders, repetitions)
+    default = rounds.choose(algorithm, params, len(case.sizes)).layout
+    fastest = min(contenders, key=lambda name: taken[name].ratio)
+    examples = sum(case.sizes)
+    found = {
+        name: took._asdict()
+        | {
+            "images_per_second": examples / took.seconds,
+            "state_bytes": _bytes(params if name == "floor" else state),
+        }
+        for name, took in taken.items()
+    }
+    rows = [_row(name, line, name == fastest, name == default) for name, line in found.items()]
+    print(table.text(f"{case.name}: {examples} examples", _HEAD, rows), flush=True)
+    return {
+        "case": case.name,
+        "sites": len(case.sizes),
+        "examples": examples,
+        "default": default,
+        "fastest": fastest,
+        "measured": found,
+    }
+
+
+def layouts(algorithm: Algorithm, case: cases.Case) -> dict[str, rounds.Round]:
+    """The layouts that can run here, by name; `mesh` where there are several devices."""
+    between = (algorithm, weighted_mean())
+    found = {"sequential": rounds.sequential(*between), "vmapped": rounds.vmapped(*between)}
+    if case.several > 1:
+        several = rounds.sequential(*between, steps_per_call=case.several)
+        found[f"sequential K={case.several}"] = several
+    if len(jax.local_devices()) > 1:
+        found["mesh"] = rounds.mesh(*between, sizes=case.sizes)
+    return found
+
+
+def _floor(loss: Any, params: Any, batches: list[list[Batch]]) -> measure.Work:
+    """Central training over all sites' batches; goes on from where it was."""
+
+    @partial(jax.jit, donate_argnums=(0, 1, 2))
+    def step(params: Any, optimizer: Any, key: jax.Array, batch: Batch) -> Any:
+        key, step_key = jax.random.split(key)
+        gradient = jax.grad(loss)(params, batch, step_key)
+        updates, optimizer = cases.OPTIMIZER.update(gradient, optimizer, params)
+        return optax.apply_updates(params, updates), optimizer, key
+
+    held = jax.tree.map(jnp.copy, (params, cases.OPTIMIZER.init(params), jax.random.key(1)))
+
+    def work() -> Any:
+        nonlocal held
+        for site in batches:
+            for batch in site:
+                held = step(*held, batch)
+        return held
+
+    return work
+
+
+def _round(layout: rounds.Round, state: rounds.State, batches: list[list[Batch]]) -> Any:
+    return layout(state, batches.__getitem__, np.ones(len(batches), bool))
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+def _row(name: str, line: dict[str, Any], fastest: bool, default: bool) -> list[str]:
+    low, high = line["spread"]
+    notes = ["fastest"] * fastest + ["default"] * default
+    return [
+        name,
+        f"{line['ratio']:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        f"{line['processor']:.2f}",
+        f"{line['compile_seconds']:.1f}",
+        f"{line['temporary_bytes'] / 2**20:.1f}",
+        f"{line['state_bytes'] / 2**20:.1f}",
+        f"{line['images_per_second']:,.0f}",
+        ", ".join(notes) if name != "floor" else "the range is the noise",
+    ]

@@ -1,0 +1,66 @@
+"""The machine that a program runs on: its cores, its devices, and what it is called."""
+
+import os
+import platform
+from typing import Any
+
+import jax
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def split(devices: int) -> None:
+    """Has JAX see several CPU devices of one thread each; before it looks for devices, or never.
+
+    Two sites on a thread each are faster than one site on two threads, since a small model's operations
+    are too short to be shared. Accelerators are left as they are.
+
+    Args:
+        devices: how many; 0 or 1 leaves one device with all threads.
+
+    Raises:
+        ValueError: when the number is negative.
+    """
+    if devices < 0:
+        raise ValueError(
+            f"devices={devices}: must be 0, which leaves the machine as it is, or more"
+        )
+    if devices > 1:
+        own = f"--xla_force_host_platform_device_count={devices} --xla_cpu_multi_thread_eigen=false"
+        # What a person set comes after and so decides.
+        os.environ["XLA_FLAGS"] = f"{own} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
+def describe() -> dict[str, Any]:
+    """Processor, devices and versions, for whoever reads the figures later."""
+    import flax
+    import numpy as np
+    import optax
+
+    return {
+        "processor": _processor(),
+        "cores": cores(),
+        "load": os.getloadavg()[0],
+        "devices": [f"{d.platform} {d.device_kind}" for d in jax.devices()],
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "versions": {
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "flax": flax.__version__,
+            "optax": optax.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def _processor() -> str:
+    """The processor's name; on Linux the system tells it in a file only."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
