@@ -206,3 +206,23 @@ def test_what_is_chained_runs_in_sequential_only(layout):
 def test_a_federation_has_a_site(params):
     with pytest.raises(ValueError, match="sites=0"):
         begin(params, sites=0)
+
+
+@pytest.mark.parametrize("layout", ["sequential", "mesh"])
+def test_several_steps_a_call_change_no_number(layout, params):
+    batches = site_batches((5, 1, 2))
+    single, several = made(layout), getattr(fl_round, layout)
+    several = several(ALGORITHM, weighted_mean(), steps_per_call=2)  # 2 + 2 + 1, 1, and 2 steps
+    wanted, _ = single(begin(params), streamed(batches), EVERYONE)
+    found, metrics = several(begin(params), streamed(batches), EVERYONE)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        (found.server, found.sites),
+        (wanted.server, wanted.sites),
+    )
+    np.testing.assert_array_equal(metrics["accepted"], EVERYONE)
+
+
+def test_a_call_takes_at_least_one_step():
+    with pytest.raises(ValueError, match="steps_per_call=0: a call takes at least one step"):
+        fl_round.sequential(ALGORITHM, weighted_mean(), steps_per_call=0)

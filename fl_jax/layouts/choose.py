@@ -8,7 +8,7 @@ import jax
 from fl_jax.types import Algorithm, Params
 
 _SMALL = 1_000_000
-"""Parameters of a model whose steps leave an accelerator idle; from the literature, not measured yet."""
+"""Parameters of a model whose steps leave an accelerator idle; a guess: not measured yet."""
 
 
 class Choice(NamedTuple):
@@ -24,11 +24,12 @@ def choose(
     sites: int,
     devices: Sequence[Any] | None = None,
 ) -> Choice:
-    """Chooses the layout that should be fastest.
+    """Chooses the layout that should be fastest; the first line that fits decides.
 
     | | layout |
     |---|---|
     | a chained algorithm, or one site | `sequential` |
+    | CPU devices, a model without convolutions | `sequential`: a step is shorter than handing a site over |
     | several devices | `mesh` |
     | one CPU device | `sequential`: lock-step was slower there for every model that was measured |
     | one accelerator, a small model without convolutions, several sites | `vmapped` |
@@ -50,12 +51,17 @@ def choose(
         return Choice("sequential", "a chained algorithm trains site after site")
     if sites == 1:
         return Choice("sequential", "one site")
+    leaves = jax.tree.leaves(params)
+    convolutions = any(leaf.ndim > 2 for leaf in leaves)
+    if kind == "cpu" and not convolutions:
+        return Choice(
+            "sequential", "a step without convolutions is short: CPUs take site after site"
+        )
     if len(devices) > 1:
         return Choice("mesh", f"{len(devices)} devices train {sites} sites at the same time")
     if kind == "cpu":
         return Choice("sequential", "one CPU device is slower in lock-step")
-    leaves = jax.tree.leaves(params)
-    if any(leaf.ndim > 2 for leaf in leaves):
+    if convolutions:
         return Choice("sequential", f"a {kind} runs the convolutions of one site at a time")
     count = sum(leaf.size for leaf in leaves)
     if count > _SMALL:

@@ -63,7 +63,7 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
         held, by_site = copy((state.sites, state.aggregator)), {}
         dropped = np.zeros(len(participating), bool)
         for site in map(int, np.flatnonzero(participating)):
-            index = jnp.int32(site)
+            index = np.int32(site)
             broadcast, local = start(state, index)
             local, dropped[site] = common.train(forward, steps_per_call, local, batches, site)
             if local is None:

@@ -102,3 +102,15 @@ def test_a_training_without_its_predictions_is_not_complete(config, tmp_path):
         assert not experiment.is_complete(config, tmp_path)
         (tmp_path / "predictions" / f"{name}.csv").touch()
     assert experiment.is_complete(config, tmp_path)
+
+
+def test_the_layout_that_auto_takes_is_said(config, tmp_path):
+    config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=(4,))"
+    assert config.layout == "auto"
+    opened, said = experiment.load(config, tmp_path), []
+    for name in ("federated", "central"):
+        arm = opened.arms[name]
+        experiment.federation(
+            config, opened, arm, experiment.task(config, opened, arm), said.append
+        )
+    assert said == ["layout mesh: 4 devices train 3 sites at the same time"]

@@ -1,0 +1,168 @@
+"""The benchmark itself, on cases so small that they say nothing about speed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import pytest
+
+from launch import benchmark, machine
+from launch.benchmarks import cases, measure, peers, round, table
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = cases.Case("tiny", lambda: cases.images(cases.Mlp(4), 4), [6, 3, 8], 4, several=2)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(cases, "CASES", (TINY,))
+
+
+def test_the_suite_gives_what_it_promises(tiny, capsys):
+    options = SimpleNamespace(cases="", repetitions=2, devices=0)
+    result = benchmark.benchmark("round", options)
+    json.dumps(result)
+    assert set(result["machine"]) == {
+        "processor",
+        "cores",
+        "load",
+        "devices",
+        "xla_flags",
+        "versions",
+    }
+    (case,) = result["cases"]
+    assert (case["case"], case["sites"], case["examples"]) == ("tiny", 3, 17)
+    names = ["floor", "vmapped", "mesh", "sequential", "sequential K=2"]  # tests have four devices
+    assert sorted(case["measured"]) == sorted(names)
+    assert case["default"] in names
+    assert case["fastest"] in names
+    for line in case["measured"].values():
+        assert line["seconds"] > 0
+        assert line["spread"][0] <= line["ratio"] <= line["spread"][1]
+        assert line["images_per_second"] == pytest.approx(17 / line["seconds"])
+        assert line["compile_seconds"] >= 0
+        assert line["temporary_bytes"] >= 0
+        assert line["state_bytes"] > 0
+    printed = capsys.readouterr().out
+    assert "fastest" in printed
+    assert "the range is the noise" in printed
+
+
+def test_every_layout_does_the_same_work(tiny):
+    """Whatever is measured as a contender ends at the same parameters."""
+    from fl_jax import round as rounds
+    from fl_jax.aggregators.weighted_mean import weighted_mean
+    from fl_jax.algorithms.fed_avg import fed_avg
+
+    job, example = TINY.model()
+    batches = cases.batches(TINY, example)
+    assert [len(site) for site in batches] == [2, 1, 2]
+    assert [batch.mask.sum() for site in batches for batch in site] == [4, 2, 3, 4, 4]
+    key = machine.jax.random.key(0)
+    algorithm = fed_avg(job.loss, cases.OPTIMIZER)
+    state = rounds.init(algorithm, weighted_mean(), job.init(key), 3, key)
+    ends = [
+        round._round(layout, state, batches)[0].server.params
+        for layout in round.layouts(algorithm, TINY).values()
+    ]
+    for end in ends[1:]:
+        for a, b in zip(
+            machine.jax.tree.leaves(end), machine.jax.tree.leaves(ends[0]), strict=True
+        ):
+            assert jnp.allclose(a, b, atol=1e-5)
+
+
+def test_the_ratio_is_to_the_floor_beside_it(monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr(measure, "_first", lambda work: (9.0, 7))
+    monkeypatch.setattr(measure, "_timed", lambda work: (work(), float(next(clock) >= 0)))
+    taken = measure.compare(lambda: 2.0, {"twice": lambda: 4.0, "ten": lambda: 20.0}, 3)
+    assert list(taken) == ["floor", "twice", "ten"]
+    assert taken["floor"].ratio == 1
+    assert taken["twice"].ratio == 2
+    assert taken["twice"].compile_seconds == 5
+    assert taken["twice"].temporary_bytes == 7
+    assert (taken["twice"].repetitions, taken["ten"].repetitions) == (3, 1)  # hopeless: once
+
+
+def test_cases_cover_what_the_benchmark_is_for():
+    assert len({case.name for case in cases.CASES}) == len(cases.CASES)
+    assert {len(case.sizes) for case in cases.CASES} == {5, 20, 100}
+    assert [250, 150, 75, 38, 20] in [list(case.sizes) for case in cases.CASES]
+
+
+def test_a_table_lines_up():
+    lines = table.text("title", ["", "ms"], [["one", "1"], ["two", "22"]]).splitlines()
+    assert lines == ["", "title", "     ms", "one  1", "two  22"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: round.run(SimpleNamespace(cases="nothing", repetitions=1, devices=0)),
+            "cases='nothing': finds none of",
+        ),
+        (lambda: measure.compare(lambda: 0, {}, 0), "repetitions=0: must be at least 1"),
+        (lambda: machine.split(-1), "devices=-1: must be 0"),
+        (
+            lambda: peers.run(SimpleNamespace(peers="", task="A", layout="auto", devices=0)),
+            "peers='': must be the folder",
+        ),
+    ],
+)
+def test_bad_flags_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+COMMON = """
+import json, os, time
+import numpy as np
+LR, MOM = 0.1, 0.9
+def task():
+    assert os.environ["BENCH_TASK"] == "C"
+    return dict(model="mlp", hw=2, sizes=[5, 3], batch=4, rounds=2, images=8)
+def client_data(plan, site, nchw):
+    r = np.random.RandomState(site)
+    x = r.standard_normal((plan["sizes"][site], 2, 2, 3)).astype(np.float32)
+    return x, (r.rand(len(x), 6) < 0.3).astype(np.float32)
+class Recorder:
+    def __init__(self): self.marks = []
+    def mark(self): self.marks.append(time.time())
+    def save(self, versions, norm=None, **extra):
+        with open(os.environ["BENCH_OUT"], "w") as f:
+            json.dump(dict(versions=versions, norm=norm, marks=len(self.marks), **extra), f)
+"""
+MODELS = """
+import flax.linen as nn
+class MLP(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(6)(x.reshape((x.shape[0], -1)))
+"""
+
+
+def test_a_common_task_writes_the_peers_record(tmp_path):
+    (tmp_path / "common.py").write_text(COMMON)
+    (tmp_path / "flax_models.py").write_text(MODELS)
+    record, own = tmp_path / "record.json", tmp_path / "own.json"
+    flags = ["--suite=peers", "--task=C", f"--peers={tmp_path}", f"--json={own}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.benchmark", *flags],
+        cwd=ROOT,
+        env=os.environ | {"BENCH_OUT": str(record), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    written, found = json.loads(record.read_text()), json.loads(own.read_text())
+    assert written["norm"] == found["norm"] > 0
+    assert written["marks"] == 3
+    assert written["layout"] == found["layout"]
+    assert len(found["rounds"]) == 2
+    assert "images/s" in done.stdout
