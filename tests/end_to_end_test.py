@@ -21,8 +21,8 @@ TINY = (
     *("--config.resamples=50", "--config.jobs=1", "--config.optimizer=adam(1e-3)"),
 )
 MODELS = 7
-CACHE = {"JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-"""Seven trainings of one model need not compile it seven times."""
+CACHE = {"JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0", "XLA_FLAGS": ""}
+"""Seven trainings of one model need not compile it seven times, nor for each of the tests' four devices."""
 
 
 def program(module, *arguments):

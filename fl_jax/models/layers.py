@@ -3,6 +3,7 @@
     from fl_jax.models import layers as nn      instead of      from flax import linen as nn
 
 - `GroupNorm`: see `fl_jax.models.group_norm`.
+- `Conv`: narrow 3x3 ones, see `fl_jax.models.convolution`.
 - `max_pool`: windows side by side become an axis of their own. The gradient of the general form, a scatter of
   the places that were chosen, runs on one core and one number at a time.
 
@@ -15,9 +16,16 @@ from typing import Any
 import flax.linen
 import jax
 
+from fl_jax.models.convolution import convolution
 from fl_jax.models.group_norm import GroupNorm
 
-__all__ = ["GroupNorm", "max_pool"]
+__all__ = ["Conv", "GroupNorm", "max_pool"]
+
+
+class Conv(flax.linen.Conv):
+    """`flax.linen.Conv`, but for how narrow 3x3 convolutions are computed."""
+
+    conv_general_dilated: Any = convolution
 
 
 def max_pool(

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax.models.group_norm import GroupNorm
+from fl_jax.models import layers
 from fl_jax.types import LABELS
 
 
@@ -127,8 +127,8 @@ def resnet(
 
 
 def _conv(x: jax.Array, width: int, size: int, stride: int) -> jax.Array:
-    return nn.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)
+    return layers.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)
 
 
 def _norm(x: jax.Array) -> jax.Array:
-    return GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)
+    return layers.GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)

@@ -1,0 +1,59 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fl_jax.models import layers
+from fl_jax.models.convolution import convolution
+
+
+def result(conv, x, w):
+    form = jax.lax.conv_dimension_numbers(x.shape, w.shape, ("NHWC", "HWIO", "NHWC"))
+
+    def total(x, w):
+        y = conv(x, w, (1, 1), ((1, 1), (1, 1)), dimension_numbers=form)
+        return jnp.sum(jnp.sin(y)), y
+
+    return jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(x, w)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 6, 8, 4, 16), (3, 5, 4, 16, 16), (2, 4, 2, 8, 4), (2, 4, 5, 8, 8), (2, 4, 4, 8, 32)],
+)
+def test_values_and_gradients_are_the_stock_ones(shape):
+    *image, width = shape
+    x = jax.random.normal(jax.random.key(0), image)
+    w = jax.random.normal(jax.random.key(1), (3, 3, image[-1], width))
+    pairs = zip(
+        jax.tree.leaves(result(convolution, x, w)),
+        jax.tree.leaves(result(jax.lax.conv_general_dilated, x, w)),
+        strict=True,
+    )
+    for found, wanted in pairs:
+        np.testing.assert_allclose(found, wanted, atol=2e-4, rtol=1e-4)
+
+
+def test_it_is_taken_where_it_helps_and_only_there():
+    def forms(width, stride):
+        model = layers.Conv(width, (3, 3), stride, padding=1)
+        x = jnp.zeros((1, 8, 8, 16))
+        params = model.init(jax.random.key(0), x)
+        assert jax.tree.structure(params) == jax.tree.structure(
+            nn.Conv(width, (3, 3), stride, padding=1).init(jax.random.key(0), x)
+        )
+        return "custom_vjp" in str(jax.make_jaxpr(model.apply)(params, x))
+
+    assert forms(16, 1)
+    assert not forms(32, 1)
+    assert not forms(16, 2)
+
+
+def test_under_vmap_too():
+    x = jax.random.normal(jax.random.key(0), (3, 2, 4, 4, 8))
+    w = jax.random.normal(jax.random.key(1), (3, 3, 3, 8, 8))
+    together = jax.vmap(lambda x, w: result(convolution, x, w)[1])(x, w)
+    one = result(convolution, x[1], w[1])[1]
+    for found, wanted in zip(together, one, strict=True):
+        np.testing.assert_allclose(found[1], wanted, atol=1e-4)
