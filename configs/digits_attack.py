@@ -4,13 +4,13 @@
 
 Seen with five seeds (940 runs), test accuracy +- standard error:
 
-- Sites that hold alike digits, the flipped messages ten times as large: the mean ends at chance (0.100), every
-  robust rule survives (0.935 to 0.973; 0.976 when nobody flips).
-- The skewed sites of `digits_skew`: a robust mean takes what few sites know for an outlier. Without any attack
-  the median costs 0.11, a trimmed mean 0.07, Bulyan 0.27, and Krum, which keeps one site, 0.59; centred clipping
-  and the geometric median cost 0.01 or less. Under attack none is whole (0.37 to 0.92), and the mean, which ends
-  at chance when the flipped messages are ten times as large, is ahead of Krum when they are not (0.56 against
-  0.37). Multi-Krum, which leaves out six of twenty, holds best.
+- Sites that hold alike digits, the flipped messages ten times as large: the mean ends at chance (0.100),
+  every robust rule survives (0.935 to 0.973; 0.976 when nobody flips).
+- The skewed sites of `digits_skew`: a robust mean takes what few sites know for an outlier. Without any
+  attack the median costs 0.11, a trimmed mean 0.07, Bulyan 0.27, and Krum, which keeps one site, 0.59;
+  centred clipping and the geometric median cost 0.01 or less. Under attack none is whole (0.37 to 0.92),
+  and the mean, which ends at chance when the flipped messages are ten times as large, is ahead of Krum
+  when they are not (0.56 against 0.37). Multi-Krum, which leaves out six of twenty, holds best.
 """
 
 from typing import Any

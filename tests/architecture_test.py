@@ -16,6 +16,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.spec",
         "fl_jax.data.dicom",
         "fl_jax.data.sources",
+        "fl_jax.layers",
         "fl_jax.data.windows",
         "fl_jax.data.phantom",
         "fl_jax.data.partition",

@@ -17,7 +17,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax.models import layers
 from fl_jax.types import LABELS
 
 
@@ -127,8 +126,8 @@ def resnet(
 
 
 def _conv(x: jax.Array, width: int, size: int, stride: int) -> jax.Array:
-    return layers.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)
+    return nn.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)
 
 
 def _norm(x: jax.Array) -> jax.Array:
-    return layers.GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)
+    return nn.GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)

@@ -17,11 +17,10 @@ import jax
 import numpy as np
 import optax
 
+from fl_jax import layers, task
 from fl_jax import round as rounds
-from fl_jax import task
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.models import layers
 from fl_jax.types import Batch
 from launch import machine
 

@@ -105,7 +105,7 @@ def test_a_training_without_its_predictions_is_not_complete(config, tmp_path):
 
 
 def test_the_layout_that_auto_takes_is_said(config, tmp_path):
-    config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=(4,))"
+    config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
     assert config.layout == "auto"
     opened, said = experiment.load(config, tmp_path), []
     for name in ("federated", "central"):

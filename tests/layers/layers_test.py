@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.models import layers
+from fl_jax import layers
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
     y[h, 2v + r] = sum_ij x[h + i, 2v + r + j] w[i, j]  =  sum_ij x[h + i, 2v + j] w2[i, j][r],   r = 0, 1
 
-where w2 holds w twice, side by side, the second time one column further on: 3 x 4 places, twice the channels,
-a stride of 2. That is a third more arithmetic at twice the rate: XLA:CPU (jax 0.10.2) gives a convolution with
-16 channels out to Eigen, and one with 32 to YNNPACK. The gradients are written the same way.
+where w2 holds w twice, side by side, the second time one column further on: 3 x 4 places, twice the
+channels, a stride of 2. That is a third more arithmetic at twice the rate: XLA:CPU (jax 0.10.2) gives a
+convolution with 16 channels out to Eigen, and one with 32 to YNNPACK. The gradients are written the same
+way.
 """
 
 from collections.abc import Sequence

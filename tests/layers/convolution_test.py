@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.models import layers
-from fl_jax.models.convolution import convolution
+from fl_jax import layers
+from fl_jax.layers.convolution import convolution
 
 
 def result(conv, x, w):

@@ -1,9 +1,9 @@
 """`flax.linen` with layers of the same names, parameters and numbers that XLA:CPU runs in less time.
 
-    from fl_jax.models import layers as nn      instead of      from flax import linen as nn
+    from fl_jax import layers as nn      instead of      from flax import linen as nn
 
-- `GroupNorm`: see `fl_jax.models.group_norm`.
-- `Conv`: narrow 3x3 ones, see `fl_jax.models.convolution`.
+- `GroupNorm`: see `fl_jax.layers.group_norm`.
+- `Conv`: narrow 3x3 ones, see `fl_jax.layers.convolution`.
 - `max_pool`: windows side by side become an axis of their own. The gradient of the general form, a scatter of
   the places that were chosen, runs on one core and one number at a time.
 
@@ -16,8 +16,8 @@ from typing import Any
 import flax.linen
 import jax
 
-from fl_jax.models.convolution import convolution
-from fl_jax.models.group_norm import GroupNorm
+from fl_jax.layers.convolution import convolution
+from fl_jax.layers.group_norm import GroupNorm
 
 __all__ = ["Conv", "GroupNorm", "max_pool"]
 

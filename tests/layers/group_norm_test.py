@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.models.group_norm import GroupNorm, normalise
+from fl_jax.layers.group_norm import GroupNorm, normalise
 
 
 @pytest.mark.parametrize(("shape", "groups"), [((3, 6, 5, 8), 4), ((2, 7, 12), 3), ((4, 16), 8)])
