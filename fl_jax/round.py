@@ -6,7 +6,7 @@
   one site's step leaves idle. `whole` is the same as one pure function of stacked batches.
 - `mesh`: as `sequential`, with the sites over several devices.
 
-`choose` names the one that should be fastest for a model and a backend.
+`choose` names the one that should be fastest for a model and a backend, `make` makes one by its name.
 
 Guarantees: changing an absent site's data changes nothing. Aggregation goes in site order. Nothing
 recompiles when participation changes.
@@ -21,7 +21,7 @@ recompiles when participation changes.
 Besides the algorithm's own, the metrics are `weight`, `bytes` (what the site sends), `accepted`, `dropped`.
 """
 
-from fl_jax.layouts.choose import Choice, choose
+from fl_jax.layouts.choose import Choice, choose, make
 from fl_jax.layouts.common import Batches, Dropout, Round, State, init
 from fl_jax.layouts.lockstep import vmapped, whole
 from fl_jax.layouts.mesh import mesh
@@ -35,6 +35,7 @@ __all__ = [
     "State",
     "choose",
     "init",
+    "make",
     "mesh",
     "sequential",
     "vmapped",

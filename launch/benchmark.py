@@ -66,5 +66,8 @@ if __name__ == "__main__":
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")
     flags.DEFINE_string("peers", "", "peers: the folder that holds common.py and flax_models.py.")
     flags.DEFINE_string("layout", "auto", "peers: a layout of fl_jax.round, or auto.")
+    flags.DEFINE_integer(
+        "steps_per_call", 0, "peers: steps of a site in one call; 0: as the layout is chosen."
+    )
     flags.mark_flag_as_required("suite")
     app.run(main)

@@ -163,15 +163,6 @@ def federation(
     central and the local models, which it is compared with, are trained plainly whatever these are. `say` is
     told which layout `auto` is.
     """
-    layouts = {
-        "sequential": rounds.sequential,
-        "vmapped": rounds.vmapped,
-        "mesh": partial(rounds.mesh, sizes=arm.examples.mean(0)),
-    }
-    if config.layout not in ("auto", *layouts):
-        raise ValueError(
-            f"config.layout={config.layout!r}: must be auto, or one of {', '.join(layouts)}"
-        )
     optimizer = spec.transformation(config.optimizer)
     between = (config.algorithm, config.aggregator)
     if arm.name != "federated":
@@ -180,12 +171,15 @@ def federation(
     aggregator = spec.build(between[1], "fl_jax.aggregators")
     params = jax.jit(task.init)(stream(experiment.key, "init"))
     state = rounds.init(algorithm, aggregator, params, len(arm.sites), experiment.key)
-    layout = config.layout
-    if layout == "auto":
-        layout, reason = rounds.choose(algorithm, params, len(arm.sites))
+    choice = rounds.Choice(config.layout, "")
+    if config.layout == "auto":
+        choice = rounds.choose(algorithm, params, len(arm.sites))
         if arm.name == "federated":
-            say(f"layout {layout}: {reason}")
-    return layouts[layout](algorithm, aggregator), state, algorithm.personal
+            say(f"layout {choice.layout}: {choice.reason}")
+    steps = choice.steps_per_call
+    sizes = arm.examples.mean(0)
+    run = rounds.make(choice.layout, algorithm, aggregator, sizes, steps_per_call=steps)
+    return run, state, algorithm.personal
 
 
 def inputs(config: Config, workdir: Path) -> dict[str, Any]:

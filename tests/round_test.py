@@ -212,7 +212,7 @@ def test_a_federation_has_a_site(params):
 def test_several_steps_a_call_change_no_number(layout, params):
     batches = site_batches((5, 1, 2))
     single, several = made(layout), getattr(fl_round, layout)
-    several = several(ALGORITHM, weighted_mean(), steps_per_call=2)  # 2 + 2 + 1, 1, and 2 steps
+    several = several(ALGORITHM, weighted_mean(), steps_per_call=2)  # 2 + 2 + 1; 1 and 2 at once
     wanted, _ = single(begin(params), streamed(batches), EVERYONE)
     found, metrics = several(begin(params), streamed(batches), EVERYONE)
     jax.tree.map(

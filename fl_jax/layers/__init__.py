@@ -3,7 +3,7 @@
     from fl_jax import layers as nn      instead of      from flax import linen as nn
 
 - `GroupNorm`: see `fl_jax.layers.group_norm`.
-- `Conv`: narrow 3x3 ones, see `fl_jax.layers.convolution`.
+- `Conv`: narrow ones, see `fl_jax.layers.convolution`.
 - `max_pool`: windows side by side become an axis of their own. The gradient of the general form, a scatter of
   the places that were chosen, runs on one core and one number at a time.
 
@@ -23,7 +23,7 @@ __all__ = ["Conv", "GroupNorm", "max_pool"]
 
 
 class Conv(flax.linen.Conv):
-    """`flax.linen.Conv`, but for how narrow 3x3 convolutions are computed."""
+    """`flax.linen.Conv`, but for how narrow convolutions are computed."""
 
     conv_general_dilated: Any = convolution
 

@@ -5,17 +5,26 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fl_jax.types import Algorithm, Params
+from fl_jax.layouts.common import Round
+from fl_jax.layouts.lockstep import vmapped
+from fl_jax.layouts.mesh import mesh
+from fl_jax.layouts.sequential import sequential
+from fl_jax.types import Aggregator, Algorithm, Params
 
 _SMALL = 1_000_000
 """Parameters of a model whose steps leave an accelerator idle; a guess: not measured yet."""
 
 
+_SEVERAL = 8
+"""Steps per call where a step is short."""
+
+
 class Choice(NamedTuple):
-    """A layout's name, and why it was chosen, in words for a log."""
+    """A layout's name, why it was chosen, in words for a log, and its steps per call."""
 
     layout: str
     reason: str
+    steps_per_call: int = 1
 
 
 def choose(
@@ -55,7 +64,9 @@ def choose(
     convolutions = any(leaf.ndim > 2 for leaf in leaves)
     if kind == "cpu" and not convolutions:
         return Choice(
-            "sequential", "a step without convolutions is short: CPUs take site after site"
+            "sequential",
+            "a step without convolutions is short: site after site, in few calls",
+            _SEVERAL,
         )
     if len(devices) > 1:
         return Choice("mesh", f"{len(devices)} devices train {sites} sites at the same time")
@@ -67,3 +78,33 @@ def choose(
     if count > _SMALL:
         return Choice("sequential", f"{count:,} parameters fill a {kind} with one site")
     return Choice("vmapped", f"{count:,} parameters leave a {kind} idle with one site")
+
+
+def make(
+    layout: str,
+    algorithm: Algorithm,
+    aggregator: Aggregator,
+    sizes: Sequence[float] | None = None,
+    *,
+    steps_per_call: int = 1,
+) -> Round:
+    """Makes a layout by its name.
+
+    Args:
+        layout: `sequential`, `vmapped` or `mesh`.
+        algorithm: what sites and server do.
+        aggregator: how messages become one.
+        sizes: [S] what a round costs at each site, for `mesh`.
+        steps_per_call: for `sequential` and `mesh`.
+
+    Raises:
+        ValueError: for another name, or what the layout does not support.
+    """
+    match layout:
+        case "sequential":
+            return sequential(algorithm, aggregator, steps_per_call=steps_per_call)
+        case "vmapped":
+            return vmapped(algorithm, aggregator)
+        case "mesh":
+            return mesh(algorithm, aggregator, sizes=sizes, steps_per_call=steps_per_call)
+    raise ValueError(f"layout={layout!r}: must be one of sequential, vmapped, mesh")

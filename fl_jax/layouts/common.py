@@ -1,7 +1,7 @@
 """What every layout does alike: the state, how a site's part begins and ends, how a round closes."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -80,64 +80,73 @@ def refuse_chained(algorithm: Algorithm, layout: str) -> None:
         )
 
 
-def advance(
-    step: Callable[[Any, Batch], Any], steps_per_call: int
-) -> Callable[[Any, list[Batch]], Any]:
-    """Jits a site's step, alone and, where that many are asked for at once, as a scan of K.
+class Site(NamedTuple):
+    """A site's part of a round as compiled programs, see `train`.
 
-    Args:
-        step: `(local, batch) -> local`, see `Client`.
-        steps_per_call: K, at least 1.
+    Attributes:
+        start: `() -> local`.
+        step: `(local, batch) -> local`.
+        several: `(local, K batches) -> local`.
+        whole: `(1..K batches) -> sent`, start, steps and finish at once.
+        finish: `local -> sent`.
+        steps_per_call: K.
+    """
 
-    Returns:
-        `(local, 1..K batches) -> local`; what it is given for `local` is freed. Fewer than K batches go
-        one by one, so that two programs are compiled at most.
+    start: Callable[[], Any]
+    step: Callable[[Any, Batch], Any]
+    several: Callable[[Any, list[Batch]], Any]
+    whole: Callable[[list[Batch]], Any]
+    finish: Callable[[Any], Any]
+    steps_per_call: int
+
+
+def check_steps_per_call(steps_per_call: int) -> None:
+    """Refuses a call of no step.
 
     Raises:
-        ValueError: when there would be no step in a call.
+        ValueError: when `steps_per_call` is less than 1.
     """
     if steps_per_call < 1:
         raise ValueError(f"steps_per_call={steps_per_call}: a call takes at least one step")
-    one = jax.jit(step, donate_argnums=0)
-
-    @partial(jax.jit, donate_argnums=0)
-    def several(local: Any, batches: list[Batch]) -> Any:
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
-        return jax.lax.scan(lambda held, batch: (step(held, batch), None), local, stacked)[0]
-
-    def forward(local: Any, batches: list[Batch]) -> Any:
-        if len(batches) == steps_per_call > 1:
-            return several(local, batches)
-        for batch in batches:
-            local = one(local, batch)
-        return local
-
-    return forward
 
 
-def train(
-    forward: Callable[[Any, list[Batch]], Any],
-    steps_per_call: int,
-    local: Any,
-    batches: Batches,
-    site: int,
-) -> tuple[Any, bool]:
-    """Takes a site's steps, one a batch that holds an example; `forward` is from `advance`.
+def chain(step: Callable[[Any, Batch], Any], local: Any, batches: list[Batch]) -> Any:
+    """Takes several steps inside a compiled program; written out on CPU, whose loops slow convolutions."""
+    if jax.default_backend() == "cpu":
+        return reduce(step, batches, local)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
+    return jax.lax.scan(lambda held, batch: (step(held, batch), None), local, stacked)[0]
+
+
+def train(programs: Site, batches: Iterable[Batch]) -> tuple[Any, bool]:
+    """Takes a site's steps, one a batch that holds an example.
+
+    A round of no more than K > 1 steps is one call. A longer one is K steps at a time, its last ones, where
+    they are fewer, one by one.
 
     Returns:
-        What the site holds then, None when it saw no example or dropped out; and whether it dropped out.
+        What the site sends, None when it saw no example or dropped out; and whether it dropped out.
     """
-    seen, waiting = False, []
+    size, local, waiting = programs.steps_per_call, None, []
     try:
-        for batch in batches(site):
-            if np.any(batch.mask):
-                waiting.append(batch)
-                seen = True
-            if len(waiting) == steps_per_call:
-                local, waiting = forward(local, waiting), []
+        for batch in batches:
+            if not np.any(batch.mask):
+                continue
+            if len(waiting) == size > 1:  # and there is more
+                local = programs.several(programs.start() if local is None else local, waiting)
+                waiting = []
+            waiting.append(batch)
+            if size == 1:  # nothing waits for the next batch
+                local = programs.step(programs.start() if local is None else local, waiting.pop())
     except Dropout:
         return None, True
-    return forward(local, waiting) if seen else None, False
+    if local is None:
+        return (programs.whole(waiting) if waiting else None), False
+    if len(waiting) == size:
+        local = programs.several(local, waiting)
+    else:
+        local = reduce(programs.step, waiting, local)
+    return programs.finish(local), False
 
 
 def receive(

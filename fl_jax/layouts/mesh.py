@@ -15,9 +15,9 @@ import numpy as np
 
 from fl_jax.layouts import common
 from fl_jax.layouts.common import Batches, Round, State
-from fl_jax.types import Aggregator, Algorithm, Batch, Metrics
+from fl_jax.types import Aggregator, Algorithm, Array, Batch, Metrics
 
-_copy, _site_key = jax.jit(common.copy), jax.jit(common.site_key)
+_copy = jax.jit(common.copy)
 
 
 def mesh(
@@ -53,9 +53,25 @@ def mesh(
     """
     common.refuse_chained(algorithm, "mesh")
     devices = _devices(over)
+    common.check_steps_per_call(steps_per_call)
     client = algorithm.client
-    start, finish = jax.jit(client.start), jax.jit(client.finish)
-    forward = common.advance(client.step, steps_per_call)
+
+    def begin(received: Any, before: Any, key: jax.Array, round: Array, site: Array) -> Any:
+        return client.start(received, before, common.site_key(key, round, site))
+
+    @jax.jit
+    def start(received: Any, before: Any, *of: Any) -> Any:
+        return common.copy(begin(received, before, *of))
+
+    @jax.jit
+    def whole(received: Any, before: Any, *rest: Any) -> Any:
+        *of, batches = rest
+        local = common.chain(client.step, begin(received, before, *of), batches)
+        return client.finish(received, before, local)
+
+    step = jax.jit(client.step, donate_argnums=0)
+    several = jax.jit(partial(common.chain, client.step), donate_argnums=0)
+    finish = jax.jit(client.finish)
     broadcast = jax.jit(algorithm.broadcast)
     take_in = jax.jit(partial(common.take_in, aggregator), donate_argnums=1)
     close = jax.jit(partial(common.serve, algorithm, aggregator))
@@ -86,12 +102,19 @@ def mesh(
                     return None
                 received, key, round = sent[number]
                 index, before = np.int32(site), common.take(states, site)
-                local = _copy(start(received, before, _site_key(key, round, index)))
-                source = partial(feed, devices[number])
-                local, dropped[site] = common.train(forward, steps_per_call, local, source, site)
-                if local is None:
+                of = (received, before, key, round, index)
+                programs = common.Site(
+                    partial(start, *of),
+                    step,
+                    several,
+                    partial(whole, *of),
+                    partial(finish, received, before),
+                    steps_per_call,
+                )
+                done, dropped[site] = common.train(programs, feed(devices[number], site))
+                if done is None:
                     return None
-                done = jax.block_until_ready(finish(received, before, local))
+                done = jax.block_until_ready(done)
                 return jax.device_put(done, devices[0])
             except BaseException:
                 stop.set()

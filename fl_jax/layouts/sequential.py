@@ -9,7 +9,10 @@ import numpy as np
 
 from fl_jax.layouts import common
 from fl_jax.layouts.common import Batches, Round, State
-from fl_jax.types import Aggregator, Algorithm, Array, Metrics
+from fl_jax.types import Aggregator, Algorithm, Array, Batch, Metrics
+
+Held = tuple[Any, Any]
+"""The sites' states and the aggregator's."""
 
 
 def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: int = 1) -> Round:
@@ -21,9 +24,10 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     Args:
         algorithm: what sites and server do.
         aggregator: how messages become one.
-        steps_per_call: K, how many of a site's steps are one call; the device then holds K batches. For
-            steps so short that starting one costs more than doing it. Not for convolutions on CPU, which
-            are slow in a loop.
+        steps_per_call: K, how many of a site's steps are one call, and with K > 1 a round of no more than
+            K steps as a whole; the device then holds K batches. For steps so short that starting one costs
+            more than doing it. Each number of steps up to K is compiled when it first occurs, on CPU in
+            K times a step's time.
 
     Returns:
         A `Round` whose memory does not grow with S beyond the sites' kept states and what the
@@ -32,23 +36,30 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     Raises:
         ValueError: when `steps_per_call` is less than 1.
     """
+    common.check_steps_per_call(steps_per_call)
     client = algorithm.client
 
-    @jax.jit
-    def start(state: State, site: Array) -> tuple[Any, Any]:
-        broadcast = algorithm.broadcast(state.server)
+    def begin(state: State, site: Array) -> Any:
         key = common.site_key(state.key, state.round, site)
-        # Without the copy the first step, which donates, would free the global model.
-        return broadcast, common.copy(client.start(broadcast, common.take(state.sites, site), key))
+        broadcast = algorithm.broadcast(state.server)
+        return client.start(broadcast, common.take(state.sites, site), key)
 
-    forward = common.advance(client.step, steps_per_call)
-
-    @partial(jax.jit, donate_argnums=3)
-    def finish(
-        state: State, broadcast: Any, local: Any, held: tuple[Any, Any], site: Array
-    ) -> tuple[tuple[Any, Any], Metrics]:
+    def end(state: State, held: Held, site: Array, local: Any) -> tuple[Held, Metrics]:
+        broadcast = algorithm.broadcast(state.server)
         report, after = client.finish(broadcast, common.take(held[0], site), local)
         return common.take_in(aggregator, state, held, site, report, after)
+
+    @jax.jit
+    def start(state: State, site: Array) -> Any:
+        return common.copy(begin(state, site))  # or the first step, which donates, frees the model
+
+    @partial(jax.jit, donate_argnums=1)
+    def whole(state: State, held: Held, site: Array, batches: list[Batch]) -> tuple[Held, Metrics]:
+        return end(state, held, site, common.chain(client.step, begin(state, site), batches))
+
+    step = jax.jit(client.step, donate_argnums=0)
+    several = jax.jit(partial(common.chain, client.step), donate_argnums=0)
+    finish = jax.jit(end, donate_argnums=1)
 
     @jax.jit
     def link(server: Any, aggregate: Any, accepted: Array, sites: int) -> tuple[Any, Any]:
@@ -64,11 +75,18 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
         dropped = np.zeros(len(participating), bool)
         for site in map(int, np.flatnonzero(participating)):
             index = np.int32(site)
-            broadcast, local = start(state, index)
-            local, dropped[site] = common.train(forward, steps_per_call, local, batches, site)
-            if local is None:
+            programs = common.Site(
+                partial(start, state, index),
+                step,
+                several,
+                partial(whole, state, held, index),
+                partial(finish, state, held, index),
+                steps_per_call,
+            )
+            sent, dropped[site] = common.train(programs, batches(site))
+            if sent is None:
                 continue
-            held, by_site[site] = finish(state, broadcast, local, held, index)
+            held, by_site[site] = sent
             if algorithm.chained:
                 accepted = by_site[site]["accepted"]
                 server, aggregate = link(state.server, held[1], accepted, len(dropped))

@@ -31,7 +31,7 @@ def run(options: Any) -> dict[str, Any]:
     """Trains the task's rounds and saves the record.
 
     Args:
-        options: `task`, `peers`, `layout`, `devices`; see `launch.benchmark`.
+        options: `task`, `peers`, `layout`, `steps_per_call`, `devices`; see `launch.benchmark`.
 
     Returns:
         The layout, seconds of each round, and the norm of the final parameters.
@@ -62,11 +62,13 @@ def run(options: Any) -> dict[str, Any]:
     params = jax.jit(job.init)(jax.random.PRNGKey(0))
     sites, key = len(plan["sizes"]), jax.random.key(0)
     state = rounds.init(algorithm, weighted_mean(), params, sites, key)
-    layout, reason = options.layout, "as asked for"
-    if layout == "auto":
-        layout, reason = rounds.choose(algorithm, params, sites)
-    print(f"layout {layout}: {reason}", flush=True)
-    train = _layout(layout, algorithm, plan["sizes"])
+    choice = rounds.Choice(options.layout, "as asked for")
+    if choice.layout == "auto":
+        choice = rounds.choose(algorithm, params, sites)
+    steps = options.steps_per_call or choice.steps_per_call
+    layout = choice.layout
+    print(f"layout {layout}, {steps} steps a call: {choice.reason}", flush=True)
+    train = rounds.make(layout, algorithm, weighted_mean(), plan["sizes"], steps_per_call=steps)
     batches = []
     for site in range(sites):
         inputs, labels = common.client_data(plan, site, False)
@@ -95,18 +97,6 @@ def _given(folder: Path, module: str) -> ModuleType:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     return importlib.import_module(module)
-
-
-def _layout(name: str, algorithm: Any, sizes: list[int]) -> rounds.Round:
-    between = (algorithm, weighted_mean())
-    match name:
-        case "sequential":
-            return rounds.sequential(*between)
-        case "vmapped":
-            return rounds.vmapped(*between)
-        case "mesh":
-            return rounds.mesh(*between, sizes=sizes)
-    raise ValueError(f"layout={name!r}: must be auto, sequential, vmapped or mesh")
 
 
 def _batches(inputs: np.ndarray, labels: np.ndarray, size: int) -> list[Batch]:

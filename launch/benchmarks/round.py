@@ -55,7 +55,8 @@ def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
         for name, layout in layouts(algorithm, case).items()
     }
     taken = measure.compare(_floor(job.loss, params, batches), contenders, repetitions)
-    default = rounds.choose(algorithm, params, len(case.sizes)).layout
+    choice = rounds.choose(algorithm, params, len(case.sizes))
+    default = _name(choice.layout, choice.steps_per_call)
     fastest = min(contenders, key=lambda name: taken[name].ratio)
     examples = sum(case.sizes)
     found = {
@@ -84,10 +85,14 @@ def layouts(algorithm: Algorithm, case: cases.Case) -> dict[str, rounds.Round]:
     found = {"sequential": rounds.sequential(*between), "vmapped": rounds.vmapped(*between)}
     if case.several > 1:
         several = rounds.sequential(*between, steps_per_call=case.several)
-        found[f"sequential K={case.several}"] = several
+        found[_name("sequential", case.several)] = several
     if len(jax.local_devices()) > 1:
         found["mesh"] = rounds.mesh(*between, sizes=case.sizes)
     return found
+
+
+def _name(layout: str, steps_per_call: int) -> str:
+    return layout if steps_per_call == 1 else f"{layout} K={steps_per_call}"
 
 
 def _floor(loss: Any, params: Any, batches: list[list[Batch]]) -> measure.Work:

@@ -14,7 +14,7 @@ from launch import benchmark, machine
 from launch.benchmarks import cases, measure, peers, round, table
 
 ROOT = Path(__file__).parent.parent.parent
-TINY = cases.Case("tiny", lambda: cases.images(cases.Mlp(4), 4), [6, 3, 8], 4, several=2)
+TINY = cases.Case("tiny", lambda: cases.images(cases.Mlp(4), 4), [6, 3, 8], 4, several=8)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_suite_gives_what_it_promises(tiny, capsys):
     }
     (case,) = result["cases"]
     assert (case["case"], case["sites"], case["examples"]) == ("tiny", 3, 17)
-    names = ["floor", "vmapped", "mesh", "sequential", "sequential K=2"]  # tests have four devices
+    names = ["floor", "vmapped", "mesh", "sequential", "sequential K=8"]  # tests have four devices
     assert sorted(case["measured"]) == sorted(names)
     assert case["default"] in names
     assert case["fastest"] in names
@@ -110,7 +110,9 @@ def test_a_table_lines_up():
         (lambda: measure.compare(lambda: 0, {}, 0), "repetitions=0: must be at least 1"),
         (lambda: machine.split(-1), "devices=-1: must be 0"),
         (
-            lambda: peers.run(SimpleNamespace(peers="", task="A", layout="auto", devices=0)),
+            lambda: peers.run(
+                SimpleNamespace(peers="", task="A", layout="auto", steps_per_call=0, devices=0)
+            ),
             "peers='': must be the folder",
         ),
     ],

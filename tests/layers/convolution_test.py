@@ -8,27 +8,33 @@ from fl_jax import layers
 from fl_jax.layers.convolution import convolution
 
 
-def result(conv, x, w):
+def result(conv, x, w, padding=((1, 1), (1, 1))):
     form = jax.lax.conv_dimension_numbers(x.shape, w.shape, ("NHWC", "HWIO", "NHWC"))
 
     def total(x, w):
-        y = conv(x, w, (1, 1), ((1, 1), (1, 1)), dimension_numbers=form)
+        y = conv(x, w, (1, 1), padding, dimension_numbers=form)
         return jnp.sum(jnp.sin(y)), y
 
     return jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(x, w)
 
 
 @pytest.mark.parametrize(
-    "shape",
-    [(2, 6, 8, 4, 16), (3, 5, 4, 16, 16), (2, 4, 2, 8, 4), (2, 4, 5, 8, 8), (2, 4, 4, 8, 32)],
+    ("image", "kernel", "padding"),
+    [
+        ((2, 6, 8, 4), (3, 3, 4, 16), ((1, 1), (1, 1))),
+        ((3, 5, 4, 16), (3, 3, 16, 16), "SAME"),
+        ((2, 4, 5, 8), (3, 3, 8, 8), ((1, 1), (1, 1))),
+        ((2, 12, 12, 3), (5, 5, 3, 6), "VALID"),
+        ((2, 6, 9, 6), (2, 4, 6, 3), ((0, 2), (3, 0))),
+        ((2, 4, 6, 1), (1, 3, 1, 2), "SAME"),
+    ],
 )
-def test_values_and_gradients_are_the_stock_ones(shape):
-    *image, width = shape
+def test_values_and_gradients_are_the_stock_ones(image, kernel, padding):
     x = jax.random.normal(jax.random.key(0), image)
-    w = jax.random.normal(jax.random.key(1), (3, 3, image[-1], width))
+    w = jax.random.normal(jax.random.key(1), kernel)
     pairs = zip(
-        jax.tree.leaves(result(convolution, x, w)),
-        jax.tree.leaves(result(jax.lax.conv_general_dilated, x, w)),
+        jax.tree.leaves(result(convolution, x, w, padding)),
+        jax.tree.leaves(result(jax.lax.conv_general_dilated, x, w, padding)),
         strict=True,
     )
     for found, wanted in pairs:

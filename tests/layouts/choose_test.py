@@ -32,6 +32,17 @@ def test_the_layout_goes_by_model_and_backend(params, sites, platform, devices, 
     assert choice.reason
 
 
+def test_short_steps_go_several_a_call():
+    algorithm, devices = SimpleNamespace(chained=False), [SimpleNamespace(platform="cpu")]
+    assert rounds.choose(algorithm, MLP, 5, devices).steps_per_call > 1
+    assert rounds.choose(algorithm, CNN, 5, devices).steps_per_call == 1
+
+
+def test_a_layout_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="layout='meshed': must be one of"):
+        rounds.make("meshed", None, None)
+
+
 def test_a_chained_algorithm_runs_site_after_site():
     devices = [SimpleNamespace(platform="gpu")] * 2
     algorithm = SimpleNamespace(chained=True)
