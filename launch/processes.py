@@ -127,10 +127,9 @@ def share(jobs: int) -> tuple[int, dict[str, str]]:
     environment = dict(os.environ)
     if not accelerated and jobs > 1:
         threads = max(1, cores() // jobs)
-        wide = "true" if threads > 1 else "false"
-        flags = f"--xla_cpu_multi_thread_eigen={wide} intra_op_parallelism_threads={threads}"
-        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flags}".strip()
-        environment["OMP_NUM_THREADS"] = str(threads)
+        # XLA:CPU takes its number of threads from these; its flags do not reach all of its libraries.
+        for name in ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS"):
+            environment[name] = str(threads)
     return jobs, environment
 
 

@@ -243,8 +243,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # jax reports each accelerator that is not there
     console, config = Console(), FLAGS.config
-    config.jobs, environment = processes.share(config.jobs)
-    os.environ.update(environment)  # before jax looks for devices
+    config.jobs, _ = processes.share(config.jobs)  # threads of one process, which share its XLA
     workdir = Path(FLAGS.workdir).expanduser()
     processes.end_on_sigterm()
     with progress.readable_errors():
