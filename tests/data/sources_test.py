@@ -105,7 +105,7 @@ def test_conflicting_duplicate(tmp_path):
 )
 def test_image_names_with_paths(tmp_path, name):
     site(tmp_path, "s", [ROWS[0], [name, 0, 0, 0, 0, 0, 0, "z"]])
-    with pytest.raises(ValueError, match=r"line 3: Image is .*without a path"):
+    with pytest.raises(ValueError, match=r"line 3: image is .*without a path"):
         sources.list_source(tmp_path)
 
 
