@@ -107,7 +107,8 @@ def arms(
         The arms by name: `federated`, `central`, `local_<site>`.
 
     Raises:
-        ValueError: for an argument out of range, or a site without training or validation slices.
+        ValueError: for an argument out of range, a dataset without labels, or a site without training or
+            validation slices.
     """
     if rounds < 1:
         raise ValueError(f"rounds={rounds}: must be at least 1")
@@ -115,6 +116,7 @@ def arms(
         raise ValueError(f"epochs={epochs}: must be over 0")
     if local_budget not in ("examples", "epochs"):
         raise ValueError(f"local_budget={local_budget!r}: must be 'examples' or 'epochs'")
+    slices.require_labels()
     sites = partition.sites
     train = tuple(partition.rows(slices, "train", site) for site in sites)
     own = tuple(partition.rows(slices, "validation", site) for site in sites)
@@ -257,6 +259,7 @@ def predictions(
         `personal` for these, each on its own site's slices. The hold-out's patients belong to no site, so
         `personal` is without them.
     """
+    slices.require_labels()
     parts = {
         "validation": arm.validation,
         "test": partition.rows(slices, "test"),

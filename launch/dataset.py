@@ -20,6 +20,11 @@ LEFT_OUT = {
     "any_repaired": "'any' set from a subtype",
 }
 """What a listing counts beside the files that it reads, in words."""
+SHARED = {
+    "shared_pictures": "picture that another image has",
+    "linked_patients": "patient kept beside another that shares it",
+}
+"""What is found of equal pictures, in words."""
 
 
 def prepare(
@@ -43,6 +48,7 @@ def prepare(
             max_refused=max_refused,
             workers=workers,
             progress=tick,
+            say=progress.speaker(console),
         )
 
 
@@ -77,6 +83,7 @@ def notes(summary: builder.Summary) -> Table | None:
         kinds = {("refused", reason): count for reason, count in found["refused"].items()}
         kinds |= {("repaired", repair): count for repair, count in found["repairs"].items()}
         kinds |= {("labels", LEFT_OUT[name]): found[name] for name in LEFT_OUT}
+        kinds |= {("pictures", SHARED[name]): found[name] for name in SHARED}
         for kind, count in kinds.items():
             if count:
                 where.setdefault(kind, {})[site] = count

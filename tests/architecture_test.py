@@ -23,6 +23,8 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.data.label_skew",
         "fl_jax.data.digits",
         "fl_jax.data.slices",
+        "fl_jax.data.tally",
+        "fl_jax.data.duplicates",
         "fl_jax.evaluation.roc",
         "fl_jax.evaluation.intervals",
         "fl_jax.evaluation.predictions",

@@ -2,49 +2,70 @@
 
 On disk, under `data_dir`:
 
-    slices/             the TFDS dataset, array_record: image name, HU, labels; record i is row i
-    slices/index.csv    every fact about every slice, so that metadata needs no pixel pass
-    refused.csv         site, path, reason and detail of every file that the last build refused
-    summary.json        what it was built from and what each site holds; written last
+    slices/                 the TFDS dataset, array_record: image, HU, labels; record i is row i
+    slices/index.csv        every fact about every slice, so that metadata needs no pixel pass
+    slices/duplicates.csv   the images whose picture another image has too; see `duplicates`
+    refused.csv             site, path, reason and detail of each file that the last build refused
+    summary.json            what it was built from and what each site holds; written last
 
 A dataset is whole if and only if `summary.json` is there: the build happens in `building/`, is moved
 into place, and the summary comes last; it is the first to go when a dataset is replaced. What is
 found half built is removed and built anew.
+
+What a dataset was built from is compared whenever it is prepared again:
+
+| what differs | outcome |
+|---|---|
+| nothing | the dataset is left as it is |
+| a file's name, size or time, a label; the layout; the image size; the dataset's version | built anew, said |
+| the version of fl_jax, pydicom, OpenCV, NumPy or TFDS | left as it is, said |
+| the share of refused files is over `max_refused` | read again, which tells the reasons |
+
+Memory does not grow with the pictures, but for the first 1 GB of them, which TFDS keeps; per file it
+is some 400 bytes of names, labels and digests.
 """
 
+import contextlib
 import csv
+import importlib.metadata
 import json
 import os
 import pathlib
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import cv2
 import numpy as np
-import pydicom
 import tensorflow_datasets as tfds
 
-from fl_jax.data import dicom, sources
-from fl_jax.data.slices import COLUMNS, SPLIT, VERSION, Slices, Summary, load, read_summary
+from fl_jax.data import dicom, duplicates, sources
+from fl_jax.data.slices import (
+    COLUMNS,
+    SPLIT,
+    UNKNOWN,
+    VERSION,
+    Slices,
+    Summary,
+    load,
+    read_summary,
+)
+from fl_jax.data.tally import RefusedError, Tally
 from fl_jax.types import LABELS
 
 __all__ = ["CtSlices", "RefusedError", "Slices", "Summary", "load", "prepare", "read_summary"]
 
+VERSIONS = ("fl_jax", "pydicom", "opencv-python-headless", "numpy", "tensorflow-datasets")
+"""What has a hand in the pixels."""
+
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
-
-
-class RefusedError(ValueError):
-    """More files were refused than `max_refused` allows."""
 
 
 class CtSlices(tfds.core.GeneratorBasedBuilder):
     """The TFDS builder; `prepare` gives it the slices, in the order of the rows."""
 
     VERSION = tfds.core.Version(VERSION)
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "Give the folder of site folders to fl_jax.data.builder.prepare."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Give the source's folder to fl_jax.data.builder.prepare."
 
     def __init__(self, *, size: int, examples: Callable[[], Iterator[Any]] | None = None, **kwargs):
         self._size, self._examples = size, examples
@@ -54,7 +75,7 @@ class CtSlices(tfds.core.GeneratorBasedBuilder):
         pixels = tfds.features.Tensor(
             shape=(self._size, self._size), dtype=np.int16, encoding=tfds.features.Encoding.BYTES
         )
-        labels = tfds.features.Tensor(shape=(len(LABELS),), dtype=np.uint8)
+        labels = tfds.features.Tensor(shape=(len(LABELS),), dtype=np.int8)
         return self.dataset_info_from_configs(
             description=__doc__,
             features=tfds.features.FeaturesDict(
@@ -88,6 +109,7 @@ def prepare(
     max_refused: float = 0.01,
     workers: int | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Summary:
     """Builds the dataset, or finds that it is already there.
 
@@ -104,6 +126,8 @@ def prepare(
         max_refused: the largest share of files that may be refused, in [0, 1].
         workers: reading processes; see `dicom.read_all`.
         progress: called as files are read.
+        say: told in a sentence why a dataset that is there is built anew, or kept though the
+            versions changed.
 
     Returns:
         The summary, as in `summary.json`.
@@ -111,7 +135,7 @@ def prepare(
     Raises:
         RefusedError: too many files refused, after all were read; names the commonest reason and
             its first files, and leaves `refused.csv`.
-        ValueError: a bad argument, a fault of the source, or a patient at two sites.
+        ValueError: a bad argument, a fault of the source, or a patient or a picture at two sites.
     """
     if not 0 <= max_refused <= 1:
         raise ValueError(f"max_refused is {max_refused}: give a share from 0 to 1")
@@ -125,12 +149,18 @@ def prepare(
         "options": {"layout": layout, "image_size": image_size},
     }
     done = read_summary(data_dir)
-    if done is not None and done["refused"] <= max_refused and key.items() <= done.items():
-        return done
+    if done is not None:
+        stale = _differences(done, key)
+        if not stale and done["refused"] <= max_refused:
+            changed = _differences(done["versions"], _versions())
+            if changed:
+                say(f"{data_dir}: {changed}: kept; remove the folder to build it anew")
+            return done
+        say(f"{data_dir}: {stale or 'more was refused than max_refused allows'}: built anew")
     building, final = data_dir / "building", data_dir / "slices"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    tally = _Tally(listing, max_refused)
+    tally = Tally(listing, max_refused)
     try:
         made = _build(listing, image_size, workers, progress, building, tally)
         (data_dir / "summary.json").unlink(missing_ok=True)
@@ -148,93 +178,24 @@ def prepare(
 
 
 def _versions() -> dict[str, str]:
-    """Of what has a hand in the pixels; recorded, not compared."""
-    packages = (cv2, np, pydicom, tfds)
-    return {package.__name__: str(package.__version__) for package in packages}
+    found = {}
+    for package in VERSIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
-class _Tally:
-    """Counts what is read, per site, and stops the build at what must not go on."""
-
-    def __init__(self, listing: sources.Listing, max_refused: float):
-        self.total = len(listing.items)
-        self.allowed = max_refused * self.total
-        self.found = {site: Counter(counts) for site, counts in listing.counts.items()}
-        self.refused: list[tuple[str, dicom.Refusal]] = []
-        self.repairs = {site: Counter() for site in listing.counts}
-        self.positives = {site: dict.fromkeys(LABELS, 0) for site in listing.counts}
-        self.studies: dict[str, set[str]] = {site: set() for site in listing.counts}
-        self.site_of: dict[str, str] = {}
-        self.slices = Counter()
-        self.problem: ValueError | None = None
-
-    def refuse(self, item: sources.Item, refusal: dicom.Refusal) -> None:
-        """Counts a refusal."""
-        self.refused.append((item.site, refusal))
-
-    def finish(self) -> None:
-        """Raises where more was refused than may be, or all of it."""
-        if len(self.refused) == self.total:
-            self.stop(RefusedError(f"no file of {self.total} could be read; {self.worst()}"))
-        if len(self.refused) > self.allowed:
-            self.stop(
-                RefusedError(
-                    f"refused {len(self.refused)} of {self.total} files, more than max_refused "
-                    f"allows ({self.allowed:g}); {self.worst()}; see refused.csv in data_dir, "
-                    "repair or remove the files, or raise max_refused"
-                )
-            )
-
-    def worst(self) -> str:
-        """The commonest reason and its first files."""
-        reason, count = Counter(refusal.reason for _, refusal in self.refused).most_common(1)[0]
-        first = [refusal for _, refusal in self.refused if refusal.reason == reason][:3]
-        shown = "; ".join(f"{refusal.path} ({refusal.detail})" for refusal in first)
-        return f"most often as {reason.value!r} ({count}): {shown}"
-
-    def accept(self, item: sources.Item, read: dicom.Slice) -> None:
-        """Counts a slice; raises if its patient was met at another site."""
-        other = self.site_of.setdefault(read.patient, item.site)
-        if other != item.site:
-            self.stop(
-                ValueError(
-                    f"patient {read.patient!r} is at site {other!r} and at site {item.site!r} "
-                    f"({item.path}): a patient belongs to one site; rename or remove one of them"
-                )
-            )
-        self.slices[item.site] += 1
-        self.studies[item.site].add(read.study)
-        self.repairs[item.site].update(repair.value for repair in read.repairs)
-        for label, value in zip(LABELS, item.labels, strict=True):
-            self.positives[item.site][label] += value
-
-    def stop(self, problem: ValueError) -> None:
-        """Raises, and remembers what, since TFDS wraps what a generator raises."""
-        self.problem = problem
-        raise problem
-
-    def write_refused(self, path: pathlib.Path) -> None:
-        """Writes which files were refused and why, also where the build then failed."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("site", "path", "reason", "detail"))
-            writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in self.refused)
-
-    def summary(self) -> Summary:
-        """`summary.json` without its key."""
-        patients = Counter(self.site_of.values())
-        sites = {}
-        for site, found in self.found.items():
-            refused = Counter(r.reason.value for s, r in self.refused if s == site)
-            sites[site] = {
-                "patients": patients[site],
-                "studies": len(self.studies[site]),
-                "slices": self.slices[site],
-                "positives": self.positives[site],
-                "refused": dict(sorted(refused.items())),
-                "repairs": dict(sorted(self.repairs[site].items())),
-            } | dict(found)
-        return {"refused": len(self.refused) / self.total, "sites": sites}
+def _differences(built: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs, in words; nothing where all of `now` is as it was. A digest needs no value."""
+    said = []
+    for name, value in now.items():
+        was = built.get(name)
+        if isinstance(value, dict):
+            said.append(_differences(was or {}, value))
+        elif was != value:
+            plain = name == "digest"
+            said.append("the source has changed" if plain else f"{name} was {was}, is {value}")
+    return ", ".join(filter(None, said))
 
 
 def _build(
@@ -243,7 +204,7 @@ def _build(
     workers: int | None,
     progress: Progress | None,
     folder: pathlib.Path,
-    tally: _Tally,
+    tally: Tally,
 ) -> pathlib.Path:
     """Writes the records and their index under `folder`; returns the finished dataset's folder."""
     index = folder / "index.csv"
@@ -263,7 +224,7 @@ def _build(
                 else:
                     tally.accept(item, read)
                     writer.writerow(_facts(item, read))
-                    labels = np.array(item.labels, np.uint8)
+                    labels = np.array(item.labels or [UNKNOWN] * len(LABELS), np.int8)
                     yield row * stride, {"image": item.image, "hu": read.hu, "labels": labels}
                     row += 1
                 if progress:
@@ -282,6 +243,7 @@ def _build(
         raise
     made = pathlib.Path(builder.data_dir)
     os.replace(index, made / "index.csv")
+    duplicates.write(made / "duplicates.csv", tally.copies)
     return made
 
 
@@ -293,5 +255,5 @@ def _facts(item: sources.Item, read: dicom.Slice) -> list[Any]:
         *(read.position, read.thickness, read.instance, *read.shape, *read.spacing),
         *(read.tilt, how.bits_stored, int(how.signed), how.slope, how.intercept, how.kernel),
         *(how.manufacturer, how.transfer_syntax, ";".join(r.name for r in read.repairs)),
-        *item.labels,
+        *(item.labels or [""] * len(LABELS)),
     ]

@@ -16,15 +16,19 @@ References:
 """
 
 import csv
+import dataclasses
+import functools
 import os
 import pathlib
 import zlib
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
 import numpy as np
 
 SPLITS = ("train", "validation", "test", "holdout")
 HEADER = ("patient", "site", "split")
+Options = ParamSpec("Options")
 
 
 class HasPatients(Protocol):
@@ -94,6 +98,42 @@ class Partition(NamedTuple):
         return np.flatnonzero(np.array(chosen, bool)[inverse])
 
 
+def linked_together(
+    make: Callable[Concatenate[Any, Options], Partition],
+) -> Callable[Concatenate[Any, Options], Partition]:
+    """Decorates what makes a partition: patients that share a picture are one patient to it.
+
+    They are `slices.linked`, see `duplicates.linked`; a dataset without that field has none.
+    """
+
+    @functools.wraps(make)
+    def made(slices: Any, *args: Options.args, **options: Options.kwargs) -> Partition:
+        linked = _linked(slices)
+        if not linked:
+            return make(slices, *args, **options)
+        names = np.array([linked.get(patient, patient) for patient in slices.patient.tolist()])
+        united = make(dataclasses.replace(slices, patient=names, linked={}), *args, **options)
+        members: dict[str, list[str]] = {}
+        for patient, name in linked.items():
+            members.setdefault(name, []).append(patient)
+        lines = [
+            (site, SPLITS.index(split), patient)
+            for name, site, split in zip(*(column.tolist() for column in united), strict=True)
+            for patient in members.get(name, [name])
+        ]
+        site, split, patient = zip(*sorted(lines), strict=True)
+        spread = Partition(np.array(patient), np.array(site), np.array(SPLITS)[list(split)])
+        check_disjoint(spread, slices)
+        return spread
+
+    return made
+
+
+def _linked(slices: Any) -> dict[str, str]:
+    return getattr(slices, "linked", {})
+
+
+@linked_together
 def by_patient(
     slices: HasPatients,
     *,
@@ -104,8 +144,9 @@ def by_patient(
     """Splits each site's patients into train, validation and test, stratified by label.
 
     Guarantees:
-        A patient is in one site and one split. Each split of each site has a patient. The result
-        depends on the set of patients, their labels, and the seed; not on the order of the rows.
+        A patient is in one site and one split, and so are patients that share a picture. Each split
+        of each site has a patient. The result depends on the set of patients, their labels, and the
+        seed; not on the order of the rows.
 
     Args:
         slices: the dataset.
@@ -117,12 +158,17 @@ def by_patient(
         The partition.
 
     Raises:
-        ValueError: bad fractions, a site with fewer than three patients, or a patient at two sites.
+        ValueError: bad fractions, no labels, a site with fewer than three patients, or a patient at
+            two sites.
     """
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(
             f"fractions is {fractions}: give three positive numbers (train, validation, test) "
             "that sum to 1"
+        )
+    if slices.labels.min(initial=0) < 0:
+        raise ValueError(
+            "slices has no labels: it is for inference only; take a source with labels"
         )
     names, first, inverse = np.unique(slices.patient, return_index=True, return_inverse=True)
     sites = slices.site[first]
@@ -189,8 +235,8 @@ def check_disjoint(partition: Partition, slices: HasPatients | None = None) -> N
         slices: the dataset to check it against: same patients, at the same sites.
 
     Raises:
-        ValueError: a patient on two sides, an unknown split, a mixed-up hold-out, or a patient
-            whose site or presence differs from the dataset's.
+        ValueError: a patient on two sides, an unknown split, a mixed-up hold-out, a patient whose
+            site or presence differs from the dataset's, or linked patients in two splits.
     """
     names, counts = np.unique(partition.patient, return_counts=True)
     if (counts > 1).any():
@@ -220,6 +266,14 @@ def check_disjoint(partition: Partition, slices: HasPatients | None = None) -> N
             f"patient {patient!r} at site {site!r} is only in the {side}: partition and dataset "
             "do not belong together; make the partition anew"
         )
+    split = dict(zip(partition.patient.tolist(), partition.split.tolist(), strict=True))
+    for patient, first in _linked(slices).items():
+        if split[patient] != split[first]:
+            raise ValueError(
+                f"patient {patient!r} is in split {split[patient]!r} and patient {first!r} in "
+                f"{split[first]!r}, but they share a picture (see duplicates.csv of the dataset): "
+                "put them on one side"
+            )
 
 
 def save(partition: Partition, path: str | pathlib.Path) -> None:

@@ -8,25 +8,31 @@ import csv
 import dataclasses
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from fl_jax.data import duplicates
 from fl_jax.types import LABELS
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 """Of the dataset's layout; a dataset of another version is built anew."""
+UNKNOWN = -1
+"""In place of each label of a dataset without labels; it fits no loss and no statistic."""
 SPLIT = "slices"
 """TFDS needs a split's name and reserves `all`."""
 Summary = dict[str, Any]
-"""`summary.json`: version, digest, options, versions, refused (share of files), sites: {name: counts}."""
+"""`summary.json`: version, digest, options, versions, refused (share of files), duplicates (counts),
+sites: {name: counts}."""
 COLUMNS = (
     *("image", "patient", "study", "series", "site"),
     *("position", "thickness", "instance", "rows", "columns", "spacing_row", "spacing_column"),
     *("tilt", "bits_stored", "signed", "slope", "intercept", "kernel", "manufacturer"),
     *("transfer_syntax", "repairs", *LABELS),
 )
-"""Of `index.csv`: positions, thicknesses and spacings in mm, tilt in degrees, repairs by `;`."""
+"""Of `index.csv`: positions, thicknesses and spacings in mm, tilt in degrees, repairs by `;`, labels
+empty where there are none."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,11 +46,13 @@ class Slices:
         series: str[N].
         site: str[N].
         position: float32[N], mm along the slice normal.
-        labels: uint8[N, L] in {0, 1}, in the order of `types.LABELS`.
+        labels: int8[N, L] in {0, 1}, in the order of `types.LABELS`; all `UNKNOWN` in a dataset that
+            is for inference only.
         thickness: float32[N], mm; NaN where unknown.
         image_shape: (H, W).
         source: random access to the records on disk.
         held: int16[N, H, W] in HU, or None while pixels stay on disk.
+        linked: patients that share a picture with another, to a name of their set; see `duplicates`.
     """
 
     image: np.ndarray
@@ -58,9 +66,23 @@ class Slices:
     image_shape: tuple[int, int]
     source: Any
     held: np.ndarray | None = None
+    linked: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every slice has labels."""
+        return not (self.labels == UNKNOWN).any()
+
+    def require_labels(self) -> None:
+        """Raises ValueError where labels are lacking, for whatever trains or evaluates."""
+        if not self.labelled:
+            raise ValueError(
+                "the dataset has no labels: it is for inference only; use launch.evaluate, or a "
+                "source with labels"
+            )
 
     def hu(self, rows: np.ndarray) -> np.ndarray:
         """The pixels of some rows: int16[n, H, W] in HU."""
@@ -117,7 +139,9 @@ def load(data_dir: str | pathlib.Path) -> Slices:
             f"{data_dir}: dataset version {summary['version']}, this code reads {VERSION}; "
             "build it anew with python -m launch.prepare_data"
         )
-    columns = read_index(data_dir / "slices" / "index.csv")
+    names = ("image", "patient", "study", "series", "site")
+    wanted = (*names, "position", "thickness", *LABELS)
+    columns = read_index(data_dir / "slices" / "index.csv", wanted)
     builder: Any = tfds.builder_from_directory(data_dir / "slices")
     source = builder.as_data_source(split=SPLIT)
     if len(source) != len(columns["image"]):
@@ -126,21 +150,42 @@ def load(data_dir: str | pathlib.Path) -> Slices:
             "build the dataset anew"
         )
     size = summary["options"]["image_size"]
-    names = ("image", "patient", "study", "series", "site")
     return Slices(
         *(np.array(columns[name], dtype=str) for name in names),
         position=np.array(columns["position"], np.float32),
-        labels=np.stack([np.array(columns[label], np.uint8) for label in LABELS], axis=1),
+        labels=np.stack([_labels(columns[label]) for label in LABELS], axis=1),
         thickness=np.array(columns["thickness"], np.float32),
         image_shape=(size, size),
         source=source,
+        linked=duplicates.linked(duplicates.read(data_dir / "slices" / "duplicates.csv")),
     )
 
 
-def read_index(path: str | pathlib.Path) -> dict[str, list[str]]:
-    """The columns of an `index.csv`, as text, by the names of `COLUMNS`."""
+def _labels(column: list[str]) -> np.ndarray:
+    return np.array([value or str(UNKNOWN) for value in column], np.int8)
+
+
+def read_index(path: str | pathlib.Path, names: Sequence[str] = COLUMNS) -> dict[str, list[str]]:
+    """Columns of an `index.csv`, as text; equal texts are one object.
+
+    Args:
+        path: the file.
+        names: which of `COLUMNS`.
+
+    Returns:
+        Each column, by name.
+
+    Raises:
+        ValueError: another header.
+    """
+    once: dict[str, str] = {}
     with open(path, newline="", encoding="utf-8") as file:
-        lines = list(csv.reader(file))
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}")
-    return dict(zip(COLUMNS, map(list, zip(*lines[1:], strict=True)), strict=True))
+        lines = csv.reader(file)
+        if tuple(next(lines, ())) != COLUMNS:
+            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}")
+        places = [COLUMNS.index(name) for name in names]
+        found: list[list[str]] = [[] for _ in names]
+        for line in lines:
+            for column, place in zip(found, places, strict=True):
+                column.append(once.setdefault(line[place], line[place]))
+    return dict(zip(names, found, strict=True))

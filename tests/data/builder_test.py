@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def test_labels_are_the_tables(source, data_dir):
     for image, labels in zip(slices.image.tolist(), slices.labels, strict=True):
         if image in table:
             assert labels.tolist() == table[image]
-    assert slices.labels.dtype == np.uint8
+    assert slices.labels.dtype == np.int8
 
 
 def test_rows_in_any_order_on_disk_and_in_memory(data_dir):
@@ -139,9 +140,31 @@ def test_a_changed_source_is_noticed(copy, tmp_path):
     build(copy, tmp_path / "data")
     path = next(copy.rglob("*.dcm"))
     path.write_bytes(make_dicom.ct(make_dicom.disc(brain=77), PatientID="alpha-9"))
-    build(copy, tmp_path / "data")
+    said = []
+    build(copy, tmp_path / "data", say=said.append)
+    assert said == [f"{tmp_path / 'data'}: the source has changed: built anew"]
     slices = builder.load(tmp_path / "data")
     assert "alpha-9" in slices.patient
+
+
+def test_what_a_dataset_was_built_from_is_compared_and_said(source, tmp_path):
+    said = []
+    summary = build(source, tmp_path, say=said.append)
+    assert summary["options"] == {"layout": "sites", "image_size": 16}
+    assert {"fl_jax", "pydicom"} < set(summary["versions"])
+    build(source, tmp_path, say=said.append)
+    assert said == []
+    build(source, tmp_path, image_size=8, say=said.append)
+    assert said.pop() == f"{tmp_path}: image_size was 16, is 8: built anew"
+    old = builder.read_summary(tmp_path)
+    assert old is not None
+    old["versions"]["pydicom"] = "1.0"
+    (tmp_path / "summary.json").write_text(json.dumps(old))
+    assert build(source, tmp_path, image_size=8, say=said.append) == old
+    assert said.pop().endswith(
+        f"pydicom was 1.0, is {summary['versions']['pydicom']}: kept; "
+        "remove the folder to build it anew"
+    )
 
 
 @pytest.mark.parametrize("after", [1, 13, 26])
@@ -166,18 +189,33 @@ def test_a_build_that_dies_leaves_no_dataset(source, tmp_path, after):
     ]
 
 
-def test_killed_without_a_chance_to_tidy_up(source, tmp_path):
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [
+        ("reading", {"building"}),  # some records are written
+        ("slices", {"building"}),  # all are, and nothing is in place
+        ("summary.json", {"slices", "refused.csv", "summary.json.partial"}),
+    ],
+)
+def test_killed_without_a_chance_to_tidy_up(source, tmp_path, moment, left):
     code = (
-        "import os, sys; from fl_jax.data import builder\n"
+        "import os, signal, sys; from fl_jax.data import builder\n"
+        "moment, move = sys.argv[3], os.replace\n"
+        "def kill(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def replace(a, b): kill() if str(b).endswith('/' + moment) else move(a, b)\n"
+        "os.replace = replace\n"
+        "tick = lambda done, total: moment == 'reading' and done == 20 and kill()\n"
         "builder.prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=0,\n"
-        "                progress=lambda done, total: done == 20 and os._exit(9))"
+        "                progress=tick)"
     )
-    run = subprocess.run([sys.executable, "-c", code, source, tmp_path], check=False)
-    assert run.returncode == 9
-    assert (tmp_path / "building").exists()
-    assert builder.read_summary(tmp_path) is None
+    run = subprocess.run([sys.executable, "-c", code, source, tmp_path, moment], check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert {path.name for path in tmp_path.iterdir()} == left
+    with pytest.raises(FileNotFoundError, match="no complete dataset"):
+        builder.load(tmp_path)
     build(source, tmp_path)
-    assert len(builder.load(tmp_path)) == 27
+    slices = builder.load(tmp_path)
+    assert len(slices.in_memory()) == 27
     assert not (tmp_path / "building").exists()
 
 

@@ -65,13 +65,20 @@ def test_a_home_folder_and_brackets_in_a_path(source, tmp_path, monkeypatch):
 
 
 def test_every_count_has_words():
-    counts = dict.fromkeys(dataset.LEFT_OUT, 2)
+    counts = dict.fromkeys((*dataset.LEFT_OUT, *dataset.SHARED), 2)
     site = {"refused": {"truncated": 1}, "repairs": {"12-bit wraparound": 5}} | counts
     console = Console(width=100)
     with console.capture() as capture:
         console.print(dataset.notes({"sites": {"north": site, "south": site}}))
     text = capture.get()
-    for words in ("truncated", "12-bit wraparound", *dataset.LEFT_OUT.values(), "north 1, south 1"):
+    for words in (
+        "truncated",
+        "12-bit wraparound",
+        *dataset.LEFT_OUT.values(),
+        *dataset.SHARED.values(),
+        "north 1, south 1",
+    ):
         assert words in text
-    nothing = {"refused": {}, "repairs": {}} | dict.fromkeys(dataset.LEFT_OUT, 0)
+    nothing = {"refused": {}, "repairs": {}}
+    nothing |= dict.fromkeys((*dataset.LEFT_OUT, *dataset.SHARED), 0)
     assert dataset.notes({"sites": {"north": nothing}}) is None
