@@ -19,14 +19,21 @@ import orbax.checkpoint as ocp
 class Store:
     """The checkpoints of one run in one directory; only the newest ones are kept."""
 
-    def __init__(self, directory: str | Path, *, keep: int = 2) -> None:
+    def __init__(self, directory: str | Path, *, keep: int = 2, read_only: bool = False) -> None:
         """Opens or creates the directory.
 
         Args:
             directory: where the steps are, one folder each.
             keep: how many of the newest steps to keep, at least 1.
+            read_only: change nothing in the directory, which must exist.
         """
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else keep,
+            enable_async_checkpointing=False,
+            create=not read_only,
+            read_only=read_only,
+        )
+        self._read_only = read_only
         self._manager = ocp.CheckpointManager(Path(directory).absolute(), options=options)
 
     def save(self, step: int, tree: Any, facts: dict[str, Any]) -> None:
@@ -50,29 +57,34 @@ class Store:
             )
 
     def restore(
-        self, like: Any, *, complain: Callable[[str], None]
+        self, like: Any, *, step: int | None = None, complain: Callable[[str], None]
     ) -> tuple[int, Any, dict[str, Any]] | None:
         """Restores the newest sound step; damaged newer ones become `damaged_<step>`, out of the way.
 
         Args:
             like: a pytree of the same structure, shapes and dtypes.
+            step: this one and no other; None takes the newest that is sound.
             complain: called with a sentence for every step that is passed over.
 
         Returns:
             Step, tree and facts, or None when there is no step at all.
 
         Raises:
-            ValueError: when there are steps and none is sound.
+            ValueError: when there are steps and none is sound, or not the one that is asked for.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
-        for index, step in enumerate(steps):
+        if step is not None:
+            if step not in steps:
+                raise ValueError(f"step={step}: {self._manager.directory} holds {steps}")
+            steps = [step]
+        for index, number in enumerate(steps):
             try:
-                tree, facts = self._read(step, like)
+                tree, facts = self._read(number, like)
             except Exception as error:  # whatever a damaged file makes Orbax raise
-                complain(f"checkpoint {step} in {self._manager.directory} is damaged: {error!r}")
+                complain(f"checkpoint {number} in {self._manager.directory} is damaged: {error!r}")
                 continue
             self._set_aside(steps[:index])
-            return step, tree, facts
+            return number, tree, facts
         if steps:
             raise ValueError(
                 f"{self._manager.directory}: none of the checkpoints {steps} can be read; "
@@ -86,6 +98,8 @@ class Store:
 
     def _set_aside(self, damaged: list[int]) -> None:
         """Renames steps, because Orbax saves none that is as old as one it knows."""
+        if self._read_only:
+            return
         for step in damaged:
             folder = Path(self._manager.directory)
             shutil.rmtree(folder / f"damaged_{step}", ignore_errors=True)

@@ -8,6 +8,7 @@ and keeps the round of the highest macro AUROC on the validation patients that i
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -144,6 +145,14 @@ def arms(
     return planned
 
 
+def model(state: State, personal: Callable[[Any, Any], Params] | None) -> Model:
+    """What a state predicts with; `personal` is the algorithm's. A checkpoint holds a state and a model."""
+    if personal is None:
+        return Model(state.server.params, None)
+    each = jax.vmap(personal, in_axes=(None, 0))(state.server, state.sites)
+    return Model(state.server.params, each)
+
+
 def train(
     arm: Arm,
     task: Task,
@@ -180,14 +189,8 @@ def train(
         One `Progress` a round; first the restored one, if there is a checkpoint.
     """
 
-    @jax.jit
-    def model(state: State) -> Model:
-        if personal is None:
-            return Model(state.server.params, None)
-        each = jax.vmap(personal, in_axes=(None, 0))(state.server, state.sites)
-        return Model(state.server.params, each)
-
-    held = (state, model(state))
+    current_model = jax.jit(partial(model, personal=personal))
+    held = (state, current_model(state))
     facts: dict[str, Any] = {"best_round": 0, "best_val_macro_auroc": None, "best_val_loss": None}
     restored = store.restore(held, complain=complain)
     if restored is not None:
@@ -218,7 +221,7 @@ def train(
         participants=lambda round: arm.participating[round],
     ):
         seconds = time.monotonic() - before
-        current = model(new)
+        current = current_model(new)
         logits = _score_each(predict, current, arm, slices, arm.validation)
         validation = _validation(logits, slices.labels[arm.validation])
         done = int(new.round)

@@ -19,7 +19,7 @@ from fl_jax.data import slices as datasets
 from fl_jax.data import windows
 from fl_jax.keys import stream
 from fl_jax.task import Task, multi_label, positive_weights
-from fl_jax.types import Params
+from fl_jax.types import Aggregator, Algorithm, Params
 from launch import progress
 
 Config = Any
@@ -140,13 +140,20 @@ def task(config: Config, experiment: Experiment, arm: study.Arm) -> Task:
         sum(len(rows) for rows in arm.train),
         ceiling=config.positive_weight_ceiling,
     )
-    example = jnp.zeros((1, *experiment.slices.image_shape), jnp.int16)
+    return network(config, experiment.slices.image_shape, weights)
+
+
+def network(
+    config: Config, image_shape: tuple[int, int], positive_weights: np.ndarray | None = None
+) -> Task:
+    """The task of a config's model; without `positive_weights`, float32[L], it is for prediction."""
+    example = jnp.zeros((1, *image_shape), jnp.int16)
     return multi_label(
         spec.build(config.model, "fl_jax.models"),
         example,
         prepare=windows.apply_windows,
         augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
-        positive_weights=weights,
+        positive_weights=positive_weights,
     )
 
 
@@ -163,23 +170,32 @@ def federation(
     central and the local models, which it is compared with, are trained plainly whatever these are. `say` is
     told which layout `auto` is.
     """
-    optimizer = spec.transformation(config.optimizer)
-    between = (config.algorithm, config.aggregator)
-    if arm.name != "federated":
-        between = ("fed_avg()", "weighted_mean()")
-    algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
-    aggregator = spec.build(between[1], "fl_jax.aggregators")
-    params = jax.jit(task.init)(stream(experiment.key, "init"))
-    state = rounds.init(algorithm, aggregator, params, len(arm.sites), experiment.key)
+    algorithm, aggregator, state = start(
+        config, arm.name, task, sites=len(arm.sites), key=experiment.key
+    )
     choice = rounds.Choice(config.layout, "")
     if config.layout == "auto":
-        choice = rounds.choose(algorithm, params, len(arm.sites))
+        choice = rounds.choose(algorithm, state.server.params, len(arm.sites))
         if arm.name == "federated":
             say(f"layout {choice.layout}: {choice.reason}")
     steps = choice.steps_per_call
     sizes = arm.examples.mean(0)
     run = rounds.make(choice.layout, algorithm, aggregator, sizes, steps_per_call=steps)
     return run, state, algorithm.personal
+
+
+def start(
+    config: Config, arm: str, task: Task, *, sites: int, key: jax.Array
+) -> tuple[Algorithm, Aggregator, rounds.State]:
+    """The algorithm and the aggregator of an arm, and its state before the first round."""
+    optimizer = spec.transformation(config.optimizer)
+    between = (config.algorithm, config.aggregator)
+    if arm != "federated":
+        between = ("fed_avg()", "weighted_mean()")
+    algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
+    aggregator = spec.build(between[1], "fl_jax.aggregators")
+    params = jax.jit(task.init)(stream(key, "init"))
+    return algorithm, aggregator, rounds.init(algorithm, aggregator, params, sites, key)
 
 
 def inputs(config: Config, workdir: Path) -> dict[str, Any]:

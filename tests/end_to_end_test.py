@@ -1,14 +1,19 @@
 """A tiny study from drawn patients to the report, by the programs that a user calls."""
 
+import csv
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser import browse, text_of
 from report.fake_study import MANIFEST
+
+from fl_jax.evaluation import predictions
+from fl_jax.types import LABELS
 
 ROOT = Path(__file__).parent.parent
 TINY = (
@@ -97,6 +102,46 @@ def test_the_same_command_again_skips_what_is_done(workdir):
     assert {"cohort", "dataset"} < skipped
     assert len(skipped) == 2 + MODELS
     assert {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")} == stamps
+
+
+def test_a_model_judges_scans_without_labels(workdir, tmp_path):
+    stamps = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
+    source = workdir / "cohort" / "holdout"
+    done = program("evaluate", f"--workdir={workdir}", f"--source={source}", f"--out={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert "not a DICOM image" in done.stderr  # labels.csv
+    assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == stamps
+    judged = predictions.read(workdir / "predictions" / "federated.csv")
+    known = dict(zip(judged.image.tolist(), judged.scores, strict=True))
+    with (tmp_path / "predictions.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == (judged.split == "holdout").sum()
+    for line in lines:
+        own = [float(line[label]) for label in LABELS]
+        np.testing.assert_allclose(own, known[Path(line["image"]).stem], atol=1e-6)
+    page = (tmp_path / "predictions.html").read_text()
+    assert page.count("data:image/png;base64,") == len(lines)
+    other = program(
+        "train", *TINY, f"--workdir={tmp_path / 'run'}", f"--config.data_dir={tmp_path}/data"
+    )
+    assert other.returncode == 1
+    assert "no labels: it is for inference only" in other.stderr
+
+
+def test_the_model_that_is_asked_for_is_the_one_that_judges(workdir, tmp_path):
+    data = ("evaluate", f"--workdir={workdir}", f"--data={workdir / 'data'}", f"--out={tmp_path}")
+    model = sorted(path.name for path in (workdir / "models").glob("local_*"))[0]
+    done = program(*data, f"--model={model}", "--checkpoint=2")
+    assert done.returncode == 0, done.stderr
+    assert f"judged by {model}, round 2" in done.stderr
+    assert f"{model}</td>" in (tmp_path / "predictions.html").read_text()
+    for flag, words in (
+        ("--model=nobody", "holds no trained model; the workdir has central, federated, local_"),
+        ("--checkpoint=9", "step=9: "),
+    ):
+        done = program(*data, flag)
+        assert done.returncode == 1
+        assert words in done.stderr.splitlines()[-1]
 
 
 def test_a_training_refuses_a_workdir_that_was_begun_otherwise(workdir):

@@ -5,13 +5,13 @@ For `any` bleeding at the federated model's operating point. The errors are the 
 spread over the scores. One slice a patient and outcome.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.data.windows import STUDY_WINDOWS
+from fl_jax.data.windows import STUDY_WINDOWS, Window
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.types import LABELS
 
@@ -76,18 +76,17 @@ def _pick(data: Predictions, rows: NDArray, outcome: str, each: int) -> NDArray:
     return order[np.linspace(0, order.size - 1, each).round().astype(int)]
 
 
-def windowed(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """The three windows of a slice side by side, as a viewer shows them.
+def windowed(hu: NDArray[np.int16], windows: Iterable[Window] = STUDY_WINDOWS) -> NDArray[np.uint8]:
+    """Windows of a slice side by side, as a viewer shows them.
 
     Args:
         hu: int16[H, W], HU.
+        windows: C of them.
 
     Returns:
-        uint8[H, 3W] grey levels.
+        uint8[H, C W] grey levels.
     """
-    panes = [
-        np.clip((hu - (centre - width / 2)) / width, 0, 1) for centre, width in WINDOWS.values()
-    ]
+    panes = [np.clip((hu - (centre - width / 2)) / width, 0, 1) for centre, width in windows]
     return (255 * np.concatenate(panes, axis=1)).round().astype(np.uint8)
 
 

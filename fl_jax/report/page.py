@@ -17,6 +17,22 @@ from fl_jax.types import LABELS
 FOLDER = Path(__file__).parent
 
 
+def templates() -> jinja2.Environment:
+    """The templates of this folder; what is put into one is escaped, and must be given."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def style() -> Markup:
+    """The style sheet that the pages share."""
+    return Markup((FOLDER / "page.css").read_text(encoding="utf-8"))
+
+
 def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = None) -> str:
     """Draws the page.
 
@@ -27,13 +43,7 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = No
     Returns:
         The page.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {
         "fixed": answer.fixed,
         "signed": answer.signed,
@@ -55,10 +65,10 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = No
         figure={name: Markup(figures.svg(made, name, _alt(name))) for name, made in drawn.items()},
         outcomes=cases.OUTCOMES,
         windows=cases.WINDOWS,
-        pictures=None if pictures is None else {k: _data_uri(v) for k, v in pictures.items()},
+        pictures=None if pictures is None else {k: data_uri(v) for k, v in pictures.items()},
         heat=_heat(results["cross_site"]),
         settings=dict(_flat((results["run"] or {}).get("config") or {})),
-        css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
+        css=style(),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
     )
 
@@ -113,7 +123,8 @@ def _alt(name: str) -> str:
     return known.get(name, f"ROC curves, {name.removeprefix('roc_')}")
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A PNG as an address that holds the picture itself."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 

@@ -1,0 +1,93 @@
+"""A model that a study has trained is read back from its workdir, without the data that it learned from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from fl_jax import study
+from fl_jax.checkpoint import Store
+from fl_jax.data import partition
+from fl_jax.types import Params
+from launch import experiment
+
+
+class Trained(NamedTuple):
+    """A model to predict with.
+
+    Attributes:
+        name: `federated`, `central` or `local_<site>`.
+        round: of which its parameters are, from 1.
+        params: the global model's parameters.
+        logits: `(params, int16[B, H, W] HU) -> float32[B, L]`.
+        image_size: H = W, pixels.
+        config: what it was trained with, as `inputs.json` has it.
+        personal: whether the sites have models of their own beside it.
+    """
+
+    name: str
+    round: int
+    params: Params
+    logits: Callable[[Params, Any], jax.Array]
+    image_size: int
+    config: dict[str, Any]
+    personal: bool
+
+
+def load(
+    workdir: Path,
+    name: str = "federated",
+    *,
+    checkpoint: int | None = None,
+    complain: Callable[[str], None],
+) -> Trained:
+    """Reads a model; nothing in the workdir is changed.
+
+    Args:
+        workdir: folder of `launch.study` or `launch.train`.
+        name: the model's folder in `models/`.
+        checkpoint: the round whose parameters to take; None takes the best round so far, by validation.
+        complain: called with a sentence for every damaged checkpoint.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: none of its checkpoints is sound, or the one that is asked for is not there.
+    """
+    folder = workdir / "models" / name
+    if not (folder / "checkpoints").is_dir() or not (folder / "inputs.json").exists():
+        there = sorted(path.parent.name for path in workdir.glob("models/*/inputs.json"))
+        raise FileNotFoundError(
+            f"{folder} holds no trained model; the workdir has {', '.join(there) or 'none'}: "
+            "choose one with --model, or train it with launch.study"
+        )
+    found = json.loads((folder / "inputs.json").read_text())
+    config: experiment.Config = ConfigDict(found)
+    sites = 1
+    if name == "federated":
+        sites = len(partition.load(workdir / "partition.csv").sites)
+    task = experiment.network(config, (config.image_size, config.image_size))
+    algorithm, _, state = experiment.start(
+        config, name, task, sites=sites, key=jax.random.key(config.seed)
+    )
+    held = (state, study.model(state, algorithm.personal))
+    store = Store(folder / "checkpoints", read_only=True)
+    restored = store.restore(held, step=checkpoint, complain=complain)
+    store.close()
+    if restored is None:
+        raise FileNotFoundError(f"{folder}/checkpoints is empty: train the model first")
+    step, (state, best), facts = restored
+    return Trained(
+        name=name,
+        round=facts["best_round"] if checkpoint is None else step,
+        params=best.params if checkpoint is None else state.server.params,
+        logits=jax.jit(task.logits),
+        image_size=config.image_size,
+        config=found,
+        personal=best.personal is not None,
+    )
