@@ -88,3 +88,24 @@ def test_a_step_that_would_not_be_saved_is_an_error(tmp_path):
     store.save(2, tree(2), {})
     with pytest.raises(ValueError, match=r"step=2: .* has step 2 already"):
         store.save(2, tree(3), {})
+
+
+def test_a_reader_changes_nothing_and_can_choose_its_step(tmp_path):
+    store = Store(tmp_path)
+    for step in (1, 2, 3):
+        store.save(step, tree(step), {})
+    store.close()
+    spoil(tmp_path / "3")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for step, value in ((None, 2), (2, 2)):
+        found = Store(tmp_path, read_only=True).restore(
+            tree(0), step=step, complain=lambda sentence: None
+        )
+        assert found is not None
+        assert found[0] == found[1]["w"][0, 0] == value
+    for step, words in ((1, r"step=1: .* holds \[3, 2\]"), (3, r"none of the checkpoints \[3\]")):
+        with pytest.raises(ValueError, match=words):
+            Store(tmp_path, read_only=True).restore(
+                tree(0), step=step, complain=lambda sentence: None
+            )
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

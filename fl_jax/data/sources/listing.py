@@ -1,6 +1,6 @@
 """What every layout gives: images with their files, sites and labels, and a digest of them all.
 
-Memory is some 300 bytes a file: a path, a name, and a tuple of labels that equal images share.
+Memory is under 500 bytes a file at the most: 400 MB for the 874,035 of the RSNA challenge.
 """
 
 import contextlib
