@@ -1,25 +1,29 @@
-"""A pass over very many files is flat in memory; `-m slow -s` shows its numbers."""
+"""A pass over very many files is flat in memory, and leaves no process behind; `-m slow -s` shows numbers."""
 
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
+import make_site
 import pytest
 
 HERE = pathlib.Path(__file__).parent
+PATHS = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))
+ENVIRONMENT = os.environ | {"PYTHONPATH": PATHS}
 
 
 @pytest.mark.slow
 def test_memory_of_fifty_thousand_files_is_flat(tmp_path):
-    paths = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))
     done = subprocess.run(
         [sys.executable, HERE / "build_many.py", tmp_path, "50000", "2"],
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": paths},
+        env=ENVIRONMENT,
     )
     print(done.stdout)
     found = json.loads(done.stdout)
@@ -28,3 +32,32 @@ def test_memory_of_fifty_thousand_files_is_flat(tmp_path):
     (first, _, own, reader), *_, (last, _, more, larger) = found["read"]
     assert (more - own) * 1e6 / (last - first) < 1000  # bytes a file
     assert larger - reader < 20
+
+
+def test_reading_processes_end_with_a_build_that_is_killed(tmp_path):
+    source = make_site.write_cohort(tmp_path / "source", {"north": 20})
+    script = tmp_path / "build.py"
+    script.write_text(
+        "import multiprocessing, os, signal, sys\n"
+        "from fl_jax.data import builder\n"
+        "from fl_jax.data.dicom import parallel\n"
+        "parallel.CHUNK = 4\n"
+        "def kill(done, total):\n"
+        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if __name__ == '__main__':  # reading processes import this file too\n"
+        "    builder.prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=2,\n"
+        "                    progress=kill)\n"
+    )
+    command = [sys.executable, script, source, tmp_path / "data"]
+    out = tmp_path / "out"  # a pipe would be held open by whoever is left
+    with out.open("w") as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+    assert done.returncode == -signal.SIGKILL
+    readers = [pathlib.Path("/proc", name) for name in out.read_text().split()]
+    assert len(readers) == 2
+    for _ in range(200):
+        if not any(reader.exists() for reader in readers):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{readers} are left")

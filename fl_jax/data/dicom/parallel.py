@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -62,10 +63,19 @@ def _in_processes(paths: Sequence[str], size: int, workers: int) -> Iterator[Sli
 
 def _prepare() -> None:
     """Sets up a reading process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the processes are the parallelism
     # Freeing one large block makes glibc keep the pages of later ones, where it would return half a
     # megabyte to the system after each slice and fault it in again: more than twice the time.
     np.empty(2**24, np.uint8)
+
+
+def _end_with_parent() -> None:
+    """Ends a reading process whose parent was killed: it would wait for its next files for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _read_chunk(paths: list[str], size: int) -> list[Slice | Refusal]:
