@@ -39,7 +39,7 @@ def prepare(
 ) -> builder.Summary:
     """`builder.prepare` with a progress bar on `console`; arguments and errors are the same."""
     logging.set_verbosity(logging.WARNING)  # TFDS reports each of its files
-    with progress.counter("dataset", "files", console) as tick:
+    with progress.counter("dataset", "files", console, before="listing files") as tick:
         return builder.prepare(
             source,
             layout=layout,

@@ -52,8 +52,16 @@ class Bars:
 
 
 @contextlib.contextmanager
-def counter(name: str, unit: str, console: Console) -> Iterator[Callable[[int, int], None]]:
-    """Yields `tick(done, total)` that moves a bar; nothing shows before the first tick."""
+def counter(
+    name: str, unit: str, console: Console, *, before: str = ""
+) -> Iterator[Callable[[int, int], None]]:
+    """Yields `tick(done, total)` that moves a bar with the time that is left.
+
+    Until the first tick a terminal shows what is done `before`, if that is said, and nothing else.
+    """
+    status = console.status(before)
+    if before and console.is_terminal:
+        status.start()
     bar = Progress(
         TextColumn("{task.description:<14}"),
         BarColumn(bar_width=24),
@@ -66,6 +74,7 @@ def counter(name: str, unit: str, console: Console) -> Iterator[Callable[[int, i
     def tick(done: int, total: int) -> None:
         nonlocal task
         if task is None:
+            status.stop()
             bar.start()
             task = bar.add_task(name, total=total)
         bar.update(task, completed=done)
@@ -73,6 +82,7 @@ def counter(name: str, unit: str, console: Console) -> Iterator[Callable[[int, i
     try:
         yield tick
     finally:
+        status.stop()
         bar.stop()
     if task is None:
         console.print(f"{name}: complete, skipped")

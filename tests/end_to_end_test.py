@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import browse, text_of
+from real_ct import REAL, needs_real
 from report.fake_study import MANIFEST
 
 from fl_jax.evaluation import predictions
@@ -126,6 +127,19 @@ def test_a_model_judges_scans_without_labels(workdir, tmp_path):
     )
     assert other.returncode == 1
     assert "no labels: it is for inference only" in other.stderr
+
+
+@needs_real
+def test_a_real_head_is_judged_and_what_is_beside_it_refused(workdir, tmp_path):
+    done = program("evaluate", f"--workdir={workdir}", f"--source={REAL}", f"--out={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "predictions.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    names = [line["image"] for line in lines if line["image"].startswith("ct_head_ge")]
+    assert names == [f"ct_head_ge/{number:02d}.dcm" for number in range(1, 29)]
+    page = text_of((tmp_path / "predictions.html").read_text())
+    for reason in ("localizer", "colour", "derived or secondary", "not a DICOM image"):
+        assert f"{reason}: " in page
 
 
 def test_the_model_that_is_asked_for_is_the_one_that_judges(workdir, tmp_path):

@@ -2,8 +2,6 @@
 
 import collections
 import io
-import os
-import pathlib
 import struct
 import warnings
 
@@ -22,17 +20,11 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from real_ct import REAL, needs_real
 
 from fl_jax.data import dicom
 from fl_jax.data.dicom import Reason, Repair, hounsfield
 from fl_jax.types import AIR
-
-REAL = pathlib.Path(
-    os.environ.get("FL_JAX_REAL_CT", pathlib.Path(__file__).parents[3] / "shared" / "data")
-)
-needs_real = pytest.mark.skipif(
-    not REAL.is_dir(), reason=f"no real CT at {REAL}: set FL_JAX_REAL_CT to a folder that has it"
-)
 
 
 def accepted(data, size=None):

@@ -95,3 +95,13 @@ def test_the_counter_says_when_there_was_nothing_to_do():
         tick(1, 2)
     assert "dataset: complete, skipped" in out.getvalue()
     assert "cohort: complete" not in out.getvalue()
+
+
+def test_a_terminal_shows_what_comes_before_the_first_tick():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True)
+    with progress.counter("dataset", "files", console, before="listing files") as tick:
+        tick(1, 2)
+        tick(2, 2)
+    shown = out.getvalue()
+    assert shown.index("listing files") < shown.index("2 of 2 files")

@@ -5,24 +5,20 @@ Both at 256 x 256, slices through the cerebrum. The brain is what lies inside th
 
 import csv
 import dataclasses
-import os
-import pathlib
 
 import numpy as np
 import pytest
+from real_ct import REAL, needs_real
 from scipy import ndimage
 
 from fl_jax.data import dicom
 from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.data.phantom.sites import SITES
 
-REAL = pathlib.Path(
-    os.environ.get("FL_JAX_REAL_CT", pathlib.Path(__file__).parents[4] / "shared/data")
-)
 HEAD = REAL / "ct_head_ge"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not HEAD.is_dir(), reason=f"no {HEAD}: set FL_JAX_REAL_CT"),
+    needs_real,
 ]
 FIGURES = ("noise", "next_pixel", "median", "low", "high", "fluid", "bone")
 
