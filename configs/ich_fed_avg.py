@@ -22,7 +22,13 @@ def get_config() -> ConfigDict:
     config.data_dir = ""  # empty: WORKDIR/data
     config.image_size = 256
     config.max_refused = 0.01
+    # Who is at which site: natural(), iid(sites=5), dirichlet(sites=5, alpha=0.5), quantity(sites=5),
+    # pathological(sites=5, labels=2) or acquisition(sites=5); a site `holdout` stays held out.
+    config.partition = "natural()"
     config.fractions = (0.7, 0.15, 0.15)  # of each site's patients: train, validation, test
+    config.stratify = "greedy"  # or exchange: labels as even over the splits as swaps can make them
+    config.folds = 1  # 5: cross-validation, the test patients are the fifth with the number `fold`
+    config.fold = 0
     config.in_memory = False
     config.cohort = ConfigDict({"seed": 0, "scale": 1.0, "matrix": 256})
 

@@ -1,5 +1,6 @@
 """From a config to the objects that the library works with; shared by `launch.train` and `launch.study`."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -18,12 +19,15 @@ from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data import windows
 from fl_jax.keys import stream
+from fl_jax.report import patients as pictures
 from fl_jax.task import Task, multi_label, positive_weights
 from fl_jax.types import Aggregator, Algorithm, Params
 from launch import progress
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
+NATURAL = "natural()"
+"""The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
 MACHINE = ("jobs", "data_dir", "source", "in_memory", "resamples")
 """Config keys that change where and how a training runs, and not what it gives."""
 
@@ -66,15 +70,21 @@ def partition(
 ) -> partitions.Partition:
     """Reads the partition of a workdir, or makes it; it is checked against the dataset either way.
 
-    `partition.json` beside it says what it was made from. With other inputs it is made anew, as long as
-    no training has begun. One that a person wrote or changed is kept, which `say` is told.
+    `partition.json` beside it says what it was made from, `partition.png` shows it. With other inputs it
+    is made anew, as long as no training has begun. One that a person wrote or changed is kept, which `say`
+    is told.
 
     Raises:
         ValueError: when trainings were begun with a partition of other inputs.
     """
     path, beside = workdir / "partition.csv", workdir / "partition.json"
+    scheme = spec.build(config.partition, "fl_jax.data.partition.schemes")
+    load = partial(partitions.load, path, slices, own_sites=config.partition == NATURAL)
     wanted = {
+        "partition": config.partition,
         "fractions": list(config.fractions),
+        "stratify": config.stratify,
+        "folds": [config.fold, config.folds],
         "seed": config.seed,
         "dataset": (datasets.read_summary(data_dir(config, workdir)) or {}).get("digest"),
     }
@@ -82,18 +92,27 @@ def partition(
         made_from = json.loads(beside.read_text()) if beside.exists() else {}
         if made_from.pop("digest", None) != _digest(path):
             say(f"{path} was written or changed by hand: it is kept")
-            return partitions.load(path, slices)
+            return load()
         if made_from == wanted:
-            return partitions.load(path, slices)
+            return load()
         if any(workdir.glob("models/*/inputs.json")):
             raise ValueError(
                 f"{path} was made from {made_from}, and this is {wanted}: use another --workdir, "
                 "or remove its folder models"
             )
-    made = partitions.by_patient(slices, fractions=tuple(config.fractions), seed=config.seed)
+    made = partitions.by_patient(
+        slices,
+        fractions=tuple(config.fractions),
+        seed=config.seed,
+        scheme=scheme,
+        folds=config.folds,
+        fold=config.fold,
+        stratify=config.stratify,
+    )
     partitions.save(made, path)
+    path.with_suffix(".png").write_bytes(pictures.draw(slices, made))
     progress.write_json(beside, wanted | {"digest": _digest(path)})
-    return partitions.load(path, slices)
+    return load()
 
 
 def load(config: Config, workdir: Path) -> Experiment:
@@ -101,6 +120,7 @@ def load(config: Config, workdir: Path) -> Experiment:
     logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
     slices = open_data(config, workdir)
     divided = partition(config, workdir, slices)
+    slices = dataclasses.replace(slices, site=divided.sites_of(slices))
     key = jax.random.key(config.seed)
     arms = study.arms(
         slices,

@@ -53,6 +53,8 @@ class Slices:
         source: random access to the records on disk.
         held: int16[N, H, W] in HU, or None while pixels stay on disk.
         linked: patients that share a picture with another, to a name of their set; see `duplicates`.
+        dialect: how the files were written, by column: `bits_stored`, `signed`, `intercept`, `kernel` and
+            `spacing` between rows in mm, -1 where unknown; each [N]. Empty where that is not known.
     """
 
     image: np.ndarray
@@ -67,6 +69,7 @@ class Slices:
     source: Any
     held: np.ndarray | None = None
     linked: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    dialect: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -158,7 +161,19 @@ def load(data_dir: str | pathlib.Path) -> Slices:
         image_shape=(size, size),
         source=source,
         linked=duplicates.linked(duplicates.read(data_dir / "slices" / "duplicates.csv")),
+        dialect=_dialect(columns),
     )
+
+
+def _dialect(columns: dict[str, list[str]]) -> dict[str, np.ndarray]:
+    spacing = np.array(columns["spacing_row"], np.float32).round(2)
+    return {
+        "bits_stored": np.array(columns["bits_stored"], int),
+        "signed": np.array(columns["signed"], int),
+        "intercept": np.array(columns["intercept"], np.float32),
+        "kernel": np.array(columns["kernel"], str),
+        "spacing": np.nan_to_num(spacing, nan=-1.0),
+    }
 
 
 def _labels(column: list[str]) -> np.ndarray:

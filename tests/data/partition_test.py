@@ -39,6 +39,15 @@ def sides(made: Partition) -> dict[str, tuple[str, str]]:
 DATA = facts({"a": 40, "b": 11, "holdout": 7})
 
 
+def test_the_partition_stays_what_it_was():
+    # Made by the first version. A change here changes every study that is begun anew, and the README.
+    made = partitions.by_patient(facts({"a": 6, "b": 4, "holdout": 1}, seed=2), seed=3)
+    assert ["/".join(line) for line in zip(*(c.tolist() for c in made), strict=True)] == [
+        *("a1/a/train", "a2/a/train", "a3/a/train", "a5/a/train", "a4/a/validation", "a0/a/test"),
+        *("b1/b/train", "b3/b/train", "b0/b/validation", "b2/b/test", "holdout0/holdout/holdout"),
+    ]
+
+
 def test_every_patient_once_and_whole():
     made = partitions.by_patient(DATA, seed=0)
     assert sorted(made.patient.tolist()) == sorted(set(DATA.patient.tolist()))
@@ -187,6 +196,15 @@ def test_a_patient_moved_to_another_site(path):
     partitions.load(path)  # sound in itself
     with pytest.raises(ValueError, match="do not belong together"):
         partitions.load(path, DATA)
+
+
+def test_made_sites_may_be_edited_but_patients_may_not(path):
+    line = path.read_text().splitlines()[1]
+    edited(path, line, line.replace(",a,", ",b,"))
+    partitions.load(path, DATA, own_sites=False)
+    path.write_text(path.read_text() + "stranger,a,train\n")
+    with pytest.raises(ValueError, match="'stranger' is only in the partition"):
+        partitions.load(path, DATA, own_sites=False)
 
 
 def test_a_patient_missing_or_added(path):

@@ -38,6 +38,22 @@ def test_a_partition_is_made_once_and_anew_for_other_inputs(config, tmp_path, sl
     assert (other.split == "train").sum() < (first.split == "train").sum()
 
 
+def test_sites_may_be_made(config, tmp_path, slices):
+    config.partition = "iid(sites=4)"
+    opened = experiment.load(config, tmp_path)
+    names = ("site_1", "site_2", "site_3", "site_4")
+    assert opened.arms["federated"].sites == opened.partition.sites == names
+    for name, rows in zip(names, opened.arms["federated"].train, strict=True):
+        assert set(opened.slices.site[rows]) == {name}
+    assert set(slices.site) == {"a", "b", "c", "holdout"}  # the dataset's own are left alone
+    assert (tmp_path / "partition.png").exists()
+    config.folds, config.fold = 3, 1
+    assert (experiment.load(config, tmp_path).partition.split == "test").sum() == 6
+    config.partition = "chance()"
+    with pytest.raises(ValueError, match=r"no 'chance' .*there are: acquisition"):
+        experiment.load(config, tmp_path)
+
+
 def test_trainings_keep_the_partition_that_they_began_with(config, tmp_path, slices):
     divide(config, tmp_path, slices)
     experiment.keep_inputs(config, tmp_path)

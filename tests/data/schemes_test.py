@@ -1,0 +1,251 @@
+"""Every scheme deals whole patients, by its seed alone, and makes the difference that it is for."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from partition_test import DATA, facts, sides
+
+from fl_jax import spec
+from fl_jax.data import partition as partitions
+from fl_jax.data.partition.patients import gather, kinds
+from fl_jax.types import LABELS
+
+PACKAGE = "fl_jax.data.partition.schemes"
+MADE = (
+    *("iid(sites=4)", "dirichlet(sites=4, alpha=0.3)", "quantity(sites=4)"),
+    *("pathological(sites=4, labels=2)", "acquisition(sites=4)", "acquisition(sites=4, mix=0.5)"),
+)
+
+
+@dataclasses.dataclass
+class Cohort:
+    """150 patients and a hold-out; three scanners, whose patients have the same labels."""
+
+    patient: np.ndarray
+    site: np.ndarray
+    labels: np.ndarray
+    dialect: dict[str, np.ndarray]
+    linked: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def cohort():
+    found = facts({"x": 150, "holdout": 20}, seed=4)
+    number = np.array([int(name.strip("xholdut")) for name in found.patient])
+    scanner = number % 3
+    dialect = {
+        "bits_stored": np.where(scanner == 0, 12, 16),
+        "signed": (scanner > 0).astype(int),
+        "intercept": np.where(scanner == 0, -1024.0, 0.0),
+        "kernel": np.array(["H30s", "UB", "SOFT"])[scanner],
+        "spacing": 0.4 + 0.001 * number,
+    }
+    labels = found.labels.copy()
+    labels[:, 0] = labels[:, 1:].any(1)
+    return Cohort(found.patient, found.site, labels, dialect)
+
+
+COHORT = cohort()
+
+
+def make(text, slices=COHORT, seed=0, **options):
+    return partitions.by_patient(slices, seed=seed, scheme=spec.build(text, PACKAGE), **options)
+
+
+def sizes(made):
+    return np.array([(made.site == site).sum() for site in made.sites])
+
+
+def per_site(made, slices=COHORT):
+    """[sites, L], the share of a site's patients that have each label."""
+    units = gather(slices, {})
+    at = np.searchsorted(units.name, made.patient)
+    return np.array([units.labels[at[made.site == site]].mean(0) for site in made.sites])
+
+
+@pytest.mark.parametrize("text", MADE)
+def test_a_scheme_deals_every_patient_once_by_the_seed_alone(text):
+    made = make(text)
+    assert made.sites == ("site_1", "site_2", "site_3", "site_4")
+    assert sorted(made.patient.tolist()) == sorted(set(COHORT.patient.tolist()))
+    assert set(made.patient[made.split == "holdout"]) == set(
+        COHORT.patient[COHORT.site == "holdout"]
+    )
+    for site in made.sites:
+        assert set(made.split[made.site == site]) == {"train", "validation", "test"}
+    turned = dataclasses.replace(
+        COHORT,
+        **{name: getattr(COHORT, name)[::-1] for name in ("patient", "site", "labels")},
+        dialect={name: column[::-1] for name, column in COHORT.dialect.items()},
+    )
+    assert sides(make(text, turned)) == sides(made)
+    assert sides(make(text, seed=1)) != sides(made)
+
+
+def test_iid_sites_are_equal():
+    made = make("iid(sites=4)")
+    assert sizes(made).tolist() == [38, 37, 38, 37]
+    assert np.ptp(per_site(made), axis=0).max() < 0.3
+
+
+def test_dirichlet_skews_labels_more_the_smaller_alpha_is():
+    spread = [
+        np.ptp(per_site(make(f"dirichlet(4, alpha={a})")), axis=0)[1:].mean() for a in (0.1, 100)
+    ]
+    assert spread[0] > 0.5 > 0.25 > spread[1]
+    assert sizes(make("dirichlet(4, alpha=0.05)")).min() >= 3
+
+
+def test_quantity_skews_numbers():
+    uneven, even = sizes(make("quantity(4, alpha=0.3)")), sizes(make("quantity(4, alpha=1000)"))
+    assert uneven.max() > 4 * uneven.min()
+    assert even.max() < 1.2 * even.min()
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_pathological_sites_have_so_many_kinds(labels):
+    made = make(f"pathological(sites=4, labels={labels})")
+    units = gather(COHORT, {})
+    own = units.site != "holdout"
+    kind = dict(zip(units.name[own], kinds(units.labels[own]), strict=True))
+    for site in made.sites:
+        assert len({kind[p] for p in made.patient[made.site == site]}) == labels
+    assert len(set(kind.values())) == len(LABELS)  # five subtypes and none
+
+
+def test_a_kind_is_the_rarest_label():
+    labels = np.zeros((5, 6), bool)
+    labels[:4, 0] = True
+    labels[0, 1] = labels[1, 1] = labels[1, 2] = True
+    assert kinds(labels).tolist() == [1, 2, 0, 0, -1]
+    assert kinds(labels[:1]).tolist() == [1]  # as rare as `any` is its only subtype
+
+
+def test_acquisition_keeps_scanners_together_and_labels_out_of_it():
+    def scanners(made):
+        kernel = dict(zip(COHORT.patient.tolist(), COHORT.dialect["kernel"], strict=True))
+        return [len({kernel[p] for p in made.patient[made.site == site]}) for site in made.sites]
+
+    assert scanners(make("acquisition(sites=3)")) == [1, 1, 1]
+    assert scanners(make("acquisition(sites=6)")) == [1] * 6
+    assert scanners(make("acquisition(sites=3, mix=1.0)")) == [3, 3, 3]
+    other = dataclasses.replace(COHORT, labels=COHORT.labels[::-1])
+    moved = {p: site for p, (site, _) in sides(make("acquisition(sites=4)", other)).items()}
+    assert moved == {p: site for p, (site, _) in sides(make("acquisition(sites=4)")).items()}
+
+
+def unevenness(made, fractions=(0.7, 0.15, 0.15)):
+    """The most patients by which a label's positives in a site's split miss their fraction."""
+    units = gather(COHORT, {})
+    at = np.searchsorted(units.name, made.patient)
+    most = 0.0
+    for site in made.sites:
+        here = made.site == site
+        total = units.labels[at[here]].sum(0)
+        for split, fraction in zip(partitions.SPLITS, fractions, strict=False):
+            got = units.labels[at[here & (made.split == split)]].sum(0)
+            most = max(most, np.abs(got - fraction * total).max())
+    return most
+
+
+@pytest.mark.parametrize("text", MADE)
+def test_label_rates_differ_little_between_splits(text):
+    made = make(text, stratify="exchange")
+    assert unevenness(made) <= min(2, unevenness(make(text)))
+    splits = [(made.site == site) & (made.split == "train") for site in made.sites]
+    greedy = make(text)
+    assert [s.sum() for s in splits] == [
+        ((greedy.site == site) & (greedy.split == "train")).sum() for site in made.sites
+    ]
+
+
+# --- folds
+
+
+def test_every_patient_is_tested_in_one_fold():
+    made = [partitions.by_patient(DATA, seed=0, folds=5, fold=fold) for fold in range(5)]
+    tested = [one.patient[one.split == "test"] for one in made]
+    own = set(DATA.patient[DATA.site != "holdout"])
+    assert sorted(np.concatenate(tested)) == sorted(own)
+    for one in made:
+        at_a = one.split[one.site == "a"]
+        assert [(at_a == s).sum() for s in ("train", "validation", "test")] == [26, 6, 8]
+
+
+@pytest.mark.parametrize(("folds", "fold"), [(0, 0), (5, 5), (5, -1), (1, 1)])
+def test_bad_folds(folds, fold):
+    with pytest.raises(ValueError, match=f"folds={folds}, fold={fold}"):
+        partitions.by_patient(DATA, seed=0, folds=folds, fold=fold)
+
+
+def test_an_unknown_stratification():
+    with pytest.raises(ValueError, match="stratify='best': must be 'greedy' or 'exchange'"):
+        partitions.by_patient(DATA, seed=0, stratify="best")
+
+
+def test_a_site_with_fewer_patients_than_folds():
+    with pytest.raises(ValueError, match=r"site 'b' has 11 patients: .* at least 12"):
+        partitions.by_patient(DATA, seed=0, folds=12, fold=0)
+
+
+# --- patients that belong together
+
+GROUPS = {"x3": "g", "x77": "g", "x140": "g", "x8": "h", "x9": "h"}
+
+
+@pytest.mark.parametrize("text", ["natural()", *MADE])
+@pytest.mark.parametrize("seed", range(3))
+def test_linked_patients_stay_on_one_side(text, seed):
+    made = sides(make(text, seed=seed, groups=GROUPS))
+    assert len(made) == 170
+    assert made["x3"] == made["x77"] == made["x140"]
+    assert made["x8"] == made["x9"]
+    linked = dataclasses.replace(COHORT, linked=GROUPS)
+    assert sides(make(text, linked, seed=seed)) == made
+
+
+def test_groups_of_one_change_nothing():
+    alone = {name: f"group of {name}" for name in COHORT.patient.tolist()}
+    assert sides(make("natural()", groups=alone)) == sides(make("natural()"))
+
+
+def test_linked_patients_at_two_sites_or_splits_are_named():
+    with pytest.raises(ValueError, match="'x3', linked to 'holdout1', is at site"):
+        make("natural()", groups={"x3": "g", "holdout1": "g"})
+    made = make("natural()")
+    two = {made.split[made.patient == name][0]: name for name in made.patient}
+    linked = dict.fromkeys((two["train"], two["test"]), "g")
+    with pytest.raises(ValueError, match="share a picture: put them on one side"):
+        partitions.check_disjoint(made, dataclasses.replace(COHORT, linked=linked))
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("random(3)", "no 'random' in .*; there are: acquisition, dirichlet, iid, natural"),
+        ("iid(0)", "sites=0"),
+        ("iid()", "the signature is"),
+        ("dirichlet(4, alpha=0)", "alpha=0"),
+        ("pathological(4, labels=0)", "labels=0"),
+        ("pathological(4, labels=7)", "labels=7: the patients are of 6 kinds"),
+        ("pathological(2, labels=2)", "sites=2, labels=2"),
+        ("acquisition(4, mix=2)", "mix=2"),
+        ("iid(3", "not a literal call"),
+        ("iid(60)", "has 2 patients.*have fewer sites"),
+        ("dirichlet(60)", "minimum=3"),
+    ],
+)
+def test_bad_schemes(text, message):
+    with pytest.raises(ValueError, match=message):
+        make(text)
+
+
+def test_acquisition_needs_headers_and_every_scheme_needs_labels():
+    with pytest.raises(ValueError, match="does not tell how its files were written"):
+        make("acquisition(3)", DATA)
+    unknown = DATA._replace(labels=np.full(DATA.labels.shape, -1, np.int8))
+    with pytest.raises(ValueError, match="no labels"):
+        partitions.by_patient(unknown, seed=0)
