@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from fl_jax.data import dicom, duplicates, sources
+from fl_jax.data import dicom, duplicates, pseudonyms, sources
 from fl_jax.data.slices import (
     COLUMNS,
     SPLIT,
@@ -244,7 +244,9 @@ def _build(
         raise
     made = pathlib.Path(builder.data_dir)
     os.replace(index, made / "index.csv")
-    duplicates.write(made / "duplicates.csv", tally.copies)
+    patients = pseudonyms.replace(made / "index.csv")
+    copies = (copy._replace(patient=patients[copy.patient]) for copy in tally.copies)
+    duplicates.write(made / "duplicates.csv", copies)
     return made
 
 

@@ -16,12 +16,14 @@ import numpy as np
 from fl_jax.data import duplicates
 from fl_jax.types import LABELS
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 """Of the dataset's layout; a dataset of another version is built anew."""
 UNKNOWN = -1
 """In place of each label of a dataset without labels; it fits no loss and no statistic."""
 SPLIT = "slices"
 """TFDS needs a split's name and reserves `all`."""
+DIALECT = ("bits_stored", "signed", "intercept", "kernel", "spacing_row")
+"""Columns of how a file was written."""
 Summary = dict[str, Any]
 """`summary.json`: version, digest, options, versions, refused (share of files), duplicates (counts),
 sites: {name: counts}."""
@@ -41,7 +43,7 @@ class Slices:
 
     Attributes:
         image: str[N], unique.
-        patient: str[N].
+        patient: str[N], a number in place of the Patient ID, see `pseudonyms`; so are:
         study: str[N].
         series: str[N].
         site: str[N].
@@ -143,7 +145,7 @@ def load(data_dir: str | pathlib.Path) -> Slices:
             "build it anew with python -m launch.prepare_data"
         )
     names = ("image", "patient", "study", "series", "site")
-    wanted = (*names, "position", "thickness", *LABELS)
+    wanted = (*names, "position", "thickness", *DIALECT, *LABELS)
     columns = read_index(data_dir / "slices" / "index.csv", wanted)
     builder: Any = tfds.builder_from_directory(data_dir / "slices")
     source = builder.as_data_source(split=SPLIT)

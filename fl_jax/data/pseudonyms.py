@@ -1,0 +1,68 @@
+"""A dataset holds no identifier of a person: patients, studies and series are numbered in their order.
+
+    patient, sorted by Patient ID        -> p001, p002, ...
+    study, sorted by Study Instance UID  -> study0001, ...
+    series likewise                      -> series0001, ...
+
+So grouping and order are kept, and with them whatever a seed decides, while nothing of an identifier is
+left that a guess could be tried on, as with a hash. There is no table of the way back: it is the image's
+name, which stays, because it joins labels, predictions and files. So it must not hold the patient's ID;
+`launch.deidentify` renames such files. Names, birth dates and accession numbers are never read.
+"""
+
+import csv
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+
+SHORT = 4
+"""An ID of fewer characters is too common to say that an image's name holds it."""
+COLUMNS = {"patient": "p", "study": "study", "series": "series"}
+"""What is numbered in `index.csv`, and what the number is written after."""
+
+
+def replace(index: pathlib.Path) -> dict[str, str]:
+    """Numbers patients, studies and series in an `index.csv`, in place.
+
+    Args:
+        index: the file, whose identifiers are those of the DICOM headers.
+
+    Returns:
+        The patients' numbers by Patient ID, for whatever else is written of them; not to be stored.
+
+    Raises:
+        ValueError: an image whose name holds its patient's ID.
+    """
+    found: dict[str, set[str]] = {column: set() for column in COLUMNS}
+    for line in _lines(index):
+        for column, values in found.items():
+            values.add(line[column])
+        if len(line["patient"]) >= SHORT and line["patient"].lower() in line["image"].lower():
+            raise ValueError(
+                f"image {line['image']!r} has its patient's ID in its name, which datasets, predictions "
+                "and reports show: rename the files, e.g. with python -m launch.deidentify"
+            )
+    numbers = {column: _number(found[column], before) for column, before in COLUMNS.items()}
+    partial = index.with_name(index.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for place, line in enumerate(_lines(index)):
+            if not place:
+                writer.writerow(line)
+            writer.writerow(
+                numbers[column][value] if column in numbers else value
+                for column, value in line.items()
+            )
+    os.replace(partial, index)
+    return numbers["patient"]
+
+
+def _lines(index: pathlib.Path) -> Iterator[dict[str, str]]:
+    with index.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
+def _number(values: Iterable[str], before: str) -> dict[str, str]:
+    ordered = sorted(values)
+    width = len(str(len(ordered)))
+    return {value: f"{before}{place:0{width}d}" for place, value in enumerate(ordered, 1)}

@@ -1,0 +1,72 @@
+"""Site folders whose files hold everything that must never leave them."""
+
+import pathlib
+import warnings
+
+import make_site
+import pydicom
+
+SECRETS = {
+    "PatientName": "Zyglewicz^Planted",
+    "PatientBirthDate": "19480229",
+    "AccessionNumber": "ACC5551234",
+    "ReferringPhysicianName": "Quorvath^Referring",
+    "InstitutionName": "Hospital of Planting",
+    "OtherPatientIDs": "OTHER9988",
+    "StudyDate": "20190317",
+    "StudyTime": "235958",
+    "StudyDescription": "head of Zyglewicz",
+    "StudyID": "SID4433",
+    "DeviceSerialNumber": "SERIAL7766",
+    "ImageComments": "call Zyglewicz at home",
+}
+
+
+def write(root: pathlib.Path, sites: dict[str, int]) -> pathlib.Path:
+    """A cohort with the secrets in every file, also in a sequence and in private elements."""
+    make_site.write_cohort(root, sites)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in root.rglob("*.dcm"):
+            plant(path)
+    return root
+
+
+def plant(path: pathlib.Path) -> None:
+    """Adds the secrets to a file, and gives it identifiers that are easy to look for."""
+    found = pydicom.dcmread(path)
+    for keyword, value in SECRETS.items():
+        setattr(found, keyword, value)
+    found.PatientID = f"MRN7700{found.PatientID}"
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        number = sum(map(ord, found[keyword].value))
+        setattr(found, keyword, f"1.2.840.9876543.{number}.{found[keyword].value[-1]}")
+    found.SOPInstanceUID = f"{found.SeriesInstanceUID}.{found.InstanceNumber}"
+    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
+    inner = pydicom.Dataset()
+    inner.PatientName = SECRETS["PatientName"]
+    found.RequestAttributesSequence = pydicom.Sequence([inner])
+    block = found.private_block(0x0099, "Planted by Zyglewicz", create=True)
+    block.add_new(1, "LO", "ACC5551234")
+    found.preamble = b"Zyglewicz".ljust(128, b"\0")
+    found.save_as(path)
+
+
+def secrets(root: pathlib.Path) -> set[bytes]:
+    """What must be found nowhere: the values' parts, the IDs and the UIDs of all files under `root`."""
+    found = {part.encode() for value in SECRETS.values() for part in value.split("^")}
+    found |= {b"Zyglewicz", b"1.2.840.9876543", b"MRN7700"}
+    for path in root.rglob("*.dcm"):
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        found |= {header.PatientID.encode(), header.StudyInstanceUID.encode()}
+    return found
+
+
+def leaks(folder: pathlib.Path, wanted: set[bytes]) -> list[tuple[str, bytes]]:
+    """The files under `folder` whose name or bytes hold one of the secrets."""
+    return [
+        (path.name, secret)
+        for path in sorted(folder.rglob("*"))
+        for secret in wanted
+        if secret in path.name.encode() or (path.is_file() and secret in path.read_bytes())
+    ]

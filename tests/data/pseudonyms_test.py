@@ -1,0 +1,51 @@
+import csv
+
+import pytest
+
+from fl_jax.data import pseudonyms
+
+HEAD = ("image", "patient", "study", "series", "site")
+LINES = [
+    ("i1", "MRN-20", "1.9", "1.9.1", "a"),
+    ("i2", "MRN-3", "1.10", "1.10.2", "b"),
+    ("i3", "MRN-20", "1.9", "1.9.2", "a"),
+    ("i4", "MRN-1", "1.2", "1.2.1", "a, or b"),
+]
+
+
+def write(path, lines):
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([HEAD, *lines])
+    return path
+
+
+def test_numbers_keep_groups_and_order_and_the_rest(tmp_path):
+    path = write(tmp_path / "index.csv", LINES)
+    assert pseudonyms.replace(path) == {"MRN-1": "p1", "MRN-20": "p2", "MRN-3": "p3"}
+    with path.open(newline="") as file:
+        lines = [*csv.reader(file)]
+    assert lines == [
+        [*HEAD],
+        ["i1", "p2", "study3", "series3", "a"],
+        ["i2", "p3", "study1", "series1", "b"],
+        ["i3", "p2", "study3", "series4", "a"],
+        ["i4", "p1", "study2", "series2", "a, or b"],
+    ]
+    assert [file.name for file in tmp_path.iterdir()] == ["index.csv"]
+
+
+def test_numbers_sort_as_they_count(tmp_path):
+    lines = [(f"i{n}", f"MRN-{n:04d}", "s", "s", "a") for n in range(120)]
+    numbers = pseudonyms.replace(write(tmp_path / "index.csv", lines))
+    assert sorted(numbers.values()) == [*numbers.values()]
+    assert numbers["MRN-0008"] == "p009"
+
+
+def test_an_image_that_names_its_patient_is_refused(tmp_path):
+    path = write(tmp_path / "index.csv", [*LINES, ("scan_mrn-77_1", "MRN-77", "s", "s", "a")])
+    with pytest.raises(ValueError, match=r"'scan_mrn-77_1' .*launch.deidentify"):
+        pseudonyms.replace(path)
+
+
+def test_a_short_id_in_an_images_name_is_chance(tmp_path):
+    pseudonyms.replace(write(tmp_path / "index.csv", [("ID_12", "12", "s", "s", "a")]))
