@@ -12,7 +12,6 @@ from configs import ich_fed_avg
 def get_config() -> ConfigDict:
     config = ich_fed_avg.get_config()
     config.image_size = 128
-    config.in_memory = True
     config.fractions = (0.72, 0.12, 0.16)
     # From random parameters a few thousand steps must do: a faster optimiser, gentler weights.
     config.optimizer = "adam(2e-3)"

@@ -29,10 +29,12 @@ def get_config() -> ConfigDict:
     config.stratify = "greedy"  # or exchange: labels as even over the splits as swaps can make them
     config.folds = 1  # 5: cross-validation, the test patients are the fifth with the number `fold`
     config.fold = 0
-    config.in_memory = False
+    config.memory_limit = 4.0  # GiB of pixels; a larger dataset streams from disk: the same batches
     config.cohort = ConfigDict({"seed": 0, "scale": 1.0, "matrix": 256})
 
-    # Model and training.
+    # Model and training. Each window of each slice is a channel; 3 is the slice with those below and above.
+    config.adjacent = 1
+    config.windows = ("brain", "subdural", "soft_tissue")
     config.model = "resnet()"
     config.optimizer = "adam(3e-4)"
     config.batch_size = 16

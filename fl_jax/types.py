@@ -33,7 +33,8 @@ class Batch(NamedTuple):
     """Examples of one site.
 
     Attributes:
-        inputs: [B, ...] what the model reads; for CT int16[B, H, W] in Hounsfield units (HU).
+        inputs: [B, ...] what the model reads; for CT int16[B, H, W] in Hounsfield units (HU), or
+            [B, 3, H, W]: the slices below and above it around each.
         labels: float32[B, L] in {0, 1}.
         mask: float32[B], 1 for a real example and 0 for the padding that fills a last batch.
     """

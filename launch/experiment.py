@@ -18,6 +18,7 @@ from fl_jax import spec, study
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data import windows
+from fl_jax.data.adjacent import neighbours
 from fl_jax.keys import stream
 from fl_jax.report import patients as pictures
 from fl_jax.task import Task, multi_label, positive_weights
@@ -28,7 +29,7 @@ Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
 NATURAL = "natural()"
 """The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
-MACHINE = ("jobs", "data_dir", "source", "in_memory", "resamples")
+MACHINE = ("jobs", "data_dir", "source", "memory_limit", "resamples")
 """Config keys that change where and how a training runs, and not what it gives."""
 
 
@@ -47,10 +48,10 @@ def data_dir(config: Config, workdir: Path) -> Path:
 
 
 def open_data(config: Config, workdir: Path) -> datasets.Slices:
-    """Opens the dataset.
+    """Opens the dataset, with each slice's neighbours where the config asks for them.
 
     Raises:
-        ValueError: when its slices are not of the size that the config asks for.
+        ValueError: when its slices are not of the size that the config asks for, or `adjacent` is wrong.
     """
     slices = datasets.load(data_dir(config, workdir))
     if slices.image_shape != (config.image_size, config.image_size):
@@ -59,7 +60,17 @@ def open_data(config: Config, workdir: Path) -> datasets.Slices:
             f"config.image_size={config.image_size}: {data_dir(config, workdir)} holds slices of "
             f"{height} x {width}; set --config.image_size={height}, or prepare another dataset"
         )
-    return slices
+    if config.adjacent not in (1, 3):
+        raise ValueError(f"config.adjacent={config.adjacent}: must be 1, or 3 for slices around it")
+    if config.adjacent == 1:
+        return slices
+    return dataclasses.replace(slices, adjacent=neighbours(slices))
+
+
+def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
+    """The dataset in memory where it is within `memory_limit`, or else on disk, from where it streams."""
+    fits = slices.pixel_bytes <= config.memory_limit * 2**30
+    return slices.in_memory() if fits else slices
 
 
 def partition(
@@ -131,7 +142,7 @@ def load(config: Config, workdir: Path) -> Experiment:
         key=key,
         local_budget=config.local_budget,
     )
-    return Experiment(slices.in_memory() if config.in_memory else slices, divided, arms, key)
+    return Experiment(held(config, slices), divided, arms, key)
 
 
 def arm_name(config: Config) -> str:
@@ -160,18 +171,18 @@ def task(config: Config, experiment: Experiment, arm: study.Arm) -> Task:
         sum(len(rows) for rows in arm.train),
         ceiling=config.positive_weight_ceiling,
     )
-    return network(config, experiment.slices.image_shape, weights)
+    return network(config, experiment.slices.input_shape, weights)
 
 
 def network(
-    config: Config, image_shape: tuple[int, int], positive_weights: np.ndarray | None = None
+    config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
 ) -> Task:
     """The task of a config's model; without `positive_weights`, float32[L], it is for prediction."""
-    example = jnp.zeros((1, *image_shape), jnp.int16)
+    example = jnp.zeros((1, *input_shape), jnp.int16)
     return multi_label(
         spec.build(config.model, "fl_jax.models"),
         example,
-        prepare=windows.apply_windows,
+        prepare=partial(windows.channels, windows=windows.named(config.windows)),
         augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
         positive_weights=positive_weights,
     )

@@ -21,6 +21,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.data.phantom",
         "fl_jax.data.partition",
         "fl_jax.data.pseudonyms",
+        "fl_jax.data.adjacent",
         "fl_jax.data.label_skew",
         "fl_jax.data.digits",
         "fl_jax.data.slices",

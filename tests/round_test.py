@@ -13,6 +13,7 @@ from linear_problem import linear_loss, site_batches, streamed
 from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.layouts import common
 from fl_jax.types import Batch
 
 ALGORITHM = fed_avg(linear_loss, optax.adam(0.1))
@@ -226,3 +227,21 @@ def test_several_steps_a_call_change_no_number(layout, params):
 def test_a_call_takes_at_least_one_step():
     with pytest.raises(ValueError, match="steps_per_call=0: a call takes at least one step"):
         fl_round.sequential(ALGORITHM, weighted_mean(), steps_per_call=0)
+
+
+def test_a_batch_is_on_the_device_before_it_is_asked_for():
+    device, drawn = jax.devices()[1], []
+
+    def source():
+        for number in range(3):
+            drawn.append(number)
+            yield Batch(np.full((2, 3), number), np.zeros((2, 1)), np.ones(2))
+
+    ahead = common.ahead(source(), device)
+    assert not drawn
+    for number, batch in enumerate(ahead):
+        assert drawn == [*range(min(number + 2, 3))]
+        assert batch.inputs.devices() == batch.labels.devices() == {device}
+        assert isinstance(batch.mask, np.ndarray)
+        assert (np.asarray(batch.inputs) == number).all()
+    assert list(common.ahead([], device)) == []

@@ -75,7 +75,8 @@ def train_batches(
 
     Returns:
         An iterator over ceil(examples / B) batches of NumPy arrays: int16[B, H, W] HU,
-        float32[B, L], float32[B].
+        or int16[B, 3, H, W] where the dataset says which slices are adjacent, float32[B, L],
+        float32[B].
 
     Raises:
         ValueError: batch_size < 1, or `example_order` objects.
@@ -115,7 +116,7 @@ def _batches(slices: Slices, order: np.ndarray, batch_size: int) -> Iterator[Bat
 
 def _stream(slices: Slices, order: np.ndarray, mask: np.ndarray) -> Iterator[Batch]:
     tf = _tensorflow()
-    shape = (order.shape[1], *slices.image_shape)
+    shape = (order.shape[1], *slices.input_shape)
 
     def in_memory(rows: Any) -> Any:
         return tf.gather(pixels, rows)
@@ -126,7 +127,7 @@ def _stream(slices: Slices, order: np.ndarray, mask: np.ndarray) -> Iterator[Bat
     pixels = _pixels(slices, tf)
     gather, readers = (in_memory, 1) if pixels is not None else (from_disk, 2)
     gather = tf.autograph.experimental.do_not_convert(gather)
-    dataset = tf.data.Dataset.from_tensor_slices(order)
+    dataset = tf.data.Dataset.from_tensor_slices(slices.read_as(order))
     dataset = dataset.map(gather, num_parallel_calls=readers, deterministic=True)
     options = tf.data.Options()
     options.threading.private_threadpool_size = readers

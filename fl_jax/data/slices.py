@@ -57,6 +57,8 @@ class Slices:
         linked: patients that share a picture with another, to a name of their set; see `duplicates`.
         dialect: how the files were written, by column: `bits_stored`, `signed`, `intercept`, `kernel` and
             `spacing` between rows in mm, -1 where unknown; each [N]. Empty where that is not known.
+        adjacent: int64[N, 3], the rows of the slices that a model reads as one input, see
+            `adjacent.neighbours`; None where it reads single slices.
     """
 
     image: np.ndarray
@@ -72,6 +74,7 @@ class Slices:
     held: np.ndarray | None = None
     linked: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dialect: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    adjacent: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -89,17 +92,32 @@ class Slices:
                 "source with labels"
             )
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input: (H, W), or (3, H, W) with neighbours."""
+        return (*(() if self.adjacent is None else (3,)), *self.image_shape)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """What all pixels take in memory: N * H * W * 2 bytes."""
+        return len(self) * self.image_shape[0] * self.image_shape[1] * 2
+
+    def read_as(self, rows: np.ndarray) -> np.ndarray:
+        """The rows that these rows' inputs are made of: int[n], or int[n, 3] with neighbours."""
+        return rows if self.adjacent is None else self.adjacent[rows]
+
     def hu(self, rows: np.ndarray) -> np.ndarray:
-        """The pixels of some rows: int16[n, H, W] in HU."""
+        """The pixels of some rows, int[...]: int16[..., H, W] in HU."""
         if self.held is not None:
             return self.held[rows]
         rows = np.asarray(rows)
         if not rows.size:
-            return np.zeros((0, *self.image_shape), np.int16)
-        return np.stack([record["hu"] for record in self.source.__getitems__(rows.tolist())])
+            return np.zeros((*rows.shape, *self.image_shape), np.int16)
+        read = [record["hu"] for record in self.source.__getitems__(rows.ravel().tolist())]
+        return np.stack(read).reshape(*rows.shape, *self.image_shape)
 
     def in_memory(self) -> "Slices":
-        """The same dataset with all pixels read into memory: N * H * W * 2 bytes."""
+        """The same dataset with all pixels read into memory, `pixel_bytes` of them."""
         if self.held is not None:
             return self
         held = np.empty((len(self), *self.image_shape), np.int16)

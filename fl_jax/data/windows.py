@@ -17,6 +17,8 @@ References:
     Neurosurgery 2023; 92:431-438 (the three windows; flips; rotations of up to 20 degrees).
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -43,6 +45,41 @@ STUDY_WINDOWS = (
     Window(centre=40.0, width=380.0),  # soft tissue
 )
 """The C = 3 channels of the study, in its order."""
+WINDOWS: dict[str, Window] = dict(
+    zip(("brain", "subdural", "soft_tissue"), STUDY_WINDOWS, strict=True)
+)
+"""By the names that a config gives."""
+
+
+def named(names: Sequence[str]) -> tuple[Window, ...]:
+    """Looks windows up.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    for name in names:
+        if name not in WINDOWS:
+            raise ValueError(f"window {name!r}: there are {', '.join(WINDOWS)}")
+    return tuple(WINDOWS[name] for name in names)
+
+
+def channels(hu: Array, windows: tuple[Window, ...] = STUDY_WINDOWS) -> jax.Array:
+    """Turns inputs into a model's channels: each window of each slice.
+
+    Args:
+        hu: int16 or float32 [B, H, W], or [B, A, H, W] for A adjacent slices, in HU.
+        windows: see `apply_windows`.
+
+    Returns:
+        float32[B, H, W, C], or float32[B, H, W, A * C]: the first slice's windows come first.
+
+    Raises:
+        ValueError: see `apply_windows`.
+    """
+    shown = apply_windows(hu, windows)
+    if shown.ndim == 4:
+        return shown
+    return jnp.moveaxis(shown, 1, -2).reshape(shown.shape[0], *shown.shape[2:4], -1)
 
 
 def apply_windows(hu: Array, windows: tuple[Window, ...] = STUDY_WINDOWS) -> jax.Array:
@@ -72,14 +109,14 @@ def rotate(hu: Array, degrees: Array, flip: Array, *, fill: float = AIR) -> jax.
     """Mirrors left and right, then turns about the image's centre, with bilinear interpolation.
 
     Args:
-        hu: int16 or float32 [B, H, W] in HU.
+        hu: int16 or float32 [B, ..., H, W] in HU; adjacent slices of one input turn together.
         degrees: float32[B], the angle; positive turns as `scipy.ndimage.rotate` does, i.e.
             anticlockwise on a screen whose first row is at the top.
         flip: bool[B], True mirrors the columns before the turn.
         fill: HU of whatever lies outside the image.
 
     Returns:
-        float32[B, H, W] in HU.
+        float32[B, ..., H, W] in HU.
     """
     height, width = hu.shape[-2:]
     y = jnp.arange(height, dtype=jnp.float32)[:, None] - (height - 1) / 2
@@ -90,7 +127,10 @@ def rotate(hu: Array, degrees: Array, flip: Array, *, fill: float = AIR) -> jax.
         from_y = cos * y + sin * x
         from_x = jnp.where(mirror, -1.0, 1.0) * (cos * x - sin * y)
         at = [from_y + (height - 1) / 2, from_x + (width - 1) / 2]
-        return jax.scipy.ndimage.map_coordinates(image, at, order=1, cval=fill)
+        sample = partial(jax.scipy.ndimage.map_coordinates, coordinates=at, order=1, cval=fill)
+        for _ in range(image.ndim - 2):
+            sample = jax.vmap(sample)
+        return sample(image)
 
     return jax.vmap(one)(jnp.asarray(hu, jnp.float32), jnp.deg2rad(degrees), jnp.asarray(flip))
 
@@ -106,12 +146,12 @@ def augment(
 
     Args:
         key: the randomness of this batch; each image draws its own part of it.
-        hu: int16 or float32 [B, H, W] in HU.
+        hu: int16 or float32 [B, ..., H, W] in HU.
         max_degrees: the angle is uniform in [-max_degrees, max_degrees]; 0 turns off rotation.
         flip: False turns off mirroring.
 
     Returns:
-        float32[B, H, W] in HU; air (-1000 HU) where an image was turned away from its corner.
+        float32[B, ..., H, W] in HU; air (-1000 HU) where an image was turned away from its corner.
 
     Raises:
         ValueError: max_degrees outside [0, 180].

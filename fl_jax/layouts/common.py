@@ -1,6 +1,6 @@
 """What every layout does alike: the state, how a site's part begins and ends, how a round closes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial, reduce
 from typing import Any, NamedTuple
 
@@ -78,6 +78,27 @@ def refuse_chained(algorithm: Algorithm, layout: str) -> None:
             f"layout {layout!r} trains sites at the same time, and this algorithm hands its model from "
             "site to site: use the layout 'sequential'"
         )
+
+
+def ahead(batches: Iterable[Batch], device: Any = None) -> Iterable[Batch]:
+    """Sends each batch to the device while the one before is trained on; masks, which are asked, stay.
+
+    On CPU, unless a device is given, batches are left as they are: there is no bus to cross.
+    """
+    if device is None and jax.default_backend() == "cpu":
+        return batches
+    return _sent(batches, device)
+
+
+def _sent(batches: Iterable[Batch], device: Any) -> Iterator[Batch]:
+    waiting = None
+    for batch in batches:
+        inputs, labels = jax.device_put((batch.inputs, batch.labels), device)
+        if waiting is not None:
+            yield waiting
+        waiting = batch._replace(inputs=inputs, labels=labels)
+    if waiting is not None:
+        yield waiting
 
 
 class Site(NamedTuple):

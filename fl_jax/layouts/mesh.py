@@ -89,11 +89,11 @@ def mesh(
         for number in range(len(devices)):
             free.put(number)
 
-        def feed(device: Any, site: int) -> Iterable[Batch]:
+        def feed(site: int) -> Iterable[Batch]:
             for batch in batches(site):
                 if stop.is_set():
                     return
-                yield jax.device_put(batch, device)
+                yield batch
 
         def work(site: int) -> Any:
             number = free.get()  # in turn, so that each gets a site where there are enough
@@ -111,7 +111,9 @@ def mesh(
                     partial(finish, received, before),
                     steps_per_call,
                 )
-                done, dropped[site] = common.train(programs, feed(devices[number], site))
+                done, dropped[site] = common.train(
+                    programs, common.ahead(feed(site), devices[number])
+                )
                 if done is None:
                     return None
                 done = jax.block_until_ready(done)

@@ -83,7 +83,7 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
                 partial(finish, state, held, index),
                 steps_per_call,
             )
-            sent, dropped[site] = common.train(programs, batches(site))
+            sent, dropped[site] = common.train(programs, common.ahead(batches(site)))
             if sent is None:
                 continue
             held, by_site[site] = sent

@@ -1,6 +1,7 @@
 """Batches are what `example_order` says, from disk as from memory; nothing is dropped or invented."""
 
 import collections
+import dataclasses
 import itertools
 import math
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from fl_jax.data import builder, pipeline
+from fl_jax.data.adjacent import neighbours
 
 
 @pytest.fixture(name="on_disk", scope="module")
@@ -152,6 +154,29 @@ def test_arguments_are_checked_when_given_not_when_iterated(slices):
 
 def test_no_examples_are_no_batches(slices):
     assert train(slices, examples=0) == []
+
+
+# --- adjacent slices
+
+
+def with_neighbours(slices):
+    return dataclasses.replace(slices, adjacent=neighbours(slices))
+
+
+def test_inputs_are_three_slices_from_disk_as_from_memory(on_disk):
+    batches = train(with_neighbours(on_disk))
+    assert same(batches, train(with_neighbours(on_disk.in_memory())))
+    assert {batch.inputs.shape for batch in batches} == {(4, 3, 12, 12)}
+    middle = [batch._replace(inputs=batch.inputs[:, 1]) for batch in batches]
+    assert same(middle, train(on_disk))
+
+
+def test_evaluation_of_three_slices(slices):
+    (batch,) = pipeline.eval_batches(with_neighbours(slices), ROWS[:2], batch_size=3)
+    assert batch.mask.tolist() == [1, 1, 0]
+    rows = neighbours(slices)[ROWS[:2]]
+    for side in range(3):
+        np.testing.assert_array_equal(batch.inputs[:2, side], slices.hu(rows[:, side]))
 
 
 # --- evaluation batches

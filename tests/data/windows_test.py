@@ -98,3 +98,24 @@ def test_flips_are_about_half(hu):
 def test_bad_angle_is_named(hu, bad):
     with pytest.raises(ValueError, match="max_degrees"):
         windows.augment(jax.random.key(0), hu, max_degrees=bad)
+
+
+def test_channels_are_each_window_of_each_slice():
+    hu = np.random.default_rng(0).integers(-200, 300, (2, 3, 5, 4)).astype(np.int16)
+    shown = windows.channels(hu)
+    assert shown.shape == (2, 5, 4, 9)
+    for number in range(3):
+        part = shown[..., 3 * number : 3 * number + 3]
+        np.testing.assert_array_equal(part, windows.channels(hu[:, number]))
+    brain = windows.channels(hu, windows.named(["brain"]))
+    np.testing.assert_array_equal(brain, shown[..., ::3])
+    with pytest.raises(ValueError, match="window 'bone': there are brain, subdural, soft_tissue"):
+        windows.named(["bone"])
+
+
+def test_adjacent_slices_turn_together():
+    hu = np.random.default_rng(0).integers(-200, 300, (2, 3, 8, 8)).astype(np.int16)
+    turned = windows.augment(jax.random.key(0), hu)
+    for number in range(3):
+        alone = windows.augment(jax.random.key(0), hu[:, number])
+        np.testing.assert_allclose(turned[:, number], alone, atol=1e-3)

@@ -1,3 +1,6 @@
+import dataclasses
+
+import numpy as np
 import pytest
 
 from configs import demo
@@ -130,3 +133,39 @@ def test_the_layout_that_auto_takes_is_said(config, tmp_path):
             config, opened, arm, experiment.task(config, opened, arm), said.append
         )
     assert said == ["layout mesh: 4 devices train 3 sites at the same time"]
+
+
+class Records:
+    """Pixels that are on disk, as far as anyone can tell."""
+
+    def __init__(self, pixels):
+        self._pixels = pixels
+
+    def __getitems__(self, rows):
+        return [{"hu": self._pixels[row]} for row in rows]
+
+
+def test_a_dataset_over_the_memory_limit_stays_on_disk(config, tmp_path, slices, monkeypatch):
+    on_disk = dataclasses.replace(slices, held=None, source=Records(slices.held))
+    monkeypatch.setattr(datasets, "load", lambda folder: on_disk)
+    gibibytes = slices.held.nbytes / 2**30
+    config.memory_limit = gibibytes
+    held = experiment.load(config, tmp_path).slices.held
+    assert held is not None
+    assert (held == slices.held).all()
+    config.memory_limit = 0.99 * gibibytes
+    assert experiment.load(config, tmp_path).slices.held is None
+
+
+def test_a_model_may_read_three_slices_in_one_window(config, tmp_path):
+    config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
+    config.adjacent, config.windows, config.rounds = 3, ("brain",), 1
+    config.layout = "sequential"
+    opened = experiment.load(config, tmp_path)
+    task = experiment.task(config, opened, opened.arms["central"])
+    assert opened.slices.input_shape == (3, 8, 8)
+    assert task.logits(task.init(opened.key), np.zeros((2, 3, 8, 8), np.int16)).shape == (2, 6)
+    assert train.train(config, tmp_path, say=print)["rounds"] == 1
+    config.adjacent = 5
+    with pytest.raises(ValueError, match="adjacent=5: must be 1, or 3"):
+        experiment.load(config, tmp_path)
