@@ -1,11 +1,12 @@
 """How fast the project is, on this machine: a table for people, JSON for later.
 
     python -m launch.benchmark --suite=round --json=FILE [--cases=REGEX] [--devices=2]
+    python -m launch.benchmark --suite=input --json=FILE
     python -m launch.benchmark --suite=peers --task=A --peers=DIR [--json=FILE]
 
 A suite is a module of `launch/benchmarks/` with a function `run`. On CPU `--devices` splits the machine into
 devices of one thread each, which is what the layout `mesh` trains sites on at the same time; without it the
-suite chooses. Needs no more than jax, flax, optax, numpy and absl.
+suite chooses. Needs no more than jax, flax, optax, numpy and absl, but for `input`, which needs TFDS.
 """
 
 import importlib
@@ -60,7 +61,7 @@ if __name__ == "__main__":
         "devices", 0, "On CPU, devices of one thread each; 0: as the suite chooses."
     )
     flags.DEFINE_integer(
-        "repetitions", 5, "round: interleaved repetitions, of which medians are taken."
+        "repetitions", 5, "round, input: interleaved repetitions, of which medians are taken."
     )
     flags.DEFINE_string("cases", "", "round: a regular expression; only cases whose name it finds.")
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")

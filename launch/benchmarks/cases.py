@@ -59,13 +59,13 @@ class Mlp(nn.Module):
         return nn.Dense(len(LABELS))(nn.relu(nn.Dense(self.width)(x.reshape(len(x), -1))))
 
 
-def scans(pixels: int) -> tuple[task.Task, jax.ShapeDtypeStruct]:
-    """The demo's task: int16 HU in, windows, turns and flips inside the step."""
-    example = jax.ShapeDtypeStruct((pixels, pixels), jnp.int16)
+def scans(pixels: int, adjacent: tuple[int, ...] = ()) -> tuple[task.Task, jax.ShapeDtypeStruct]:
+    """The demo's task: int16 HU in, windows, turns and flips inside the step; (3,) for three slices."""
+    example = jax.ShapeDtypeStruct((*adjacent, pixels, pixels), jnp.int16)
     job = task.multi_label(
         resnet(),
         jnp.zeros((1, *example.shape), example.dtype),
-        prepare=windows.apply_windows,
+        prepare=windows.channels,
         augment=lambda key, inputs: windows.augment(key, inputs, max_degrees=20.0, flip=True),
     )
     return job, example

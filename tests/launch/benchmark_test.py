@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import pytest
 
+from fl_jax.data import pipeline
 from launch import benchmark, machine
 from launch.benchmarks import cases, measure, peers, round, table
+from launch.benchmarks import input as inputs
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = cases.Case("tiny", lambda: cases.images(cases.Mlp(4), 4), [6, 3, 8], 4, several=8)
@@ -168,3 +170,41 @@ def test_a_common_task_writes_the_peers_record(tmp_path):
     assert written["layout"] == found["layout"]
     assert len(found["rounds"]) == 2
     assert "images/s" in done.stdout
+
+
+def test_the_suite_of_inputs_gives_what_it_promises(monkeypatch, capsys):
+    for name, value in (("SLICES", 64), ("PIXELS", 16), ("BATCH", 4), ("STEPS", 3)):
+        monkeypatch.setattr(inputs, name, value)
+    result = benchmark.benchmark("input", SimpleNamespace(repetitions=1, devices=0))
+    json.dumps(result)
+    assert list(result["measured"]) == [
+        *("floor", "memory", "disk", "memory, 3 slices", "disk, 3 slices")
+    ]
+    for line in result["measured"].values():
+        assert 0 < line["waits"] < 1
+        assert line["waits_range"][0] <= line["waits"] <= line["waits_range"][1]
+        assert line["slices_per_second"] == pytest.approx(12 / line["seconds"])
+        assert line["images_per_second"] > 0
+    assert "waits %" in capsys.readouterr().out
+
+
+def test_all_sources_of_inputs_give_the_same_slices(tmp_path, monkeypatch):
+    for name, value in (("SLICES", 64), ("PIXELS", 8), ("BATCH", 4), ("STEPS", 3)):
+        monkeypatch.setattr(inputs, name, value)
+    held = inputs.dataset()
+    order = pipeline.example_order(64, 12, 0, 0, "site")
+    wanted = [batch.inputs for batch in inputs.gather(held, order)]
+    for name, source in inputs.sources(held, inputs.on_disk(held, tmp_path)).items():
+        for batch, pixels in zip(source(), wanted, strict=True):
+            assert (batch.inputs[:, 1] if "3" in name else batch.inputs).tolist() == pixels.tolist()
+
+
+def test_other_suites_need_no_tensorflow():
+    code = (
+        "import sys; from launch import benchmark; assert 'input' in benchmark.suites();"
+        "print(*{'tensorflow', 'tensorflow_datasets', 'cv2', 'pydicom'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

@@ -1,0 +1,199 @@
+"""What input costs: slices a second into the training step, and how long the device waits for them.
+
+The floor is a NumPy gather: index an array that is in memory, nothing ahead of time. Against it the pipeline
+from memory and from disk, of single slices and of three adjacent ones, in the demo's shape. The device *waits*
+where it has done its step before the next batch is at hand. Then all the time that the batch took counts, so
+the share is an upper bound; the start of the pipeline, once for each site and round, is in it.
+"""
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from fl_jax.data import pipeline
+from fl_jax.data.adjacent import neighbours
+from fl_jax.data.slices import SPLIT, Slices
+from fl_jax.layouts import common
+from fl_jax.types import LABELS, Batch
+from launch import machine
+from launch.benchmarks import cases, measure, table
+
+SLICES, PIXELS, BATCH, STEPS = 2048, 128, 16, 48
+_HEAD = ("", "x floor", "range", "slices/s", "waits %", "range %", "images/s", "")
+Source = Callable[[], Iterable[Batch]]
+"""Makes the batches of one round."""
+
+
+def run(options: Any) -> dict[str, Any]:
+    """Measures every source of batches, and prints a table.
+
+    Args:
+        options: `repetitions`, `devices`; see `launch.benchmark`.
+
+    Returns:
+        `{"slices", "pixels", "batch", "steps", "measured": {name: {...}}}`; `waits` is a share of the time.
+    """
+    machine.split(options.devices)
+    held = dataset()
+    order = pipeline.example_order(len(held), BATCH * STEPS, 0, 0, "site")
+    with tempfile.TemporaryDirectory() as folder:
+        contenders = sources(held, on_disk(held, Path(folder)))
+        floor = partial(gather, held, order)
+        works = {name: partial(_drain, source) for name, source in contenders.items()}
+        taken = measure.compare(partial(_drain, floor), works, options.repetitions)
+        found = {
+            name: took._asdict()
+            | {"slices_per_second": len(order) / took.seconds}
+            | waiting(source, options.repetitions)
+            for (name, took), source in zip(
+                taken.items(), (floor, *contenders.values()), strict=True
+            )
+        }
+    title = f"input: {SLICES} slices of {PIXELS} px, {STEPS} steps of {BATCH}"
+    print(table.text(title, _HEAD, [_row(*line) for line in found.items()]), flush=True)
+    return {
+        "slices": SLICES,
+        "pixels": PIXELS,
+        "batch": BATCH,
+        "steps": STEPS,
+        "measured": found,
+    }
+
+
+def dataset() -> Slices:
+    """Noise in memory: series of 32 slices."""
+    generator = np.random.default_rng(0)
+    number = np.arange(SLICES)
+    series = np.array([f"series{n // 32:04d}" for n in number])
+    return Slices(
+        image=np.array([f"image{n:05d}" for n in number]),
+        patient=series,
+        study=series,
+        series=series,
+        site=np.full(SLICES, "site"),
+        position=(5.0 * (number % 32)).astype(np.float32),
+        labels=(generator.random((SLICES, len(LABELS))) < 0.3).astype(np.uint8),
+        thickness=np.full(SLICES, 5, np.float32),
+        image_shape=(PIXELS, PIXELS),
+        source=None,
+        held=generator.integers(-1024, 1024, (SLICES, PIXELS, PIXELS), np.int16),
+    )
+
+
+def on_disk(slices: Slices, folder: Path) -> Slices:
+    """The same slices as a TFDS dataset under `folder`."""
+    import tensorflow_datasets as tfds
+    from absl import logging
+
+    from fl_jax.data.builder import CtSlices
+
+    pixels = slices.hu(np.arange(len(slices)))
+
+    def examples() -> Iterator[tuple[int, dict[str, Any]]]:
+        for row, image in enumerate(slices.image.tolist()):
+            labels = slices.labels[row]
+            yield row, {"image": image, "hu": pixels[row], "labels": labels}
+
+    logging.set_verbosity(logging.WARNING)
+    tfds.disable_progress_bar()
+    builder: Any = CtSlices(size=PIXELS, examples=examples, data_dir=folder)
+    builder.download_and_prepare()
+    source = builder.as_data_source(SPLIT)
+    return dataclasses.replace(slices, held=None, source=source)
+
+
+def sources(held: Slices, streamed: Slices) -> dict[str, Source]:
+    """The contenders by name."""
+    rows = np.arange(len(held))
+    found = {}
+    for count, adjacent in (("", None), (", 3 slices", neighbours(held))):
+        for where, slices in (("memory", held), ("disk", streamed)):
+            found[where + count] = partial(
+                pipeline.train_batches,
+                dataclasses.replace(slices, adjacent=adjacent),
+                rows,
+                batch_size=BATCH,
+                examples=BATCH * STEPS,
+                seed=0,
+                round=0,
+                site="site",
+            )
+    return found
+
+
+def gather(slices: Slices, order: np.ndarray) -> Iterator[Batch]:
+    """The floor."""
+    assert slices.held is not None
+    for rows in order.reshape(-1, BATCH):
+        labels = slices.labels[rows].astype(np.float32)
+        yield Batch(slices.held[rows], labels, np.ones(BATCH, np.float32))
+
+
+def waiting(source: Source, repetitions: int) -> dict[str, Any]:
+    """Trains the demo's model on a source.
+
+    Returns:
+        `waits`, the median share of the time that the device waits for a batch, `waits_range`, and
+        `images_per_second` of the training.
+    """
+    first = next(iter(source()))
+    job, _ = cases.scans(PIXELS, first.inputs.shape[1:-2])
+
+    @partial(jax.jit, donate_argnums=0)
+    def step(held: Any, batch: Batch) -> Any:
+        params, optimizer, key = held
+        key, step_key = jax.random.split(key)
+        gradient = jax.grad(job.loss)(params, batch, step_key)
+        updates, optimizer = cases.OPTIMIZER.update(gradient, optimizer, params)
+        return optax.apply_updates(params, updates), optimizer, key
+
+    params = jax.jit(job.init)(jax.random.key(0))
+    held = step((params, cases.OPTIMIZER.init(params), jax.random.key(1)), first)
+    shares, rates = [], []
+    for _ in range(repetitions):
+        held = jax.block_until_ready(held)
+        waited, began = 0.0, time.perf_counter()
+        before, batches = began, iter(common.ahead(source()))
+        while (batch := next(batches, None)) is not None:
+            if jax.tree.leaves(held)[0].is_ready():
+                waited += time.perf_counter() - before
+            held = step(held, batch)
+            before = time.perf_counter()
+        held = jax.block_until_ready(held)
+        seconds = time.perf_counter() - began
+        shares.append(waited / seconds)
+        rates.append(BATCH * STEPS / seconds)
+    return {
+        "waits": statistics.median(shares),
+        "waits_range": (min(shares), max(shares)),
+        "images_per_second": statistics.median(rates),
+    }
+
+
+def _drain(source: Source) -> None:
+    for _ in source():
+        pass
+
+
+def _row(name: str, line: dict[str, Any]) -> list[str]:
+    low, high = line["spread"]
+    least, most = line["waits_range"]
+    return [
+        name,
+        f"{line['ratio']:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        f"{line['slices_per_second']:,.0f}",
+        f"{100 * line['waits']:.2f}",
+        f"{100 * least:.2f}-{100 * most:.2f}",
+        f"{line['images_per_second']:,.0f}",
+        "a NumPy gather; the range is the noise" if name == "floor" else "",
+    ]
