@@ -19,7 +19,7 @@ from scipy.special import expit
 from fl_jax import study
 from fl_jax.data import slices as datasets
 from fl_jax.report import inference
-from launch import dataset, progress, trained
+from launch import dataset, experiment, progress, trained
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Folder for everything that is written.", required=True)
@@ -56,6 +56,7 @@ def evaluate(
             f"--data={data_dir} holds slices of {height} x {width}, the model reads "
             f"{model.image_size}: prepare them with --image_size={model.image_size}"
         )
+    slices = experiment.as_read(model.config, slices)
     logits = study.score(model.logits, model.params, slices, np.arange(len(slices)))
     found = inference.collect(slices, expit(logits))
     refused = inference.refusals(data_dir / "refused.csv", source)

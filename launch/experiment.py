@@ -51,7 +51,7 @@ def open_data(config: Config, workdir: Path) -> datasets.Slices:
     """Opens the dataset, with each slice's neighbours where the config asks for them.
 
     Raises:
-        ValueError: when its slices are not of the size that the config asks for, or `adjacent` is wrong.
+        ValueError: when its slices are not of the size that the config asks for; see also `as_read`.
     """
     slices = datasets.load(data_dir(config, workdir))
     if slices.image_shape != (config.image_size, config.image_size):
@@ -60,6 +60,15 @@ def open_data(config: Config, workdir: Path) -> datasets.Slices:
             f"config.image_size={config.image_size}: {data_dir(config, workdir)} holds slices of "
             f"{height} x {width}; set --config.image_size={height}, or prepare another dataset"
         )
+    return as_read(config, slices)
+
+
+def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
+    """The dataset as the config's model reads it: single slices, or each with its neighbours.
+
+    Raises:
+        ValueError: when `adjacent` is wrong.
+    """
     if config.adjacent not in (1, 3):
         raise ValueError(f"config.adjacent={config.adjacent}: must be 1, or 3 for slices around it")
     if config.adjacent == 1:

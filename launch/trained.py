@@ -24,7 +24,7 @@ class Trained(NamedTuple):
         params: the global model's parameters.
         logits: `(params, int16[B, H, W] HU) -> float32[B, L]`.
         image_size: H = W, pixels.
-        config: what it was trained with, as `inputs.json` has it.
+        config: what it was trained with, from `inputs.json`.
         personal: whether the sites have models of their own beside it.
     """
 
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
     params: Params
     logits: Callable[[Params, Any], jax.Array]
     image_size: int
-    config: dict[str, Any]
+    config: experiment.Config
     personal: bool
 
 
@@ -71,7 +71,8 @@ def load(
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)
-    task = experiment.network(config, (config.image_size, config.image_size))
+    around = (config.adjacent,) if config.adjacent > 1 else ()
+    task = experiment.network(config, (*around, config.image_size, config.image_size))
     algorithm, _, state = experiment.start(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )
@@ -88,6 +89,6 @@ def load(
         params=best.params if checkpoint is None else state.server.params,
         logits=jax.jit(task.logits),
         image_size=config.image_size,
-        config=found,
+        config=config,
         personal=best.personal is not None,
     )

@@ -22,6 +22,8 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.data.partition",
         "fl_jax.data.pseudonyms",
         "fl_jax.data.adjacent",
+        "fl_jax.data.deidentify",
+        "fl_jax.data.export",
         "fl_jax.data.label_skew",
         "fl_jax.data.digits",
         "fl_jax.data.slices",

@@ -1,0 +1,168 @@
+"""A folder of DICOM files becomes a folder of files without persons, under names without persons.
+
+| layout | what is read | what is written |
+|---|---|---|
+| `sites` | `<site>/input/labels.csv`, `<site>/input/data/<Image>.dcm` | the same, images renamed in both |
+| `folder` | every file below, whatever the folders are called | `<patient>/<series>/<image>.dcm` |
+
+An image's new name is `ID_` and 12 hexadecimal digits of HMAC-SHA256(key, old name), so the same image has
+the same name in every export. Of `labels.csv` only the columns Image and the labels are kept, and only the
+lines of images that were exported. The sites' names stay.
+"""
+
+import csv
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from fl_jax.data.deidentify import KEY_BYTES, Anonymous, RefusedError, deidentify, pseudonym
+from fl_jax.data.sources import read_labels
+from fl_jax.types import LABELS
+
+MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
+LAYOUTS = ("sites", "folder")
+
+
+class Exported(NamedTuple):
+    """What an export did.
+
+    Attributes:
+        files: how many were written.
+        patients: of how many patients.
+        refused: reason to the paths of files that were not exported.
+        cleared: keyword to the number of files in which a text was emptied.
+    """
+
+    files: int
+    patients: int
+    refused: dict[str, list[str]]
+    cleared: dict[str, int]
+
+
+def read_key(path: str | os.PathLike[str]) -> bytes:
+    """Reads the secret that pseudonyms are derived from.
+
+    Args:
+        path: a file that only its owner may read, of at least `KEY_BYTES` bytes.
+
+    Returns:
+        Its bytes without surrounding blanks.
+
+    Raises:
+        ValueError: no file, one that others may read, or a short one; with the remedy.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"key is {str(path)!r}, which is no file: make one with {MAKE_KEY} and keep it at the "
+            "hospital; the same key gives the same pseudonyms"
+        )
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise ValueError(f"key {path} may be read by others than its owner: chmod 600 {path}")
+    key = path.read_bytes().strip()
+    if len(key) < KEY_BYTES:
+        raise ValueError(f"key {path} has {len(key)} bytes, {KEY_BYTES} are needed: {MAKE_KEY}")
+    return key
+
+
+def export(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    key: bytes,
+    *,
+    layout: str = "sites",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Exported:
+    """De-identifies a folder.
+
+    Args:
+        source: the folder; nothing in it is changed.
+        out: a folder that is empty or does not exist, outside of `source`.
+        key: see `read_key`.
+        layout: see the module's table.
+        progress: called with files done and files in all.
+
+    Returns:
+        What was written and what was not.
+
+    Raises:
+        ValueError: an unknown layout, a folder that will not do, or a fault of a `labels.csv`.
+        RuntimeError: two images that would get one name.
+    """
+    source, out = pathlib.Path(source), pathlib.Path(out)
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}: give one of {', '.join(LAYOUTS)}")
+    _check_folders(source, out)
+    read = [*(_sites(source) if layout == "sites" else _loose(source))]
+    if not read:
+        raise ValueError(f"source {source}: no file to export; see layout {layout!r}")
+    refused: dict[str, list[str]] = {}
+    cleared, patients = Counter(), set()
+    names: dict[pathlib.Path, str] = {}
+    for done, (path, site) in enumerate(read, 1):
+        try:
+            made = deidentify(path.read_bytes(), key)
+        except RefusedError as error:
+            refused.setdefault(error.reason.value, []).append(str(path))
+        else:
+            name = image_name(key, path.stem if path.suffix.lower() == ".dcm" else path.name)
+            _write(out / _place(site, made) / f"{name}.dcm", made.data)
+            names[path] = name
+            patients.add(made.patient)
+            cleared.update(made.cleared)
+        progress(done, len(read))
+    if layout == "sites":
+        for site in sorted({site for _, site in read}):
+            _labels(source / site / "input", out / site / "input", key, {*names.values()})
+    return Exported(len(names), len(patients), refused, dict(cleared))
+
+
+def image_name(key: bytes, name: str) -> str:
+    """What an image is called in an export."""
+    return "ID_" + pseudonym(key, "image", name, 12)
+
+
+def _check_folders(source: pathlib.Path, out: pathlib.Path) -> None:
+    if not source.is_dir():
+        raise ValueError(f"source is {str(source)!r}, which is no folder")
+    if out.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"out {out} is inside of source {source}: choose another folder")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"out {out} is not an empty folder: choose another, or empty it")
+
+
+def _sites(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
+    for folder in sorted(source.glob("*/input/data")):
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                yield path, folder.parents[1].name
+
+
+def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            yield path, ""
+
+
+def _place(site: str, made: Anonymous) -> pathlib.Path:
+    return pathlib.Path(site, "input", "data") if site else pathlib.Path(made.patient, made.series)
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
+    if path.exists():
+        raise RuntimeError(f"two images would be {path}: rename one in the source, empty out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _labels(source: pathlib.Path, out: pathlib.Path, key: bytes, written: set[str]) -> None:
+    """The site's `labels.csv` with new names, in their order."""
+    labels, _ = read_labels(source / "labels.csv")
+    renamed = sorted((image_name(key, image), values) for image, values in labels.items())
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("Image", *LABELS))
+        writer.writerows((name, *values) for name, values in renamed if name in written)

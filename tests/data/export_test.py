@@ -1,0 +1,117 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import make_dicom
+import make_site
+import pytest
+
+from fl_jax.data import dicom, export, sources
+
+ROOT = Path(__file__).parent.parent.parent
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def source(tmp_path):
+    return make_site.write_cohort(tmp_path / "source", {"north": 2, "south": 2})
+
+
+def test_sites_are_listed_alike(source, tmp_path):
+    done = export.export(source, tmp_path / "out", KEY)
+    assert (done.files, done.patients, done.refused) == (12, 4, {})
+    before, after = (sources.list_source(folder) for folder in (source, tmp_path / "out"))
+    assert after.counts == before.counts
+    named = {export.image_name(KEY, item.image): item for item in before.items}
+    for item in after.items:
+        assert (item.site, item.labels) == (named[item.image].site, named[item.image].labels)
+        slices = [dicom.read(path, size=None) for path in (item.path, named[item.image].path)]
+        assert (slices[0].hu == slices[1].hu).all()
+
+
+def test_names_of_files_and_columns_tell_nothing(source, tmp_path):
+    folder = source / "north" / "input"
+    (folder / "data" / "Huber_Anna_1951.dcm").write_bytes(make_dicom.ct(PatientID="north-9"))
+    with (folder / "labels.csv").open("a", newline="") as file:
+        csv.writer(file).writerow(["Huber_Anna_1951", 1, 1, 0, 0, 0, 0, "seen by Dr. Meier"])
+    export.export(source, tmp_path / "out", KEY)
+    written = "".join(
+        f"{path} {path.read_bytes()!r}" for path in (tmp_path / "out").rglob("*") if path.is_file()
+    )
+    for planted in ("Huber", "Meier", "north-9", "all_diagnoses", "ID_north_0_0"):
+        assert planted not in written
+
+
+def test_refused_images_lose_their_labels_too(source, tmp_path):
+    path = source / "north" / "input" / "data" / "ID_north_0_0.dcm"
+    path.write_bytes(make_dicom.ct(BurnedInAnnotation="YES"))
+    done = export.export(source, tmp_path / "out", KEY)
+    assert done.refused == {"burned-in annotation": [str(path)]}
+    labels, _ = sources.read_labels(tmp_path / "out" / "north" / "input" / "labels.csv")
+    assert len(labels) == 5
+
+
+def test_a_folder_of_any_shape(tmp_path):
+    (tmp_path / "in" / "Huber, Anna").mkdir(parents=True)
+    for number in range(2):
+        data = make_dicom.ct(SOPInstanceUID=f"1.2.{number}")
+        (tmp_path / "in" / "Huber, Anna" / f"{number}").write_bytes(data)
+    (tmp_path / "in" / "readme.txt").write_text("hello")
+    done = export.export(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
+    assert (done.files, done.patients) == (2, 1)
+    assert list(done.refused) == ["not a DICOM image"]
+    assert len(list((tmp_path / "out").glob("P*/2.25.*/ID_*.dcm"))) == 2
+
+
+def test_folders_that_will_not_do_are_refused(source, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for given, out, message in (
+        (source, source / "out", "is inside of source"),
+        (source, tmp_path / "full", "is not an empty folder"),
+        (tmp_path / "none", tmp_path / "out", "which is no folder"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export.export(given, out, KEY)
+    with pytest.raises(ValueError, match="layout is 'tree': give one of sites, folder"):
+        export.export(source, tmp_path / "out", KEY, layout="tree")
+
+
+def test_keys(tmp_path):
+    path = tmp_path / "key"
+    with pytest.raises(ValueError, match="which is no file: make one with"):
+        export.read_key(path)
+    path.write_bytes(KEY)
+    path.chmod(0o644)
+    with pytest.raises(ValueError, match="chmod 600"):
+        export.read_key(path)
+    path.chmod(0o600)
+    assert export.read_key(path) == KEY
+    path.write_bytes(KEY[:9])
+    with pytest.raises(ValueError, match="has 9 bytes, 32 are needed"):
+        export.read_key(path)
+
+
+def test_the_program(source, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 44)
+    key.chmod(0o600)
+
+    def program(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "launch.deidentify", f"--source={source}", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+
+    done = program(f"--out={tmp_path / 'out'}", f"--key={key}")
+    assert done.returncode == 0, done.stderr
+    assert "12 files of 4 patients" in done.stdout
+    refused = program(f"--out={tmp_path / 'other'}", f"--key={tmp_path / 'none'}")
+    assert refused.returncode == 1
+    assert "make one with" in refused.stderr
+    assert "Traceback" not in refused.stderr
