@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from browser import browse, text_of
 from real_ct import REAL, needs_real
 from report.fake_study import MANIFEST
 
+from fl_jax.data.deidentify import UIDS
 from fl_jax.evaluation import predictions
 from fl_jax.types import LABELS
 
@@ -103,6 +105,21 @@ def test_the_same_command_again_skips_what_is_done(workdir):
     assert {"cohort", "dataset"} < skipped
     assert len(skipped) == 2 + MODELS
     assert {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")} == stamps
+
+
+def test_nothing_that_is_written_names_a_patient(workdir):
+    keywords = ["PatientName", "PatientID", "AccessionNumber", "StudyID", *UIDS]
+    planted = set()
+    for path in (workdir / "cohort").rglob("*.dcm"):
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        planted |= {str(header[keyword].value).encode() for keyword in keywords}
+    planted = {value for value in planted if len(value) >= 4}
+    assert len(planted) > 50
+    written = [p for p in workdir.rglob("*") if p.is_file() and "cohort" not in p.parts]
+    assert {"report.html", "index.csv", "partition.csv"} <= {path.name for path in written}
+    for path in written:
+        data = path.read_bytes()
+        assert not [value for value in planted if value in data], path
 
 
 def test_a_model_judges_scans_without_labels(workdir, tmp_path):
