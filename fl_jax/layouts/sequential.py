@@ -39,10 +39,10 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     common.check_steps_per_call(steps_per_call)
     client = algorithm.client
 
-    def begin(state: State, site: Array) -> Any:
+    def begin(state: State, sites: Any, site: Array) -> Any:
         key = common.site_key(state.key, state.round, site)
         broadcast = algorithm.broadcast(state.server)
-        return client.start(broadcast, common.take(state.sites, site), key)
+        return client.start(broadcast, common.take(sites, site), key)
 
     def end(state: State, held: Held, site: Array, local: Any) -> tuple[Held, Metrics]:
         broadcast = algorithm.broadcast(state.server)
@@ -51,11 +51,16 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
 
     @jax.jit
     def start(state: State, site: Array) -> Any:
-        return common.copy(begin(state, site))  # or the first step, which donates, frees the model
+        return common.copy(
+            begin(state, state.sites, site)
+        )  # or the first step, which donates, frees the model
 
     @partial(jax.jit, donate_argnums=1)
     def whole(state: State, held: Held, site: Array, batches: list[Batch]) -> tuple[Held, Metrics]:
-        return end(state, held, site, common.chain(client.step, begin(state, site), batches))
+        local = begin(
+            state, held[0], site
+        )  # as in `state`, but needed again: large states are read once
+        return end(state, held, site, common.chain(client.step, local, batches))
 
     step = jax.jit(client.step, donate_argnums=0)
     several = jax.jit(partial(common.chain, client.step), donate_argnums=0)
