@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fl_jax.data import builder
+from fl_jax.data import builder, dicom
 from fl_jax.types import LABELS
 from launch import progress
 
@@ -36,6 +36,7 @@ def prepare(
     image_size: int,
     max_refused: float,
     workers: int | None,
+    repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
 ) -> builder.Summary:
     """`builder.prepare` with a progress bar on `console`; arguments and errors are the same."""
     logging.set_verbosity(logging.WARNING)  # TFDS reports each of its files
@@ -47,6 +48,7 @@ def prepare(
             image_size=image_size,
             max_refused=max_refused,
             workers=workers,
+            repairs=repairs,
             progress=tick,
             say=progress.speaker(console),
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from absl import app, flags
 from rich.console import Console
 
-from fl_jax.data import sources
+from fl_jax.data import dicom, sources
 from launch import dataset, progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read.", required=True)
@@ -20,6 +20,12 @@ DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset goes.", requ
 IMAGE_SIZE = flags.DEFINE_integer("image_size", 128, "Height and width, pixels.", lower_bound=1)
 MAX_REFUSED = flags.DEFINE_float(
     "max_refused", 0.01, "Share of files that may be refused before it is an error.", 0.0, 1.0
+)
+REPAIRS = flags.DEFINE_multi_enum(
+    "repair",
+    [repair.name for repair in dicom.Repair],
+    [*(repair.name for repair in dicom.Repair), "NONE"],
+    "What may be put right in a file; repeat the flag. A file that needs another repair is refused.",
 )
 WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
 
@@ -39,6 +45,7 @@ def main(argv: list[str]) -> None:
             image_size=IMAGE_SIZE.value,
             max_refused=MAX_REFUSED.value,
             workers=WORKERS.value,
+            repairs=frozenset(r for r in dicom.Repair if r.name in REPAIRS.value),
         )
     console.print(dataset.table(summary))
     notes = dataset.notes(summary)

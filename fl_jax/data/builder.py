@@ -109,6 +109,7 @@ def prepare(
     image_size: int,
     max_refused: float = 0.01,
     workers: int | None = None,
+    repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Summary:
@@ -126,6 +127,7 @@ def prepare(
         image_size: H = W, pixels.
         max_refused: the largest share of files that may be refused, in [0, 1].
         workers: reading processes; see `dicom.read_all`.
+        repairs: which faults of files may be put right; see `dicom.refusal`.
         progress: called as files are read.
         say: told in a sentence why a dataset that is there is built anew, or kept though the
             versions changed.
@@ -147,7 +149,11 @@ def prepare(
     key = {
         "version": VERSION,
         "digest": listing.digest,
-        "options": {"layout": layout, "image_size": image_size},
+        "options": {
+            "layout": layout,
+            "image_size": image_size,
+            "repairs": sorted(repair.name for repair in repairs),
+        },
     }
     done = read_summary(data_dir)
     if done is not None:
@@ -162,8 +168,10 @@ def prepare(
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     tally = Tally(listing, max_refused)
+    paths = [item.path for item in listing.items]
+    reads = dicom.read_all(paths, size=image_size, workers=workers, repairs=repairs)
     try:
-        made = _build(listing, image_size, workers, progress, building, tally)
+        made = _build(listing, image_size, reads, progress, building, tally)
         (data_dir / "summary.json").unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)
@@ -202,7 +210,7 @@ def _differences(built: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _build(
     listing: sources.Listing,
     size: int,
-    workers: int | None,
+    reads: Iterator[dicom.Slice | dicom.Refusal],
     progress: Progress | None,
     folder: pathlib.Path,
     tally: Tally,
@@ -218,7 +226,6 @@ def _build(
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             row = 0
-            reads = dicom.read_all([i.path for i in listing.items], size=size, workers=workers)
             for done, (item, read) in enumerate(zip(listing.items, reads, strict=True), 1):
                 if isinstance(read, dicom.Refusal):
                     tally.refuse(item, read)

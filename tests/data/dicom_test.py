@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 import scipy.ndimage
+from compress_dicom import SYNTAXES, compress
 from make_dicom import ct, dataset, disc, encode
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_rescale
@@ -131,6 +132,47 @@ def test_values_are_pydicoms(syntax, signed):
     np.testing.assert_array_equal(want, disc())
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"PixelRepresentation": 0, "RescaleIntercept": -1024, "BitsStored": 12},
+        {"PixelRepresentation": 0, "RescaleIntercept": -1024},
+        {"PixelRepresentation": 1},
+    ],
+    ids=str,
+)
+def test_compressed_values_are_the_originals(syntax, header):
+    hu = disc(64, 80)
+    data = compress(dataset(hu, **header), syntax)
+    assert len(data) < len(ct(hu, **header))
+    read = accepted(data)
+    np.testing.assert_array_equal(read.hu, hu)
+    assert read.dialect.transfer_syntax == SYNTAXES[syntax]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_damaged_streams_never_raise_nor_print(syntax, capfd):
+    data = compress(dataset(disc(64, 64)), syntax)
+    rng = np.random.default_rng(0)
+    start = data.index(b"\xe0\x7f\x10\x00")
+    for _ in range(60):
+        changed = bytearray(data)
+        for place in rng.integers(start, len(data), rng.choice([1, 5, 40])):
+            changed[place] = rng.integers(256)
+        read = dicom.read(bytes(changed[: rng.choice([len(data), start + 200])]), size=None)
+        assert isinstance(read, (dicom.Slice, dicom.Refusal))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_the_fast_path_never_sees_compressed_pixels(syntax, monkeypatch):
+    data = compress(dataset(disc(64, 64)), syntax)
+    other = disc(64, 64, brain=70.0).astype(np.int16)
+    monkeypatch.setattr(hounsfield, "_decoded", lambda *parts, **layout: other)
+    np.testing.assert_array_equal(accepted(data).hu, other)
+
+
 # --- refusals
 
 REFUSED = {
@@ -217,7 +259,10 @@ def test_a_compressed_stream_of_nothing_is_corrupt():
 
 
 def test_every_reason_has_a_test():
-    elsewhere = {Reason.UNREADABLE, Reason.NOT_DICOM, Reason.CORRUPT, Reason.COMPRESSED}
+    elsewhere = {
+        *(Reason.UNREADABLE, Reason.NOT_DICOM, Reason.CORRUPT, Reason.COMPRESSED),
+        Reason.REPAIR_OFF,
+    }
     assert {reason for reason, _ in REFUSED.values()} | elsewhere == set(Reason)
 
 
@@ -266,10 +311,65 @@ def with_pixel_length(data, length):
     return data[:at] + struct.pack("<I", length) + data[at + 4 :]
 
 
-def test_one_byte_short():
-    whole = ct()
-    need = 24 * 24 * 2
-    refused(with_pixel_length(whole, need - 1)[:-1], Reason.TRUNCATED, str(need - 1))
+def one_byte_short(last, before=-1000):
+    hu = disc()
+    hu[-1, -2:] = before, last
+    return with_pixel_length(ct(hu, RescaleIntercept=-1024), 24 * 24 * 2 - 1)[:-1]
+
+
+def test_a_missing_pad_byte():
+    read = accepted(one_byte_short(-1000))  # stored 24 = 18 00, of which the zero is not there
+    assert read.repairs == (Repair.PAD_BYTE,)
+    assert list(read.hu[-1, -2:]) == [-1000, -1000]
+
+
+@pytest.mark.parametrize(("last", "before"), [(35, 35), (-1000, 35)])
+def test_a_missing_byte_that_is_no_pad_byte(last, before):
+    refused(one_byte_short(last, before), Reason.TRUNCATED, str(24 * 24 * 2 - 1))
+
+
+def test_two_bytes_short():
+    data = with_pixel_length(ct(), 24 * 24 * 2 - 2)[:-2]
+    refused(data, Reason.TRUNCATED, str(24 * 24 * 2 - 2))
+
+
+def wrapped():
+    hu = np.maximum(disc(), -1000)
+    return ct(stored=hu % 4096, BitsStored=12, PixelRepresentation=0)
+
+
+def inverted():
+    return ct(-disc(), PhotometricInterpretation="MONOCHROME1")
+
+
+def padded():
+    hu = disc()
+    hu[0] = -2000
+    return ct(hu)
+
+
+def unextended():
+    return ct(stored=disc() % 4096, BitsStored=12, PixelRepresentation=1)
+
+
+@pytest.mark.parametrize(
+    ("repair", "data"),
+    [
+        (Repair.WRAPAROUND, wrapped()),
+        (Repair.INVERTED, inverted()),
+        (Repair.PADDING, padded()),
+        (Repair.SIGN, unextended()),
+        (Repair.PAD_BYTE, one_byte_short(-1000)),
+    ],
+)
+def test_a_repair_that_is_switched_off_is_a_refusal(repair, data):
+    assert accepted(data).repairs == (repair,)
+    others = dicom.ALL_REPAIRS - {repair}
+    read = dicom.read(data, size=None, repairs=others)
+    assert isinstance(read, dicom.Refusal)
+    assert (read.reason, repair.name in read.detail) == (Reason.REPAIR_OFF, True)
+    only = dicom.read(data, size=None, repairs=frozenset({repair}))
+    assert isinstance(only, dicom.Slice)
 
 
 def test_a_pixel_length_that_lies_is_harmless_while_the_pixels_are_there():

@@ -19,6 +19,16 @@ References: DICOM PS3.3 C.7.6.2 (image plane), C.7.6.3 (pixels), C.8.2.1 (CT ima
 from fl_jax.data.dicom.hounsfield import HU_RANGE
 from fl_jax.data.dicom.parallel import read_all
 from fl_jax.data.dicom.read import Dialect, Slice, read
-from fl_jax.data.dicom.refusal import Reason, Refusal, Repair
+from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
 
-__all__ = ["HU_RANGE", "Dialect", "Reason", "Refusal", "Repair", "Slice", "read", "read_all"]
+__all__ = [
+    "ALL_REPAIRS",
+    "HU_RANGE",
+    "Dialect",
+    "Reason",
+    "Refusal",
+    "Repair",
+    "Slice",
+    "read",
+    "read_all",
+]

@@ -17,8 +17,11 @@ HU_RANGE = (-1024, 3071)
 PADDING_BELOW = -1200
 """HU at or under which a value is padding: air with any scanner's noise lies above."""
 
+LAST_STEP = 100
+"""Stored values by which a picture's last pixel, both in air, may differ from the one before."""
 
-def stored_values(header: pydicom.Dataset) -> np.ndarray:
+
+def stored_values(header: pydicom.Dataset) -> tuple[np.ndarray, tuple[Repair, ...]]:
     """The pixels as stored, int16 or uint16 [rows, columns]; uncompressed ones without pydicom.
 
     pydicom's own decoding of uncompressed pixels lets one missing byte pass, and a second frame.
@@ -40,7 +43,7 @@ def stored_values(header: pydicom.Dataset) -> np.ndarray:
     if syntax is not None and not syntax.is_transfer_syntax:
         raise RefusedError(Reason.COMPRESSED, f"TransferSyntaxUID {syntax} is not known")
     if syntax is not None and syntax.is_encapsulated:
-        return _decoded(
+        pixels = _decoded(
             data,
             syntax,
             rows=rows,
@@ -53,7 +56,11 @@ def stored_values(header: pydicom.Dataset) -> np.ndarray:
             pixel_representation=signed,
             pixel_keyword="PixelData",
         )
+        return pixels, ()
     need = 2 * rows * columns
+    padded = len(data) == need - 1 and order == "<"
+    if padded:
+        data += b"\0"
     if len(data) < need:
         raise RefusedError(Reason.TRUNCATED, f"{len(data)} of {need} pixel bytes")
     if len(data) >= 2 * need:
@@ -63,7 +70,13 @@ def stored_values(header: pydicom.Dataset) -> np.ndarray:
             Reason.BAD_GEOMETRY, f"{len(data)} pixel bytes, Rows x Columns need {need}"
         )
     stored = np.frombuffer(data, order + ("i2" if signed else "u2")).reshape(rows, columns)
-    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    if not padded:
+        return stored, ()
+    last, before = int(stored.flat[-1]), int(stored.flat[max(stored.size - 2, 0)])
+    if abs(last - before) > LAST_STEP:  # a byte with a value of its own is lost, not a pad byte
+        raise RefusedError(Reason.TRUNCATED, f"{need - 1} of {need} pixel bytes")
+    return stored, (Repair.PAD_BYTE,)
 
 
 def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
@@ -73,7 +86,9 @@ def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
     except NotImplementedError as error:
         raise RefusedError(Reason.COMPRESSED, f"{syntax.name}: unknown to pydicom") from error
     if not decoder.is_available:
-        raise RefusedError(Reason.COMPRESSED, f"{syntax.name}: install a pydicom decoder for it")
+        raise RefusedError(
+            Reason.COMPRESSED, f"{syntax.name}: install a decoder, pip install 'fl_jax[decoders]'"
+        )
     pixels, _ = decoder.as_array(data, raw=True, **layout)
     if pixels.shape != (layout["rows"], layout["columns"]) or pixels.dtype.itemsize != 2:
         raise RefusedError(Reason.BAD_GEOMETRY, f"pixels decode to {pixels.dtype}{pixels.shape}")

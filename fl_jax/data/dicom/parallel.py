@@ -4,14 +4,17 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 
 import cv2
 import numpy as np
 
 from fl_jax.data.dicom.read import Slice, read
-from fl_jax.data.dicom.refusal import Refusal
+from fl_jax.data.dicom.refusal import ALL_REPAIRS, Refusal, Repair
+
+Read = Callable[[str], Slice | Refusal]
 
 CHUNK = 32
 """Files that a process takes at a time."""
@@ -20,7 +23,11 @@ FEW = 1000
 
 
 def read_all(
-    paths: Sequence[str], *, size: int, workers: int | None = None
+    paths: Sequence[str],
+    *,
+    size: int,
+    workers: int | None = None,
+    repairs: frozenset[Repair] = ALL_REPAIRS,
 ) -> Iterator[Slice | Refusal]:
     """Reads files as `read` does; results come in the order of `paths`, whatever `workers` is.
 
@@ -29,6 +36,7 @@ def read_all(
         size: side of the square picture, pixels.
         workers: reading processes; 0 or 1 reads in this one; None takes one a core, or none for
             a few files.
+        repairs: see `read`.
 
     Returns:
         An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory.
@@ -40,19 +48,20 @@ def read_all(
         raise ValueError(f"workers is {workers}: give the number of reading processes, or None")
     if workers is None:
         workers = 0 if len(paths) < FEW else os.cpu_count() or 1
+    one: Read = partial(read, size=size, repairs=repairs)
     if workers < 2 or len(paths) <= CHUNK:
-        return (read(path, size=size) for path in paths)
-    return _in_processes(paths, size, workers)
+        return map(one, paths)
+    return _in_processes(paths, one, workers)
 
 
-def _in_processes(paths: Sequence[str], size: int, workers: int) -> Iterator[Slice | Refusal]:
+def _in_processes(paths: Sequence[str], one: Read, workers: int) -> Iterator[Slice | Refusal]:
     # Fresh processes: a fork of one that runs JAX or TensorFlow threads can hang.
     context = multiprocessing.get_context("spawn")
     flight: deque[Future[list[Slice | Refusal]]] = deque()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare) as pool:
         try:
             for start in range(0, len(paths), CHUNK):
-                flight.append(pool.submit(_read_chunk, list(paths[start : start + CHUNK]), size))
+                flight.append(pool.submit(_read_chunk, one, list(paths[start : start + CHUNK])))
                 if len(flight) > 2 * workers:
                     yield from flight.popleft().result()
             while flight:
@@ -78,5 +87,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _read_chunk(paths: list[str], size: int) -> list[Slice | Refusal]:
-    return [read(path, size=size) for path in paths]
+def _read_chunk(one: Read, paths: list[str]) -> list[Slice | Refusal]:
+    return [*map(one, paths)]

@@ -9,7 +9,7 @@ import pydicom
 
 from fl_jax.data.dicom.header import integer, numbers, parse, quiet, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize, spacing_mm, stored_values
-from fl_jax.data.dicom.refusal import Reason, Refusal, RefusedError, Repair
+from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
@@ -65,7 +65,11 @@ class Slice(NamedTuple):
 
 
 def read(
-    source: str | pathlib.Path | bytes, *, size: int | None, name: str = ""
+    source: str | pathlib.Path | bytes,
+    *,
+    size: int | None,
+    name: str = "",
+    repairs: frozenset[Repair] = ALL_REPAIRS,
 ) -> Slice | Refusal:
     """Reads one CT slice.
 
@@ -77,6 +81,7 @@ def read(
         source: a path, or a file's bytes.
         size: side of the square picture, pixels; None keeps the file's own grid.
         name: what to call the image; by default the path's name without its suffix.
+        repairs: what may be put right; a file that needs another repair is refused.
 
     Returns:
         A `Slice`, or a `Refusal` that says why there is none.
@@ -96,14 +101,14 @@ def read(
             return Refusal(shown, Reason.UNREADABLE, str(error))
     with quiet():
         try:
-            return _read(data, size, name)
+            return _read(data, size, name, repairs)
         except RefusedError as refused:
             return Refusal(shown, refused.reason, refused.detail)
         except Exception as error:  # pydicom raises whatever a broken element trips over
             return Refusal(shown, Reason.CORRUPT, f"{type(error).__name__}: {error}")
 
 
-def _read(data: bytes, size: int | None, name: str) -> Slice:
+def _read(data: bytes, size: int | None, name: str, allowed: frozenset[Repair]) -> Slice:
     header = parse(data)
     _check_kind(header)
     patient, study, series = (
@@ -111,7 +116,12 @@ def _read(data: bytes, size: int | None, name: str) -> Slice:
     )
     position = _position(header)
     slope, intercept = _rescale(header)
-    hu, repairs = hounsfield(header, stored_values(header), slope, intercept)
+    stored, completed = stored_values(header)
+    hu, repairs = hounsfield(header, stored, slope, intercept)
+    repairs = completed + repairs
+    for repair in repairs:
+        if repair not in allowed:
+            raise RefusedError(Reason.REPAIR_OFF, f"needs {repair.name}: {repair.value}")
     spacing = spacing_mm(header)
     instance = numbers(header, "InstanceNumber", 1)[0]
     return Slice(

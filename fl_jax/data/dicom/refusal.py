@@ -6,8 +6,10 @@
 | PADDING | values of -1200 HU or less (-1500, -2000, -3024), written outside a scanner's circle | clipped to -1024 HU, which is air | PS3.3 C.7.5.1.1.2, Pixel Padding Value |
 | SIGN | signed with BitsStored < 16, unused high bits left 0 | sign bit extended | PS3.5 8.1.1: unused bits carry no meaning |
 | INVERTED | MONOCHROME1, and the border is air only after inversion | values inverted within BitsStored | PS3.3 C.7.6.3.1.2 changes only display; some writers invert values too |
+| PAD_BYTE | one byte of uncompressed little-endian pixels is missing, and with a zero there the last pixel is within 100 of the one before | a zero is added | PS3.5 6.2: values are padded with a NULL byte, which writers and copies strip |
 
-A MONOCHROME1 file whose border is air as it stands follows the standard and is left alone.
+Each repair can be switched off: then the file that needs it is refused (`REPAIR_OFF`). A MONOCHROME1 file
+whose border is air as it stands follows the standard and is left alone.
 """  # noqa: E501 - a table
 
 import enum
@@ -34,6 +36,7 @@ class Reason(enum.StrEnum):
     COMPRESSED = "compressed without a decoder"  # none installed for the transfer syntax
     EMPTY = "empty pixels"  # no PixelData, length 0, or one value everywhere
     OUT_OF_RANGE = "out-of-range HU"  # nothing below water, or a tenth of the picture above bone
+    REPAIR_OFF = "repair switched off"  # readable by a repair that was not asked for
     MISSING_IDENTIFIERS = "missing identifiers"  # no patient, study or series: cannot be grouped
 
 
@@ -44,6 +47,10 @@ class Repair(enum.StrEnum):
     PADDING = "padding clipped to air"
     SIGN = "sign bit extended"
     INVERTED = "inverted MONOCHROME1"
+    PAD_BYTE = "missing pad byte"
+
+
+ALL_REPAIRS = frozenset(Repair)
 
 
 class Refusal(NamedTuple):
