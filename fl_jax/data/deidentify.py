@@ -97,12 +97,14 @@ class Anonymous(NamedTuple):
         data: its bytes.
         patient: the patient's pseudonym.
         series: the series' pseudonymous UID.
+        image: the image's, its SOP Instance UID.
         cleared: keywords of texts that were emptied.
     """
 
     data: bytes
     patient: str
     series: str
+    image: str
     cleared: tuple[str, ...]
 
 
@@ -178,7 +180,8 @@ def _deidentify(original: pydicom.FileDataset, key: bytes) -> Anonymous:
     written = io.BytesIO()
     pydicom.dcmwrite(written, made, enforce_file_format=True)
     _same_pixels(original, written.getvalue())
-    return Anonymous(written.getvalue(), patient, made.SeriesInstanceUID, tuple(cleared))
+    uids = str(made.SeriesInstanceUID), str(made.SOPInstanceUID)
+    return Anonymous(written.getvalue(), patient, *uids, tuple(cleared))
 
 
 def _check(original: pydicom.FileDataset) -> None:

@@ -6,8 +6,9 @@
 | `folder` | every file below, whatever the folders are called | `<patient>/<series>/<image>.dcm` |
 
 An image's new name is `ID_` and 12 hexadecimal digits of HMAC-SHA256(key, old name), so the same image has
-the same name in every export. Of `labels.csv` only the columns Image and the labels are kept, and only the
-lines of images that were exported. The sites' names stay.
+the same name in every export; with `folder`, where files of different folders may be called alike, it is the
+new SOP Instance UID. A second image of one new name is refused. Of `labels.csv` only the columns Image and
+the labels are kept, and only the lines of images that were exported. The sites' names stay.
 """
 
 import csv
@@ -23,6 +24,8 @@ from fl_jax.types import LABELS
 
 MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
 LAYOUTS = ("sites", "folder")
+TWICE = "another image has its name"
+"""Why a file is refused that was written already, or whose name differs in its ending only."""
 
 
 class Exported(NamedTuple):
@@ -89,7 +92,6 @@ def export(
 
     Raises:
         ValueError: an unknown layout, a folder that will not do, or a fault of a `labels.csv`.
-        RuntimeError: two images that would get one name.
     """
     source, out = pathlib.Path(source), pathlib.Path(out)
     if layout not in LAYOUTS:
@@ -100,23 +102,27 @@ def export(
         raise ValueError(f"source {source}: no file to export; see layout {layout!r}")
     refused: dict[str, list[str]] = {}
     cleared, patients = Counter(), set()
-    names: dict[pathlib.Path, str] = {}
+    written: list[str] = []
     for done, (path, site) in enumerate(read, 1):
         try:
             made = deidentify(path.read_bytes(), key)
         except RefusedError as error:
             refused.setdefault(error.reason.value, []).append(str(path))
         else:
-            name = image_name(key, path.stem if path.suffix.lower() == ".dcm" else path.name)
-            _write(out / _place(site, made) / f"{name}.dcm", made.data)
-            names[path] = name
-            patients.add(made.patient)
-            cleared.update(made.cleared)
+            target = out / _place(path, site, made, key)
+            if target.exists():
+                refused.setdefault(TWICE, []).append(str(path))
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(made.data)
+                written.append(target.stem)
+                patients.add(made.patient)
+                cleared.update(made.cleared)
         progress(done, len(read))
     if layout == "sites":
         for site in sorted({site for _, site in read}):
-            _labels(source / site / "input", out / site / "input", key, {*names.values()})
-    return Exported(len(names), len(patients), refused, dict(cleared))
+            _labels(source / site / "input", out / site / "input", key, {*written})
+    return Exported(len(written), len(patients), refused, dict(cleared))
 
 
 def image_name(key: bytes, name: str) -> str:
@@ -146,15 +152,11 @@ def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
             yield path, ""
 
 
-def _place(site: str, made: Anonymous) -> pathlib.Path:
-    return pathlib.Path(site, "input", "data") if site else pathlib.Path(made.patient, made.series)
-
-
-def _write(path: pathlib.Path, data: bytes) -> None:
-    if path.exists():
-        raise RuntimeError(f"two images would be {path}: rename one in the source, empty out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+def _place(path: pathlib.Path, site: str, made: Anonymous, key: bytes) -> pathlib.Path:
+    if not site:
+        return pathlib.Path(made.patient, made.series, f"{made.image}.dcm")
+    name = path.stem if path.suffix.lower() == ".dcm" else path.name
+    return pathlib.Path(site, "input", "data", f"{image_name(key, name)}.dcm")
 
 
 def _labels(source: pathlib.Path, out: pathlib.Path, key: bytes, written: set[str]) -> None:

@@ -13,6 +13,7 @@ name, which stays, because it joins labels, predictions and files. So it must no
 import csv
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 
 SHORT = 4
@@ -37,7 +38,7 @@ def replace(index: pathlib.Path) -> dict[str, str]:
     for line in _lines(index):
         for column, values in found.items():
             values.add(line[column])
-        if len(line["patient"]) >= SHORT and line["patient"].lower() in line["image"].lower():
+        if _names(line["image"], line["patient"]):
             raise ValueError(
                 f"image {line['image']!r} has its patient's ID in its name, which datasets, predictions "
                 "and reports show: rename the files, e.g. with python -m launch.deidentify"
@@ -55,6 +56,15 @@ def replace(index: pathlib.Path) -> dict[str, str]:
             )
     os.replace(partial, index)
     return numbers["patient"]
+
+
+def _names(image: str, patient: str) -> bool:
+    """Whether an image's name holds its patient's ID, and not a longer number that begins or ends like it."""
+    if len(patient) < SHORT:
+        return False
+    before = r"(?<!\d)" if patient[0].isdigit() else ""
+    after = r"(?!\d)" if patient[-1].isdigit() else ""
+    return re.search(before + re.escape(patient) + after, image, re.IGNORECASE) is not None
 
 
 def _lines(index: pathlib.Path) -> Iterator[dict[str, str]]:

@@ -82,7 +82,7 @@ def dataset() -> Slices:
         series=series,
         site=np.full(SLICES, "site"),
         position=(5.0 * (number % 32)).astype(np.float32),
-        labels=(generator.random((SLICES, len(LABELS))) < 0.3).astype(np.uint8),
+        labels=(generator.random((SLICES, len(LABELS))) < 0.3).astype(np.int8),
         thickness=np.full(SLICES, 5, np.float32),
         image_shape=(PIXELS, PIXELS),
         source=None,

@@ -48,7 +48,7 @@ def test_the_dataset_reports_them(shared):
     summary, slices = shared
     found = summary["sites"]["rsna"]
     assert (found["shared_pictures"], found["linked_patients"]) == (4, 3)
-    names = [f"ID_{patient:08x}" for patient in (0, 7, 9)]
+    names = [f"p{patient + 1:02d}" for patient in (0, 7, 9)]  # as the dataset numbers them
     assert slices.linked == dict.fromkeys(names, names[0])
     assert len(slices) == 38
     assert found["patients"] == 12
@@ -70,10 +70,10 @@ def test_a_partition_that_parts_them_is_refused(shared, tmp_path):
     _, slices = shared
     made = partition.by_patient(slices, seed=0)
     split = made.split.copy()
-    row = made.patient.tolist().index("ID_00000009")
+    row = made.patient.tolist().index("p10")
     split[row] = "test" if split[row] != "test" else "train"
     partition.save(made._replace(split=split), tmp_path / "partition.csv")
-    with pytest.raises(ValueError, match=r"'ID_00000009' .* 'ID_00000000' .*share a picture"):
+    with pytest.raises(ValueError, match=r"'p10' .* 'p01' .*share a picture"):
         partition.load(tmp_path / "partition.csv", slices)
 
 
@@ -100,7 +100,7 @@ def test_the_truncated_image_is_refused_and_counted(tmp_path):
     assert summary["sites"]["rsna"]["slices"] == 17
     slices = builder.load(tmp_path / "data")
     assert "ID_000000003" not in slices.image
-    assert set(slices.study) == {f"ID_{patient:010x}" for patient in range(6)}
+    assert set(slices.study) == {f"study{patient}" for patient in range(1, 7)}
     table = (source / "stage_2_train.csv").read_text()
     for image, labels in zip(slices.image, slices.labels, strict=True):
         assert all(f"{row}\n" in table for row in make_rsna.lines(image, _positive(labels)))

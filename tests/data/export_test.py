@@ -62,7 +62,16 @@ def test_a_folder_of_any_shape(tmp_path):
     done = export.export(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
     assert (done.files, done.patients) == (2, 1)
     assert list(done.refused) == ["not a DICOM image"]
-    assert len(list((tmp_path / "out").glob("P*/2.25.*/ID_*.dcm"))) == 2
+    assert len(list((tmp_path / "out").glob("P*/2.25.*/2.25.*.dcm"))) == 2
+
+
+def test_files_of_different_folders_may_be_called_alike_and_copies_are_refused(tmp_path):
+    for folder, image in (("A", "1.2.1"), ("B", "1.2.2"), ("C", "1.2.2")):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "I10").write_bytes(make_dicom.ct(SOPInstanceUID=image))
+    done = export.export(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
+    assert done.files == len(list((tmp_path / "out").rglob("*.dcm"))) == 2
+    assert done.refused == {"another image has its name": [str(tmp_path / "in" / "C" / "I10")]}
 
 
 def test_folders_that_will_not_do_are_refused(source, tmp_path):

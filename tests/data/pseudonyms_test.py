@@ -41,11 +41,18 @@ def test_numbers_sort_as_they_count(tmp_path):
     assert numbers["MRN-0008"] == "p009"
 
 
-def test_an_image_that_names_its_patient_is_refused(tmp_path):
-    path = write(tmp_path / "index.csv", [*LINES, ("scan_mrn-77_1", "MRN-77", "s", "s", "a")])
-    with pytest.raises(ValueError, match=r"'scan_mrn-77_1' .*launch.deidentify"):
+@pytest.mark.parametrize(
+    ("image", "patient"),
+    [("scan_mrn-77_1", "MRN-77"), ("x7700s1", "7700"), ("MRN-77abc", "MRN-77"), ("a.b+c", "a.b+")],
+)
+def test_an_image_that_names_its_patient_is_refused(tmp_path, image, patient):
+    path = write(tmp_path / "index.csv", [*LINES, (image, patient, "s", "s", "a")])
+    with pytest.raises(ValueError, match=r"has its patient's ID .*launch.deidentify"):
         pseudonyms.replace(path)
 
 
-def test_a_short_id_in_an_images_name_is_chance(tmp_path):
-    pseudonyms.replace(write(tmp_path / "index.csv", [("ID_12", "12", "s", "s", "a")]))
+@pytest.mark.parametrize(
+    ("image", "patient"), [("ID_12", "12"), ("ID_00000012", "ID_0000001"), ("x17700", "7700")]
+)
+def test_a_short_id_or_a_longer_number_in_an_images_name_is_chance(tmp_path, image, patient):
+    pseudonyms.replace(write(tmp_path / "index.csv", [(image, patient, "s", "s", "a")]))
