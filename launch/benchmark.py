@@ -61,7 +61,9 @@ if __name__ == "__main__":
         "devices", 0, "On CPU, devices of one thread each; 0: as the suite chooses."
     )
     flags.DEFINE_integer(
-        "repetitions", 5, "round, input: interleaved repetitions, of which medians are taken."
+        "repetitions",
+        5,
+        "round, input, ingest: interleaved repetitions, of which medians are taken.",
     )
     flags.DEFINE_string("cases", "", "round: a regular expression; only cases whose name it finds.")
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")

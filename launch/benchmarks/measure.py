@@ -14,7 +14,7 @@ import jax
 
 Work = Callable[[], Any]
 """Does what is measured once; returns arrays that are waited for."""
-_HOPELESS = 3.0
+HOPELESS = 3.0
 """A contender this many times slower than the floor is not repeated: it would only take time."""
 _NOISE = "floor again"
 
@@ -41,13 +41,16 @@ class Measured(NamedTuple):
     repetitions: int
 
 
-def compare(floor: Work, contenders: Mapping[str, Work], repetitions: int) -> dict[str, Measured]:
+def compare(
+    floor: Work, contenders: Mapping[str, Work], repetitions: int, *, hopeless: float = HOPELESS
+) -> dict[str, Measured]:
     """Measures contenders against a floor.
 
     Args:
         floor: what they are compared with.
         contenders: by name; each does the same work its own way.
         repetitions: at least 1.
+        hopeless: a contender this many times slower than the floor is measured once only.
 
     Returns:
         What each took, in the same order, after `floor`, whose ratio is to itself.
@@ -64,7 +67,7 @@ def compare(floor: Work, contenders: Mapping[str, Work], repetitions: int) -> di
     for _ in range(repetitions):
         for name, work in works.items():
             taken = times[name]
-            if taken and taken[0][1] > _HOPELESS:
+            if taken and taken[0][1] > hopeless:
                 continue
             wall, processor = _timed(work)
             after = _timed(floor)

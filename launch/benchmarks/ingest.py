@@ -1,0 +1,153 @@
+"""How fast files become slices: 512 x 512 uncompressed DICOM to HU at 256, for each second of a processor.
+
+The floor reads the same file, takes its last bytes for pixels and resizes them: what remains when nothing is
+checked. Beside the project's reader stands pydicom as one would use it. Then the reader on several processes,
+and how much memory it takes to read many files.
+"""
+
+import itertools
+import math
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from launch import machine
+from launch.benchmarks import measure, table
+
+SIDE, SIZE = 512, 256
+FILES, PASSES = 100, 60
+"""Files on disk, and how often each is read on several processes."""
+MANY, EVERY = 20_000, 2_000
+"""Files that are read for the memory, and after how many it is noted."""
+_HEAD = ("", "x floor", "range", "of the floor's rate", "slices/CPU-s", "")
+
+
+def run(options: Any) -> dict[str, Any]:
+    """Measures the readers, and prints a table.
+
+    Args:
+        options: `repetitions`; see `launch.benchmark`.
+
+    Returns:
+        `{"measured": {name: {...}}, "processes": {count: slices a second}, "memory_mb": [...]}`.
+    """
+    import cv2
+
+    from fl_jax.data import dicom
+
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write(Path(folder))
+        readers = {"fl_jax": partial(dicom.read, size=SIZE), "pydicom": plainly}
+        works = {name: partial(_each, reader, paths) for name, reader in readers.items()}
+        floor = partial(_each, unchecked, paths)
+        taken = measure.compare(floor, works, options.repetitions, hopeless=math.inf)
+        found = {
+            name: took._asdict()
+            | {
+                "rate": 1 / took.processor,
+                "slices_per_cpu_second": len(paths) / (taken["floor"].seconds * took.processor),
+            }
+            for name, took in taken.items()
+        }
+        rows = [_row(*line) for line in found.items()]
+        print(table.text(f"ingest: {SIDE} x {SIDE} to {SIZE}", _HEAD, rows), flush=True)
+        processes = {count: throughput(paths, count) for count in (1, machine.cores())}
+        memory = [round(mb, 1) for mb in growth(paths)]
+    one = processes[1]
+    shown = ", ".join(f"{n}: {rate:,.0f} ({rate / one:.2f} x)" for n, rate in processes.items())
+    print(f"\nslices/s by processes: {shown}")
+    print(f"peak memory after each {EVERY:,} of {MANY:,} files, MB: {memory}", flush=True)
+    return {"measured": found, "processes": processes, "memory_mb": memory}
+
+
+def write(folder: Path) -> list[str]:
+    """Writes files of noise in air, as a scanner writes slices; returns their paths."""
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+    generator = np.random.default_rng(0)
+    paths = []
+    for number in range(FILES):
+        made = pydicom.Dataset()
+        made.SOPClassUID, made.SOPInstanceUID = CTImageStorage, f"1.2.3.{number}"
+        made.ImageType, made.Modality = ["ORIGINAL", "PRIMARY", "AXIAL"], "CT"
+        made.PatientID, made.StudyInstanceUID, made.SeriesInstanceUID = "P1", "1.2.3", "1.2.3.1"
+        made.ImagePositionPatient, made.PixelSpacing = [-120, -120, number], [0.5, 0.5]
+        made.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        made.Rows = made.Columns = SIDE
+        made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+        made.BitsAllocated, made.BitsStored, made.HighBit = 16, 12, 11
+        made.PixelRepresentation, made.RescaleSlope, made.RescaleIntercept = 0, 1, -1024
+        hu = generator.normal(30, 10, (SIDE, SIDE))
+        hu[:64] = -1000
+        made.PixelData = (hu + 1024).astype("<u2").tobytes()
+        made.file_meta = FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        paths.append(str(folder / f"{number}.dcm"))
+        made.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+def unchecked(path: str) -> Any:
+    """The floor: int16[256, 256] of whatever the file ends with."""
+    import cv2
+
+    pixels = np.frombuffer(Path(path).read_bytes()[-2 * SIDE * SIDE :], "<i2")
+    return cv2.resize(pixels.reshape(SIDE, SIDE), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+
+
+def plainly(path: str) -> np.ndarray:
+    """pydicom's pixels and rescale, and a mean of four."""
+    import pydicom
+    from pydicom.pixels.processing import apply_rescale
+
+    header = pydicom.dcmread(path)
+    hu = apply_rescale(header.pixel_array, header)
+    return hu.reshape(SIZE, SIDE // SIZE, SIZE, SIDE // SIZE).mean((1, 3))
+
+
+def throughput(paths: Sequence[str], processes: int) -> float:
+    """Slices a second of `read_all`, once its processes have started."""
+    from fl_jax.data import dicom
+
+    reads = dicom.read_all([*paths] * PASSES, size=SIZE, workers=processes)
+    started = sum(1 for _ in itertools.islice(reads, len(paths) * PASSES // 3))
+    began = time.perf_counter()
+    return sum(1 for _ in reads) / (time.perf_counter() - began) if started else 0.0
+
+
+def growth(paths: Sequence[str]) -> list[float]:
+    """Peak memory of this process in MB, noted as it reads."""
+    from fl_jax.data import dicom
+
+    noted = []
+    for number, path in enumerate(itertools.islice(itertools.cycle(paths), MANY), 1):
+        dicom.read(path, size=SIZE)
+        if number % EVERY == 0:
+            noted.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return noted
+
+
+def _each(reader: Any, paths: Sequence[str]) -> None:
+    for path in paths:
+        reader(path)
+
+
+def _row(name: str, line: dict[str, Any]) -> list[str]:
+    low, high = line["spread"]
+    return [
+        name,
+        f"{line['ratio']:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        f"{line['rate']:.3f}",
+        f"{line['slices_per_cpu_second']:,.0f}",
+        "the range is the noise" if name == "floor" else "",
+    ]
