@@ -44,7 +44,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.evaluation.summary",
     ],
     ["fl_jax.round", "fl_jax.layouts", "fl_jax.algorithms", "fl_jax.evaluation.cross_site"],
-    ["fl_jax.study", "fl_jax.simulate", "fl_jax.checkpoint", "fl_jax.report"],
+    ["fl_jax.study", "fl_jax.arms", "fl_jax.simulate", "fl_jax.checkpoint", "fl_jax.report"],
     ["launch"],
 ]
 MODULES = sorted(
