@@ -527,6 +527,16 @@ def test_real_head_has_pydicoms_values():
 
 
 @needs_real
+def test_real_head_has_an_independent_readers_values():
+    sitk = pytest.importorskip("SimpleITK")
+    paths = sorted((REAL / "ct_head_ge").glob("*.dcm"))
+    assert len(paths) == 28
+    for path in paths:
+        want = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[0]
+        np.testing.assert_array_equal(accepted(path).hu, np.clip(want, *dicom.HU_RANGE))
+
+
+@needs_real
 def test_real_oddities_are_refused_by_name():
     folder = REAL / "ct_philips_oddities"
     found = {
