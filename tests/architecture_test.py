@@ -30,6 +30,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.data.tally",
         "fl_jax.data.duplicates",
         "fl_jax.evaluation.roc",
+        "fl_jax.evaluation.delong",
         "fl_jax.evaluation.intervals",
         "fl_jax.evaluation.predictions",
     ],

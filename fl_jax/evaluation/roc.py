@@ -55,7 +55,19 @@ class Curve(NamedTuple):
     thresholds: Floats
 
 
-def _checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+def checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    """Labels and scores as arrays, refused where no statistic of a ranking could be made of them.
+
+    Args:
+        truth: [N] in {0, 1}.
+        scores: float64[N], no NaN.
+
+    Returns:
+        bool[N] and float64[N].
+
+    Raises:
+        ValueError: shapes differ, truth is not 0 or 1, a score is NaN.
+    """
     truth, scores = np.asarray(truth), np.asarray(scores, np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape:
         raise ValueError(
@@ -67,6 +79,26 @@ def _checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Fl
     if np.isnan(scores).any():
         raise ValueError(f"scores holds {np.isnan(scores).sum()} NaN: leave those examples out")
     return truth.astype(bool), scores
+
+
+def members(size: int, groups: ArrayLike | None, count: int | None) -> tuple[NDArray[np.intp], int]:
+    """The group of each of N examples, and how many groups there are.
+
+    Args:
+        size: N.
+        groups: int[N] in [0, G); without it each example is its own group.
+        count: G, where the last groups may have no example.
+
+    Returns:
+        int[N] and G.
+
+    Raises:
+        ValueError: groups has another length than N.
+    """
+    found = np.arange(size) if groups is None else np.asarray(groups)
+    if found.shape != (size,):
+        raise ValueError(f"groups has shape {found.shape}: pass {(size,)}, one per score")
+    return found, int(found.max(initial=-1)) + 1 if count is None else count
 
 
 def rank(
@@ -86,11 +118,8 @@ def rank(
     Raises:
         ValueError: shapes differ, truth is not 0 or 1, a score is NaN.
     """
-    truth, scores = _checked(truth, scores)
-    members = np.arange(truth.size) if groups is None else np.asarray(groups)
-    if members.shape != truth.shape:
-        raise ValueError(f"groups has shape {members.shape}: pass {truth.shape}, one per score")
-    count = int(members.max(initial=-1)) + 1 if count is None else count
+    truth, scores = checked(truth, scores)
+    group, count = members(truth.size, groups, count)
     levels, level = np.unique(scores[truth], return_inverse=True)
     rest = scores[~truth]
     # No tie: left = right = u, an even row. A tie with level u: left = u, right = u + 1, an odd row.
@@ -101,8 +130,8 @@ def rank(
         return sparse.coo_array((ones, (rows, columns)), shape=(height, count)).tocsr()
 
     return Ranking(
-        counts(level, members[truth], levels.size),
-        counts(between, members[~truth], 2 * levels.size + 1),
+        counts(level, group[truth], levels.size),
+        counts(between, group[~truth], 2 * levels.size + 1),
     )
 
 
@@ -183,7 +212,7 @@ def roc_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
     """
     from sklearn import metrics
 
-    truth, scores = _checked(truth, scores)
+    truth, scores = checked(truth, scores)
     if truth.all() or not truth.any():
         return Curve(np.empty(0), np.empty(0), np.empty(0))
     return Curve(*metrics.roc_curve(truth, scores))
@@ -198,7 +227,7 @@ def precision_recall_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
     """
     from sklearn import metrics
 
-    truth, scores = _checked(truth, scores)
+    truth, scores = checked(truth, scores)
     if truth.all() or not truth.any():
         return Curve(np.empty(0), np.empty(0), np.empty(0))
     precision, recall, thresholds = metrics.precision_recall_curve(
