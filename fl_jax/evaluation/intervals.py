@@ -1,14 +1,19 @@
 """Slices of one patient are not independent, so an interval resamples patients, never slices.
 
     w_r ~ Multinomial(G; 1/G, ..., 1/G)         how often each of G patients is in resample r
-    interval = quantiles (1 -+ level)/2 of statistic(w_1), ..., statistic(w_R)
+    percentile interval = quantiles (1 -+ level)/2 of statistic(w_1), ..., statistic(w_R)
+    BCa interval        = their quantiles Phi(z0 + (z0 -+ z) / (1 - a (z0 -+ z)))
+
+where z0 is the normal quantile of the share of resamples below the estimate, and a a sixth of the skewness of
+the estimates that leave out some of the patients in turn.
 
 A statistic is any function of patient weights, so that a resample never copies data, and two models
 that are resampled with the same seed on the same patients are compared in pairs. With strata (sites)
 each stratum keeps its number of patients.
 
-References: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile);
-Field and Welsh, J R Stat Soc B 2007; 69:369-390 (the cluster bootstrap).
+References: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 (percentile) and 14
+(BCa: bias-corrected and accelerated); Field and Welsh, J R Stat Soc B 2007; 69:369-390 (the cluster
+bootstrap).
 
 | input | result |
 |---|---|
@@ -16,6 +21,8 @@ Field and Welsh, J R Stat Soc B 2007; 69:369-390 (the cluster bootstrap).
 | undefined in some resamples (a class drawn empty) | left out of the quantiles and counted |
 | undefined in more than half of them | low and high NaN: there is no honest interval |
 | statistic at its bound (AUROC 1) in every resample | an interval of width 0, which is too narrow |
+| BCa, and the estimate lies outside all resamples | low and high NaN |
+| BCa, and leaving patients out leaves the statistic undefined | those are left out of a |
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +30,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
-CHUNK = 250
+CHUNK = 16
 """Resamples in one call of the statistic: bounds the memory and keeps the work in the cache."""
+BLOCKS = 200
+"""The most blocks of patients that BCa leaves out in turn; single patients where they are fewer."""
 
 
 class Resampled(NamedTuple):
@@ -44,7 +54,7 @@ class Resampled(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A statistic with its percentile interval.
+    """A statistic with its bootstrap interval.
 
     Attributes:
         estimate: on the data as they are; NaN where undefined.
@@ -89,6 +99,29 @@ def patient_weights(
         members = np.flatnonzero(labels == label)
         even = np.full(members.size, 1 / members.size)
         weights[members] = rng.multinomial(members.size, even, size=resamples).T
+    return weights
+
+
+def left_out_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[int] = 0) -> Floats:
+    """Everybody but one block of patients: the jackknife that BCa takes its acceleration from.
+
+    Args:
+        count: G >= 0 patients.
+        blocks: the most blocks; patients are dealt to them at random and evenly.
+        seed: of NumPy's default generator.
+
+    Returns:
+        float64[G, min(G, blocks)] in {0, 1}.
+
+    Raises:
+        ValueError: blocks is below 2.
+    """
+    if blocks < 2:
+        raise ValueError(f"blocks={blocks}: at least 2 are needed, {BLOCKS} is usual")
+    blocks = min(count, blocks)
+    weights = np.ones((count, blocks))
+    order = np.random.default_rng(seed).permutation(count)
+    weights[order, np.arange(count) % max(blocks, 1)] = 0
     return weights
 
 
@@ -140,31 +173,58 @@ def difference(first: Resampled, second: Resampled) -> Resampled:
     return Resampled(first.names, first.estimate - second.estimate, first.samples - second.samples)
 
 
-def intervals(resampled: Resampled, level: float = 0.95) -> dict[str, Interval]:
-    """Percentile interval of every statistic.
+def intervals(
+    resampled: Resampled, level: float = 0.95, left_out: Resampled | None = None
+) -> dict[str, Interval]:
+    """Interval of every statistic: percentile, or BCa where it is told how to accelerate.
 
     Args:
         resampled: of `bootstrap` or `difference`.
         level: coverage aimed at, in (0, 1).
+        left_out: the same statistics under `left_out_weights`, for BCa.
 
     Returns:
         An `Interval` by name; see the module's table for what is undefined.
 
     Raises:
-        ValueError: level is outside (0, 1).
+        ValueError: level is outside (0, 1), left_out holds other statistics than resampled.
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")
-    return {
-        name: _interval(float(estimate), samples, level)
-        for name, estimate, samples in zip(*resampled, strict=True)
-    }
+    if left_out is not None and left_out.names != resampled.names:
+        raise ValueError(
+            f"left_out holds {len(left_out.names)} statistics where resampled holds "
+            f"{len(resampled.names)}: evaluate the same statistic under both weights"
+        )
+    found = {}
+    for row, name in enumerate(resampled.names):
+        without = None if left_out is None else left_out.samples[row]
+        estimate = float(resampled.estimate[row])
+        found[name] = _interval(estimate, resampled.samples[row], level, without)
+    return found
 
 
-def _interval(estimate: float, samples: Floats, level: float) -> Interval:
+def _interval(estimate: float, samples: Floats, level: float, left_out: Floats | None) -> Interval:
     defined = samples[~np.isnan(samples)]
     undefined = samples.size - defined.size
     low = high = float("nan")
     if not np.isnan(estimate) and defined.size * 2 >= samples.size:
-        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
+        chosen = np.array([(1 - level) / 2, (1 + level) / 2])
+        if left_out is not None:
+            chosen = _accelerated(estimate, defined, left_out, chosen)
+        if not np.isnan(chosen).any():
+            low, high = np.quantile(defined, chosen).tolist()
     return Interval(estimate, low, high, undefined, samples.size)
+
+
+def _accelerated(estimate: float, samples: Floats, left_out: Floats, even: Floats) -> Floats:
+    """The quantiles that BCa takes in place of the even ones; NaN where there are none."""
+    below = ((samples < estimate).mean() + (samples <= estimate).mean()) / 2
+    pull = np.nanmean(left_out) - left_out if not np.isnan(left_out).all() else np.zeros(1)
+    size = np.nansum(pull**2) ** 1.5
+    bend = np.nansum(pull**3) / (6 * size) if size > 0 else 0.0
+    bias = stats.norm.ppf(below)
+    if not np.isfinite(bias):
+        return np.full(2, np.nan)
+    shifted = bias + stats.norm.ppf(even)
+    return stats.norm.cdf(bias + shifted / (1 - bend * shifted))

@@ -9,13 +9,14 @@ F1 at an operating point that was chosen on validation data. Over labels:
 A resample in which one of macro's labels loses a class is undefined, rather than a mean over other labels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fl_jax.evaluation import roc
-from fl_jax.evaluation.intervals import Resampled, bootstrap, patient_weights
+from fl_jax.evaluation import delong, roc
+from fl_jax.evaluation.intervals import Resampled, bootstrap, left_out_weights, patient_weights
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.types import LABELS
 
@@ -77,27 +78,48 @@ def measure(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    by_patient: bool = True,
+    stratified: bool = True,
 ) -> Resampled:
     """Every statistic of `NAMES` on one data set and in resamples of its patients.
 
     Two models measured with one seed on the same images meet the same resamples.
 
     Args:
-        data: N images, whose sites are the strata of the resampling.
+        data: N images.
         thresholds: float64[L], the operating point (probability); NaN or absent: those statistics are NaN.
         resamples: R.
         seed: of the resampling.
-        by_patient: False resamples single slices as if they were independent, as the study did; for
-            comparison only, as such intervals are too narrow.
+        stratified: each site keeps its number of patients.
 
     Returns:
         `Resampled` with the names `NAMES`.
     """
-    units = data.patient if by_patient else data.image
-    names, first, groups = np.unique(units, return_index=True, return_inverse=True)
-    weights = patient_weights(names.size, resamples=resamples, seed=seed, strata=data.site[first])
-    count, labels = names.size, len(LABELS)
+    names, first, groups = np.unique(data.patient, return_index=True, return_inverse=True)
+    strata = data.site[first] if stratified else None
+    weights = patient_weights(names.size, resamples=resamples, seed=seed, strata=strata)
+    return bootstrap(_statistic(data, thresholds, groups, names.size), NAMES, weights)
+
+
+def left_out(data: Predictions, thresholds: ArrayLike | None = None) -> Resampled:
+    """The statistics without one block of patients after the other, which BCa intervals need.
+
+    Args:
+        data: N images.
+        thresholds: as for `measure`.
+
+    Returns:
+        `Resampled` with the names `NAMES`, for `intervals`.
+    """
+    names, groups = np.unique(data.patient, return_inverse=True)
+    statistic = _statistic(data, thresholds, groups, names.size)
+    return bootstrap(statistic, NAMES, left_out_weights(names.size))
+
+
+def _statistic(
+    data: Predictions, thresholds: ArrayLike | None, groups: NDArray, count: int
+) -> Callable[[Floats], Floats]:
+    """The statistics `NAMES` as a function of the weights of `count` patients."""
+    labels = len(LABELS)
     rankings = [
         roc.rank(data.truth[:, label], data.scores[:, label], groups, count)
         for label in range(labels)
@@ -124,7 +146,78 @@ def measure(
         ]
         return np.concatenate([np.atleast_2d(row) for row in rows])
 
-    return bootstrap(statistic, NAMES, weights)
+    return statistic
+
+
+class Errors(NamedTuple):
+    """The AUROC of every label, micro and macro, with the errors that two kinds of clusters give.
+
+    Attributes:
+        patients: `delong.Area` by label and "micro", clusters being patients.
+        slices: the same with slices as clusters, as if those of one patient were independent.
+        both: the labels that macro is the mean of.
+    """
+
+    patients: dict[str, delong.Area]
+    slices: dict[str, delong.Area]
+    both: tuple[str, ...]
+
+
+def errors(data: Predictions) -> Errors:
+    """What DeLong's intervals and tests of one model on one data set are made from.
+
+    Args:
+        data: N images.
+
+    Returns:
+        The `Errors`, for `compare`.
+    """
+    columns = dict(zip(LABELS, zip(data.truth.T, data.scores.T, strict=True), strict=True))
+    names, patients = np.unique(data.patient, return_inverse=True)
+
+    def areas(groups: NDArray, count: int) -> dict[str, delong.Area]:
+        found = {name: delong.area(*pair, groups, count) for name, pair in columns.items()}
+        each = np.repeat(groups, len(LABELS))
+        found["micro"] = delong.area(data.truth.ravel(), data.scores.ravel(), each, count)
+        return found
+
+    both = np.flatnonzero(data.truth.any(axis=0) & ~data.truth.all(axis=0))
+    slices = np.arange(data.image.size)
+    return Errors(
+        areas(patients, names.size),
+        areas(slices, slices.size),
+        tuple(LABELS[label] for label in both),
+    )
+
+
+def compare(
+    first: Errors, second: Errors | None = None, *, level: float = 0.95, by_patient: bool = True
+) -> dict[str, delong.Estimate]:
+    """DeLong's estimate of every AUROC of a model, or of its difference from another's.
+
+    Args:
+        first: of `errors`.
+        second: of another model on the same images; first - second is estimated where it is given.
+        level: coverage of the intervals.
+        by_patient: False takes slices for independent, as the study did; for comparison only, as such
+            intervals are too narrow.
+
+    Returns:
+        `delong.Estimate` by label, macro and micro; single areas with the interval on the logit scale.
+    """
+    models = [model.patients if by_patient else model.slices for model in (first, second) if model]
+    signs = [1.0, -1.0][: len(models)]
+    found = {}
+    for name in (*LABELS, *POOLED):
+        parts = first.both if name == "macro" else (name,)
+        areas = [model[part] for model in models for part in parts]
+        weights = [sign / len(parts) for sign in signs for _ in parts]
+        found[name] = (
+            delong.contrast(areas, weights, level=level, logit=second is None)
+            if areas
+            else delong.Estimate(*[float("nan")] * 5)
+        )
+    return found
 
 
 def undefined(resamples: int) -> Resampled:

@@ -16,7 +16,15 @@ from fl_jax.evaluation import roc
 from fl_jax.evaluation.cross_site import cross_site
 from fl_jax.evaluation.intervals import Interval, Resampled, difference, intervals
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.evaluation.summary import NAMES, align, measure, undefined, youden_thresholds
+from fl_jax.evaluation.summary import (
+    NAMES,
+    align,
+    compare,
+    errors,
+    measure,
+    undefined,
+    youden_thresholds,
+)
 from fl_jax.report.cases import choose
 from fl_jax.report.files import Study
 from fl_jax.types import LABELS
@@ -67,11 +75,6 @@ def compute(study: Study, *, resamples: int = 1000, seed: int = 0, level: float 
         (model for model in study.models if model.startswith("local_")),
         key=lambda model: -_value(measured[primary][model], PRIMARY),
     )
-    naive = {
-        model: measure(rows, resamples=resamples, seed=seed, by_patient=False)
-        for model, rows in data_sets[primary].items()
-        if model in ("federated", "central")
-    }
     matrix = cross_site(
         {data: row for data, row in measured.items() if data != "all_sites"}, level=level
     )
@@ -89,7 +92,7 @@ def compute(study: Study, *, resamples: int = 1000, seed: int = 0, level: float 
             for name, models in data_sets.items()
         },
         "performance": _performance(measured, level),
-        "naive": {name: _json(intervals(value, level)[PRIMARY]) for name, value in naive.items()},
+        "naive": _naive(data_sets[primary], level),
         "thresholds": {m: dict(zip(LABELS, t, strict=True)) for m, t in thresholds.items()},
         "federated_minus_central": _pairs(measured, "federated", "central", level),
         "gains": _gains(measured, level),
@@ -144,6 +147,15 @@ def _counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
 
 def _json(interval: Interval) -> dict[str, float | int]:
     return interval._asdict()
+
+
+def _naive(models: Mapping[str, Predictions], level: float) -> dict[str, Any]:
+    """[model]: DeLong's interval of the micro AUROC as if slices were independent; nothing is resampled."""
+    found = {}
+    for name in {"federated", "central"} & set(models):
+        naive = compare(errors(models[name]), level=level, by_patient=False)["micro"]
+        found[name] = _json(Interval(naive.estimate, naive.low, naive.high, 0, 0))
+    return dict(sorted(found.items()))
 
 
 def _value(resampled: Resampled, name: str) -> float:

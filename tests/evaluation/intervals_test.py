@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from fl_jax.evaluation import intervals
 
@@ -55,6 +56,51 @@ def test_bootstrap_of_a_mean_has_the_textbook_error():
     assert resampled.samples.std() == pytest.approx(values.std() / 20, rel=0.05)
 
 
+def test_bca_equals_scipy_on_a_skewed_mean():
+    values = np.random.default_rng(4).exponential(size=40)
+    weights = intervals.patient_weights(40, resamples=40_000, seed=0)
+    resampled = intervals.bootstrap(_mean(values), ["m"], weights)
+    left_out = intervals.bootstrap(_mean(values), ["m"], intervals.left_out_weights(40))
+    plain, found = (intervals.intervals(resampled, 0.9, x)["m"] for x in (None, left_out))
+    random = np.random.default_rng(1)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=40_000, confidence_level=0.9, method="BCa", rng=random
+    ).confidence_interval
+    assert found[1:3] == pytest.approx((theirs.low, theirs.high), abs=0.006)
+    assert plain.high < found.high - 0.012  # the correction is larger than that tolerance
+
+
+def test_blocks_of_patients_accelerate_as_patients_do():
+    values = np.random.default_rng(4).exponential(size=3000)
+    weights = intervals.left_out_weights(3000, blocks=300)
+    np.testing.assert_array_equal((weights == 0).sum(axis=0), 10)
+    np.testing.assert_array_equal((weights == 0).sum(axis=1), 1)
+    draws = intervals.patient_weights(3000, resamples=500, seed=0)
+    resampled = intervals.bootstrap(_mean(values), ["m"], draws)
+    one, many = (
+        intervals.intervals(resampled, 0.95, intervals.bootstrap(_mean(values), ["m"], w))["m"]
+        for w in (weights, intervals.left_out_weights(3000, blocks=3000))
+    )
+    assert one[1:3] == pytest.approx(many[1:3], abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("samples", "left_out", "defined"),
+    [
+        (np.arange(10.0), np.arange(5.0), True),
+        (np.arange(10.0), np.full(5, np.nan), True),  # no acceleration to be had: bias alone
+        (np.full(10, 4.5), np.full(5, 4.5), True),  # at its bound: width 0
+        (np.arange(5.0, 15), np.arange(5.0), False),  # the estimate lies below all resamples
+    ],
+)
+def test_bca_of_degenerate_resamples(samples, left_out, defined):
+    drawn, omitted = (
+        intervals.Resampled(("x",), np.array([4.5]), rows[None]) for rows in (samples, left_out)
+    )
+    found = intervals.intervals(drawn, 0.95, omitted)["x"]
+    assert np.isfinite([found.low, found.high]).all() == defined
+
+
 def test_coverage_is_right_for_patients_and_wrong_for_slices():
     """Patients share an effect: resampling patients covers the truth, resampling slices does not."""
     rng = np.random.default_rng(1)
@@ -88,6 +134,15 @@ def test_a_paired_difference_is_taken_resample_by_resample():
     ("call", "message"),
     [
         (lambda: intervals.patient_weights(3, resamples=0, seed=0), "resamples=0"),
+        (lambda: intervals.left_out_weights(3, blocks=1), "blocks=1"),
+        (
+            lambda: intervals.intervals(
+                intervals.Resampled(("x",), np.zeros(1), np.zeros((1, 2))),
+                0.95,
+                intervals.Resampled(("y", "z"), np.zeros(2), np.zeros((2, 2))),
+            ),
+            "left_out holds 2 statistics",
+        ),
         (
             lambda: intervals.patient_weights(3, resamples=1, seed=0, strata=["a"]),
             r"strata has shape \(1,\)",

@@ -87,9 +87,42 @@ def test_macro_is_undefined_where_a_label_of_one_patient_is_not_drawn():
 def test_patients_give_wider_intervals_than_slices_where_slices_agree():
     data = _data(slices=20)
     data = data._replace(truth=np.repeat(data.truth[::20], 20, axis=0))  # one truth a patient
-    wide = intervals(summary.measure(data))["auroc/micro"]
-    naive = intervals(summary.measure(data, by_patient=False))["auroc/micro"]
-    assert wide.high - wide.low > 1.5 * (naive.high - naive.low)
+    errors = summary.errors(data)
+    resampled = intervals(summary.measure(data))
+    for name in ("micro", "macro", "any"):
+        wide, naive = (summary.compare(errors, by_patient=by)[name] for by in (True, False))
+        assert wide.high - wide.low > 1.5 * (naive.high - naive.low)
+        drawn = resampled[f"auroc/{name}"]
+        assert wide.estimate == pytest.approx(drawn.estimate, abs=1e-12)
+        assert wide.high - wide.low == pytest.approx(drawn.high - drawn.low, rel=0.2)
+
+
+def test_delong_tests_a_paired_difference_of_every_area():
+    first, second = _data(shift=2.5), _data(shift=2.0)
+    found = summary.compare(summary.errors(first), summary.errors(second))
+    drawn = intervals(difference(summary.measure(first), summary.measure(second)))
+    assert list(found) == [*LABELS, "macro", "micro"]
+    for name, one in found.items():
+        assert one.estimate == pytest.approx(drawn[f"auroc/{name}"].estimate, abs=1e-12)
+    assert found["micro"].p < 1e-3
+    assert found["micro"].low > 0
+
+
+def test_delong_is_undefined_where_no_label_has_both_classes():
+    data = _data()
+    empty = summary.compare(summary.errors(data._replace(truth=0 * data.truth)))
+    assert np.isnan(list(empty.values())).all()
+
+
+def test_strata_can_be_left_out_and_bca_is_near_the_percentile_interval():
+    data = _data()
+    free = summary.measure(data, stratified=False, resamples=400)
+    assert (free.samples != summary.measure(data, resamples=400).samples).any()
+    left_out = summary.left_out(data)
+    assert left_out.samples.shape == (len(summary.NAMES), 40)
+    plain, bent = intervals(free)["auroc/micro"], intervals(free, 0.95, left_out)["auroc/micro"]
+    assert plain != bent
+    assert bent[:3] == pytest.approx(plain[:3], abs=0.01)
 
 
 def test_equal_models_differ_by_nothing_and_a_better_one_by_less_than_unpaired():
