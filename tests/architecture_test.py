@@ -33,6 +33,10 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.evaluation.delong",
         "fl_jax.evaluation.intervals",
         "fl_jax.evaluation.predictions",
+        "fl_jax.evaluation.proportions",
+        "fl_jax.evaluation.detection",
+        "fl_jax.evaluation.calibration",
+        "fl_jax.evaluation.temperature",
     ],
     [
         "fl_jax.client",
@@ -44,7 +48,13 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.data.builder",
         "fl_jax.evaluation.summary",
     ],
-    ["fl_jax.round", "fl_jax.layouts", "fl_jax.algorithms", "fl_jax.evaluation.cross_site"],
+    [
+        "fl_jax.round",
+        "fl_jax.layouts",
+        "fl_jax.algorithms",
+        "fl_jax.evaluation.cross_site",
+        "fl_jax.evaluation.operating",
+    ],
     ["fl_jax.study", "fl_jax.arms", "fl_jax.simulate", "fl_jax.checkpoint", "fl_jax.report"],
     ["launch"],
 ]

@@ -56,18 +56,7 @@ class Curve(NamedTuple):
 
 
 def checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
-    """Labels and scores as arrays, refused where no statistic of a ranking could be made of them.
-
-    Args:
-        truth: [N] in {0, 1}.
-        scores: float64[N], no NaN.
-
-    Returns:
-        bool[N] and float64[N].
-
-    Raises:
-        ValueError: shapes differ, truth is not 0 or 1, a score is NaN.
-    """
+    """bool[N] and float64[N], or a ValueError: shapes differ, truth is not 0 or 1, a score is NaN."""
     truth, scores = np.asarray(truth), np.asarray(scores, np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape:
         raise ValueError(
@@ -82,19 +71,7 @@ def checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Flo
 
 
 def members(size: int, groups: ArrayLike | None, count: int | None) -> tuple[NDArray[np.intp], int]:
-    """The group of each of N examples, and how many groups there are.
-
-    Args:
-        size: N.
-        groups: int[N] in [0, G); without it each example is its own group.
-        count: G, where the last groups may have no example.
-
-    Returns:
-        int[N] and G.
-
-    Raises:
-        ValueError: groups has another length than N.
-    """
+    """The group of each of N examples (its own without `groups`) and G, or a ValueError on another length."""
     found = np.arange(size) if groups is None else np.asarray(groups)
     if found.shape != (size,):
         raise ValueError(f"groups has shape {found.shape}: pass {(size,)}, one per score")

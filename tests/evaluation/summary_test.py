@@ -1,31 +1,16 @@
 import numpy as np
 import pytest
 from sklearn import metrics
+from slice_scores import cohort
 
 from fl_jax.evaluation import summary
 from fl_jax.evaluation.intervals import difference, intervals
-from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.evaluation.predictions import select
 from fl_jax.types import LABELS
 
 
-def _data(patients: int = 40, slices: int = 8, seed: int = 0, shift: float = 1.5) -> Predictions:
-    rng = np.random.default_rng(seed)
-    patient = np.repeat(np.arange(patients), slices)
-    truth = (rng.random((patient.size, len(LABELS))) < 0.25).astype(np.uint8)
-    effect = np.random.default_rng(99).normal(size=(patients, 1))[patient]
-    logits = shift * truth - 1 + effect + rng.normal(size=truth.shape)
-    return Predictions(
-        np.array([f"ID_{i}" for i in range(patient.size)]),
-        np.array([f"p{i}" for i in patient]),
-        np.array([f"site_{i % 2}" for i in patient]),
-        np.full(patient.size, "test"),
-        truth,
-        1 / (1 + np.exp(-logits)),
-    )
-
-
 def test_estimates_equal_scikit_learn():
-    data = _data()
+    data = cohort()
     thresholds = np.linspace(0.3, 0.7, len(LABELS))
     found = intervals(summary.measure(data, thresholds, resamples=20))
     columns = list(zip(data.truth.T, data.scores.T, strict=True))
@@ -62,7 +47,7 @@ def test_estimates_equal_scikit_learn():
 
 
 def test_an_absent_label_leaves_macro_to_the_others_and_is_nan():
-    data = _data()
+    data = cohort()
     truth = data.truth.copy()
     truth[:, 1] = 0
     found = intervals(summary.measure(data._replace(truth=truth), resamples=20))
@@ -75,9 +60,9 @@ def test_an_absent_label_leaves_macro_to_the_others_and_is_nan():
 
 
 def test_macro_is_undefined_where_a_label_of_one_patient_is_not_drawn():
-    data = _data(patients=10)
+    data = cohort(patients=10)
     truth = data.truth.copy()
-    truth[:, 1] = data.patient == "p3"
+    truth[:, 1] = data.patient == "p003"
     found = intervals(summary.measure(data._replace(truth=truth), resamples=500))
     # A stratum of 5 patients misses a given one with probability (4/5)^5 = 0.33.
     assert found["auroc/macro"].undefined / 500 == pytest.approx(0.33, abs=0.07)
@@ -85,7 +70,7 @@ def test_macro_is_undefined_where_a_label_of_one_patient_is_not_drawn():
 
 
 def test_patients_give_wider_intervals_than_slices_where_slices_agree():
-    data = _data(slices=20)
+    data = cohort(slices=20)
     data = data._replace(truth=np.repeat(data.truth[::20], 20, axis=0))  # one truth a patient
     errors = summary.errors(data)
     resampled = intervals(summary.measure(data))
@@ -98,7 +83,7 @@ def test_patients_give_wider_intervals_than_slices_where_slices_agree():
 
 
 def test_delong_tests_a_paired_difference_of_every_area():
-    first, second = _data(shift=2.5), _data(shift=2.0)
+    first, second = cohort(shift=2.5), cohort(shift=2.0)
     found = summary.compare(summary.errors(first), summary.errors(second))
     drawn = intervals(difference(summary.measure(first), summary.measure(second)))
     assert list(found) == [*LABELS, "macro", "micro"]
@@ -109,13 +94,13 @@ def test_delong_tests_a_paired_difference_of_every_area():
 
 
 def test_delong_is_undefined_where_no_label_has_both_classes():
-    data = _data()
+    data = cohort()
     empty = summary.compare(summary.errors(data._replace(truth=0 * data.truth)))
     assert np.isnan(list(empty.values())).all()
 
 
 def test_strata_can_be_left_out_and_bca_is_near_the_percentile_interval():
-    data = _data()
+    data = cohort()
     free = summary.measure(data, stratified=False, resamples=400)
     assert (free.samples != summary.measure(data, resamples=400).samples).any()
     left_out = summary.left_out(data)
@@ -126,7 +111,7 @@ def test_strata_can_be_left_out_and_bca_is_near_the_percentile_interval():
 
 
 def test_equal_models_differ_by_nothing_and_a_better_one_by_less_than_unpaired():
-    good, bad = _data(shift=2.5), _data(shift=2.0)
+    good, bad = cohort(shift=2.5), cohort(shift=2.0)
     first, second = summary.measure(good), summary.measure(bad)
     assert not np.nanmax(np.abs(difference(first, summary.measure(good)).samples))
     paired = intervals(difference(first, second))["auroc/micro"]
@@ -136,7 +121,7 @@ def test_equal_models_differ_by_nothing_and_a_better_one_by_less_than_unpaired()
 
 
 def test_youden_thresholds_per_label_and_nan_without_both_classes():
-    data = _data()
+    data = cohort()
     truth = data.truth.copy()
     truth[:, 2] = 0
     thresholds = summary.youden_thresholds(data._replace(truth=truth))
@@ -145,7 +130,7 @@ def test_youden_thresholds_per_label_and_nan_without_both_classes():
 
 
 def test_align_sorts_alike_and_refuses_other_images():
-    data = _data()
+    data = cohort()
     shuffled = select(data, np.random.default_rng(0).permutation(data.image.size))
     ordered = summary.align({"a": data, "b": shuffled})
     np.testing.assert_array_equal(ordered["a"].scores, ordered["b"].scores)

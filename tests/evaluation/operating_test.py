@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from sklearn import metrics
+from slice_scores import cohort
+
+from fl_jax.evaluation import operating, roc
+from fl_jax.types import LABELS
+
+
+def test_the_highest_threshold_with_a_sensitivity_by_hand():
+    truth = np.r_[np.ones(20), np.zeros(5)]
+    scores = np.r_[np.arange(1, 21) / 20, np.full(5, 0.99)]
+    assert operating.sensitivity_threshold(truth, scores, 0.95) == 0.1  # 19 of 20
+    assert operating.sensitivity_threshold(truth, scores, 0.951) == 0.05
+    assert operating.sensitivity_threshold(truth, scores, 1) == 0.05
+    assert np.isnan(operating.sensitivity_threshold(np.ones(3), np.ones(3), 0.9))
+    with pytest.raises(ValueError, match="sensitivity=0"):
+        operating.sensitivity_threshold(truth, scores, 0)
+
+
+def test_thresholds_come_from_validation_data_and_keep_their_promise_there():
+    validation = cohort(split="validation")
+    found = operating.thresholds(validation)
+    assert list(found) == ["fixed_0.4", "youden", "sensitivity_0.95", "sensitivity_0.98"]
+    assert found["youden"][2] == roc.youden_threshold(
+        validation.truth[:, 2], validation.scores[:, 2]
+    )
+    for share in operating.SENSITIVITIES:
+        judged = operating.judge(validation, found[f"sensitivity_{share}"])
+        reached = judged.rates["recall"].estimate[:-1]
+        assert (reached >= share).all()
+        assert (reached < share + 0.02).all()
+
+
+def test_rates_equal_scikit_learn_and_lie_in_their_intervals():
+    data = cohort(seed=1)
+    chosen = np.linspace(0.3, 0.6, len(LABELS))
+    judged = operating.judge(data, chosen)
+    called = data.scores >= chosen
+    truths = [*data.truth.T, data.truth.ravel()]
+    for column, (truth, call) in enumerate(zip(truths, [*called.T, called.ravel()], strict=True)):
+        tn, fp, fn, tp = metrics.confusion_matrix(truth, call).ravel()
+        assert judged.cells[:, column].tolist() == [tp, fp, fn, tn]
+        expected = {
+            "precision": metrics.precision_score(truth, call),
+            "recall": metrics.recall_score(truth, call),
+            "specificity": metrics.recall_score(1 - truth, ~call),
+            "f1": metrics.f1_score(truth, call),
+        }
+        for name, value in expected.items():
+            rate = [limits[column] for limits in judged.rates[name]]
+            assert rate[0] == pytest.approx(value)
+            assert rate[1] <= rate[3] < rate[0] < rate[4] <= rate[2]
+
+
+def test_no_threshold_no_rate():
+    chosen = np.full(len(LABELS), 0.4)
+    chosen[1] = np.nan
+    judged = operating.judge(cohort(), chosen)
+    for rate in judged.rates.values():
+        assert np.isnan(rate.estimate[[1, -1]]).all()
+        assert np.isfinite(rate.estimate[[0, 2, 3, 4, 5]]).all()
