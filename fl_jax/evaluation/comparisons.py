@@ -201,19 +201,3 @@ def _places(values: Floats) -> Floats:
     """Competition ranks along the models of float64[D, M, R]; NaN where undefined."""
     better = (values[:, :, None] < values[:, None]).sum(axis=2)
     return np.where(np.isnan(values), np.nan, 1.0 + better)
-
-
-def family(tests: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:
-    """A family of paired tests with Holm's adjustment over all of them.
-
-    Args:
-        tests: `delong.Estimate` of a difference by name.
-
-    Returns:
-        By name: the estimate's fields and "p_holm".
-    """
-    adjusted = holm([test.p for test in tests.values()]).tolist()
-    return {
-        name: {**test._asdict(), "p_holm": p}
-        for (name, test), p in zip(tests.items(), adjusted, strict=True)
-    }

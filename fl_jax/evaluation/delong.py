@@ -35,6 +35,20 @@ from fl_jax.evaluation import roc
 Floats = NDArray[np.float64]
 
 
+class Placements(NamedTuple):
+    """What one sort of N scores gives; see the module's formulas.
+
+    Attributes:
+        truth: bool[N].
+        wins: float64[m], V10 of the positives in their order.
+        losses: float64[n], 1 - V01 of the negatives in theirs.
+    """
+
+    truth: NDArray[np.bool_]
+    wins: Floats
+    losses: Floats
+
+
 class Area(NamedTuple):
     """An AUROC and what each of G patients contributes to its error.
 
@@ -69,37 +83,50 @@ class Estimate(NamedTuple):
     p: float
 
 
-def area(
-    truth: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, count: int | None = None
-) -> Area:
-    """The AUROC of one model and label, with every patient's contribution to its error.
+def placements(truth: ArrayLike, scores: ArrayLike) -> Placements:
+    """Sorts one model's scores of one label.
 
     Args:
         truth: [N] in {0, 1}.
         scores: float64[N], probability or any increasing function of it; no NaN.
-        groups: int[N] in [0, G), each example's patient; without it examples count as independent.
-        count: G, where the last patients may have no example here.
 
     Returns:
-        The `Area`; O(N log N).
+        The `Placements`, NaN where the other class is absent; O(N log N).
 
     Raises:
         ValueError: shapes differ, truth is not 0 or 1, a score is NaN.
     """
     truth, scores = roc.checked(truth, scores)
+    m, ranks = int(truth.sum()), stats.rankdata(scores)
+    n = truth.size - m
+    wins = ranks[truth] - stats.rankdata(scores[truth])
+    losses = ranks[~truth] - stats.rankdata(scores[~truth])
+    return Placements(truth, wins / (n or np.nan), losses / (m or np.nan))
+
+
+def clustered(found: Placements, groups: ArrayLike | None = None, count: int | None = None) -> Area:
+    """The AUROC with every patient's contribution to its error.
+
+    Args:
+        found: of `placements`.
+        groups: int[N] in [0, G), each example's patient; without it examples count as independent.
+        count: G, where the last patients may have no example here.
+
+    Returns:
+        The `Area`; O(N).
+
+    Raises:
+        ValueError: groups has another length than N.
+    """
+    truth, wins, losses = found
     members, count = roc.members(truth.size, groups, count)
-    positives, negatives = scores[truth], scores[~truth]
-    m, n = positives.size, negatives.size
-    if not m or not n:
+    if not wins.size or not losses.size:
         nothing = np.full(count, np.nan)
         return Area(np.nan, nothing, nothing, (np.nan, np.nan))
-    ranks = stats.rankdata(scores)
-    wins = (ranks[truth] - stats.rankdata(positives)) / n
-    losses = (ranks[~truth] - stats.rankdata(negatives)) / m
     theta = float(wins.mean())
 
     def shares(deviations: Floats, patients: NDArray) -> tuple[Floats, float]:
-        clusters = np.unique(patients).size
+        clusters = np.count_nonzero(np.bincount(patients))
         root = np.sqrt(clusters / (clusters - 1)) if clusters > 1 else np.nan
         sums = np.bincount(patients, deviations, minlength=count)
         return root * sums / deviations.size, float(root)
@@ -107,6 +134,13 @@ def area(
     positive, ten = shares(wins - theta, members[truth])
     negative, one = shares((1 - losses) - theta, members[~truth])
     return Area(theta, positive, negative, (ten, one))
+
+
+def area(
+    truth: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, count: int | None = None
+) -> Area:
+    """The AUROC of one model and label; arguments and errors as for `placements` and `clustered`."""
+    return clustered(placements(truth, scores), groups, count)
 
 
 def covariance(areas: Sequence[Area]) -> Floats:

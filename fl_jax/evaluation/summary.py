@@ -9,7 +9,7 @@ F1 at an operating point that was chosen on validation data. Over labels:
 A resample in which one of macro's labels loses a class is undefined, rather than a mean over other labels.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ def measure(
     thresholds: ArrayLike | None = None,
     *,
     resamples: int = 1000,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     stratified: bool = True,
 ) -> Resampled:
     """Every statistic of `NAMES` on one data set and in resamples of its patients.
@@ -172,20 +172,19 @@ def errors(data: Predictions) -> Errors:
     Returns:
         The `Errors`, for `compare`.
     """
-    columns = dict(zip(LABELS, zip(data.truth.T, data.scores.T, strict=True), strict=True))
+    pairs = zip(data.truth.T, data.scores.T, strict=True)
+    each = {name: delong.placements(*pair) for name, pair in zip(LABELS, pairs, strict=True)}
+    pooled = delong.placements(data.truth.ravel(), data.scores.ravel())
     names, patients = np.unique(data.patient, return_inverse=True)
 
     def areas(groups: NDArray, count: int) -> dict[str, delong.Area]:
-        found = {name: delong.area(*pair, groups, count) for name, pair in columns.items()}
-        each = np.repeat(groups, len(LABELS))
-        found["micro"] = delong.area(data.truth.ravel(), data.scores.ravel(), each, count)
-        return found
+        found = {name: delong.clustered(placed, groups, count) for name, placed in each.items()}
+        return found | {"micro": delong.clustered(pooled, np.repeat(groups, len(LABELS)), count)}
 
     both = np.flatnonzero(data.truth.any(axis=0) & ~data.truth.all(axis=0))
-    slices = np.arange(data.image.size)
     return Errors(
         areas(patients, names.size),
-        areas(slices, slices.size),
+        areas(np.arange(data.image.size), data.image.size),
         tuple(LABELS[label] for label in both),
     )
 

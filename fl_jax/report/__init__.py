@@ -24,6 +24,7 @@ def build(
     resamples: int | None = None,
     seed: int | None = None,
     level: float = 0.95,
+    margin: float | None = None,
     thumbnails: Thumbnails | None = None,
 ) -> dict[str, Any]:
     """Computes every statistic of a study and writes its page.
@@ -37,6 +38,7 @@ def build(
             or 1000 without one.
         seed: of the resampling; None takes the study's own, or 0.
         level: coverage of the intervals, in (0, 1).
+        margin: of AUROC, > 0, for non-inferiority to pooled training; None takes the study's own, or 0.02.
         thumbnails: maps image names to int16[H, W] HU; the dataset under data/ without it.
 
     Returns:
@@ -44,14 +46,18 @@ def build(
 
     Raises:
         FileNotFoundError: there are no predictions.
-        ValueError: a file is not what it should be, or two models were judged on different images.
+        ValueError: a file is not what it should be, two models were judged on different images, or margin is
+            not above 0.
     """
     root = Path(workdir)
     study = files.load(root)
     config = (study.manifest or {}).get("config") or {}
     resamples = int(config.get("resamples", 1000)) if resamples is None else resamples
     seed = int(config.get("seed", 0)) if seed is None else seed
-    found = files.jsonable(results.compute(study, resamples=resamples, seed=seed, level=level))
+    margin = float(config.get("margin", results.MARGIN)) if margin is None else margin
+    found = files.jsonable(
+        results.compute(study, resamples=resamples, seed=seed, level=level, margin=margin)
+    )
     # The page is drawn from what a reader of results.json gets, so that it can hold no other number.
     text = json.dumps(found, indent=1, allow_nan=False)
     found = json.loads(text)

@@ -21,10 +21,12 @@ from fl_jax.evaluation.summary import (
     align,
     compare,
     errors,
+    left_out,
     measure,
     undefined,
     youden_thresholds,
 )
+from fl_jax.report import clinical, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.files import Study
 from fl_jax.types import LABELS
@@ -32,6 +34,8 @@ from fl_jax.types import LABELS
 PRIMARY = "auroc/micro"
 COMPARED = tuple(name for name in NAMES if name.startswith(("auroc/", "average_precision/")))
 CURVE_POINTS = 300
+MARGIN = 0.02
+"""Of non-inferiority, where the study's config names none."""
 PAPER = {
     "source": "Methods and Impact for Using Federated Learning to Collaborate on Clinical Research. "
     "Neurosurgery 2023; 92:431-438",
@@ -44,7 +48,14 @@ Measured = dict[str, dict[str, Resampled]]
 """[data set][model]."""
 
 
-def compute(study: Study, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> dict:
+def compute(
+    study: Study,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    margin: float = MARGIN,
+) -> dict:
     """All statistics of a study.
 
     Args:
@@ -52,23 +63,28 @@ def compute(study: Study, *, resamples: int = 1000, seed: int = 0, level: float 
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         level: coverage of the intervals.
+        margin: of AUROC, > 0, by which the federation may fall short of pooled training.
 
     Returns:
         The results; NaN where a statistic is undefined.
 
     Raises:
-        ValueError: two models were judged on different images.
+        ValueError: two models were judged on different images, margin is not above 0.
     """
     data_sets = _data_sets(study.models)
-    thresholds = {name: youden_thresholds(_own(name, data)) for name, data in study.models.items()}
+    validation = {name: _own(name, data) for name, data in study.models.items()}
+    thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
     measured = {
         data: {
-            model: measure(models[model], thresholds[model], resamples=resamples, seed=seed)
+            # Another seed for every data set: ranks take the hospitals' resamples for independent.
+            model: measure(
+                models[model], thresholds[model], resamples=resamples, seed=(seed, number)
+            )
             if model in models
             else undefined(resamples)
             for model in study.models
         }
-        for data, models in data_sets.items()
+        for number, (data, models) in enumerate(data_sets.items())
     }
     primary = "holdout" if "holdout" in data_sets else "all_sites"
     ordered = sorted(
@@ -98,6 +114,9 @@ def compute(study: Study, *, resamples: int = 1000, seed: int = 0, level: float 
         "gains": _gains(measured, level),
         "cross_site": matrix,
         "mean_rank": _mean_rank(matrix),
+        "bca": _bca(data_sets[primary], measured[primary], thresholds, level),
+        **significance.sections(data_sets, measured, primary, margin=margin, level=level),
+        **clinical.sections(data_sets[primary], validation, level=level),
         "roc": _curves(
             data_sets[primary], ["federated", "central", *ordered[:1], *ordered[1:][-1:]]
         ),
@@ -147,6 +166,20 @@ def _counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
 
 def _json(interval: Interval) -> dict[str, float | int]:
     return interval._asdict()
+
+
+def _bca(
+    models: Mapping[str, Predictions],
+    measured: Mapping[str, Resampled],
+    thresholds: Mapping[str, Any],
+    level: float,
+) -> dict[str, Any]:
+    """[model][statistic]: BCa intervals, beside the percentile ones under "performance"."""
+    found = {}
+    for model, data in models.items():
+        accelerated = intervals(measured[model], level, left_out(data, thresholds[model]))
+        found[model] = {name: _json(accelerated[name]) for name in COMPARED}
+    return found
 
 
 def _naive(models: Mapping[str, Predictions], level: float) -> dict[str, Any]:

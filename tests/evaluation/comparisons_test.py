@@ -55,13 +55,6 @@ def test_holm_refuses_what_is_no_probability():
         comparisons.holm([0.5, 1.5])
 
 
-def test_a_family_is_adjusted_together():
-    tests = {name: Estimate(0.1, 0.1, 0, 1, p) for name, p in (("a", 0.02), ("b", 0.03))}
-    found = comparisons.family(tests)
-    assert [found[name]["p_holm"] for name in "ab"] == pytest.approx([0.04, 0.04])
-    assert found["a"]["estimate"] == 0.1
-
-
 def _site(rows: dict[str, list[float]]) -> dict[str, Resampled]:
     """The first value is the estimate, the rest are resamples."""
     return {

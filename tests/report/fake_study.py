@@ -104,7 +104,7 @@ def make(workdir: Path, *, seed: int = 0, rounds: int = 10) -> Path:
         own = np.array([model.endswith(where) for where in site])
         scores = _scores(rng, truth, skill, common)
         # The largest hospital's own model beats the federation at home, the second one's equals it.
-        better = _scores(rng, truth, skill + {2: 2.4, 3: 1.5}.get(number, 0.7), common)
+        better = _scores(rng, truth, skill + {2: 2.4, 3: 1.3}.get(number, 0.7), common)
         data = predictions.Predictions(
             np.array(image),
             np.array(patient),

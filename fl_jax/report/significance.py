@@ -1,0 +1,132 @@
+"""Errors and tests of a study's AUROCs by DeLong's method with patients as clusters, and its ranks.
+
+Beside each clustered interval stands the naive one, which takes slices for independent as the paper's does.
+The federation is tested against each local model on each hospital's patients; Holm's adjustment is over all
+of these tests of one statistic. Non-inferiority to pooled training is decided on the primary data.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fl_jax.evaluation import comparisons
+from fl_jax.evaluation.comparisons import Measured
+from fl_jax.evaluation.delong import Estimate
+from fl_jax.evaluation.predictions import Predictions
+from fl_jax.evaluation.summary import Errors, compare, errors
+
+TESTED = ("micro", "macro")
+POOLED = ("all_sites", "holdout")
+"""Data sets that are no hospital's."""
+
+DataSets = Mapping[str, Mapping[str, Predictions]]
+"""[data set][model]."""
+
+
+def sections(
+    data_sets: DataSets, measured: Measured, primary: str, *, margin: float, level: float
+) -> dict[str, Any]:
+    """The parts of `results.json` that tests and ranks fill.
+
+    Args:
+        data_sets: predictions by [data set][model].
+        measured: the same, resampled with another seed for every data set.
+        primary: the data set that decides about non-inferiority.
+        margin: of AUROC, > 0.
+        level: coverage of the intervals.
+
+    Returns:
+        "delong": [data set][model][label, macro or micro]; "delong_differences": "federated_minus_central" by
+        [data set][statistic], "federated_minus_local" by [data set][local model][statistic] with "p_holm";
+        "non_inferiority" by statistic, None without both models; "ranks" and "worst_site" by
+        [statistic][model].
+
+    Raises:
+        ValueError: margin is not above 0.
+    """
+    found = {
+        data: {model: errors(rows) for model, rows in models.items()}
+        for data, models in data_sets.items()
+    }
+    sites = {data: row for data, row in measured.items() if data not in POOLED}
+    central = {
+        data: compare(row["federated"], row["central"], level=level)
+        for data, row in found.items()
+        if {"federated", "central"} <= set(row)
+    }
+    statistics = [f"auroc/{name}" for name in TESTED]
+    return {
+        "delong": {
+            data: {model: _single(one, level) for model, one in row.items()}
+            for data, row in found.items()
+        },
+        "delong_differences": {
+            "federated_minus_central": {
+                data: {name: one._asdict() for name, one in row.items()}
+                for data, row in central.items()
+            },
+            "federated_minus_local": _local(found, level),
+        },
+        "non_inferiority": _margins(central.get(primary), margin),
+        "ranks": {name: _ranks(sites, name, level) for name in statistics},
+        "worst_site": {name: _worst(sites, name, level) for name in statistics},
+    }
+
+
+def _single(one: Errors, level: float) -> dict[str, Any]:
+    """By label, macro and micro; a test against 0 would mean nothing."""
+    naive = compare(one, level=level, by_patient=False)
+    cells = {}
+    for name, found in compare(one, level=level).items():
+        beside = {"naive_low": naive[name].low, "naive_high": naive[name].high}
+        cells[name] = {key: v for key, v in found._asdict().items() if key != "p"} | beside
+    return cells
+
+
+def _local(found: Mapping[str, Mapping[str, Errors]], level: float) -> dict[str, Any]:
+    tests: dict[str, dict[tuple[str, str], Estimate]] = {name: {} for name in TESTED}
+    for data, row in found.items():
+        if data in POOLED or "federated" not in row:
+            continue
+        for model in (model for model in row if model.startswith("local_")):
+            compared = compare(row["federated"], row[model], level=level)
+            for name in TESTED:
+                tests[name][data, model] = compared[name]
+    table: dict[str, Any] = {}
+    for name, family in tests.items():
+        adjusted = comparisons.holm([test.p for test in family.values()]).tolist()
+        for ((data, model), test), p in zip(family.items(), adjusted, strict=True):
+            cell = table.setdefault(data, {}).setdefault(model, {})
+            cell[name] = {**test._asdict(), "p_holm": p}
+    return table
+
+
+def _margins(central: Mapping[str, Estimate] | None, margin: float) -> dict[str, Any] | None:
+    if central is None:
+        return None
+    return {
+        name: {
+            **comparisons.non_inferiority(central[name], margin)._asdict(),
+            **{key: getattr(central[name], key) for key in ("estimate", "low", "high")},
+        }
+        for name in TESTED
+    }
+
+
+def _ranks(sites: Measured, statistic: str, level: float) -> dict[str, Any]:
+    """Of the models that are on every site's data."""
+    return {
+        model: {
+            **found.mean._asdict(),
+            "top": found.top,
+            "first": found.first,
+            "places": found.places,
+        }
+        for model, found in comparisons.ranks(sites, statistic, level=level).items()
+    }
+
+
+def _worst(sites: Measured, statistic: str, level: float) -> dict[str, Any]:
+    return {
+        model: {"site": site, **interval._asdict()}
+        for model, (site, interval) in comparisons.worst_site(sites, statistic, level=level).items()
+    }
