@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage
 from compress_dicom import SYNTAXES, compress
 from make_dicom import ct, dataset, disc, encode
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import (
     MPEG2MPML,
@@ -163,6 +163,15 @@ def test_damaged_streams_never_raise_nor_print(syntax, capfd):
         read = dicom.read(bytes(changed[: rng.choice([len(data), start + 200])]), size=None)
         assert isinstance(read, (dicom.Slice, dicom.Refusal))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("syntax", [name for name in SYNTAXES if "JPEG" in name])
+def test_a_stream_that_is_cut_in_its_fragment_is_refused(syntax):
+    parsed = pydicom.dcmread(io.BytesIO(compress(dataset(disc(64, 64)), syntax)))
+    whole = get_frame(parsed.PixelData, 0, number_of_frames=1)
+    for share in (0.3, 0.6, 0.9):
+        parsed.PixelData = encapsulate([whole[: int(share * len(whole))]])
+        refused(encode(parsed), Reason.TRUNCATED, "end-of-image")
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

@@ -17,6 +17,8 @@ HU_RANGE = (-1024, 3071)
 PADDING_BELOW = -1200
 """HU at or under which a value is padding: air with any scanner's noise lies above."""
 
+END_OF_IMAGE = b"\xff\xd9"
+"""How a stream of the JPEG family ends; what follows it in a file is padding and a delimiter."""
 LAST_STEP = 100
 """Stored values by which a picture's last pixel, both in air, may differ from the one before."""
 
@@ -89,6 +91,9 @@ def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
         raise RefusedError(
             Reason.COMPRESSED, f"{syntax.name}: install a decoder, pip install 'fl_jax[decoders]'"
         )
+    if "JPEG" in syntax.name and END_OF_IMAGE not in data[-32:]:
+        # Decoders fill up what is missing, or do not come to an end.
+        raise RefusedError(Reason.TRUNCATED, f"{syntax.name} without its end-of-image marker")
     pixels, _ = decoder.as_array(data, raw=True, **layout)
     if pixels.shape != (layout["rows"], layout["columns"]) or pixels.dtype.itemsize != 2:
         raise RefusedError(Reason.BAD_GEOMETRY, f"pixels decode to {pixels.dtype}{pixels.shape}")
