@@ -155,7 +155,11 @@ def test_a_changed_source_is_noticed(copy, tmp_path):
 def test_what_a_dataset_was_built_from_is_compared_and_said(source, tmp_path):
     said = []
     summary = build(source, tmp_path, say=said.append)
-    assert summary["options"] == {"layout": "sites", "image_size": 16}
+    assert summary["options"] == {
+        "layout": "sites",
+        "image_size": 16,
+        "repairs": ["INVERTED", "PADDING", "PAD_BYTE", "SIGN", "WRAPAROUND"],
+    }
     assert {"fl_jax", "pydicom"} < set(summary["versions"])
     build(source, tmp_path, say=said.append)
     assert said == []
