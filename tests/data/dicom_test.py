@@ -175,6 +175,23 @@ def test_a_stream_that_is_cut_in_its_fragment_is_refused(syntax):
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
+def test_one_decoder_is_asked_and_no_other(syntax, monkeypatch):
+    asked = []
+
+    class Several:
+        available_plugins = ("gdcm", "pydicom", "pyjpegls", "pylibjpeg")
+
+        def as_array(self, *parts, decoding_plugin, **layout):
+            asked.append(decoding_plugin)
+            raise RuntimeError("damaged")
+
+    data = compress(dataset(disc(64, 64)), syntax)
+    monkeypatch.setattr(hounsfield, "get_decoder", lambda uid: Several())
+    refused(data, Reason.CORRUPT, "damaged")
+    assert asked == [{"RLE": "pydicom", "JPEG-LS": "pyjpegls"}.get(syntax, "pylibjpeg")]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
 def test_the_fast_path_never_sees_compressed_pixels(syntax, monkeypatch):
     data = compress(dataset(disc(64, 64)), syntax)
     other = disc(64, 64, brain=70.0).astype(np.int16)
@@ -257,7 +274,7 @@ def test_compressed_without_a_decoder(monkeypatch):
     refused(encapsulated(MPEG2MPML), Reason.COMPRESSED, "MPEG2", "unknown")
 
     class Missing:
-        is_available = False
+        available_plugins = ("gdcm",)  # none that is used
 
     monkeypatch.setattr(hounsfield, "get_decoder", lambda syntax: Missing())
     refused(encapsulated(JPEGLSLossless), Reason.COMPRESSED, "JPEG-LS", "install")

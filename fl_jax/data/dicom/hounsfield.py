@@ -82,22 +82,34 @@ def stored_values(header: pydicom.Dataset) -> tuple[np.ndarray, tuple[Repair, ..
 
 
 def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
-    """Compressed pixels through pydicom and whichever of its decoders are installed."""
+    """Compressed pixels through pydicom and one of its decoders, whichever others are installed.
+
+    Left to itself pydicom goes on to the next decoder where one finds the stream damaged, and libjpeg gives
+    a picture for most of the JPEG-LS streams that pyjpegls refuses; GDCM ends the process on some.
+    """
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise RefusedError(Reason.COMPRESSED, f"{syntax.name}: unknown to pydicom") from error
-    if not decoder.is_available:
+    plugin = _plugin(syntax)
+    if plugin not in decoder.available_plugins:
         raise RefusedError(
             Reason.COMPRESSED, f"{syntax.name}: install a decoder, pip install 'fl_jax[decoders]'"
         )
     if "JPEG" in syntax.name and END_OF_IMAGE not in data[-32:]:
         # Decoders fill up what is missing, or do not come to an end.
         raise RefusedError(Reason.TRUNCATED, f"{syntax.name} without its end-of-image marker")
-    pixels, _ = decoder.as_array(data, raw=True, **layout)
+    pixels, _ = decoder.as_array(data, raw=True, decoding_plugin=plugin, **layout)
     if pixels.shape != (layout["rows"], layout["columns"]) or pixels.dtype.itemsize != 2:
         raise RefusedError(Reason.BAD_GEOMETRY, f"pixels decode to {pixels.dtype}{pixels.shape}")
     return pixels
+
+
+def _plugin(syntax: pydicom.uid.UID) -> str:
+    """pydicom's name of the decoder that reads a transfer syntax."""
+    if syntax == pydicom.uid.RLELossless:
+        return "pydicom"
+    return "pyjpegls" if syntax in pydicom.uid.JPEGLSTransferSyntaxes else "pylibjpeg"
 
 
 def hounsfield(
