@@ -53,9 +53,7 @@ def get_config() -> ConfigDict:
 
     # Evaluation.
     config.resamples = 1000
-    config.margin = (
-        0.02  # of AUROC, by which the federation may fall short and still be non-inferior
-    )
+    config.margin = 0.02  # of AUROC; a federation that loses less is non-inferior
 
     # The machine: trainings side by side, each on its share of the cores; 0 chooses.
     config.jobs = 0

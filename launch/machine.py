@@ -15,6 +15,8 @@ def cores() -> int:
 def split(devices: int) -> None:
     """Has JAX see several CPU devices of one thread each; before it looks for devices, or never.
 
+    What XLA:CPU leaves to YNNPACK still uses all threads, whatever its flags say.
+
     Two sites on a thread each are faster than one site on two threads, since a small model's operations
     are too short to be shared. Accelerators are left as they are.
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from fl_jax.data.deidentify import KEY_BYTES, Anonymous, RefusedError, deidentify, pseudonym
 from fl_jax.data.sources import read_labels
+from fl_jax.data.sources.listing import image_of
 from fl_jax.types import LABELS
 
 MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
@@ -155,7 +156,7 @@ def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
 def _place(path: pathlib.Path, site: str, made: Anonymous, key: bytes) -> pathlib.Path:
     if not site:
         return pathlib.Path(made.patient, made.series, f"{made.image}.dcm")
-    name = path.stem if path.suffix.lower() == ".dcm" else path.name
+    name = image_of(path.name)
     return pathlib.Path(site, "input", "data", f"{image_name(key, name)}.dcm")
 
 

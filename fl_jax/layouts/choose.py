@@ -13,8 +13,6 @@ from fl_jax.types import Aggregator, Algorithm, Params
 
 _SMALL = 1_000_000
 """Parameters of a model whose steps leave an accelerator idle; a guess: not measured yet."""
-
-
 _SEVERAL = 8
 """Steps per call where a step is short."""
 
@@ -38,7 +36,7 @@ def choose(
     | | layout |
     |---|---|
     | a chained algorithm, or one site | `sequential` |
-    | CPU devices, a model without convolutions | `sequential`: a step is shorter than handing a site over |
+    | CPU devices, a model without convolutions | `sequential`, several steps a call: a step is short |
     | several devices | `mesh` |
     | one CPU device | `sequential`: lock-step was slower there for every model that was measured |
     | one accelerator, a small model without convolutions, several sites | `vmapped` |

@@ -51,15 +51,13 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
 
     @jax.jit
     def start(state: State, site: Array) -> Any:
-        return common.copy(
-            begin(state, state.sites, site)
-        )  # or the first step, which donates, frees the model
+        # Without the copy the first step, which donates, would free the global model.
+        return common.copy(begin(state, state.sites, site))
 
     @partial(jax.jit, donate_argnums=1)
     def whole(state: State, held: Held, site: Array, batches: list[Batch]) -> tuple[Held, Metrics]:
-        local = begin(
-            state, held[0], site
-        )  # as in `state`, but needed again: large states are read once
+        # The site's state is in `held` as in `state`; from where it is needed again, it is read once.
+        local = begin(state, held[0], site)
         return end(state, held, site, common.chain(client.step, local, batches))
 
     step = jax.jit(client.step, donate_argnums=0)

@@ -51,9 +51,7 @@ def run(options: Any) -> dict[str, Any]:
     os.environ["BENCH_TASK"] = name
     machine.split(options.devices or machine.cores())
     common, models = _given(folder, "common"), _given(folder, "flax_models")
-    vars(models)["nn"] = (
-        layers  # instead of `flax.linen`: the same layers and numbers, quicker on CPU
-    )
+    vars(models)["nn"] = layers  # `flax.linen`'s layers and numbers, quicker on CPU
     plan = common.task()
 
     example = np.zeros((1, plan["hw"], plan["hw"], 3), np.float32)

@@ -20,7 +20,7 @@ PADDING_BELOW = -1200
 END_OF_IMAGE = b"\xff\xd9"
 """How a stream of the JPEG family ends; what follows it in a file is padding and a delimiter."""
 LAST_STEP = 100
-"""Stored values by which a picture's last pixel, both in air, may differ from the one before."""
+"""Stored values by which a picture's last pixel, completed by a pad byte, may differ from the one before."""
 
 
 def stored_values(header: pydicom.Dataset) -> tuple[np.ndarray, tuple[Repair, ...]]:
