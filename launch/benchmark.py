@@ -2,11 +2,13 @@
 
     python -m launch.benchmark --suite=round --json=FILE [--cases=REGEX] [--devices=2]
     python -m launch.benchmark --suite=input --json=FILE
+    python -m launch.benchmark --suite=statistics --json=FILE
     python -m launch.benchmark --suite=peers --task=A --peers=DIR [--json=FILE]
 
 A suite is a module of `launch/benchmarks/` with a function `run`. On CPU `--devices` splits the machine into
 devices of one thread each, which is what the layout `mesh` trains sites on at the same time; without it the
-suite chooses. Needs no more than jax, flax, optax, numpy and absl, but for `input`, which needs TFDS.
+suite chooses. Needs no more than jax, flax, optax, numpy and absl, but for `input`, which needs TFDS,
+and `statistics`, which needs what the report does.
 """
 
 import importlib

@@ -124,17 +124,20 @@ def areas(ranking: Ranking, weights: Floats) -> tuple[Floats, Floats]:
     """
     positives = ranking.positives @ weights
     below = np.cumsum(ranking.negatives @ weights, axis=0)
-    true_positives = np.cumsum(positives[::-1], axis=0)[::-1]
-    false_positives = below[-1] - below[:-1:2]
-    called = true_positives + false_positives
-    precision = np.divide(true_positives, called, out=np.zeros_like(called), where=called > 0)
-
+    wins = np.einsum("ur,ur->r", positives, below[:-1:2])
+    wins += np.einsum("ur,ur->r", positives, below[1::2])
     total, pairs = positives.sum(axis=0), positives.sum(axis=0) * below[-1]
-    wins = np.einsum("ur,ur->r", positives, below[:-1:2] + below[1::2]) / 2
+
+    precision = np.cumsum(positives[::-1], axis=0)[::-1]
+    called = below[-1] - below[:-1:2]
+    called += precision
+    # Where nothing is called there is no positive either: 0 in place of 0/0.
+    precision /= np.maximum(called, np.finfo(np.float64).tiny, out=called)
     hits = np.einsum("ur,ur->r", positives, precision)
+
     nothing = np.full(weights.shape[1], np.nan)
     return (
-        np.divide(wins, pairs, out=nothing.copy(), where=pairs > 0),
+        np.divide(wins / 2, pairs, out=nothing.copy(), where=pairs > 0),
         np.divide(hits, total, out=nothing, where=pairs > 0),
     )
 

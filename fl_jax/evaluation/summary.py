@@ -33,6 +33,8 @@ NAMES = (
     *(f"{name}_at_youden/{label}" for name in AT_THRESHOLD for label in LABELS),
 )
 """The statistics of `measure`, `<statistic>/<label, macro or micro>`."""
+COMPARED = tuple(name for name in NAMES if name.startswith(("auroc/", "average_precision/")))
+"""Those that no threshold moves, by which models are compared."""
 
 
 def youden_thresholds(validation: Predictions) -> Floats:

@@ -16,23 +16,13 @@ from fl_jax.evaluation import roc
 from fl_jax.evaluation.cross_site import cross_site
 from fl_jax.evaluation.intervals import Interval, Resampled, difference, intervals
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.evaluation.summary import (
-    NAMES,
-    align,
-    compare,
-    errors,
-    left_out,
-    measure,
-    undefined,
-    youden_thresholds,
-)
-from fl_jax.report import clinical, significance
+from fl_jax.evaluation.summary import COMPARED, align, youden_thresholds
+from fl_jax.report import clinical, resampling, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.files import Study
 from fl_jax.types import LABELS
 
 PRIMARY = "auroc/micro"
-COMPARED = tuple(name for name in NAMES if name.startswith(("auroc/", "average_precision/")))
 CURVE_POINTS = 300
 MARGIN = 0.02
 """Of non-inferiority, where the study's config names none."""
@@ -74,18 +64,7 @@ def compute(
     data_sets = _data_sets(study.models)
     validation = {name: _own(name, data) for name, data in study.models.items()}
     thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
-    measured = {
-        data: {
-            # Another seed for every data set: ranks take the hospitals' resamples for independent.
-            model: measure(
-                models[model], thresholds[model], resamples=resamples, seed=(seed, number)
-            )
-            if model in models
-            else undefined(resamples)
-            for model in study.models
-        }
-        for number, (data, models) in enumerate(data_sets.items())
-    }
+    measured = resampling.measured(data_sets, thresholds, resamples=resamples, seed=seed)
     primary = "holdout" if "holdout" in data_sets else "all_sites"
     ordered = sorted(
         (model for model in study.models if model.startswith("local_")),
@@ -108,13 +87,13 @@ def compute(
             for name, models in data_sets.items()
         },
         "performance": _performance(measured, level),
-        "naive": _naive(data_sets[primary], level),
+        "naive": resampling.naive(data_sets[primary], level),
         "thresholds": {m: dict(zip(LABELS, t, strict=True)) for m, t in thresholds.items()},
         "federated_minus_central": _pairs(measured, "federated", "central", level),
         "gains": _gains(measured, level),
         "cross_site": matrix,
         "mean_rank": _mean_rank(matrix),
-        "bca": _bca(data_sets[primary], measured[primary], thresholds, level),
+        "bca": resampling.bca(data_sets[primary], measured[primary], thresholds, level),
         **significance.sections(data_sets, measured, primary, margin=margin, level=level),
         **clinical.sections(data_sets[primary], validation, level=level),
         "roc": _curves(
@@ -166,29 +145,6 @@ def _counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
 
 def _json(interval: Interval) -> dict[str, float | int]:
     return interval._asdict()
-
-
-def _bca(
-    models: Mapping[str, Predictions],
-    measured: Mapping[str, Resampled],
-    thresholds: Mapping[str, Any],
-    level: float,
-) -> dict[str, Any]:
-    """[model][statistic]: BCa intervals, beside the percentile ones under "performance"."""
-    found = {}
-    for model, data in models.items():
-        accelerated = intervals(measured[model], level, left_out(data, thresholds[model]))
-        found[model] = {name: _json(accelerated[name]) for name in COMPARED}
-    return found
-
-
-def _naive(models: Mapping[str, Predictions], level: float) -> dict[str, Any]:
-    """[model]: DeLong's interval of the micro AUROC as if slices were independent; nothing is resampled."""
-    found = {}
-    for name in {"federated", "central"} & set(models):
-        naive = compare(errors(models[name]), level=level, by_patient=False)["micro"]
-        found[name] = _json(Interval(naive.estimate, naive.low, naive.high, 0, 0))
-    return dict(sorted(found.items()))
 
 
 def _value(resampled: Resampled, name: str) -> float:

@@ -12,7 +12,7 @@ import pytest
 
 from fl_jax.data import pipeline
 from launch import benchmark, machine
-from launch.benchmarks import cases, measure, peers, round, table
+from launch.benchmarks import cases, measure, peers, round, statistics, table
 from launch.benchmarks import input as inputs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -199,10 +199,34 @@ def test_all_sources_of_inputs_give_the_same_slices(tmp_path, monkeypatch):
             assert (batch.inputs[:, 1] if "3" in name else batch.inputs).tolist() == pixels.tolist()
 
 
-def test_other_suites_need_no_tensorflow():
+def test_the_suite_of_statistics_gives_what_it_promises(monkeypatch, capsys):
+    small = {"SLICES": 3200, "DEPTH": 16, "RESAMPLES": 20, "SCORES": 640}
+    for name, value in small.items():
+        monkeypatch.setattr(statistics, name, value)
+    result = benchmark.benchmark("statistics", SimpleNamespace())
+    json.dumps(result)
+    assert [result[name] for name in ("models", "sites", "slices")] == [7, 5, 3200]
+    # 40 patients a site, 10 for validation, and 50 for the hold-out.
+    assert result["patients"] == 300
+    assert len(result["seconds"]) == 4
+    assert min(result["seconds"].values()) > 0
+    assert result["peak_bytes"] > 2**20
+    assert "all statistics of the study" in capsys.readouterr().out
+
+
+def test_other_suites_need_neither_tensorflow_nor_what_the_report_does():
+    heavy = {
+        "tensorflow",
+        "tensorflow_datasets",
+        "cv2",
+        "pydicom",
+        "sklearn",
+        "jinja2",
+        "matplotlib",
+    }
     code = (
         "import sys; from launch import benchmark; assert 'input' in benchmark.suites();"
-        "print(*{'tensorflow', 'tensorflow_datasets', 'cv2', 'pydicom'} & {*sys.modules})"
+        f"print(*{heavy} & {{*sys.modules}})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
