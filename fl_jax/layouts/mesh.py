@@ -103,17 +103,16 @@ def mesh(
                 received, key, round = sent[number]
                 index, before = np.int32(site), common.take(states, site)
                 of = (received, before, key, round, index)
+                put = partial(jax.device_put, device=devices[number])
                 programs = common.Site(
                     partial(start, *of),
-                    step,
-                    several,
+                    lambda local, batch: step(local, put(batch)),
+                    lambda local, batches: several(local, put(batches)),
                     partial(whole, *of),
                     partial(finish, received, before),
                     steps_per_call,
                 )
-                done, dropped[site] = common.train(
-                    programs, common.ahead(feed(site), devices[number])
-                )
+                done, dropped[site] = common.train(programs, feed(site))
                 if done is None:
                     return None
                 done = jax.block_until_ready(done)
