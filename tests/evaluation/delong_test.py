@@ -2,6 +2,7 @@
 
 import csv
 import os
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from sklearn import metrics
 
 from fl_jax.evaluation import delong
 
-# DeLong et al. 1988, the 43 complete records, as printed in the SAS/STAT guide's example of the paper:
-# albumin, total protein, K-G score, outcome (0: benefits from surgery).
+# The 43 complete records of DeLong et al. 1988, as the SAS/STAT 14.1 User's Guide lists them (LOGISTIC
+# procedure, example 72.8 "Comparing Receiver Operating Characteristic Curves"): albumin, total protein, K-G
+# score, outcome (0: benefits from surgery).
 OVARIAN = """
 3.0 5.8 10 0  3.2 6.3 5 1  3.9 6.8 3 1  2.8 4.8 6 0  3.2 5.8 3 1  0.9 4.0 5 0  2.5 5.7 8 0  1.6 5.6 5 1
 3.8 5.7 5 1  3.7 6.7 6 1  3.2 5.4 4 1  3.8 6.6 6 1  4.1 6.6 5 1  3.6 5.7 5 1  4.3 7.0 4 1  3.6 6.7 4 0
@@ -22,31 +24,68 @@ OVARIAN = """
 """
 
 
-def test_the_papers_example():
-    """Areas, errors, differences and the joint test that the SAS/STAT guide prints for the paper's data."""
+def _exact(truth, many):
+    """The areas and the covariance by the formulas of DeLong et al., over all pairs, in fractions."""
+    half = Fraction(1, 2)
+
+    def mean(values):
+        return sum(values, Fraction(0)) / len(values)
+
+    def products(rows, at, to):
+        return sum(rows[at][i] * rows[to][i] for i in range(len(rows[0]))) / (len(rows[0]) - 1)
+
+    areas, tens, ones = [], [], []
+    for scores in many:
+        x, y = ([s for s, t in zip(scores, truth, strict=True) if t == side] for side in (1, 0))
+        psi = [[Fraction(a > b) + half * (a == b) for b in y] for a in x]
+        areas.append(mean([mean(row) for row in psi]))
+        tens.append([mean(row) - areas[-1] for row in psi])
+        ones.append([mean(column) - areas[-1] for column in zip(*psi, strict=True)])
+    m, n = len(tens[0]), len(ones[0])
+    each = range(len(many))
+    return areas, [
+        [products(tens, r, s) / m + products(ones, r, s) / n for s in each] for r in each
+    ]
+
+
+def test_the_papers_example_in_exact_arithmetic():
+    """Areas, errors, differences and the joint test of the paper's data, from its formulas in fractions."""
     albumin, protein, score, outcome = np.array(OVARIAN.split(), float).reshape(-1, 4).T
     assert outcome.size == 43
-    # A low outcome is the event, which high scores and low proteins announce.
-    found = [delong.area(outcome == 0, s) for s in (-albumin, score, -protein)]
-    errors = np.sqrt(np.diag(delong.covariance(found)))
-    np.testing.assert_allclose([a.area for a in found], [0.7366, 0.7258, 0.6478], atol=5e-5)
-    np.testing.assert_allclose(errors, [0.0927, 0.1028, 0.1000], atol=5e-5)
-    first = delong.contrast(found, [1, -1, 0])
-    np.testing.assert_allclose(first, [0.0108, 0.0953, -0.1761, 0.1976, 0.9102], atol=1.01e-4)
-    last = delong.contrast(found, [0, -1, 1])
-    np.testing.assert_allclose(last, [-0.0780, 0.1046, -0.2830, 0.1271, 0.4561], atol=1.01e-4)
-    contrasts = np.array([[1, -1, 0], [0, -1, 1]])
-    differences = contrasts @ [a.area for a in found]
-    spread = contrasts @ delong.covariance(found) @ contrasts.T
-    chi_square = differences @ np.linalg.solve(spread, differences)
-    assert stats.chi2.sf(chi_square, 2) == pytest.approx(0.2817, abs=5e-5)
+    # Benefit is the event, which high scores and low proteins announce.
+    many = [-albumin, score, -protein]
+    found = [delong.area(outcome == 0, s) for s in many]
+    areas, spread = _exact((outcome == 0).tolist(), [s.tolist() for s in many])
+    assert [a.area for a in found] == pytest.approx([float(a) for a in areas], abs=1e-14)
+    np.testing.assert_allclose(
+        delong.covariance(found), [[float(v) for v in row] for row in spread], rtol=1e-12
+    )
+    for weights in ([1, -1, 0], [0, -1, 1]):
+        estimate = float(sum(w * a for w, a in zip(weights, areas, strict=True)))
+        variance = sum(weights[r] * weights[s] * spread[r][s] for r in range(3) for s in range(3))
+        error = np.sqrt(float(variance))
+        paired = delong.contrast(found, weights)
+        reach = 1.959963984540054 * error
+        p = 2 * stats.norm.cdf(-abs(estimate) / error)
+        np.testing.assert_allclose(
+            paired, [estimate, error, estimate - reach, estimate + reach, p], rtol=1e-10
+        )
+    event = outcome == 0
+    for area, scores in zip(areas, many, strict=True):
+        whitney = stats.mannwhitneyu(scores[event], scores[~event]).statistic
+        assert float(area) == pytest.approx(whitney / (event.sum() * (~event).sum()), abs=1e-14)
+        assert float(area) == pytest.approx(metrics.roc_auc_score(event, scores), abs=1e-14)
 
 
 @pytest.mark.skipif(
     "FL_JAX_ASAH" not in os.environ, reason="FL_JAX_ASAH names pROC's aSAH data, written as CSV"
 )
 def test_what_proc_says_of_the_subarachnoid_hemorrhage_data():
-    """What pROC's own tests expect of its data set `aSAH` (113 patients)."""
+    """What pROC's own tests expect of its data set `aSAH` (113 patients; GPL, so it is not shipped).
+
+    tests/testthat of the repository xrobin/pROC: test-var.R, test-cov.R, test-ci.auc.R, test-roc.test.R. The
+    paper (Robin et al., BMC Bioinformatics 2011; 12:77) analyses the same data.
+    """
     with open(os.environ["FL_JAX_ASAH"], newline="") as file:
         rows = list(csv.DictReader(file))
     truth = [row["outcome"] == "Poor" for row in rows]
@@ -61,9 +100,22 @@ def test_what_proc_says_of_the_subarachnoid_hemorrhage_data():
     single = delong.contrast([ndka], [1])
     expected = [0.611957994579946, 0.501244999271703, 0.722670989888189]
     np.testing.assert_allclose([single.estimate, single.low, single.high], expected, rtol=1e-10)
-    paired = delong.contrast([wfns, s100b], [1, -1])
-    limits = [0.0104061769564846, 0.174214419249478, 0.0271757822291882]
-    np.testing.assert_allclose(paired[2:], limits, rtol=1e-10)
+    pairs = [
+        (wfns, s100b, 2.20898359144091, 0.0104061769564846, 0.174214419249478, 0.0271757822291882),
+        (wfns, ndka, 2.79777591868904, 0.0634011709339876, 0.3600405634833566, 0.00514557970691098),
+        (
+            ndka,
+            s100b,
+            -1.39077002573558,
+            -0.2876917446341914,
+            0.0488706064228094,
+            0.164295175223054,
+        ),
+    ]
+    for first, second, z, *limits in pairs:
+        paired = delong.contrast([first, second], [1, -1])
+        np.testing.assert_allclose(paired[2:], limits, rtol=1e-10)
+        assert paired.estimate / paired.error == pytest.approx(z, rel=1e-10)
 
 
 def _slow(truth, many, groups):
@@ -138,6 +190,9 @@ def test_areas_equal_scikit_learn(kind, seed):
     scores = {"random": rng.random(202), "tied": rng.integers(0, 4, 202), "constant": np.ones(202)}
     found = delong.area(truth, scores[kind], rng.integers(0, 20, 202))
     assert found.area == pytest.approx(metrics.roc_auc_score(truth, scores[kind]), abs=1e-12)
+    events, others = scores[kind][truth == 1], scores[kind][truth == 0]
+    whitney = stats.mannwhitneyu(events, others).statistic / (events.size * others.size)
+    assert found.area == pytest.approx(whitney, abs=1e-12)
 
 
 def test_the_mean_over_labels_has_the_error_of_its_patients():
