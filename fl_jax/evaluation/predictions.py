@@ -6,7 +6,8 @@ Six rows an image, one for each label, in any order:
 
 `pred_label` is a probability in [0, 1] with nine digits, which is what float32 carries, so that
 statistics of the file equal statistics of the arrays; `split` is validation, test or holdout. The first
-four columns are those of the study's own files; `patient` is what an interval resamples.
+four columns are those of the study's own files; `patient` is what an interval resamples. A file of another
+program, which is read beside ours (`known`), may leave out the columns of `KNOWN`.
 """
 
 import csv
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from fl_jax.types import LABELS
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
+KNOWN = ("ground_truth", "patient", "site", "split")
+"""Columns that are no prediction, so that whoever knows the images knows them."""
 SPLITS = ("validation", "test", "holdout")
 
 
@@ -106,11 +109,14 @@ def _check(path: str | os.PathLike[str], predictions: Predictions) -> None:
         )
 
 
-def read(path: str | os.PathLike[str]) -> Predictions:
+def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Predictions:
     """Reads and checks the long CSV.
 
     Args:
         path: file of `write`, or of another program in the same format; extra columns are ignored.
+        known: of the images that the file must be about, or None: the file then needs every column, must
+            agree with it, and must hold each of its test and hold-out images; validation images may be other
+            ones, as every program chooses its operating points on its own.
 
     Returns:
         The predictions, images in the file's order of first appearance.
@@ -119,9 +125,12 @@ def read(path: str | os.PathLike[str]) -> Predictions:
         FileNotFoundError: there is no such file.
         ValueError: with file, line, value and remedy: a column or label missing or unknown, a row of
             another length, a score that is no probability, a truth other than 0 and 1, an unknown
-            split, an image and label twice, rows of one image that disagree, a patient on two sides.
+            split, an image and label twice, rows of one image that disagree, a patient on two sides; an image
+            that `known` lacks, lacks itself, or knows otherwise.
     """
-    columns = _columns(path)
+    columns = _columns(path, COLUMNS if known is None else COLUMNS[:3])
+    if known is not None:
+        columns = _completed(path, columns, known)
     scores = _numbers(path, "pred_label", columns["pred_label"])
     _refuse(
         path,
@@ -134,8 +143,8 @@ def read(path: str | os.PathLike[str]) -> Predictions:
     _refuse(path, ~np.isin(truth, (0, 1)), "ground_truth", columns, "write 0 or 1")
     label = np.array([LABELS.index(name) if name in LABELS else -1 for name in columns["subtype"]])
     _refuse(path, label < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
-    known = set(SPLITS)
-    strange = np.array([split not in known for split in columns["split"]])
+    splits = set(SPLITS)
+    strange = np.array([split not in splits for split in columns["split"]])
     _refuse(path, strange, "split", columns, f"use one of {', '.join(SPLITS)}")
     for name in ("Image", "patient", "site"):
         _refuse(path, np.array([not value for value in columns[name]]), name, columns, "fill it in")
@@ -160,6 +169,8 @@ def read(path: str | os.PathLike[str]) -> Predictions:
     remedy = "the patient is at another site or split in an earlier row; keep a patient on one side"
     _refuse(path, side != side[origin], "patient", columns, remedy)
 
+    if known is not None:
+        _complete(path, columns, known)
     shape = (first.size, len(LABELS))
     wide_truth, wide_scores = np.empty(shape, np.uint8), np.empty(shape)
     wide_truth[code, label], wide_scores[code, label] = truth, scores
@@ -170,12 +181,69 @@ def read(path: str | os.PathLike[str]) -> Predictions:
     return Predictions(image, patient, site, split, wide_truth, wide_scores)
 
 
-def _columns(path: str | os.PathLike[str]) -> dict[str, Sequence[str]]:
+def _completed(
+    path: str | os.PathLike[str], columns: dict[str, Sequence[str]], known: Predictions
+) -> dict[str, Sequence[str]]:
+    """The columns with those of `KNOWN` that were left out; those that are there must say the same."""
+    row = {name: number for number, name in enumerate(known.image.tolist())}
+    place = np.array([row.get(name, -1) for name in columns["Image"]])
+    other = np.array([split == "validation" for split in columns.get("split", ())], bool)
+    own = (place < 0) & other if other.size else np.zeros(place.size, bool)
+    _refuse(
+        path,
+        (place < 0) & ~own,
+        "Image",
+        columns,
+        "no such image among the data; leave it out, or evaluate with the data that it is of",
+    )
+    label = {name: number for number, name in enumerate(LABELS)}
+    kind = np.array([label.get(name, -1) for name in columns["subtype"]])
+    _refuse(path, kind < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
+    # A validation image of the file's own needs all of its columns: there is nobody else who knows it.
+    absent = [name for name in KNOWN if name not in columns]
+    if own.any() and absent:
+        raise ValueError(
+            f"{path}, line {int(np.argmax(own)) + 2}: Image is {columns['Image'][int(np.argmax(own))]!r}, "
+            f"which the data lack: write the columns {absent} of it"
+        )
+    texts = {
+        "ground_truth": known.truth[place, kind].astype(str),
+        "patient": known.patient[place],
+        "site": known.site[place],
+        "split": known.split[place],
+    }
+    for name in KNOWN:
+        if name not in columns:
+            columns[name] = texts[name].tolist()
+            continue
+        given = np.array(columns[name])
+        if name == "ground_truth":  # 1, 1.0 and 01 are the same truth
+            given = _numbers(path, name, columns[name])
+            texts[name] = known.truth[place, kind]
+        _refuse(path, (given != texts[name]) & ~own, name, columns, "the data say otherwise")
+    return columns
+
+
+def _complete(
+    path: str | os.PathLike[str], columns: dict[str, Sequence[str]], known: Predictions
+) -> None:
+    judged = known.image[known.split != "validation"]
+    lacking = np.setdiff1d(judged, columns["Image"])
+    if lacking.size:
+        raise ValueError(
+            f"{path}: lacks {lacking.size} of {judged.size} images to be judged on, such as "
+            f"{str(lacking[0])!r}: predict them all, as models are compared on the same images"
+        )
+
+
+def _columns(
+    path: str | os.PathLike[str], required: Sequence[str] = COLUMNS
+) -> dict[str, Sequence[str]]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         header = next(reader, [])
         rows = list(reader)
-    absent = [name for name in COLUMNS if header.count(name) != 1]
+    absent = [n for n in COLUMNS if header.count(n) != 1 and (n in required or n in header)]
     if absent:
         raise ValueError(
             f"{path}, line 1: columns {absent} are missing or doubled; the header is {','.join(COLUMNS)}"
@@ -189,7 +257,7 @@ def _columns(path: str | os.PathLike[str]) -> dict[str, Sequence[str]]:
     if not rows:
         raise ValueError(f"{path}: no rows below the header; run the evaluation stage again")
     table = dict(zip(header, zip(*rows, strict=True), strict=True))
-    return {name: table[name] for name in COLUMNS}
+    return {name: table[name] for name in COLUMNS if name in table}
 
 
 def _numbers(path: str | os.PathLike[str], name: str, values: Sequence[str]) -> NDArray[np.float64]:

@@ -144,3 +144,104 @@ def test_select_takes_rows_of_every_field():
     chosen = predictions.select(data, data.split == "test")
     assert chosen.image.tolist() == ["ID_2", "ID_3", "ID_4"]
     np.testing.assert_array_equal(chosen.scores, data.scores[2:])
+
+
+def _other(tmp_path, columns, rows=None, name="other.csv"):
+    """Another program's file on `_some`, with some of the columns and rows."""
+    _, lines = _lines(tmp_path)
+    table = list(csv.DictReader(lines))
+    with (tmp_path / name).open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table[slice(rows)])
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("columns", [3, 4, 7])
+def test_another_programs_file_takes_what_it_leaves_out_from_the_data(tmp_path, columns):
+    path = _other(tmp_path, predictions.COLUMNS[:columns])
+    found = predictions.read(path, _some())
+    for wrote, got in zip(_some(), found, strict=True):
+        np.testing.assert_array_equal(got.astype(np.float32) if got.dtype == float else got, wrote)
+    if columns < 7:
+        with pytest.raises(
+            ValueError, match=r"line 1: columns \['.*'patient', 'site', 'split'\]|columns"
+        ):
+            predictions.read(path)
+
+
+def test_another_programs_file_may_be_without_validation_images_or_have_its_own(tmp_path):
+    known = _some()
+    path = _other(tmp_path, predictions.COLUMNS)
+    lines = path.read_text().splitlines()
+    kept = [line for line in lines if not line.endswith("validation")]
+    path.write_text("\n".join(kept) + "\n")
+    assert (
+        predictions.read(path, known).image.tolist() == known.image[known.split == "test"].tolist()
+    )
+    renamed = [line.replace("ID_0", "ID_own").replace("ID_1", "ID_more") for line in lines]
+    renamed = [line.replace("patient, 0", "patient, 9") for line in renamed]
+    path.write_text("\n".join(renamed) + "\n")
+    assert predictions.read(path, known).image[:2].tolist() == ["ID_own", "ID_more"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (0, "ID_77", "line 20: Image is 'ID_77': no such image among the data"),
+        (2, "1.5", "line 20: pred_label is '1.5': write a probability"),
+        (2, "nan", "line 20: pred_label is 'nan': write a probability"),
+        (3, "x", "line 20: ground_truth is 'x': write a number"),
+        (4, "patient, 7", "line 20: patient is 'patient, 7': the data say otherwise"),
+        (5, "north", "line 20: site is 'north': the data say otherwise"),
+        (6, "holdout", "line 20: split is 'holdout': the data say otherwise"),
+        (1, "tumour", "line 20: subtype is 'tumour': use one of any"),
+    ],
+)
+def test_what_another_program_must_not_say_is_named(tmp_path, column, value, message):
+    path = _other(tmp_path, predictions.COLUMNS)
+    lines = path.read_text().splitlines()
+    lines[19] = _edit(lines[19], column, value)
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=f"other.csv, {message}"):
+        predictions.read(path, _some())
+
+
+def test_another_program_predicts_an_image_once(tmp_path):
+    path = _other(tmp_path, predictions.COLUMNS[:3])
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[19]]) + "\n")
+    with pytest.raises(
+        ValueError, match="line 32: Image is 'ID_3': this image and subtype stand twice"
+    ):
+        predictions.read(path, _some())
+
+
+def test_a_truth_that_the_data_do_not_have_is_named(tmp_path):
+    path = _other(tmp_path, predictions.COLUMNS[:4])
+    lines = path.read_text().splitlines()
+    truth = lines[19].rsplit(",", 1)[1]
+    lines[19] = _edit(lines[19], 3, str(1 - int(truth)))
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=r"line 20: ground_truth is '.': the data say otherwise"):
+        predictions.read(path, _some())
+
+
+def test_images_that_another_program_leaves_out_are_counted(tmp_path):
+    path = _other(tmp_path, predictions.COLUMNS[:4], 18)
+    with pytest.raises(ValueError, match=r"other\.csv: lacks 2 of 3 images .* such as 'ID_3'"):
+        predictions.read(path, _some())
+
+
+def test_a_column_of_another_program_is_not_doubled_and_its_own_images_are_known(tmp_path):
+    path = _other(tmp_path, predictions.COLUMNS)
+    text = path.read_text()
+    path.write_text(text.replace("site,split", "site,site"))
+    with pytest.raises(ValueError, match=r"columns \['site'\] are missing or doubled"):
+        predictions.read(path, _some())
+    path = _other(tmp_path, [*predictions.COLUMNS[:3], "split"])
+    path.write_text(path.read_text().replace("ID_0", "ID_own"))
+    with pytest.raises(
+        ValueError, match=r"line 2: Image is 'ID_own', .*\['ground_truth', 'patient"
+    ):
+        predictions.read(path, _some())
