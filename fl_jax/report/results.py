@@ -7,7 +7,7 @@ patients lies above 0, loses where it lies below. The model `personal` is each h
 federated one, judged on that hospital's patients; to the hold-out, which is nobody's, it is not applicable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,11 +61,12 @@ def compute(
     Raises:
         ValueError: two models were judged on different images, margin is not above 0.
     """
-    data_sets = _data_sets(study.models)
-    validation = {name: _own(name, data) for name, data in study.models.items()}
+    sets = data_sets(study.models)
+    validation = {name: own_validation(name, data) for name, data in study.models.items()}
     thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
-    measured = resampling.measured(data_sets, thresholds, resamples=resamples, seed=seed)
-    primary = "holdout" if "holdout" in data_sets else "all_sites"
+    measured = resampling.measured(sets, thresholds, resamples=resamples, seed=seed)
+    table = performance(measured, level)
+    primary = "holdout" if "holdout" in sets else "all_sites"
     ordered = sorted(
         (model for model in study.models if model.startswith("local_")),
         key=lambda model: -_value(measured[primary][model], PRIMARY),
@@ -81,34 +82,33 @@ def compute(
         "models": list(study.models),
         "best_local": ordered[0] if ordered else None,
         "worst_local": ordered[-1] if len(ordered) > 1 else None,
-        "data_sets": {name: _counts(models) for name, models in data_sets.items()},
+        "data_sets": {name: counts(models) for name, models in sets.items()},
         "not_applicable": {
             name: [model for model in study.models if model not in models]
-            for name, models in data_sets.items()
+            for name, models in sets.items()
         },
-        "performance": _performance(measured, level),
-        "naive": resampling.naive(data_sets[primary], level),
+        "performance": table,
+        "undefined": undefined(table, sets),
+        "naive": resampling.naive(sets[primary], level),
         "thresholds": {m: dict(zip(LABELS, t, strict=True)) for m, t in thresholds.items()},
         "federated_minus_central": _pairs(measured, "federated", "central", level),
         "gains": _gains(measured, level),
         "cross_site": matrix,
         "mean_rank": _mean_rank(matrix),
-        "bca": resampling.bca(data_sets[primary], measured[primary], thresholds, level),
-        **significance.sections(data_sets, measured, primary, margin=margin, level=level),
-        **clinical.sections(data_sets[primary], validation, level=level),
-        "roc": _curves(
-            data_sets[primary], ["federated", "central", *ordered[:1], *ordered[1:][-1:]]
-        ),
+        "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
+        **significance.sections(sets, measured, primary, margin=margin, level=level),
+        **clinical.sections(sets[primary], validation, level=level),
+        "roc": _curves(sets[primary], ["federated", "central", *ordered[:1], *ordered[1:][-1:]]),
         "learning": study.learning,
         "done": study.done,
-        "cases": choose(data_sets[primary].get("federated"), thresholds.get("federated")),
+        "cases": choose(sets[primary].get("federated"), thresholds.get("federated")),
         "cohort": study.cohort,
         "partition": study.partition,
         "run": study.manifest,
     }
 
 
-def _own(model: str, data: Predictions) -> Predictions:
+def own_validation(model: str, data: Predictions) -> Predictions:
     """The validation images that a model may see: a local model its own site's, another everybody's."""
     seen = data.split == "validation"
     if model.startswith("local_"):
@@ -116,7 +116,7 @@ def _own(model: str, data: Predictions) -> Predictions:
     return select(data, seen)
 
 
-def _data_sets(models: Mapping[str, Predictions]) -> dict[str, dict[str, Predictions]]:
+def data_sets(models: Mapping[str, Predictions]) -> dict[str, dict[str, Predictions]]:
     """[data set][model]: every site's test images, all of them pooled, the hold-out."""
     sites = sorted({s for p in models.values() for s in np.unique(p.site[p.split == "test"])})
     rows = {
@@ -134,13 +134,43 @@ def _data_sets(models: Mapping[str, Predictions]) -> dict[str, dict[str, Predict
     }
 
 
-def _counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
+def counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
+    """What a data set holds; the labels of `one_class` have no AUROC there and are not part of macro."""
     data = next(iter(models.values()))
+    positives = data.truth.sum(axis=0, dtype=int)
     return {
         "patients": np.unique(data.patient).size,
         "slices": data.image.size,
-        "positives": dict(zip(LABELS, data.truth.sum(axis=0, dtype=int), strict=True)),
+        "positives": dict(zip(LABELS, positives, strict=True)),
+        "one_class": [
+            label for label, n in zip(LABELS, positives, strict=True) if n in (0, data.image.size)
+        ],
     }
+
+
+def undefined(
+    table: Mapping[str, Any], applicable: Mapping[str, Collection[str]]
+) -> dict[str, dict[str, Any]]:
+    """How many figures of a table of performance are undefined, and so missing.
+
+    Args:
+        table: of `performance`.
+        applicable: the models that have an answer for a data set's patients, by data set.
+
+    Returns:
+        By data set: "figures", how many are undefined on the data as they are; "of", how many there are;
+        "in_resamples", how many of the others are undefined in some resamples.
+    """
+    found = {}
+    for data, row in table.items():
+        kinds = [labels for model in applicable[data] for labels in row[model].values()]
+        cells = [cell for labels in kinds for cell in labels.values()]
+        missing = [bool(np.isnan(cell["estimate"])) for cell in cells]
+        partly = [
+            cell["undefined"] > 0 for cell, lost in zip(cells, missing, strict=True) if not lost
+        ]
+        found[data] = {"figures": sum(missing), "of": len(cells), "in_resamples": sum(partly)}
+    return found
 
 
 def _json(interval: Interval) -> dict[str, float | int]:
@@ -152,7 +182,7 @@ def _value(resampled: Resampled, name: str) -> float:
     return -np.inf if np.isnan(value) else value
 
 
-def _performance(measured: Measured, level: float) -> dict[str, Any]:
+def performance(measured: Measured, level: float) -> dict[str, Any]:
     """[data set][model][statistic][label, macro or micro]."""
     nested: dict[str, Any] = {}
     for data, row in measured.items():
@@ -167,13 +197,14 @@ def _performance(measured: Measured, level: float) -> dict[str, Any]:
 def _pairs(measured: Measured, first: str, second: str, level: float) -> dict[str, Any]:
     """[data set][statistic]: first - second, where both models are there."""
     return {
-        data: _compared(row[first], row[second], level)
+        data: compared(row[first], row[second], level)
         for data, row in measured.items()
         if first in row and second in row
     }
 
 
-def _compared(first: Resampled, second: Resampled, level: float) -> dict[str, Any]:
+def compared(first: Resampled, second: Resampled, level: float) -> dict[str, Any]:
+    """first - second, in pairs: the fields of `Interval` of every statistic that no threshold moves."""
     found = intervals(difference(first, second), level)
     return {name: _json(found[name]) for name in COMPARED}
 
@@ -185,11 +216,11 @@ def _gains(measured: Measured, level: float) -> dict[str, Any]:
         local = f"local_{site}"
         if local not in row or "federated" not in row:
             continue
-        own = _compared(row["federated"], row[local], level)
+        own = compared(row["federated"], row[local], level)
         gains[site] = {"own": own, "verdict": verdict(own[PRIMARY])}
         if "holdout" in measured:
             held = measured["holdout"]
-            gains[site]["holdout"] = _compared(held["federated"], held[local], level)
+            gains[site]["holdout"] = compared(held["federated"], held[local], level)
     return gains
 
 

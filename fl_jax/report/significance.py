@@ -56,7 +56,7 @@ def sections(
     statistics = [f"auroc/{name}" for name in TESTED]
     return {
         "delong": {
-            data: {model: _single(one, level) for model, one in row.items()}
+            data: {model: single(one, level) for model, one in row.items()}
             for data, row in found.items()
         },
         "delong_differences": {
@@ -72,8 +72,8 @@ def sections(
     }
 
 
-def _single(one: Errors, level: float) -> dict[str, Any]:
-    """By label, macro and micro; a test against 0 would mean nothing."""
+def single(one: Errors, level: float) -> dict[str, Any]:
+    """One model's AUROCs by label, macro and micro; without a test, as one against 0 would mean nothing."""
     naive = compare(one, level=level, by_patient=False)
     cells = {}
     for name, found in compare(one, level=level).items():
@@ -83,20 +83,35 @@ def _single(one: Errors, level: float) -> dict[str, Any]:
 
 
 def _local(found: Mapping[str, Mapping[str, Errors]], level: float) -> dict[str, Any]:
-    tests: dict[str, dict[tuple[str, str], Estimate]] = {name: {} for name in TESTED}
-    for data, row in found.items():
-        if data in POOLED or "federated" not in row:
-            continue
-        for model in (model for model in row if model.startswith("local_")):
-            compared = compare(row["federated"], row[model], level=level)
-            for name in TESTED:
-                tests[name][data, model] = compared[name]
+    pairs = {
+        (data, model): (row["federated"], row[model])
+        for data, row in found.items()
+        if data not in POOLED and "federated" in row
+        for model in row
+        if model.startswith("local_")
+    }
+    return adjusted(pairs, level)
+
+
+def adjusted(
+    pairs: Mapping[tuple[str, str], tuple[Errors, Errors]], level: float
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Tests many pairs of models; Holm's adjustment is over all pairs, for each statistic of its own.
+
+    Args:
+        pairs: by data set and name of the pair; both models on the same images.
+        level: coverage of the intervals.
+
+    Returns:
+        [data set][name][micro or macro], the fields of `Estimate` of first - second, and "p_holm".
+    """
+    estimates = {key: compare(*both, level=level) for key, both in pairs.items()}
     table: dict[str, Any] = {}
-    for name, family in tests.items():
-        adjusted = comparisons.holm([test.p for test in family.values()]).tolist()
-        for ((data, model), test), p in zip(family.items(), adjusted, strict=True):
-            cell = table.setdefault(data, {}).setdefault(model, {})
-            cell[name] = {**test._asdict(), "p_holm": p}
+    for name in TESTED:
+        family = [found[name] for found in estimates.values()]
+        holm = comparisons.holm([test.p for test in family]).tolist()
+        for (data, model), test, p in zip(estimates, family, holm, strict=True):
+            table.setdefault(data, {}).setdefault(model, {})[name] = {**test._asdict(), "p_holm": p}
     return table
 
 

@@ -1,0 +1,26 @@
+"""Pages beside the report: each drawn from plain JSON, with the report's style and its way to say numbers."""
+
+from typing import Any
+
+from fl_jax.report import answer, page
+
+
+def render(template: str, **values: Any) -> str:
+    """Draws a page of this folder's templates.
+
+    Args:
+        template: its file.
+        values: what is put into it, escaped.
+
+    Returns:
+        The page: self-contained.
+    """
+    environment = page.templates()
+    environment.filters |= {
+        "fixed": answer.fixed,
+        "signed": answer.signed,
+        "spread": answer.spread,
+        "grouped": page.grouped,
+        "title": page.title,
+    }
+    return environment.get_template(template).render(css=page.style(), **values)
