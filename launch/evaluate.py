@@ -1,30 +1,47 @@
-"""Runs a model of a study on scans without labels: a CSV of probabilities and a page to look at.
+"""Runs a model of a study on scans, and judges it where these have labels.
 
+    python -m launch.evaluate --workdir=runs/demo                            the study's own test data
+    python -m launch.evaluate --workdir=runs/demo --data=DIR [--checkpoint=N --model=central]
+    python -m launch.evaluate --workdir=runs/demo --predictions=theirs.csv --predictions=NAME=FILE
     python -m launch.evaluate --workdir=runs/demo --source=DIR_OF_DICOM --out=DIR
 
-Every file in and under the source is tried; what is no axial CT slice is refused with its reason and
-shown on the page. `--data=DIR`, in place of a source, takes a dataset of launch.prepare_data, whose
-labels, if it has any, are not looked at. The output folder gets predictions.csv, predictions.html and,
-from a source, the dataset in data/, which does hold the headers' identifiers.
+`--data` takes a dataset of launch.prepare_data. The model's probabilities go to predictions.csv and
+predictions.html. Where every slice has labels, evaluation.json, evaluation.csv and evaluation.html hold the
+statistics, per site and pooled, and judged.csv what they are made from; the training patients of the study's
+own dataset are left out. Without `--data` and `--checkpoint` they come from the predictions that the training
+has left, and no model is run. `--predictions` names files of other programs in the format of judged.csv
+(Image, subtype and pred_label are enough), which are judged on the same images and compared with the model.
+
+`--source` is for scans without labels: every file in and under it is tried, and what is no axial CT slice is
+refused with its reason and shown on the page. The dataset of it, in data/ of the output folder, does hold the
+headers' identifiers. Without `--out` everything is written to WORKDIR/evaluations/MODEL.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from absl import app, flags, logging
+from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import expit
 
 from fl_jax import study
 from fl_jax.data import slices as datasets
-from fl_jax.report import inference
-from launch import dataset, experiment, progress, trained
+from fl_jax.report import evaluation, inference
+from fl_jax.report.files import data_folder
+from launch import dataset, experiment, labelled, progress, trained
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
-_OUT = flags.DEFINE_string("out", None, "Folder for everything that is written.", required=True)
+_OUT = flags.DEFINE_string("out", None, "Folder for everything that is written.")
 _SOURCE = flags.DEFINE_string("source", None, "Folder of DICOM files, in any tree.")
-_DATA = flags.DEFINE_string("data", None, "Folder of launch.prepare_data, in place of a source.")
+_DATA = flags.DEFINE_string("data", None, "Folder of launch.prepare_data; by default the study's.")
+_PREDICTIONS = flags.DEFINE_multi_string(
+    "predictions", [], "FILE or NAME=FILE of another program, to compare with; may be repeated."
+)
+_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Bootstrap resamples of patients.", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the resampling.")
 _MODEL = flags.DEFINE_string("model", "federated", "A folder of the workdir's models/.")
 _CHECKPOINT = flags.DEFINE_integer(
     "checkpoint", None, "Round whose parameters to take; by default the best by validation.", 1
@@ -32,9 +49,14 @@ _CHECKPOINT = flags.DEFINE_integer(
 _WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
 
 
-def evaluate(
-    model: trained.Trained, data_dir: Path, out: Path, *, source: str | Path = ""
-) -> inference.Inference:
+class Seen(NamedTuple):
+    """A dataset as a model sees it: N slices and their logits, float64[N, L]."""
+
+    slices: datasets.Slices
+    logits: NDArray[np.float64]
+
+
+def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str | Path = "") -> Seen:
     """Predicts a prepared dataset and writes `predictions.csv` and `predictions.html`.
 
     Args:
@@ -44,7 +66,7 @@ def evaluate(
         source: the folder that names of refused files are given from.
 
     Returns:
-        The probabilities, as they are written.
+        The slices and their logits.
 
     Raises:
         ValueError: the dataset's slices have another size than the model reads.
@@ -60,13 +82,17 @@ def evaluate(
     logits = study.score(model.logits, model.params, slices, np.arange(len(slices)))
     found = inference.collect(slices, expit(logits))
     refused = inference.refusals(data_dir / "refused.csv", source)
-    facts = {"name": model.name, "round": model.round}
-    facts |= {key: model.config[key] for key in ("model", "algorithm", "image_size", "seed")}
     out.mkdir(parents=True, exist_ok=True)
     inference.write(out / "predictions.csv", found)
-    page = inference.render(found, slices, refused, facts)
+    page = inference.render(found, slices, refused, facts(model))
     progress.write_text(out / "predictions.html", page)
-    return found
+    return Seen(slices, logits)
+
+
+def facts(model: trained.Trained) -> labelled.Facts:
+    """What is to be said of a model."""
+    known = ("model", "algorithm", "image_size", "seed")
+    return {"name": model.name, "round": model.round} | {k: model.config[k] for k in known}
 
 
 def load(workdir: Path, say: Callable[[str], None]) -> trained.Trained:
@@ -80,35 +106,65 @@ def load(workdir: Path, say: Callable[[str], None]) -> trained.Trained:
     return model
 
 
+def prepare(source: Path, data_dir: Path, model: trained.Trained, console: Console) -> None:
+    """Makes a dataset without labels of loose files, and says what was refused."""
+    summary = dataset.prepare(
+        console,
+        source,
+        layout="loose",
+        data_dir=data_dir,
+        image_size=model.image_size,
+        max_refused=1.0,
+        workers=_WORKERS.value,
+    )
+    notes = dataset.notes(summary)
+    if notes is not None:
+        console.print(notes)
+
+
+def judge(ours: labelled.Judged, out: Path) -> None:
+    """Writes the statistics of our model and of the programs that the flags name."""
+    found = labelled.write(
+        out, ours, _PREDICTIONS.value, resamples=_RESAMPLES.value, seed=_SEED.value
+    )
+    print(evaluation.sentence(found))
+    print(*(out / f"evaluation.{kind}" for kind in ("json", "csv", "html")), sep="\n")
+
+
 def main(argv: list[str]) -> None:
-    """Parses flags, prepares the dataset where need be, and calls `evaluate`."""
+    """Parses flags, prepares the dataset where need be, predicts, and judges where there are labels."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
-    if (_SOURCE.value is None) == (_DATA.value is None):
-        raise app.UsageError("give either --source=DIR_OF_DICOM or --data=DIR")
+    if _SOURCE.value is not None and (_DATA.value is not None or _PREDICTIONS.value):
+        raise app.UsageError(
+            "--source is for scans without labels: leave out --data and --predictions"
+        )
     logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
     console = Console(stderr=True, highlight=False)
-    say, out = progress.speaker(console), Path(_OUT.value).expanduser()
+    say, workdir = progress.speaker(console), Path(_WORKDIR.value).expanduser()
+    named = _MODEL.value if _CHECKPOINT.value is None else f"{_MODEL.value}-{_CHECKPOINT.value}"
+    out = Path(_OUT.value or workdir / "evaluations" / named).expanduser()
     with progress.readable_errors():
-        model = load(Path(_WORKDIR.value).expanduser(), say)
-        data_dir, source = Path(_DATA.value or out / "data").expanduser(), Path()
-        if _SOURCE.value is not None:
-            source = Path(_SOURCE.value).expanduser()
-            summary = dataset.prepare(
-                console,
-                source,
-                layout="loose",
-                data_dir=data_dir,
-                image_size=model.image_size,
-                max_refused=1.0,
-                workers=_WORKERS.value,
-            )
-            notes = dataset.notes(summary)
-            if notes is not None:
-                console.print(notes)
-        found = evaluate(model, data_dir, out, source=source if _SOURCE.value else "")
-    say(f"{len(found.image)} slices judged by {model.name}, round {model.round}")
-    print(out / "predictions.csv", out / "predictions.html", sep="\n")
+        if _SOURCE.value is None and _DATA.value is None and _CHECKPOINT.value is None:
+            ours = labelled.stored(workdir, _MODEL.value)
+            if ours is not None:
+                judge(ours, out)
+                return
+        model = load(workdir, say)
+        source = "" if _SOURCE.value is None else Path(_SOURCE.value).expanduser()
+        data_dir = Path(_DATA.value or (out / "data" if source else data_folder(workdir)))
+        data_dir = data_dir.expanduser()
+        if source:
+            prepare(Path(source), data_dir, model, console)
+        seen = evaluate(model, data_dir, out, source=source)
+        say(f"{len(seen.slices)} slices judged by {model.name}, round {model.round}")
+        print(out / "predictions.csv", out / "predictions.html", sep="\n")
+        if _PREDICTIONS.value:
+            seen.slices.require_labels()
+        if seen.slices.labelled and not source:
+            best = _CHECKPOINT.value is None
+            ours = labelled.judged(model, *seen, workdir, data_dir, best=best, say=say)
+            judge(ours._replace(facts=facts(model) | ours.facts), out)
 
 
 if __name__ == "__main__":

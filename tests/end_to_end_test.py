@@ -166,6 +166,12 @@ def test_the_model_that_is_asked_for_is_the_one_that_judges(workdir, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"judged by {model}, round 2" in done.stderr
     assert f"{model}</td>" in (tmp_path / "predictions.html").read_text()
+    kept = predictions.read(workdir / "predictions" / f"{model}.csv")
+    judged = predictions.read(tmp_path / "judged.csv")
+    assert set(judged.image.tolist()) >= set(kept.image.tolist())
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["facts"]["round"] == 2
+    assert "evaluation.html" in done.stdout
     for flag, words in (
         ("--model=nobody", "holds no trained model; the workdir has central, federated, local_"),
         ("--checkpoint=9", "step=9: "),

@@ -17,7 +17,16 @@ from typing import Any
 
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.summary import errors, youden_thresholds
-from fl_jax.report import clinical, documents, files, resampling, results, significance
+from fl_jax.report import (
+    answer,
+    clinical,
+    documents,
+    files,
+    page,
+    resampling,
+    results,
+    significance,
+)
 from fl_jax.types import LABELS
 
 COLUMNS = (
@@ -168,7 +177,18 @@ def render(found: Mapping[str, Any]) -> str:
     Args:
         found: of `compute`.
     """
-    return documents.render("evaluation.html", r=found, labels=list(LABELS))
+    return documents.render("evaluation.html", r=found, answer=sentence(found), labels=list(LABELS))
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """The first figure with its interval, and what it was measured on, of the results of `compute`."""
+    data = found["primary"]
+    cell, counted = found["delong"][data][found["ours"]]["micro"], found["data_sets"][data]
+    return (
+        f"On {counted['patients']} patients ({page.title(data)}, {counted['slices']} slices) the "
+        f"{page.title(found['ours'])} model reaches an AUROC of {answer.fixed(cell['estimate'])} "
+        f"({answer.spread(cell)}) over all labels."
+    )
 
 
 def as_json(found: Mapping[str, Any]) -> str:

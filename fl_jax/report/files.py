@@ -67,7 +67,7 @@ def load(workdir: str | os.PathLike[str]) -> Study:
     learning = {name: _lines(folder / "metrics.jsonl") for name, folder in folders.items()}
     done = {name: _object(folder / "done.json") for name, folder in folders.items()}
     manifest = _object(root / "manifest.json")
-    data = Path(((manifest or {}).get("config") or {}).get("data_dir") or root / "data")
+    data = data_folder(root)
     return Study(
         models,
         {name: rows for name, rows in learning.items() if rows},
@@ -77,6 +77,13 @@ def load(workdir: str | os.PathLike[str]) -> Study:
         _object(data / "summary.json"),
         _partition(root / "partition.csv"),
     )
+
+
+def data_folder(workdir: str | os.PathLike[str]) -> Path:
+    """Where a study's dataset is, or was: what its manifest says, or data/ in the workdir."""
+    root = Path(workdir)
+    manifest = _object(root / "manifest.json") or {}
+    return Path((manifest.get("config") or {}).get("data_dir") or root / "data")
 
 
 def _order(model: str) -> tuple[int, str]:

@@ -1,0 +1,167 @@
+"""What `launch.evaluate` judges: the study's own data without a model, other data with one, others."""
+
+import csv
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from report import fake_study
+from scipy import special
+
+from fl_jax.data import partition
+from fl_jax.data.slices import COLUMNS
+from fl_jax.evaluation import predictions
+from launch import labelled
+
+
+@pytest.fixture(scope="module", name="workdir")
+def _workdir(tmp_path_factory):
+    return fake_study.make(tmp_path_factory.mktemp("study") / "work")
+
+
+def _program(*flags):
+    command = [sys.executable, "-m", "launch.evaluate", *flags]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def _columns(source, target, number):
+    with open(source, newline="") as file, open(target, "w", newline="") as out:
+        csv.writer(out).writerows(row[:number] for row in csv.reader(file))
+    return target
+
+
+def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tmp_path):
+    theirs = _columns(workdir / "predictions" / "central.csv", tmp_path / "theirs.csv", 3)
+    done = _program(
+        *(f"--workdir={workdir}", f"--predictions={theirs}", "--resamples=20"),
+        f"--predictions=elm's own={workdir / 'predictions' / 'local_elm.csv'}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("On 60 patients (hold-out, ")
+    out = workdir / "evaluations" / "federated"
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("evaluation.csv", "evaluation.html", "evaluation.json", "judged.csv")
+    ]
+    found = json.loads((out / "evaluation.json").read_text())
+    assert found["models"] == ["federated", "theirs", "elm's own"]
+    assert found["thresholds"]["theirs"]["any"] is not None  # it judged the validation images, too
+    ours = predictions.read(out / "judged.csv")
+    kept = predictions.read(workdir / "predictions" / "federated.csv")
+    np.testing.assert_array_equal(ours.scores, kept.scores)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        (["--predictions=federated={theirs}"], 1, "the name 'federated' is taken"),
+        (["--predictions={theirs}", "--predictions={theirs}"], 1, "the name 'theirs' is taken"),
+        (["--predictions=nowhere.csv"], 1, "there is no file nowhere.csv"),
+        (["--predictions={bad}"], 1, "line 2: Image is 'ID_unknown': no such image among the data"),
+        (["--predictions={short}"], 1, "lacks "),
+        (["--source=x", "--predictions={theirs}"], 1, "--source is for scans without labels"),
+        (["--model=nobody"], 1, "holds no trained model"),
+        (["--checkpoint=3"], 1, "holds no trained model"),
+    ],
+)
+def test_what_cannot_be_judged_is_named(workdir, tmp_path, flags, code, words):
+    theirs = _columns(workdir / "predictions" / "central.csv", tmp_path / "theirs.csv", 4)
+    lines = theirs.read_text().splitlines()
+    first = lines[1].split(",")[0]
+    names = {"theirs": theirs, "bad": tmp_path / "bad.csv", "short": tmp_path / "short.csv"}
+    names["bad"].write_text("\n".join(lines).replace(f"{first},", "ID_unknown,"))
+    kept = [line for line in lines if "holdout-003" not in line]
+    names["short"].write_text("\n".join(kept))
+    flags = [flag.format(**names) for flag in flags]
+    done = _program(f"--workdir={workdir}", f"--out={tmp_path / 'out'}", *flags)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_written_is_not_read(workdir, tmp_path):
+    shutil.copy(workdir / "predictions" / "central.csv", tmp_path / "judged.csv")
+    flags = (f"--predictions={tmp_path / 'judged.csv'}", f"--out={tmp_path}")
+    done = _program(f"--workdir={workdir}", *flags)
+    assert done.returncode == 1
+    assert "which this command writes: give another --out" in done.stderr
+
+
+@pytest.fixture(name="own")
+def _own(slices, tmp_path):
+    """A study with its dataset's summary, its partition and a model that looks at one number."""
+    made = partition.by_patient(slices, fractions=(0.5, 0.25, 0.25), seed=0)
+    partition.save(made, tmp_path / "partition.csv")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "summary.json").write_text('{"digest": "d"}')
+    config = SimpleNamespace(dataset=["d", {}])
+    model = SimpleNamespace(name="local_a", config=config)
+    return tmp_path, model, made
+
+
+def _judge(slices, own, data_dir, said, best=True):
+    workdir, model, _ = own
+    logits = np.linspace(-2, 2, slices.labels.size).reshape(slices.labels.shape)
+    found = labelled.judged(model, slices, logits, workdir, data_dir, best=best, say=said.append)
+    return found, logits
+
+
+def test_the_studys_training_patients_are_left_out(slices, own):
+    workdir, _, made = own
+    said = []
+    found, logits = _judge(slices, own, workdir / "data", said)
+    rows = np.concatenate([made.rows(slices, s) for s in ("validation", "test", "holdout")])
+    assert found.scores.image.tolist() == slices.image[rows].tolist()
+    np.testing.assert_array_equal(found.scores.scores, special.expit(logits[rows]))
+    trained_on = set(made.patient[made.split == "train"].tolist())
+    assert not trained_on & set(found.scores.patient.tolist())
+    assert set(found.scores.split.tolist()) == {"validation", "test", "holdout"}
+    assert set(found.validation.site.tolist()) == {"a"}  # a local model chooses on its own patients
+    assert found.facts["training slices left out"] == len(slices) - rows.size
+    assert said == []
+
+
+def test_other_data_are_test_data_with_the_studys_operating_points(slices, own, tmp_path):
+    workdir, _, made = own
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "summary.json").write_text('{"digest": "another"}')
+    kept, _ = _judge(slices, own, workdir / "data", [])
+    (workdir / "predictions").mkdir()
+    predictions.write(workdir / "predictions" / "local_a.csv", kept.scores)
+    (workdir / "data" / "slices").mkdir()
+    with (workdir / "data" / "slices" / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        pairs = zip(slices.image.tolist(), slices.patient.tolist(), strict=True)
+        writer.writerows({"image": image, "patient": patient} for image, patient in pairs)
+    said = []
+    found, _ = _judge(slices, own, other, said)
+    assert found.scores.image.tolist() == slices.image.tolist()
+    assert set(found.scores.split[slices.site == "holdout"].tolist()) == {"holdout"}
+    assert set(found.scores.split[slices.site != "holdout"].tolist()) == {"test"}
+    np.testing.assert_allclose(found.validation.scores, kept.validation.scores, rtol=1e-8)
+    number = made.rows(slices, "train").size
+    assert found.facts["images with the name of a training image"] == number
+    assert said[0].startswith(f"{number} of {len(slices)} images have the name of an image")
+
+
+def test_without_the_studys_validation_data_there_is_no_operating_point(slices, own, tmp_path):
+    said = []
+    (own[0] / "data" / "summary.json").unlink()
+    found, _ = _judge(slices, own, tmp_path / "other", said, best=False)
+    assert found.validation.image.size == 0
+    assert said == [
+        "the study's validation data are not on this disk: only the fixed operating point is known"
+    ]
+    assert found.facts["images with the name of a training image"].startswith("unknown")
+
+
+def test_slices_without_labels_are_not_judged(slices, own):
+    lost = dataclasses.replace(slices, labels=np.full(slices.labels.shape, -1, np.int8))
+    with pytest.raises(ValueError, match="the dataset has no labels"):
+        _judge(lost, own, own[0] / "data", [])
