@@ -3,7 +3,7 @@
 | file | where it is absent |
 |---|---|
 | predictions/<model>.csv | an error: there is nothing to report |
-| manifest.json, partition.csv, the dataset's summary.json | the page says so |
+| manifest.json, partition.csv, the dataset's summary.json and index.csv | the page says so |
 | models/<model>/metrics.jsonl, done.json | the page says so |
 """
 
@@ -13,9 +13,12 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fl_jax.evaluation.predictions import Predictions, read
+from fl_jax.report.headers import Headers
+from fl_jax.report.headers import load as load_headers
 
 Json = Any
 """What `json.loads` gives: dict, list, str, int, float, bool or None."""
@@ -32,6 +35,7 @@ class Study(NamedTuple):
         data: folder of the dataset: `data_dir` of the config, or data/.
         cohort: the dataset's summary.json, or None.
         partition: patients by [site][split], or None.
+        headers: how every slice was made, of the dataset's index; none where that is absent.
     """
 
     models: dict[str, Predictions]
@@ -41,6 +45,7 @@ class Study(NamedTuple):
     data: Path
     cohort: dict[str, Json] | None
     partition: dict[str, dict[str, int]] | None
+    headers: Headers = MappingProxyType({})
 
 
 def load(workdir: str | os.PathLike[str]) -> Study:
@@ -76,7 +81,15 @@ def load(workdir: str | os.PathLike[str]) -> Study:
         data,
         _object(data / "summary.json"),
         _partition(root / "partition.csv"),
+        load_headers(data / "slices" / "index.csv", _drawn(root, data, manifest)),
     )
+
+
+def _drawn(root: Path, data: Path, manifest: dict[str, Json] | None) -> list[Path]:
+    """Where the truth of a synthetic cohort may lie: in the source, beside the dataset, or in the workdir."""
+    source = ((manifest or {}).get("config") or {}).get("source")
+    cohorts = [*([Path(source)] if source else []), root / "cohort", data.parent / "cohort"]
+    return [cohort / "truth" / "slices.csv" for cohort in cohorts]
 
 
 def data_folder(workdir: str | os.PathLike[str]) -> Path:

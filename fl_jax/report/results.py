@@ -17,7 +17,7 @@ from fl_jax.evaluation.cross_site import cross_site
 from fl_jax.evaluation.intervals import Interval, Resampled, difference, intervals
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.summary import COMPARED, align, youden_thresholds
-from fl_jax.report import clinical, resampling, significance
+from fl_jax.report import clinical, headers, resampling, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.files import Study
 from fl_jax.types import LABELS
@@ -98,6 +98,7 @@ def compute(
         "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
         **significance.sections(sets, measured, primary, margin=margin, level=level),
         **clinical.sections(sets[primary], validation, level=level),
+        "subgroups": headers.sections(sets[primary], study.headers, level=level),
         "roc": _curves(sets[primary], ["federated", "central", *ordered[:1], *ordered[1:][-1:]]),
         "learning": study.learning,
         "done": study.done,

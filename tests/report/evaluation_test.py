@@ -4,10 +4,10 @@ import csv
 import io
 import json
 
+import fake_study
 import numpy as np
 import pytest
 from browser import browse, text_of
-from report import fake_study
 
 from fl_jax.evaluation import comparisons, predictions
 from fl_jax.report import evaluation, results

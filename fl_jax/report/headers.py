@@ -1,0 +1,135 @@
+"""Whose scans were judged: subgroups by how a slice was made, from what the study keeps on disk.
+
+Slice thickness, manufacturer, kernel and the way of storing pixels come from the dataset's `index.csv`; the
+size of a bleed is known of the synthetic cohort alone, from its table of what was drawn (`truth/slices.csv`).
+Nothing of a patient is read. The statistics are those of `evaluation.subgroups`.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_jax.data.slices import read_index
+from fl_jax.evaluation import subgroups
+from fl_jax.evaluation.predictions import Predictions
+from fl_jax.types import LABELS
+
+Headers = Mapping[str, Mapping[str, str]]
+"""[property][image], the name of the image's subgroup; "" where unknown."""
+
+FIELDS = ("thickness", "manufacturer", "kernel", "bits_stored", "signed", "intercept")
+THICKNESS = (2.5, 5.0)
+"""Limits in mm."""
+AREA = (100.0, 500.0)
+"""Limits in mm2 of the bleed in a slice."""
+SIZE = "size of the bleed in the slice"
+"""The property that only slices with a bleed have."""
+SHARED = ("federated", "central")
+
+
+def load(index: str | Path, drawn: Sequence[str | Path] = ()) -> Headers:
+    """Reads what is known of every image.
+
+    Args:
+        index: the dataset's `index.csv`.
+        drawn: where a synthetic cohort's `slices.csv` may be; the first that exists is read.
+
+    Returns:
+        The `Headers`; none without an index.
+
+    Raises:
+        ValueError: a file has other columns.
+    """
+    if not Path(index).exists():
+        return {}
+    columns = read_index(index, ("image", *FIELDS))
+    image = columns["image"]
+    thickness = np.array(columns["thickness"], np.float64)
+    found = {
+        "slice thickness": subgroups.ranges(thickness, THICKNESS, "mm").tolist(),
+        "manufacturer": columns["manufacturer"],
+        "kernel": columns["kernel"],
+        "stored pixels": _stored(columns),
+    }
+    read = {name: dict(zip(image, values, strict=True)) for name, values in found.items()}
+    for path in drawn:
+        if Path(path).exists():
+            return read | {SIZE: _sizes(Path(path))}
+    return read
+
+
+def _stored(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    said = {"0": "unsigned", "1": "signed"}
+    return [
+        f"{bits} bit {said.get(signed, 'of unknown sign')}, intercept {float(intercept):g}"
+        for bits, signed, intercept in zip(
+            columns["bits_stored"], columns["signed"], columns["intercept"], strict=True
+        )
+    ]
+
+
+def _sizes(path: Path) -> dict[str, str]:
+    wanted = [f"area_{label}" for label in LABELS[1:]]
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        lacking = sorted({"Image", *wanted} - set(table.fieldnames or ()))
+        if lacking:
+            raise ValueError(f"{path}, line 1: lacks the columns {lacking}; make the cohort again")
+        rows = [(row["Image"], sum(float(row[name]) for name in wanted)) for row in table]
+    areas = subgroups.ranges([area for _, area in rows], AREA, "mm²").tolist()
+    return dict(zip((image for image, _ in rows), areas, strict=True))
+
+
+def sections(
+    models: Mapping[str, Predictions],
+    headers: Headers,
+    *,
+    level: float,
+    minimum: int = subgroups.MINIMUM,
+) -> dict[str, Any]:
+    """The part of `results.json` about subgroups.
+
+    Args:
+        models: predictions on the primary data, by model; those that every hospital has are judged.
+        headers: of `load`.
+        level: coverage of the intervals.
+        minimum: the fewest patients that a row may have.
+
+    Returns:
+        "minimum", "controls" (properties that only bleeds have, told apart from slices without one), and
+        "table" by [property][model][subgroup] as `subgroups.table` gives it. A property that no slice has is
+        left out.
+    """
+    table: dict[str, Any] = {}
+    for name, known in headers.items():
+        for model in SHARED:
+            if model not in models:
+                continue
+            data = models[model]
+            column = np.array([known.get(image, "") for image in data.image.tolist()])
+            controls = _controls(data) if name == SIZE else None
+            if (column != "").any():
+                rows = subgroups.table(
+                    data, column, controls=controls, minimum=minimum, level=level
+                )
+                table.setdefault(name, {})[model] = _ordered(rows)
+    return {"minimum": minimum, "controls": [SIZE] if SIZE in table else [], "table": table}
+
+
+def _ordered(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Ranges from the lowest up, other names as they are sorted; what is unknown comes last."""
+    places = [
+        subgroups.ranges([limits[0] - 1, *limits], limits, unit).tolist()
+        for limits, unit in ((THICKNESS, "mm"), (AREA, "mm²"))
+    ]
+    known = [name for names in places for name in names]
+    order = sorted(rows, key=lambda name: (not name, known.index(name) if name in known else 0))
+    return {name: rows[name] for name in order}
+
+
+def _controls(data: Predictions) -> NDArray[np.bool_]:
+    return data.truth[:, LABELS.index("any")] == 0
