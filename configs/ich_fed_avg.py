@@ -54,6 +54,7 @@ def get_config() -> ConfigDict:
     # Evaluation.
     config.resamples = 1000
     config.margin = 0.02  # of AUROC; a federation that loses less is non-inferior
+    config.survey = ""  # a CSV of answers to configs/survey.csv, a row a respondent, for the report
 
     # The machine: trainings side by side, each on its share of the cores; 0 chooses.
     config.jobs = 0

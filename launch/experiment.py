@@ -29,7 +29,7 @@ Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
 NATURAL = "natural()"
 """The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
-MACHINE = ("jobs", "data_dir", "source", "memory_limit", "resamples", "margin")
+MACHINE = ("jobs", "data_dir", "source", "memory_limit", "resamples", "margin", "survey")
 """Config keys that change where and how a training runs, and not what it gives."""
 
 

@@ -30,7 +30,7 @@ from fl_jax import report
 from fl_jax.data import slices
 from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.report.answer import sentence
-from launch import dataset, experiment, machine, processes, progress, train
+from launch import answers, dataset, experiment, machine, processes, progress, train
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -52,6 +52,7 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
     """
     console = Console(stderr=True, highlight=False)
     say = progress.speaker(console)
+    survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
     workdir.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(workdir, config)
     if config.source or not config.data_dir:
@@ -63,7 +64,12 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
     manifest.describe(config, anew=not all(experiment.is_complete(arm, workdir) for arm in arms))
     manifest.stage("training", lambda: _train(arms, workdir, arguments, console))
     say("report ...")
-    results = report.build(workdir, resamples=config.resamples, seed=config.seed)
+    results = report.build(
+        workdir,
+        resamples=config.resamples,
+        seed=config.seed,
+        survey=survey,
+    )
     say(f"\n{sentence(results)}\n\nreport: {workdir / 'report.html'}")
     return results
 
@@ -85,6 +91,9 @@ class Manifest:
         if config.data_dir:  # the report finds it from any folder
             found = experiment.data_dir(config, self._path.parent).absolute()
             self.content["config"]["data_dir"] = str(found)
+        if config.survey:
+            found = Path(config.survey).expanduser().absolute()
+            self.content["config"]["survey"] = str(found)
         if anew:
             program = sys.executable.rsplit("/", 1)[-1]
             self.content |= {

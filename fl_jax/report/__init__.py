@@ -8,6 +8,7 @@ Only the pictures of the contact sheet are read from the dataset; where it is ab
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def build(
     level: float = 0.95,
     margin: float | None = None,
     thumbnails: Thumbnails | None = None,
+    survey: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Computes every statistic of a study and writes its page.
 
@@ -40,6 +42,7 @@ def build(
         level: coverage of the intervals, in (0, 1).
         margin: of AUROC, > 0, for non-inferiority to pooled training; None takes the study's own, or 0.02.
         thumbnails: maps image names to int16[H, W] HU; the dataset under data/ without it.
+        survey: what participants answered, of `survey.read`; the page is without it where there is none.
 
     Returns:
         The results as `results.json` has them: plain JSON, None where undefined.
@@ -57,6 +60,7 @@ def build(
     margin = float(config.get("margin", results.MARGIN)) if margin is None else margin
     found = files.jsonable(
         results.compute(study, resamples=resamples, seed=seed, level=level, margin=margin)
+        | {"survey": survey}
     )
     # The page is drawn from what a reader of results.json gets, so that it can hold no other number.
     text = json.dumps(found, indent=1, allow_nan=False)

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from fl_jax.report import answer, cases, figures
+from fl_jax.report import answer, cases, figures, survey
 from fl_jax.types import LABELS
 
 FOLDER = Path(__file__).parent
@@ -68,6 +68,7 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = No
         pictures=None if pictures is None else {k: data_uri(v) for k, v in pictures.items()},
         heat=_heat(results["cross_site"]),
         settings=dict(_flat((results["run"] or {}).get("config") or {})),
+        survey=survey.pictures(results.get("survey")),
         css=style(),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
     )
