@@ -186,7 +186,8 @@ def draw(levels: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Figure:
             start = start + width
         for row, item in enumerate(items):
             axes.text(-100, row - 0.34, item["item"], fontsize=9, ha="left", va="center")
-        axes.axvline(0, color=MUTED, linewidth=0.8, zorder=3)
+        rows = np.arange(len(items))  # the line of 0 is not drawn through the wording
+        axes.vlines(np.zeros(rows.size), rows - 0.21, rows + 0.21, color=MUTED, linewidth=0.8)
         axes.set(xlim=(-102, 102), ylim=(len(items) - 0.6, -0.6), yticks=[])
         axes.set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
         axes.set_xlabel("% of answers; numbers are respondents")

@@ -1,0 +1,196 @@
+"""Answers are counted as they are given, refused where they are none, and shown escaped."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import fake_study
+import numpy as np
+import pytest
+from browser import browse, text_of
+
+from fl_jax import report
+from fl_jax.report import page, survey
+
+TEMPLATE = Path(__file__).parents[2] / "configs" / "survey.csv"
+ITEMS = [
+    survey.Item("Easy, was it?", ("no", "so-so", "yes")),
+    survey.Item("Useful?", ("no", "so-so", "yes")),
+    survey.Item("Hours?", ("few", "many")),
+    survey.Item("What else?", ()),
+]
+ROWS = [
+    ["alder", "yes", "no", "few", "<b>Nothing</b>"],
+    ["alder", "yes", "", "many", ""],
+    ["birch", "so-so", "yes", "many", "A lot, really"],
+]
+
+
+def _write(path, rows, header=("site", *(item.wording for item in ITEMS))):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def test_answers_are_counted_by_hand(tmp_path):
+    found = survey.read(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    assert found == {
+        "respondents": 3,
+        "sites": 2,
+        "scales": [
+            {
+                "item": "Easy, was it?",
+                "missing": 0,
+                "levels": ["no", "so-so", "yes"],
+                "counts": [0, 1, 2],
+            },
+            {
+                "item": "Useful?",
+                "missing": 1,
+                "levels": ["no", "so-so", "yes"],
+                "counts": [1, 0, 1],
+            },
+            {"item": "Hours?", "missing": 0, "levels": ["few", "many"], "counts": [1, 2]},
+        ],
+        "texts": [
+            {"item": "What else?", "missing": 1, "answers": ["<b>Nothing</b>", "A lot, really"]}
+        ],
+    }
+
+
+def test_the_site_need_not_be_asked_and_columns_have_any_order(tmp_path):
+    header = [item.wording for item in reversed(ITEMS)]
+    path = _write(tmp_path / "answers.csv", [row[:0:-1] for row in ROWS], header)
+    found = survey.read(path, ITEMS)
+    assert found["sites"] == 0
+    assert found["scales"][0]["counts"] == [0, 1, 2]
+
+
+def test_the_template_is_a_questionnaire():
+    items = survey.questionnaire(TEMPLATE)
+    assert len(items) == 10
+    assert items[0].levels[0] == "strongly disagree"
+    assert [item.levels for item in items[-2:]] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("item,levels\na,text\n", "row 1: the header is 'item,levels'; write item,scale"),
+        ("item,scale\n", "no rows below the header"),
+        ("item,scale\na,text\na,text\n", "row 3: item is 'a'; give each its own wording"),
+        ("item,scale\n,text\n", "row 2: item is ''"),
+        ("item,scale\nsite,text\n", "row 2: item is 'site'"),
+        ("item,scale\na,yes\n", "row 2: scale is 'yes'; write text, or 2 to 7 levels"),
+        ("item,scale\na,yes|yes\n", "row 2: scale is 'yes|yes'"),
+        ("item,scale\na,yes|\n", "row 2: scale is 'yes|'"),
+        ("item,scale\na,1|2|3|4|5|6|7|8\n", "row 2: scale is '1|2"),
+        ("item,scale\na,b,text\n", "row 2: 3 cells where the header has 2; put cells with a comma"),
+        ('item,scale\n"a,text\n', "save it as comma-separated UTF-8 text"),
+    ],
+)
+def test_a_bad_questionnaire_is_named(tmp_path, text, message):
+    path = tmp_path / "survey.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+        survey.questionnaire(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("row", 1, 2, "perhaps"),
+            "row 3: the answer to 'Useful\\?' is 'perhaps'; use one of no, ",
+        ),
+        (
+            ("header", 0, "Name"),
+            "row 1: column 'Name' is no item of the questionnaire; take it out",
+        ),
+        (("header", 1, "Useful?"), "row 1: column 'Useful\\?' is doubled"),
+        (("lost", 3), "row 1: the item 'Hours\\?' has no column"),
+        (("empty",), "no rows below the header"),
+    ],
+)
+def test_bad_answers_are_named(tmp_path, change, message):
+    header = ["site", *(item.wording for item in ITEMS)]
+    rows = [list(row) for row in ROWS]
+    match change:
+        case "row", at, column, value:
+            rows[at][column] = value
+        case "header", column, value:
+            header[column] = value
+        case "lost", column:
+            header.pop(column)
+            rows = [row[:column] + row[column + 1 :] for row in rows]
+        case _:
+            rows = []
+    with pytest.raises(ValueError, match=f"answers.csv.*: .*{message}|answers.csv, {message}"):
+        survey.read(_write(tmp_path / "answers.csv", rows, header), ITEMS)
+
+
+def test_bars_stand_on_both_sides_of_the_middle(tmp_path):
+    found = survey.read(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    (levels, items), (others, _) = survey.scales(found)
+    assert levels == ["no", "so-so", "yes"]
+    assert others == ["few", "many"]
+    figure = survey.draw(levels, items)
+    bars = sorted(
+        (float(bar.get_y() > 0.5), bar.get_x(), bar.get_width())
+        for bar in figure.axes[0].patches
+        if bar.get_width() > 0
+    )
+    third = 100 / 3
+    expected = [(0, -third / 2, third), (0, third / 2, 2 * third), (1, -50, 50), (1, 0, 50)]
+    np.testing.assert_allclose(bars, expected)
+
+
+@pytest.mark.parametrize("count", range(2, survey.MOST + 1))
+def test_a_scale_has_as_many_colours_as_levels(count):
+    shades = survey.colours(count)
+    assert len(set(shades)) == len(shades) == count
+    assert (survey.MIDDLE in shades) == (count % 2 == 1)
+
+
+def test_the_page_shows_answers_escaped_and_without_their_site(built, tmp_path):
+    results = json.loads((built / "results.json").read_text())
+    assert results["survey"] is None
+    assert "What taking part was like" not in (built / "report.html").read_text()
+    results["survey"] = survey.read(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    path = tmp_path / "report.html"
+    path.write_text(page.render(results))
+    dom, console = browse(path, tmp_path)
+    assert console == []
+    text = text_of(dom)
+    assert "3 respondents of 2 sites" in text
+    assert "<b>Nothing</b> A lot, really 2 answers" in text
+    assert "<b>Nothing</b>" not in dom
+    assert "no: 1, so-so: 0, yes: 1" in text
+    assert page.render(results) == path.read_text()
+
+
+def test_the_report_takes_a_file_or_the_studys(copy, tmp_path):
+    items = survey.questionnaire(TEMPLATE)
+    row = [item.levels[-1] if item.levels else "fine" for item in items]
+    answers = _write(tmp_path / "answers.csv", [row], [item.wording for item in items])
+    command = [sys.executable, "-m", "launch.report", f"--workdir={copy}", "--resamples=20"]
+    done = subprocess.run([*command, f"--survey={answers}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((copy / "results.json").read_text())["survey"]["respondents"] == 1
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["config"]["survey"] = str(answers)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "I would take part" in text_of((copy / "report.html").read_text())
+    answers.write_text("Name\nDoe\n")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "column 'Name' is no item" in done.stderr
+
+
+def test_without_answers_there_is_no_picture(copy):
+    assert survey.pictures(None) == []
+    assert report.build(copy, resamples=20, thumbnails=fake_study.heads)["survey"] is None
