@@ -81,8 +81,14 @@ def load(workdir: str | os.PathLike[str]) -> Study:
         data,
         _object(data / "summary.json"),
         _partition(root / "partition.csv"),
-        load_headers(data / "slices" / "index.csv", _drawn(root, data, manifest)),
+        load_headers(
+            data / "slices" / "index.csv", _drawn(root, data, manifest), images=_images(models)
+        ),
     )
+
+
+def _images(models: Mapping[str, Predictions]) -> set[str]:
+    return {image for data in models.values() for image in data.image.tolist()}
 
 
 def _drawn(root: Path, data: Path, manifest: dict[str, Json] | None) -> list[Path]:

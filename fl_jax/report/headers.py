@@ -6,7 +6,8 @@ Nothing of a patient is read. The statistics are those of `evaluation.subgroups`
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,15 @@ SIZE = "size of the bleed in the slice"
 SHARED = ("federated", "central")
 
 
-def load(index: str | Path, drawn: Sequence[str | Path] = ()) -> Headers:
-    """Reads what is known of every image.
+def load(
+    index: str | Path, drawn: Sequence[str | Path] = (), *, images: Collection[str]
+) -> Headers:
+    """Reads what is known of the images that were judged, a share of the dataset's.
 
     Args:
         index: the dataset's `index.csv`.
         drawn: where a synthetic cohort's `slices.csv` may be; the first that exists is read.
+        images: the names that are wanted.
 
     Returns:
         The `Headers`; none without an index.
@@ -47,6 +51,8 @@ def load(index: str | Path, drawn: Sequence[str | Path] = ()) -> Headers:
     if not Path(index).exists():
         return {}
     columns = read_index(index, ("image", *FIELDS))
+    kept = [name in images for name in columns["image"]]
+    columns = {name: [*itertools.compress(all_, kept)] for name, all_ in columns.items()}
     image = columns["image"]
     thickness = np.array(columns["thickness"], np.float64)
     found = {
@@ -58,7 +64,7 @@ def load(index: str | Path, drawn: Sequence[str | Path] = ()) -> Headers:
     read = {name: dict(zip(image, values, strict=True)) for name, values in found.items()}
     for path in drawn:
         if Path(path).exists():
-            return read | {SIZE: _sizes(Path(path))}
+            return read | {SIZE: _sizes(Path(path), images)}
     return read
 
 
@@ -72,14 +78,15 @@ def _stored(columns: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _sizes(path: Path) -> dict[str, str]:
+def _sizes(path: Path, images: Collection[str]) -> dict[str, str]:
     wanted = [f"area_{label}" for label in LABELS[1:]]
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)
         lacking = sorted({"Image", *wanted} - set(table.fieldnames or ()))
         if lacking:
             raise ValueError(f"{path}, line 1: lacks the columns {lacking}; make the cohort again")
-        rows = [(row["Image"], sum(float(row[name]) for name in wanted)) for row in table]
+        kept = (row for row in table if row["Image"] in images)
+        rows = [(row["Image"], sum(float(row[name]) for name in wanted)) for row in kept]
     areas = subgroups.ranges([area for _, area in rows], AREA, "mm²").tolist()
     return dict(zip((image for image, _ in rows), areas, strict=True))
 
