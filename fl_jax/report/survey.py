@@ -30,7 +30,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from fl_jax.report.figures import MUTED, STYLE, svg
+from fl_jax.report.figures import RULE, STYLE, svg
 
 TEXT = "text"
 SITE = "site"
@@ -186,8 +186,7 @@ def draw(levels: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Figure:
             start = start + width
         for row, item in enumerate(items):
             axes.text(-100, row - 0.34, item["item"], fontsize=9, ha="left", va="center")
-        rows = np.arange(len(items))  # the line of 0 is not drawn through the wording
-        axes.vlines(np.zeros(rows.size), rows - 0.21, rows + 0.21, color=MUTED, linewidth=0.8)
+        axes.axvline(0, color=RULE, linewidth=0.8, zorder=0)
         axes.set(xlim=(-102, 102), ylim=(len(items) - 0.6, -0.6), yticks=[])
         axes.set_xticks([-100, -50, 0, 50, 100], ["100", "50", "0", "50", "100"])
         axes.set_xlabel("% of answers; numbers are respondents")
