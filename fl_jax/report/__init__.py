@@ -1,7 +1,8 @@
 """The report of a study is rebuilt from what lies on disk: no model, no device, no network.
 
     predictions/*.csv, models/*/{metrics.jsonl,done.json}, manifest.json, data/summary.json, partition.csv
-        ->  results.json (every number), cross_site.json, report.html (drawn from results.json alone)
+        ->  results.json (every number), cross_site.json; from results.json alone report.html,
+            figures/*.{pdf,svg}, tables/*.{csv,tex}
 
 Only the pictures of the contact sheet are read from the dataset; where it is absent the page says so.
 """
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.report import cases, files, page, results
+from fl_jax.report import cases, export, files, page, results
 from fl_jax.report.cases import Thumbnails
 
 
@@ -69,6 +70,9 @@ def build(
     matrix = json.dumps(found["cross_site"], indent=1, allow_nan=False)
     _replace(root / "cross_site.json", matrix + "\n")
     _replace(root / "report.html", page.render(found, _pictures(study.data, found, thumbnails)))
+    for name, content in export.render(found).items():
+        (root / name).parent.mkdir(exist_ok=True)
+        _replace(root / name, content)
     return found
 
 
@@ -109,7 +113,7 @@ def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:
     return read
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, content: str | bytes) -> None:
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(partial, path)

@@ -1,0 +1,166 @@
+"""The report's figures and tables for a journal: PDF and SVG at column width, LaTeX and CSV.
+
+Made from `results.json`, as the page is, and without a date: the same results give the same bytes.
+A CSV has each number in full; a LaTeX table rounds to three decimals and needs the package booktabs.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from fl_jax.report import figures
+from fl_jax.report.answer import fixed, spread
+from fl_jax.types import LABELS
+
+SINGLE, DOUBLE = 88.0, 178.0
+"""Widths of one and two columns, mm."""
+WIDE = 1.9
+"""A figure at least this many times as wide as high takes two columns."""
+POINTS = (7.0, 8.0)
+"""Smallest and largest type."""
+FONTS: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "path", "text.parse_math": False}
+"""TrueType in the PDF; outlines in the SVG, which then looks alike everywhere."""
+COLUMNS = ("estimate", "low", "high", "undefined", "resamples")
+ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{sign: "\\" + sign for sign in "&%$#_{}"},
+        "−": "$-$",
+        "–": "--",
+    }
+)
+
+
+class Table(NamedTuple):
+    """Rows under a header; cells are text, numbers or None for undefined."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+def render(results: Mapping[str, Any]) -> dict[str, bytes]:
+    """All files for a journal.
+
+    Args:
+        results: of `results.compute`, as JSON has them (null for undefined).
+
+    Returns:
+        Contents by path under the workdir: figures/<name>.{pdf,svg}, tables/<name>.{csv,tex}.
+    """
+    found: dict[str, bytes] = {}
+    for name, figure in figures.draw(results).items():
+        resize(figure)
+        found[f"figures/{name}.pdf"] = _saved(figure, name, "pdf", {"CreationDate": None})
+        found[f"figures/{name}.svg"] = _saved(figure, name, "svg", {"Date": None})
+    for name, table in full(results).items():
+        found[f"tables/{name}.csv"] = to_csv(table).encode()
+    for name, table in printed(results).items():
+        found[f"tables/{name}.tex"] = to_latex(table).encode()
+    return found
+
+
+def resize(figure: Figure) -> None:
+    """Brings a figure to one or two columns, its type to 7-8 points; its shape stays."""
+    width, height = figure.get_size_inches()
+    inches = (DOUBLE if width >= WIDE * height else SINGLE) / 25.4
+    figure.set_size_inches(inches, height * inches / width)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_fontsize(min(max(text.get_fontsize() * 0.8, POINTS[0]), POINTS[1]))
+
+
+def _saved(figure: Figure, name: str, kind: str, metadata: dict[str, None]) -> bytes:
+    with matplotlib.rc_context({**figures.STYLE, **FONTS, "svg.hashsalt": name}):
+        out = io.BytesIO()
+        figure.savefig(out, format=kind, metadata=metadata)
+    return out.getvalue()
+
+
+def full(results: Mapping[str, Any]) -> dict[str, Table]:
+    """Every interval of the performance, of the difference from pooled training and of the gains."""
+    performance = [
+        (data, model, statistic, label, *_values(cell))
+        for data, models in results["performance"].items()
+        for model, statistics in models.items()
+        for statistic, cells in statistics.items()
+        for label, cell in cells.items()
+    ]
+    central = [
+        (data, *statistic.split("/"), *_values(cell))
+        for data, cells in results["federated_minus_central"].items()
+        for statistic, cell in cells.items()
+    ]
+    gains = [
+        (site, place, *statistic.split("/"), *_values(cell))
+        for site, gain in results["gains"].items()
+        for place in ("own", "holdout")
+        for statistic, cell in gain.get(place, {}).items()
+    ]
+    about = ("statistic", "label", *COLUMNS)
+    return {
+        "performance": Table(("data", "model", *about), performance),
+        "federated_minus_central": Table(("data", *about), central),
+        "gains": Table(("site", "data", *about), gains),
+    }
+
+
+def printed(results: Mapping[str, Any]) -> dict[str, Table]:
+    """The tables of a paper: models by labels on the primary data, and who gains by joining."""
+    row = results["performance"][results["primary"]["data"]]
+    labels = (*LABELS, "macro", "micro")
+    found = {
+        statistic: Table(
+            ("model", *labels),
+            [
+                (model, *(_cell(cells[statistic].get(of)) for of in labels))
+                for model, cells in row.items()
+            ],
+        )
+        for statistic in ("auroc", "average_precision")
+    }
+    statistic = results["primary"]["statistic"]
+    gains = [
+        (
+            site,
+            fixed(gain["own"][statistic]["estimate"]),
+            spread(gain["own"][statistic], difference=True),
+            gain["verdict"],
+        )
+        for site, gain in results["gains"].items()
+    ]
+    return found | {"gains": Table(("site", "gain", "interval", "verdict"), gains)}
+
+
+def to_csv(table: Table) -> str:
+    """Comma-separated text; floats in full, an empty cell where undefined."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([table.header, *table.rows])
+    return out.getvalue()
+
+
+def to_latex(table: Table) -> str:
+    r"""A `tabular` for `\input`; every cell is escaped."""
+    lines = [r"% \usepackage{booktabs}", rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}"]
+    header, *rows = [
+        " & ".join(str(cell).translate(ESCAPES) for cell in row) + r" \\"
+        for row in (table.header, *table.rows)
+    ]
+    lines += [r"\toprule", header, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
+def _values(cell: Mapping[str, Any]) -> list[Any]:
+    return [cell[name] for name in COLUMNS]
+
+
+def _cell(interval: Mapping[str, Any] | None) -> str:
+    if interval is None or interval["estimate"] is None:
+        return "–"
+    return f"{fixed(interval['estimate'])} ({spread(interval)})"
