@@ -39,6 +39,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.evaluation.seeds",
         "fl_jax.evaluation.calibration",
         "fl_jax.evaluation.temperature",
+        "fl_jax.evaluation.saliency",
     ],
     [
         "fl_jax.client",

@@ -6,11 +6,14 @@ A CSV has each number in full; a LaTeX table rounds to three decimals and needs 
 
 import csv
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.colors import same_color
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from fl_jax.report import figures
@@ -56,6 +59,7 @@ def render(results: Mapping[str, Any]) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     for name, figure in figures.draw(results).items():
+        add_legend(figure, results["models"])
         resize(figure)
         found[f"figures/{name}.pdf"] = _saved(figure, name, "pdf", {"CreationDate": None})
         found[f"figures/{name}.svg"] = _saved(figure, name, "svg", {"Date": None})
@@ -66,14 +70,30 @@ def render(results: Mapping[str, Any]) -> dict[str, bytes]:
     return found
 
 
+def add_legend(figure: Figure, models: list[str]) -> None:
+    """Names the models whose lines a figure holds, which on the page a legend shared by all figures does."""
+    lines = [line for axes in figure.axes for line in axes.get_lines()]
+    shown = {
+        model: Line2D([], [], **look)
+        for model, look in figures.styles(models).items()
+        if any(same_color(line.get_color(), look["color"]) for line in lines)
+    }
+    if len(shown) > 1 and not any(axes.get_legend() for axes in figure.axes):
+        figure.legend(
+            list(shown.values()), list(shown), loc="outside lower center", ncols=2, frameon=False
+        )
+
+
 def resize(figure: Figure) -> None:
     """Brings a figure to one or two columns, its type to 7-8 points; its shape stays."""
-    width, height = figure.get_size_inches()
+    width, height = map(float, figure.get_size_inches())
     inches = (DOUBLE if width >= WIDE * height else SINGLE) / 25.4
     figure.set_size_inches(inches, height * inches / width)
+    for axes in figure.axes:
+        axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 44))
     for text in figure.findobj(Text):
         if isinstance(text, Text):
-            text.set_fontsize(min(max(text.get_fontsize() * 0.8, POINTS[0]), POINTS[1]))
+            text.set_fontsize(min(max(float(text.get_fontsize()) * 0.8, POINTS[0]), POINTS[1]))
 
 
 def _saved(figure: Figure, name: str, kind: str, metadata: dict[str, None]) -> bytes:
