@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -35,7 +35,10 @@ _RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Of patients.", lower_bound
 
 AIR = -300
 """HU under which a pixel is not of the head."""
-BATCH, SHOWN = 32, 4
+BATCH, SHOWN = 16, 4
+CHECKED = 16
+"""Slices of a subtype, evenly spread, on which random parameters are tried; a map is needed for each part."""
+SAMPLES, NOISE = 16, 5.0
 
 
 def masks(cohort: Path, images: NDArray[np.str_], size: int) -> dict[str, NDArray[np.bool_]]:
@@ -93,11 +96,24 @@ def explain(
     key = stream(jax.random.key(seed), "saliency")
     network = experiment.network(model.config, data.input_shape)
     others = saliency.randomised(model.params, network.init(stream(key, "random")))
-    gradient = jax.jit(
-        lambda params, hu, label: saliency.smooth_grad(
-            network.logits, params, hu, label, stream(key, "noise")
+    noise = stream(key, "noise")
+
+    @jax.jit
+    def gradient(params: Any, hu: Any, label: int) -> jax.Array:
+        return saliency.smooth_grad(
+            network.logits, params, hu, label, noise, samples=SAMPLES, noise=NOISE
         )
-    )
+
+    def maps(params: Any, hu: Any, number: int) -> NDArray[np.float32]:
+        padded = np.concatenate(
+            [hu, np.repeat(hu[-1:], -len(hu) % BATCH, 0)]
+        )  # one shape, one program
+        parts = [
+            np.asarray(gradient(params, padded[at : at + BATCH], number))
+            for at in range(0, len(padded), BATCH)
+        ]
+        return np.concatenate(parts)[: len(hu)]
+
     found: dict[str, Any] = {}
     panels: dict[str, NDArray[np.uint8]] = {}
     for number, subtype in enumerate(LABELS[1:], start=1):
@@ -114,37 +130,40 @@ def explain(
         lesion = np.stack([lesions[name][number - 1] for name in names])
         head = hu > AIR
 
-        def maps(params: Any, hu: Any = hu, number: int = number) -> NDArray[np.float32]:
-            parts = [
-                gradient(params, hu[at : at + BATCH], number) for at in range(0, len(hu), BATCH)
-            ]
-            return np.concatenate([np.asarray(part) for part in parts])
-
-        own = maps(model.params)
+        own = maps(model.params, hu, number)
         share, chance = saliency.share_inside(own, lesion, head)
 
-        def mean(values: NDArray[Any], patient: Any = held.patient[chosen]) -> dict[str, float]:
+        patient = held.patient[chosen]
+        tried = np.unique(np.linspace(0, len(hu) - 1, CHECKED).astype(int))
+        other = {part: maps(params, hu[tried], number) for part, params in others.items()}
+        blind, _ = saliency.share_inside(other["all"], lesion[tried], head[tried])
+
+        def mean(values: NDArray[Any], patient: NDArray[Any] = patient) -> dict[str, float]:
             return saliency.clustered_mean(
                 values, patient, resamples=resamples, seed=seed
             )._asdict()
 
-        other = {part: maps(params) for part, params in others.items()}
         found[subtype] = {
             "slices": len(names),
             "patients": int(np.unique(held.patient[chosen]).size),
             "share": mean(share),
             "chance": mean(chance),
             "difference": mean(share - chance),
-            "random_model_share": mean(saliency.share_inside(other["all"], lesion, head)[0]),
+            "checked_slices": len(tried),
+            "random_model_share": mean(blind, patient[tried]),
+            "checked_share": mean(share[tried], patient[tried]),
             "correlation": {
-                part: mean(saliency.similarity(own, one, head)) for part, one in other.items()
+                part: mean(saliency.similarity(own[tried], one, head[tried]), patient[tried])
+                for part, one in other.items()
             },
         }
-        panels[subtype] = _panel(hu[:SHOWN], lesion[:SHOWN], own[:SHOWN], other["all"][:SHOWN])
-    facts = {"model": model.name, "round": model.round, "method": "SmoothGrad", "samples": 16}
+        shown = tried[np.linspace(0, len(tried) - 1, min(SHOWN, len(tried))).astype(int)]
+        random = maps(others["all"], hu[shown], number)
+        panels[subtype] = _panel(hu[shown], lesion[shown], own[shown], random)
+    facts = {"model": model.name, "round": model.round, "method": "SmoothGrad", "samples": SAMPLES}
     return {
         **facts,
-        "noise_hu": 5.0,
+        "noise_hu": NOISE,
         "seed": seed,
         "resamples": resamples,
         "subtypes": found,
@@ -167,6 +186,7 @@ def main(argv: list[str]) -> None:
     """Explains the model that the flags name and writes what was found."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
+    logging.set_verbosity(logging.ERROR)
     say, workdir = (
         progress.speaker(Console(stderr=True, highlight=False)),
         Path(_WORKDIR.value).expanduser(),
