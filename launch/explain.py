@@ -175,10 +175,10 @@ def _panel(hu: Any, lesion: Any, own: Any, other: Any) -> NDArray[np.uint8]:
 
     def scaled(maps: Any) -> NDArray[np.uint8]:
         top = np.quantile(maps, 0.995, axis=(1, 2), keepdims=True)
-        return np.uint8(255 * np.clip(maps / np.maximum(top, 1e-30), 0, 1))
+        return (255 * np.clip(maps / np.maximum(top, 1e-30), 0, 1)).astype(np.uint8)
 
     grey = np.stack([cases.windowed(one, STUDY_WINDOWS[:1]) for one in hu]).reshape(hu.shape)
-    columns = [grey, np.uint8(255 * lesion), scaled(own), scaled(other)]
+    columns = [grey, np.where(lesion, 255, 0).astype(np.uint8), scaled(own), scaled(other)]
     return np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
 
 

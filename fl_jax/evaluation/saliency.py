@@ -93,9 +93,7 @@ def similarity(first: NDArray[Any], second: NDArray[Any], where: NDArray[np.bool
     """
     return np.array(
         [
-            np.nan
-            if np.ptp(a[w]) == 0 or np.ptp(b[w]) == 0
-            else stats.spearmanr(a[w], b[w]).statistic
+            np.nan if np.ptp(a[w]) == 0 or np.ptp(b[w]) == 0 else stats.spearmanr(a[w], b[w])[0]
             for a, b, w in zip(first, second, where, strict=True)
         ],
         np.float64,
