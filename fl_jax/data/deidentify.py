@@ -38,7 +38,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from fl_jax.data.dicom.header import quiet
+from fl_jax.data.dicom.parse import quiet
 from fl_jax.data.dicom.read import CT_IMAGE
 
 KEPT = (

@@ -446,9 +446,10 @@ def test_noise_in_air_is_no_padding_and_metal_is_clipped():
     assert (read.hu[0, 0], read.hu[5, 5]) == dicom.HU_RANGE
 
 
-def test_sign_bit_is_extended():
+@pytest.mark.parametrize("bits", [12, 15])
+def test_sign_bit_is_extended(bits):
     hu = np.clip(disc(), -1000, 2047)
-    read = accepted(ct(stored=hu & 0x0FFF, BitsStored=12))
+    read = accepted(ct(stored=hu % 2**bits, BitsStored=bits))
     np.testing.assert_array_equal(read.hu, hu)
     assert read.repairs == (Repair.SIGN,)
 

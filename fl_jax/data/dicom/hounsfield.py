@@ -4,11 +4,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pydicom
 import pydicom.uid
 from pydicom.pixels.decoders.base import get_decoder
 
-from fl_jax.data.dicom.header import integer, numbers, pixel_bytes, text
+from fl_jax.data.dicom.header import Header, integer, numbers, pixel_bytes, text
+from fl_jax.data.dicom.parse import quiet
 from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair
 from fl_jax.types import AIR
 
@@ -22,8 +22,11 @@ END_OF_IMAGE = b"\xff\xd9"
 LAST_STEP = 100
 """Stored values by which a picture's last pixel, completed by a pad byte, may differ from the one before."""
 
+Ends = tuple[float, float]
+"""The smallest and the largest value of a picture."""
 
-def stored_values(header: pydicom.Dataset) -> tuple[np.ndarray, tuple[Repair, ...]]:
+
+def stored_values(header: Header) -> tuple[np.ndarray, tuple[Repair, ...]]:
     """The pixels as stored, int16 or uint16 [rows, columns]; uncompressed ones without pydicom.
 
     pydicom's own decoding of uncompressed pixels lets one missing byte pass, and a second frame.
@@ -38,15 +41,14 @@ def stored_values(header: pydicom.Dataset) -> tuple[np.ndarray, tuple[Repair, ..
             Reason.BIT_DEPTH,
             f"BitsAllocated {allocated}, BitsStored {bits}, HighBit {high}, signed {signed}",
         )
-    data, order = pixel_bytes(header)
+    data, order, syntax = pixel_bytes(header), header.order, header.syntax
     if not data:
         raise RefusedError(Reason.EMPTY, "PixelData is missing or of length 0")
-    syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
     if syntax is not None and not syntax.is_transfer_syntax:
         raise RefusedError(Reason.COMPRESSED, f"TransferSyntaxUID {syntax} is not known")
     if syntax is not None and syntax.is_encapsulated:
         pixels = _decoded(
-            data,
+            bytes(data),
             syntax,
             rows=rows,
             columns=columns,
@@ -62,7 +64,7 @@ def stored_values(header: pydicom.Dataset) -> tuple[np.ndarray, tuple[Repair, ..
     need = 2 * rows * columns
     padded = len(data) == need - 1 and order == "<"
     if padded:
-        data += b"\0"
+        data = bytes(data) + b"\0"
     if len(data) < need:
         raise RefusedError(Reason.TRUNCATED, f"{len(data)} of {need} pixel bytes")
     if len(data) >= 2 * need:
@@ -99,7 +101,8 @@ def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
     if "JPEG" in syntax.name and END_OF_IMAGE not in data[-32:]:
         # Decoders fill up what is missing, or do not come to an end.
         raise RefusedError(Reason.TRUNCATED, f"{syntax.name} without its end-of-image marker")
-    pixels, _ = decoder.as_array(data, raw=True, decoding_plugin=plugin, **layout)
+    with quiet():
+        pixels, _ = decoder.as_array(data, raw=True, decoding_plugin=plugin, **layout)
     if pixels.shape != (layout["rows"], layout["columns"]) or pixels.dtype.itemsize != 2:
         raise RefusedError(Reason.BAD_GEOMETRY, f"pixels decode to {pixels.dtype}{pixels.shape}")
     return pixels
@@ -113,26 +116,26 @@ def _plugin(syntax: pydicom.uid.UID) -> str:
 
 
 def hounsfield(
-    header: pydicom.Dataset, stored: np.ndarray, slope: float, intercept: float
+    header: Header, stored: np.ndarray, slope: float, intercept: float
 ) -> tuple[np.ndarray, tuple[Repair, ...]]:
     """Stored values to int16 HU within `HU_RANGE`, with the repairs that this took."""
     bits, signed = integer(header, "BitsStored"), bool(integer(header, "PixelRepresentation"))
-    stored, repairs = _significant(stored, bits, signed)
+    stored, ends, repairs = _significant(stored, bits, signed)
     wrapped = bits == 12 and not signed and intercept > -100
     if wrapped and slope != 1:
         raise RefusedError(
             Reason.BAD_RESCALE, f"unsigned 12 bits from {intercept} HU with slope {slope}: no air"
         )
-    hu = _unwrap(stored) if wrapped else _rescaled(stored, slope, intercept)
+    hu, (low, high) = _unwrap(stored) if wrapped else _rescaled(stored, ends, slope, intercept)
     if text(header, "PhotometricInterpretation") == "MONOCHROME1" and not _air_outside(hu):
-        stored = (-1 if signed else 2**bits - 1) - stored.astype(np.int32)
-        hu = _unwrap(stored) if wrapped else _rescaled(stored, slope, intercept)
+        top = -1 if signed else 2**bits - 1
+        stored, ends = top - stored.astype(np.int32), (top - ends[1], top - ends[0])
+        hu, (low, high) = _unwrap(stored) if wrapped else _rescaled(stored, ends, slope, intercept)
         repairs.append(Repair.INVERTED)
         if not _air_outside(hu):
             raise RefusedError(Reason.PHOTOMETRIC, "MONOCHROME1, and neither polarity shows air")
     if wrapped:
         repairs.append(Repair.WRAPAROUND)
-    low, high = hu.min(), hu.max()
     if low >= 0 or (high > HU_RANGE[1] and (hu > HU_RANGE[1]).mean() > 0.1):
         raise RefusedError(Reason.OUT_OF_RANGE, f"{low:g} to {high:g} HU")
     if low <= PADDING_BELOW:
@@ -142,30 +145,47 @@ def hounsfield(
     return hu.astype(np.int16, copy=False), tuple(repairs)
 
 
-def _significant(stored: np.ndarray, bits: int, signed: bool) -> tuple[np.ndarray, list[Repair]]:
+def _significant(
+    stored: np.ndarray, bits: int, signed: bool
+) -> tuple[np.ndarray, Ends, list[Repair]]:
     """The values of the stored bits; refuses one value everywhere and values that need more."""
     low, high, half = int(stored.min()), int(stored.max()), 2 ** (bits - 1)
     if low == high:
         raise RefusedError(Reason.EMPTY, f"every pixel is {low}")
     if signed and low >= 0 and half <= high < 2 * half:
-        return np.where(stored >= half, stored - 2 * half, stored), [Repair.SIGN]
+        stored = np.where(stored >= half, stored - np.int32(2 * half), stored)
+        return stored, _ends(stored), [Repair.SIGN]
     if high >= (half if signed else 2 * half) or low < -half:
         raise RefusedError(Reason.BIT_DEPTH, f"values {low} to {high} with BitsStored {bits}")
-    return stored, []
+    return stored, (low, high), []
 
 
-def _unwrap(stored: np.ndarray) -> np.ndarray:
+def _ends(values: np.ndarray) -> Ends:
+    return int(values.min()), int(values.max())
+
+
+def _unwrap(stored: np.ndarray) -> tuple[np.ndarray, Ends]:
     """HU modulo 4096 back to [-1000, 3096): the same as the rule in `refusal`'s table."""
-    return (stored.astype(np.int32) + 1000) % 4096 - 1000
+    hu = (stored.astype(np.int32) + 1000) % 4096 - 1000
+    return hu, _ends(hu)
 
 
-def _rescaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """slope * stored + intercept, rounded; in int16 where that is exact, as it nearly always is."""
-    if slope == 1 and intercept == int(intercept):
-        ends = int(stored.min()), int(stored.max())
-        if min(*ends, ends[0] + intercept) >= -(2**15) and max(*ends, ends[1] + intercept) < 2**15:
-            return stored.astype(np.int16, copy=False) + np.int16(intercept)
-    return np.rint(stored * np.float64(slope) + intercept)
+def _rescaled(
+    stored: np.ndarray, ends: Ends, slope: float, intercept: float
+) -> tuple[np.ndarray, Ends]:
+    """slope * stored + intercept, rounded; in int16 where that is exact, as it nearly always is.
+
+    The ends are scaled rather than looked for again: the rule is monotone, rounding too.
+    """
+    low, high = sorted(float(np.rint(end * slope + intercept)) for end in ends)
+    fits = min(ends[0], low) >= -(2**15) and max(ends[1], high) < 2**15
+    if slope == 1 and intercept == int(intercept) and fits:
+        same = stored.dtype.itemsize == 2  # then values below 2^15 need no copy
+        stored = stored.view(np.int16) if same else stored.astype(np.int16)
+        return stored + np.int16(intercept), (low, high)
+    with np.errstate(over="ignore"):
+        hu = np.rint(stored * np.float64(slope) + intercept)
+    return hu, (low, high)
 
 
 def _air_outside(hu: np.ndarray) -> bool:
@@ -184,10 +204,10 @@ def resize(hu: np.ndarray, size: int, spacing: tuple[float, float]) -> np.ndarra
     Returns:
         int16[size, size] in HU.
     """
-    extent = np.array(hu.shape, float)
+    extent = hu.shape
     if min(spacing) > 0:
-        extent *= spacing
-    rows, columns = (max(1, round(size * side / extent.max())) for side in extent)
+        extent = [pixels * mm for pixels, mm in zip(hu.shape, spacing, strict=True)]
+    rows, columns = (max(1, round(size * side / max(extent))) for side in extent)
     if (rows, columns) != hu.shape:
         shrinks = rows <= hu.shape[0] and columns <= hu.shape[1]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -200,7 +220,7 @@ def resize(hu: np.ndarray, size: int, spacing: tuple[float, float]) -> np.ndarra
     return square
 
 
-def spacing_mm(header: pydicom.Dataset) -> tuple[float, float]:
+def spacing_mm(header: Header) -> tuple[float, float]:
     """Pixel Spacing: mm between rows and between columns, NaN where missing, bad or not positive."""
     row, column = numbers(header, "PixelSpacing", 2)
     return (row, column) if 0 < row < np.inf and 0 < column < np.inf else (np.nan, np.nan)

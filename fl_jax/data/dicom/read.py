@@ -5,10 +5,10 @@ import pathlib
 from typing import NamedTuple
 
 import numpy as np
-import pydicom
 
-from fl_jax.data.dicom.header import integer, numbers, parse, quiet, text
+from fl_jax.data.dicom.header import Header, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize, spacing_mm, stored_values
+from fl_jax.data.dicom.parse import parse
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -99,13 +99,12 @@ def read(
             data = pathlib.Path(source).read_bytes()
         except OSError as error:
             return Refusal(shown, Reason.UNREADABLE, str(error))
-    with quiet():
-        try:
-            return _read(data, size, name, repairs)
-        except RefusedError as refused:
-            return Refusal(shown, refused.reason, refused.detail)
-        except Exception as error:  # pydicom raises whatever a broken element trips over
-            return Refusal(shown, Reason.CORRUPT, f"{type(error).__name__}: {error}")
+    try:
+        return _read(data, size, name, repairs)
+    except RefusedError as refused:
+        return Refusal(shown, refused.reason, refused.detail)
+    except Exception as error:  # pydicom raises whatever a broken element trips over
+        return Refusal(shown, Reason.CORRUPT, f"{type(error).__name__}: {error}")
 
 
 def _read(data: bytes, size: int | None, name: str, allowed: frozenset[Repair]) -> Slice:
@@ -143,26 +142,25 @@ def _read(data: bytes, size: int | None, name: str, allowed: frozenset[Repair]) 
             intercept=intercept,
             kernel=text(header, "ConvolutionKernel"),
             manufacturer=text(header, "Manufacturer"),
-            transfer_syntax=str(getattr(header, "file_meta", {}).get("TransferSyntaxUID", "")),
+            transfer_syntax=header.syntax or "",
         ),
         repairs=repairs,
     )
 
 
-def _identifier(header: pydicom.Dataset, keyword: str) -> str:
+def _identifier(header: Header, keyword: str) -> str:
     value = text(header, keyword)
     if not value:
         raise RefusedError(Reason.MISSING_IDENTIFIERS, f"{keyword} is missing or empty")
     return value
 
 
-def _check_kind(header: pydicom.Dataset) -> None:
+def _check_kind(header: Header) -> None:
     """Refuses what is no single, original CT picture in shades of grey."""
-    media = str(getattr(header, "file_meta", {}).get("MediaStorageSOPClassUID", ""))
-    if media == DIRECTORY:
+    if header.media == DIRECTORY:
         raise RefusedError(Reason.NOT_DICOM, "a DICOM directory (DICOMDIR)")
-    modality, sop_class = text(header, "Modality"), text(header, "SOPClassUID") or media
-    if not modality and "PixelData" not in header:
+    modality, sop_class = text(header, "Modality"), text(header, "SOPClassUID") or header.media
+    if not modality and "PixelData" not in header.values:
         raise RefusedError(Reason.TRUNCATED, "the header ends before Modality and PixelData")
     if modality != "CT":
         raise RefusedError(Reason.NOT_CT, f"Modality is {modality!r}")
@@ -186,7 +184,7 @@ def _check_kind(header: pydicom.Dataset) -> None:
         )
 
 
-def _position(header: pydicom.Dataset) -> float:
+def _position(header: Header) -> float:
     """Millimetres along the slice normal; refuses planes that are not axial."""
     orientation = numbers(header, "ImageOrientationPatient", 6)
     corner = numbers(header, "ImagePositionPatient", 3)
@@ -208,7 +206,7 @@ def _position(header: pydicom.Dataset) -> float:
     return sum(x * n for x, n in zip(corner, normal, strict=True))
 
 
-def _rescale(header: pydicom.Dataset) -> tuple[float, float]:
+def _rescale(header: Header) -> tuple[float, float]:
     """Slope and intercept that lead to HU; pydicom would go on without them, or with nan."""
     slope = numbers(header, "RescaleSlope", 1)[0]
     intercept = numbers(header, "RescaleIntercept", 1)[0]
