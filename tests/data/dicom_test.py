@@ -288,6 +288,7 @@ def test_every_reason_has_a_test():
     elsewhere = {
         *(Reason.UNREADABLE, Reason.NOT_DICOM, Reason.CORRUPT, Reason.COMPRESSED),
         Reason.REPAIR_OFF,
+        Reason.CRASHED,  # in parallel_test
     }
     assert {reason for reason, _ in REFUSED.values()} | elsewhere == set(Reason)
 

@@ -1,20 +1,30 @@
-"""Many files are read by several processes, in order, with a bounded number of them in memory."""
+"""Many files are read by several processes, in order, with a bounded number of them in memory.
 
+Native code may end the process that runs it: a decoder on a damaged stream, the system when memory is short.
+Then what was under way is read once more, a file at a time in a process apart; the file that ends that one
+too is refused, and the rest is read on.
+"""
+
+import itertools
 import multiprocessing
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import cv2
 import numpy as np
 
 from fl_jax.data.dicom.read import Slice, read
-from fl_jax.data.dicom.refusal import ALL_REPAIRS, Refusal, Repair
+from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
 
 Read = Callable[[str], Slice | Refusal]
+Results = list[Slice | Refusal]
+Flight = deque[tuple[list[str], Future[Results]]]
+"""Chunks of paths that are being read, in order."""
 
 CHUNK = 32
 """Files that a process takes at a time."""
@@ -39,10 +49,12 @@ def read_all(
         repairs: see `read`.
 
     Returns:
-        An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory.
+        An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory. A file
+        that ends its reading process is refused as `CRASHED`; in this process nothing guards against it.
 
     Raises:
         ValueError: workers is negative.
+        BrokenProcessPool: reading processes cannot be started.
     """
     if workers is not None and workers < 0:
         raise ValueError(f"workers is {workers}: give the number of reading processes, or None")
@@ -55,19 +67,66 @@ def read_all(
 
 
 def _in_processes(paths: Sequence[str], one: Read, workers: int) -> Iterator[Slice | Refusal]:
+    chunks = (list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK))
+    flight: Flight = deque()
+    pool = _pool(workers)
+    try:
+        while True:
+            for chunk in itertools.islice(chunks, 2 * workers + 1 - len(flight)):
+                flight.append((chunk, _submit(pool, one, chunk)))
+            if not flight:
+                return
+            try:
+                read = flight[0][1].result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                yield from _read_apart(flight, one)
+                flight.clear()
+                pool = _pool(workers)
+            else:
+                flight.popleft()
+                yield from read
+    finally:  # where the reader stops early, what is queued need not be read
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_apart(flight: Flight, one: Read) -> Iterator[Slice | Refusal]:
+    """What was under way when a process ended: as it came, or else read again, a file at a time."""
+    pool = None
+    try:
+        for chunk, future in flight:
+            if future.exception() is None:
+                yield from future.result()
+                continue
+            for path in chunk:
+                if pool is None:
+                    pool = _pool(1)
+                    pool.submit(os.getpid).result()  # one that cannot start is no file's fault
+                try:
+                    (read,) = pool.submit(_read_chunk, one, [path]).result()
+                except BrokenProcessPool:
+                    pool.shutdown()
+                    pool = None
+                    read = Refusal(path, Reason.CRASHED, "twice: a faulty decoder, or no memory")
+                yield read
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
     # Fresh processes: a fork of one that runs JAX or TensorFlow threads can hang.
     context = multiprocessing.get_context("spawn")
-    flight: deque[Future[list[Slice | Refusal]]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare) as pool:
-        try:
-            for start in range(0, len(paths), CHUNK):
-                flight.append(pool.submit(_read_chunk, one, list(paths[start : start + CHUNK])))
-                if len(flight) > 2 * workers:
-                    yield from flight.popleft().result()
-            while flight:
-                yield from flight.popleft().result()
-        finally:  # where the reader stops early, what is queued need not be read
-            pool.shutdown(wait=False, cancel_futures=True)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+
+
+def _submit(pool: ProcessPoolExecutor, one: Read, chunk: list[str]) -> Future[Results]:
+    try:
+        return pool.submit(_read_chunk, one, chunk)
+    except BrokenProcessPool as error:
+        failed: Future[Results] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _prepare() -> None:
@@ -87,5 +146,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _read_chunk(one: Read, paths: list[str]) -> list[Slice | Refusal]:
+def _read_chunk(one: Read, paths: list[str]) -> Results:
     return [*map(one, paths)]

@@ -22,6 +22,7 @@ class Reason(enum.StrEnum):
     UNREADABLE = "unreadable file"  # the operating system cannot open or read it
     NOT_DICOM = "not a DICOM image"  # no DICM marker, or a directory record (DICOMDIR)
     CORRUPT = "corrupt header or pixels"  # an element or the pixel stream cannot be decoded
+    CRASHED = "ends the process that reads it"  # a decoder's native code; in several processes only
     TRUNCATED = "truncated"  # fewer pixel bytes than Rows x Columns, or the header ends early
     NOT_CT = "not CT"  # another modality or SOP class
     COLOUR = "colour"  # more than one sample a pixel, or a palette
