@@ -1,13 +1,15 @@
 """How fast files become slices: 512 x 512 uncompressed DICOM to HU at 256, for each second of a processor.
 
 The floor reads the same file, takes its last bytes for pixels and resizes them: what remains when nothing is
-checked. Beside the project's reader stands pydicom as one would use it. Then the reader on several processes,
-and how much memory it takes to read many files.
+checked. Beside the project's reader stands pydicom as one would use it. Then how many times the rate of one
+process several reach: the reader, the floor, and a loop that needs neither memory nor disk, which is all that
+the machine gives at the time. At last, how much memory it takes to read many files.
 """
 
 import itertools
 import math
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,11 +20,13 @@ from typing import Any
 import numpy as np
 
 from launch import machine
-from launch.benchmarks import measure, table
+from launch.benchmarks import measure, side_by_side, table
 
 SIDE, SIZE = 512, 256
 FILES, PASSES = 100, 60
 """Files on disk, and how often each is read on several processes."""
+ROUNDS = 5
+"""How often one process and several are compared, turn by turn."""
 MANY, EVERY = 20_000, 2_000
 """Files that are read for the memory, and after how many it is noted."""
 _HEAD = ("", "x floor", "range", "of the floor's rate", "slices/CPU-s", "")
@@ -35,7 +39,8 @@ def run(options: Any) -> dict[str, Any]:
         options: `repetitions`; see `launch.benchmark`.
 
     Returns:
-        `{"measured": {name: {...}}, "processes": {count: slices a second}, "memory_mb": [...]}`.
+        `{"measured": {name: {...}}, "processes": {"count", "slices_per_second": {count: rate}, "times":
+        {work: {"median", "range"}}}, "memory_mb": [...]}`.
     """
     import cv2
 
@@ -58,11 +63,15 @@ def run(options: Any) -> dict[str, Any]:
         }
         rows = [_row(*line) for line in found.items()]
         print(table.text(f"ingest: {SIDE} x {SIDE} to {SIZE}", _HEAD, rows), flush=True)
-        processes = {count: throughput(paths, count) for count in (1, machine.cores())}
+        processes = scaling(paths, max(2, machine.cores()))
         memory = [round(mb, 1) for mb in growth(paths)]
-    one = processes[1]
-    shown = ", ".join(f"{n}: {rate:,.0f} ({rate / one:.2f} x)" for n, rate in processes.items())
-    print(f"\nslices/s by processes: {shown}")
+    rates = (f"{n}: {rate:,.0f}" for n, rate in processes["slices_per_second"].items())
+    print(f"\nslices/s by processes: {', '.join(rates)}")
+    for work, times in processes["times"].items():
+        low, high = times["range"]
+        print(
+            f"{processes['count']} x {work}: {times['median']:.2f} times one, {low:.2f}-{high:.2f}"
+        )
     print(f"peak memory after each {EVERY:,} of {MANY:,} files, MB: {memory}", flush=True)
     return {"measured": found, "processes": processes, "memory_mb": memory}
 
@@ -122,6 +131,29 @@ def throughput(paths: Sequence[str], processes: int) -> float:
     started = sum(1 for _ in itertools.islice(reads, len(paths) * PASSES // 3))
     began = time.perf_counter()
     return sum(1 for _ in reads) / (time.perf_counter() - began) if started else 0.0
+
+
+def scaling(paths: Sequence[str], count: int) -> dict[str, Any]:
+    """How many times the rate of one process `count` of them reach, turn by turn."""
+    works = {
+        "a loop": partial(side_by_side.rate, partial(sum, range(200_000))),
+        "floor": partial(side_by_side.rate, partial(_each, unchecked, paths)),
+        "fl_jax": partial(throughput, paths),
+    }
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, rate in works.items():
+            taken[name].append((rate(1), rate(count)))
+    times = {name: [many / one for one, many in pairs] for name, pairs in taken.items()}
+    one, many = zip(*taken["fl_jax"], strict=True)
+    return {
+        "count": count,
+        "slices_per_second": {1: statistics.median(one), count: statistics.median(many)},
+        "times": {
+            name: {"median": statistics.median(found), "range": (min(found), max(found))}
+            for name, found in times.items()
+        },
+    }
 
 
 def growth(paths: Sequence[str]) -> list[float]:

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ import pytest
 
 from fl_jax.data import pipeline
 from launch import benchmark, machine
-from launch.benchmarks import cases, measure, peers, round, statistics, table
+from launch.benchmarks import cases, ingest, measure, peers, round, side_by_side, statistics, table
 from launch.benchmarks import input as inputs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -197,6 +199,34 @@ def test_all_sources_of_inputs_give_the_same_slices(tmp_path, monkeypatch):
     for name, source in inputs.sources(held, inputs.on_disk(held, tmp_path)).items():
         for batch, pixels in zip(source(), wanted, strict=True):
             assert (batch.inputs[:, 1] if "3" in name else batch.inputs).tolist() == pixels.tolist()
+
+
+def test_the_suite_of_ingest_gives_what_it_promises(monkeypatch, capsys):
+    small = {"FILES": 3, "PASSES": 12, "ROUNDS": 1, "MANY": 20, "EVERY": 10}
+    for name, value in small.items():
+        monkeypatch.setattr(ingest, name, value)
+    monkeypatch.setattr(side_by_side, "SECONDS", 0.01)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    result = benchmark.benchmark("ingest", SimpleNamespace(repetitions=1))
+    json.dumps(result)
+    assert list(result["measured"]) == ["floor", "fl_jax", "pydicom"]
+    for line in result["measured"].values():
+        assert line["slices_per_cpu_second"] > 0
+    processes = result["processes"]
+    assert set(processes["slices_per_second"]) == {1, 2}
+    assert list(processes["times"]) == ["a loop", "floor", "fl_jax"]
+    for times in processes["times"].values():
+        assert times["range"][0] <= times["median"] <= times["range"][1]
+        assert times["median"] > 0
+    assert len(result["memory_mb"]) == 2
+    printed = capsys.readouterr().out
+    assert "2 x fl_jax" in printed
+    assert "of the floor's rate" in printed
+
+
+def test_the_rate_of_several_processes_is_the_sum_of_theirs(monkeypatch):
+    rate = side_by_side.rate(partial(time.sleep, 0.05), 3)  # takes no processor
+    assert 30 < rate <= 60
 
 
 def test_the_suite_of_statistics_gives_what_it_promises(monkeypatch, capsys):
