@@ -1,5 +1,6 @@
 """Builds a dataset with a progress bar and shows what it holds; for `prepare_data` and `study`."""
 
+from functools import partial
 from pathlib import Path
 
 from absl import logging
@@ -50,6 +51,7 @@ def prepare(
             workers=workers,
             repairs=repairs,
             progress=tick,
+            copied=partial(tick, name="records", unit="slices sorted and written"),
             say=progress.speaker(console),
         )
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -51,11 +51,17 @@ class Bars:
             )
 
 
+class Tick(Protocol):
+    """Moves a bar: what is done, of how much. Another name is another bar, below the first."""
+
+    def __call__(self, done: int, total: int, name: str = ..., unit: str = ...) -> None:
+        """Shows how far it has come."""
+        ...
+
+
 @contextlib.contextmanager
-def counter(
-    name: str, unit: str, console: Console, *, before: str = ""
-) -> Iterator[Callable[[int, int], None]]:
-    """Yields `tick(done, total)` that moves a bar with the time that is left.
+def counter(name: str, unit: str, console: Console, *, before: str = "") -> Iterator[Tick]:
+    """Yields a `Tick` that moves a bar with the time that is left.
 
     Until the first tick a terminal shows what is done `before`, if that is said, and nothing else.
     """
@@ -65,26 +71,26 @@ def counter(
     bar = Progress(
         TextColumn("{task.description:<14}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} " + unit),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} {task.fields[unit]}"),
         TimeRemainingColumn(),
         console=console,
     )
-    task: TaskID | None = None
+    tasks: dict[str, TaskID] = {}
 
-    def tick(done: int, total: int) -> None:
-        nonlocal task
-        if task is None:
+    def tick(done: int, total: int, name: str = name, unit: str = unit) -> None:
+        if not tasks:
             status.stop()
             bar.start()
-            task = bar.add_task(name, total=total)
-        bar.update(task, completed=done)
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=total, unit=unit)
+        bar.update(tasks[name], completed=done)
 
     try:
         yield tick
     finally:
         status.stop()
         bar.stop()
-    if task is None:
+    if not tasks:
         console.print(f"{name}: complete, skipped")
 
 

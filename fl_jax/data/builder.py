@@ -29,15 +29,17 @@ two cores, in 6 MB more than 5,000 of them.
 import contextlib
 import csv
 import importlib.metadata
+import itertools
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.writer import ExampleWriter
 
 from fl_jax.data import dicom, duplicates, pseudonyms, sources
 from fl_jax.data.slices import (
@@ -59,7 +61,23 @@ VERSIONS = ("fl_jax", "pydicom", "opencv-python-headless", "numpy", "tensorflow-
 """What has a hand in the pixels."""
 
 Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
+"""Called with (files or records done, files or records in all)."""
+
+
+class _CountingWriter(ExampleWriter):
+    """TFDS's writer of a shard, which tells how many records of all it has written."""
+
+    def __init__(self, file_format: Any, tick: Callable[[], None]) -> None:
+        super().__init__(file_format)
+        self._tick = tick
+
+    def write(self, path: Any, examples: Iterable[Any]) -> Any:
+        def counted() -> Iterator[Any]:
+            for example in examples:
+                yield example
+                self._tick()
+
+        return super().write(path, counted())
 
 
 class CtSlices(tfds.core.GeneratorBasedBuilder):
@@ -68,8 +86,15 @@ class CtSlices(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version(VERSION)
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Give the source's folder to fl_jax.data.builder.prepare."
 
-    def __init__(self, *, size: int, examples: Callable[[], Iterator[Any]] | None = None, **kwargs):
-        self._size, self._examples = size, examples
+    def __init__(
+        self,
+        *,
+        size: int,
+        examples: Callable[[], Iterator[Any]] | None = None,
+        copied: Callable[[], None] = lambda: None,
+        **kwargs,
+    ):
+        self._size, self._examples, self._copied = size, examples, copied
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -88,6 +113,9 @@ class CtSlices(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager
         return {SPLIT: self._generate_examples()}
+
+    def _example_writer(self) -> ExampleWriter:
+        return _CountingWriter(self.info.file_format, self._copied)
 
     def _log_download_bytes(self) -> None:
         """Prints nothing: a library does not."""
@@ -111,6 +139,7 @@ def prepare(
     workers: int | None = None,
     repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
     progress: Progress | None = None,
+    copied: Progress | None = None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Summary:
     """Builds the dataset, or finds that it is already there.
@@ -129,6 +158,7 @@ def prepare(
         workers: reading processes; see `dicom.read_all`.
         repairs: which faults of files may be put right; see `dicom.refusal`.
         progress: called as files are read.
+        copied: called as the records, which TFDS sorts when all are read, are written to their place.
         say: told in a sentence why a dataset that is there is built anew, or kept though the
             versions changed.
 
@@ -171,7 +201,7 @@ def prepare(
     paths = [item.path for item in listing.items]
     reads = dicom.read_all(paths, size=image_size, workers=workers, repairs=repairs)
     try:
-        made = _build(listing, image_size, reads, progress, building, tally)
+        made = _build(listing, image_size, reads, progress, copied, building, tally)
         (data_dir / "summary.json").unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)
@@ -212,6 +242,7 @@ def _build(
     size: int,
     reads: Iterator[dicom.Slice | dicom.Refusal],
     progress: Progress | None,
+    copied: Progress | None,
     folder: pathlib.Path,
     tally: Tally,
 ) -> pathlib.Path:
@@ -239,8 +270,14 @@ def _build(
                     progress(done, tally.total)
             tally.finish()
 
+    written = itertools.count(1)
+
+    def count() -> None:
+        if copied:
+            copied(next(written), sum(tally.slices.values()))
+
     tfds.disable_progress_bar()
-    builder = CtSlices(size=size, examples=examples, data_dir=folder)
+    builder = CtSlices(size=size, examples=examples, copied=count, data_dir=folder)
     try:
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False)

@@ -113,6 +113,21 @@ def test_workers_change_nothing(source, data_dir, tmp_path, monkeypatch):
     assert (data_dir / index).read_bytes() == (tmp_path / index).read_bytes()
 
 
+@pytest.mark.parametrize("memory", [2**30, 4000])
+def test_copying_the_records_is_counted_too(copy, tmp_path, monkeypatch, memory):
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", memory)
+    spoil(copy, "beta", 2)
+    calls = []
+
+    def tick(name):
+        return lambda done, total: calls.append((name, done, total))
+
+    options = {"max_refused": 0.1, "progress": tick("files"), "copied": tick("records")}
+    build(copy, tmp_path / "data", **options)
+    read = [("files", n, 27) for n in range(1, 28)]
+    assert calls == read + [("records", n, 25) for n in range(1, 26)]
+
+
 def test_order_is_kept_where_tfds_sorts_on_disk(source, data_dir, tmp_path, monkeypatch):
     used = []
     monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 4000)

@@ -29,6 +29,7 @@ def test_a_table_of_what_each_site_holds(source, tmp_path):
     done = run(*flags)
     assert done.returncode == 0, done.stderr
     assert "15 of 15 files" in done.stderr
+    assert "15 of 15 slices sorted and written" in done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["north", "3", "3", "9"] in [line[:4] for line in lines]
     assert ["all", "5", "5", "15"] in [line[:4] for line in lines]
