@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
 
     # Data: site folders of DICOM files, or a prepared dataset, or, where both are empty, a synthetic cohort.
     config.source = ""
+    config.source_layout = "sites"  # of `source`; or rsna: the challenge's folder, see `partition`
     config.data_dir = ""  # empty: WORKDIR/data
     config.image_size = 256
     config.max_refused = 0.01

@@ -29,8 +29,11 @@ Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
 NATURAL = "natural()"
 """The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
-MACHINE = ("jobs", "data_dir", "source", "memory_limit", "resamples", "margin", "survey")
-"""Config keys that change where and how a training runs, and not what it gives."""
+MACHINE = (
+    *("jobs", "data_dir", "source", "source_layout"),
+    *("memory_limit", "resamples", "margin", "survey"),
+)
+"""Config keys that change where and how a training runs, and not what it gives; the dataset has a digest."""
 
 
 class Experiment(NamedTuple):

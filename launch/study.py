@@ -49,7 +49,11 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
 
     Returns:
         The results, as in `results.json`.
+
+    Raises:
+        ValueError: a source's layout that no study could come of, or a fault of the source.
     """
+    _check_layout(config)
     console = Console(stderr=True, highlight=False)
     say = progress.speaker(console)
     survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
@@ -142,13 +146,28 @@ def _cohort(config: experiment.Config, folder: Path, console: Console) -> bool:
     return drawn > 0
 
 
+def _check_layout(config: experiment.Config) -> None:
+    """Refuses, before anything is read, a layout that no study could come of."""
+    layouts = ("sites", "rsna")  # `loose` has no labels
+    if config.source_layout not in layouts:
+        raise ValueError(
+            f"config.source_layout={config.source_layout!r}: must be one of {', '.join(layouts)}; "
+            "scans without labels go through launch.evaluate"
+        )
+    if config.source_layout != "sites" and not config.source:
+        raise ValueError(
+            f"config.source_layout={config.source_layout!r}: needs --config.source=DIR; "
+            "the synthetic cohort is in site folders"
+        )
+
+
 def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Console) -> bool:
     folder = experiment.data_dir(config, workdir)
     before = slices.read_summary(folder)
     summary = dataset.prepare(
         console,
         source,
-        layout="sites",
+        layout=config.source_layout,
         data_dir=folder,
         image_size=config.image_size,
         max_refused=config.max_refused,

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 
+import make_dicom
 import make_site
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 HERE = pathlib.Path(__file__).parent
 PATHS = os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE)))
@@ -32,6 +34,39 @@ def test_memory_of_fifty_thousand_files_is_flat(tmp_path):
     (first, _, own, reader), *_, (last, _, more, larger) = found["read"]
     assert (more - own) * 1e6 / (last - first) < 1000  # bytes a file
     assert larger - reader < 20
+
+
+READ = """
+import pathlib, resource, sys
+from fl_jax.data import dicom
+from build_many import resident
+if __name__ == "__main__":  # reading processes import this file too
+    paths = sorted(map(str, pathlib.Path(sys.argv[1]).iterdir()))
+    for number, read in enumerate(dicom.read_all(paths, size=64, workers=int(sys.argv[2])), 1):
+        assert isinstance(read, dicom.Slice), read
+        if number % (len(paths) // 10) == 0:
+            print(number, resident(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("files", [2000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_memory_of_reading_is_flat(tmp_path, files, workers):
+    folder, script = tmp_path / "files", tmp_path / "read.py"
+    folder.mkdir()
+    whole = make_dicom.ct(make_dicom.disc(128, 128))
+    packed = make_dicom.ct(make_dicom.disc(128, 128), syntax=DeflatedExplicitVRLittleEndian)
+    for name, content in (("plain", whole), ("packed", packed)):  # both parsers
+        (tmp_path / name).write_bytes(content)
+        for number in range(files // 2):
+            (folder / f"{number:05d}{name}").hardlink_to(tmp_path / name)
+    script.write_text(READ)
+    command = [sys.executable, script, folder, str(workers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    sizes = [float(line.split()[1]) for line in done.stdout.splitlines()]
+    print(done.stdout)
+    assert len(sizes) == 10
+    assert max(sizes[1:]) - sizes[0] < 4  # MB; one slice kept of each would be 16 or 160
 
 
 def test_reading_processes_end_with_a_build_that_is_killed(tmp_path):

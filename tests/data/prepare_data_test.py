@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import make_rsna
 import make_site
 import pytest
 from rich.console import Console
@@ -41,6 +42,35 @@ def test_a_table_of_what_each_site_holds(source, tmp_path):
     assert again.stdout == done.stdout
     assert again.stderr.strip() == "dataset: complete, skipped"
     assert (tmp_path / "summary.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_thousands_of_warnings_do_not_reach_the_screen(tmp_path, workers):
+    """Identifiers that are no UIDs, VRs and character sets that are wrong: pydicom warns of each, always."""
+    source = make_rsna.write_rsna(tmp_path / "rsna", patients=12, slices=1)
+    folder = source / "stage_2_train"
+    one = (folder / "ID_000000000.dcm").read_bytes()
+    odd = (
+        (b"\x08\0\x60\0CS", b"\x08\0\x60\0ZZ"),
+        (b"\x10\0\x20\0LO", b"\x10\0\x20\0UI"),
+        (b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.x\0"),
+        (b"\x08\0\x60\0CS\x02\0CT", b"\x08\0\x05\0CS\x02\0??\x08\0\x60\0CS\x02\0CT"),
+        (b"MONOCHROME2 ", b"MONOCHROM\xc92 "),
+    )
+    rows = []
+    for number in range(2000 // len(odd) * len(odd)):
+        old, new = odd[number % len(odd)]
+        assert one.count(old) == 1
+        image = f"ID_1{number:08x}"
+        (folder / f"{image}.dcm").write_bytes(one.replace(old, new))
+        rows += make_rsna.lines(image)
+    table = source / "stage_2_train.csv"
+    table.write_text(table.read_text() + "".join(row + "\n" for row in rows))
+    flags = ("--layout=rsna", "--image_size=8", "--max_refused=1", f"--workers={workers}")
+    done = run(f"--source={source}", f"--data_dir={tmp_path / 'data'}", *flags)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert [line.split()[0] for line in lines] == ["dataset", "records"], lines
 
 
 def test_an_error_is_one_line(source, tmp_path):
