@@ -1,6 +1,8 @@
 """Reading on several processes goes on when native code ends one of them, and names the file."""
 
 import multiprocessing
+import os
+import pathlib
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -11,7 +13,7 @@ import pytest
 from make_dicom import ct, disc
 
 from fl_jax.data import builder, dicom
-from fl_jax.data.dicom import Reason, parallel
+from fl_jax.data.dicom import Reason, parallel, shared
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,12 @@ def write(folder, names):
     return [str(folder / name) for name in names]
 
 
-def test_files_that_end_their_process_are_refused_and_the_rest_is_read(tmp_path):
+@pytest.mark.parametrize("memory_is_shared", [True, False])
+def test_files_that_end_their_process_are_refused_and_the_rest_is_read(
+    tmp_path, monkeypatch, memory_is_shared
+):
+    if not memory_is_shared:
+        monkeypatch.setattr(shared, "available", lambda: False)
     names = [f"{number:02d}" for number in range(40)]
     names[9], names[30] = "09 killed", "30 segfault"
     paths = write(tmp_path, names)
@@ -65,6 +72,26 @@ def test_a_build_counts_them(tmp_path):
     assert summary["sites"]["north"]["refused"] == {Reason.CRASHED.value: 1}
     assert summary["sites"]["north"]["slices"] == 23
     assert "ID_segfault.dcm" in (tmp_path / "data" / "refused.csv").read_text()
+
+
+def test_slices_are_the_readers_own_and_in_order(tmp_path):
+    """They are copies: what comes later does not lie where they do, nor do other refusals shift them."""
+    names = [f"{number:02d}" for number in range(70)]
+    paths = write(tmp_path, names)
+    for path in paths[::7]:
+        pathlib.Path(path).write_bytes(b"nothing")
+    descriptors = len(os.listdir("/proc/self/fd"))
+    reads = [*dicom.read_all(paths, size=16, workers=2)]
+    for path, read in zip(paths, reads, strict=True):
+        alone = dicom.read(path, size=16)
+        if isinstance(alone, dicom.Refusal):
+            assert read == alone
+        else:
+            assert isinstance(read, dicom.Slice)
+            assert read.hu.tolist() == alone.hu.tolist()
+            assert read.hu.flags.owndata
+            assert read.image == alone.image
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_a_reader_that_stops_early_leaves_no_process(tmp_path):

@@ -18,13 +18,18 @@ from functools import partial
 import cv2
 import numpy as np
 
+from fl_jax.data.dicom import shared
 from fl_jax.data.dicom.read import Slice, read
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
 
 Read = Callable[[str], Slice | Refusal]
 Results = list[Slice | Refusal]
-Flight = deque[tuple[list[str], Future[Results]]]
-"""Chunks of paths that are being read, in order."""
+Flight = deque[tuple[list[str], int, Future[Results]]]
+"""Chunks of paths that are being read, in order, and where in the shared memory."""
+NOTHING = np.empty(0, np.int16)
+"""In place of a picture that lies in the shared memory."""
+_memory: np.ndarray | None = None
+"""In a reading process: int16[places, CHUNK, size, size] that it shares with the one that started it."""
 
 CHUNK = 32
 """Files that a process takes at a time."""
@@ -63,47 +68,68 @@ def read_all(
     one: Read = partial(read, size=size, repairs=repairs)
     if workers < 2 or len(paths) <= CHUNK:
         return map(one, paths)
-    return _in_processes(paths, one, workers)
+    return _in_processes(paths, one, workers, size)
 
 
-def _in_processes(paths: Sequence[str], one: Read, workers: int) -> Iterator[Slice | Refusal]:
+def _in_processes(
+    paths: Sequence[str], one: Read, workers: int, size: int
+) -> Iterator[Slice | Refusal]:
     chunks = (list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK))
+    most = 2 * workers + 1
+    # A chunk's place is its own until its slices are taken out: chunks come back in order.
+    memory = shared.Shared((most, CHUNK, size, size)) if shared.available() else None
+    places = itertools.cycle(range(most))
     flight: Flight = deque()
-    pool = _pool(workers)
+    pool = _pool(workers, memory)
     try:
         while True:
-            for chunk in itertools.islice(chunks, 2 * workers + 1 - len(flight)):
-                flight.append((chunk, _submit(pool, one, chunk)))
+            for chunk in itertools.islice(chunks, most - len(flight)):
+                place = next(places)
+                flight.append((chunk, place, _submit(pool, one, chunk, place)))
             if not flight:
                 return
             try:
-                read = flight[0][1].result()
+                read = flight[0][2].result()
             except BrokenProcessPool:
                 pool.shutdown()
-                yield from _read_apart(flight, one)
+                yield from _read_apart(flight, one, memory)
                 flight.clear()
-                pool = _pool(workers)
+                pool = _pool(workers, memory)
             else:
+                yield from _taken_out(read, memory, flight[0][1])
                 flight.popleft()
-                yield from read
     finally:  # where the reader stops early, what is queued need not be read
         pool.shutdown(cancel_futures=True)
+        if memory is not None:
+            memory.close()
 
 
-def _read_apart(flight: Flight, one: Read) -> Iterator[Slice | Refusal]:
+def _taken_out(read: Results, memory: shared.Shared | None, place: int) -> Results:
+    """Results with their pictures, which `_read_chunk` left in shared memory."""
+    if memory is None:
+        return read
+    return [
+        found._replace(hu=hu.copy()) if isinstance(found, Slice) else found
+        for found, hu in zip(read, memory.array[place], strict=False)  # the last chunk is shorter
+    ]
+
+
+def _read_apart(
+    flight: Flight, one: Read, memory: shared.Shared | None
+) -> Iterator[Slice | Refusal]:
     """What was under way when a process ended: as it came, or else read again, a file at a time."""
     pool = None
     try:
-        for chunk, future in flight:
+        for chunk, place, future in flight:
             if future.exception() is None:
-                yield from future.result()
+                yield from _taken_out(future.result(), memory, place)
                 continue
             for path in chunk:
                 if pool is None:
-                    pool = _pool(1)
+                    pool = _pool(1, None)
                     pool.submit(os.getpid).result()  # one that cannot start is no file's fault
                 try:
-                    (read,) = pool.submit(_read_chunk, one, [path]).result()
+                    (read,) = pool.submit(_read_chunk, one, [path], 0).result()
                 except BrokenProcessPool:
                     pool.shutdown()
                     pool = None
@@ -114,23 +140,27 @@ def _read_apart(flight: Flight, one: Read) -> Iterator[Slice | Refusal]:
             pool.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int, memory: shared.Shared | None) -> ProcessPoolExecutor:
     # Fresh processes: a fork of one that runs JAX or TensorFlow threads can hang.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+    return ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_prepare, initargs=(memory,)
+    )
 
 
-def _submit(pool: ProcessPoolExecutor, one: Read, chunk: list[str]) -> Future[Results]:
+def _submit(pool: ProcessPoolExecutor, one: Read, chunk: list[str], place: int) -> Future[Results]:
     try:
-        return pool.submit(_read_chunk, one, chunk)
+        return pool.submit(_read_chunk, one, chunk, place)
     except BrokenProcessPool as error:
         failed: Future[Results] = Future()
         failed.set_exception(error)
         return failed
 
 
-def _prepare() -> None:
-    """Sets up a reading process."""
+def _prepare(memory: shared.Shared | None) -> None:
+    """Sets up a reading process, with the memory that it shares."""
+    global _memory
+    _memory = None if memory is None else memory.array
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the processes are the parallelism
     # Freeing one large block makes glibc keep the pages of later ones, where it would return half a
@@ -146,5 +176,15 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _read_chunk(one: Read, paths: list[str]) -> Results:
-    return [*map(one, paths)]
+def _read_chunk(one: Read, paths: list[str], place: int) -> Results:
+    """Reads files; where memory is shared, their pictures are left there."""
+    if _memory is None:
+        return [*map(one, paths)]
+    results: Results = []
+    for path, hu in zip(paths, _memory[place], strict=False):
+        read = one(path)
+        if isinstance(read, Slice):
+            hu[:] = read.hu
+            read = read._replace(hu=NOTHING)
+        results.append(read)
+    return results
