@@ -23,7 +23,7 @@ from launch import machine
 from launch.benchmarks import measure, side_by_side, table
 
 SIDE, SIZE = 512, 256
-FILES, PASSES = 100, 60
+FILES, PASSES = 100, 150
 """Files on disk, and how often each is read on several processes."""
 ROUNDS = 5
 """How often one process and several are compared, turn by turn."""
@@ -128,7 +128,7 @@ def throughput(paths: Sequence[str], processes: int) -> float:
     from fl_jax.data import dicom
 
     reads = dicom.read_all([*paths] * PASSES, size=SIZE, workers=processes)
-    started = sum(1 for _ in itertools.islice(reads, len(paths) * PASSES // 3))
+    started = sum(1 for _ in itertools.islice(reads, len(paths) * PASSES // 2))
     began = time.perf_counter()
     return sum(1 for _ in reads) / (time.perf_counter() - began) if started else 0.0
 

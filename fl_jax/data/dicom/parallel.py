@@ -54,9 +54,9 @@ def read_all(
         repairs: see `read`.
 
     Returns:
-        An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory, which the
-        processes share where they can. A file
-        that ends its reading process is refused as `CRASHED`; in this process nothing guards against it.
+        An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory,
+        which the processes share where they can. A file that ends its reading process is refused as
+        `CRASHED`; where files are read in this process, nothing guards it against that.
 
     Raises:
         ValueError: workers is negative.
