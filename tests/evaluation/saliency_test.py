@@ -13,7 +13,9 @@ def _linear(params, hu):
 def test_a_linear_models_map_is_its_weight_whatever_the_noise():
     w = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
     hu = np.random.default_rng(1).normal(size=(2, 4, 5))
-    maps = saliency.smooth_grad(_linear, {"w": w}, hu, np.array([1, 2]), jax.random.key(0))
+    maps = saliency.smooth_grad(
+        saliency.gradient(_linear), {"w": w}, hu, np.array([1, 2]), jax.random.key(0)
+    )
     np.testing.assert_allclose(maps, np.abs([w[..., 1], w[..., 2]]), rtol=1e-5)
 
 
@@ -22,14 +24,18 @@ def test_noise_averages_the_gradient_of_a_curved_model():
         return (hu**2).sum((1, 2))[:, None]
 
     hu = np.full((1, 2, 2), 3.0)
-    maps = saliency.smooth_grad(square, {}, hu, 0, jax.random.key(0), samples=4000, noise=1.0)
+    maps = saliency.smooth_grad(
+        saliency.gradient(square), {}, hu, 0, jax.random.key(0), samples=4000, noise=1.0
+    )
     np.testing.assert_allclose(maps, 6.0, atol=0.2)
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 0}, {"noise": -1.0}])
 def test_wrong_options_are_named(wrong):
     with pytest.raises(ValueError, match="samples="):
-        saliency.smooth_grad(_linear, {}, np.zeros((1, 2, 2)), 0, jax.random.key(0), **wrong)
+        saliency.smooth_grad(
+            saliency.gradient(_linear), {}, np.zeros((1, 2, 2)), 0, jax.random.key(0), **wrong
+        )
 
 
 def test_one_part_is_random_at_a_time_and_then_all():
@@ -46,6 +52,7 @@ def test_similarity_is_of_ranks_inside_the_head():
     assert saliency.similarity(maps, changed, head) == pytest.approx([1.0])
     assert saliency.similarity(maps, -maps, head) == pytest.approx([-1.0])
     assert np.isnan(saliency.similarity(maps, np.ones_like(maps), head))
+    assert np.isnan(saliency.similarity(maps, maps, np.zeros_like(head)))
 
 
 def test_shares_count_the_head_only():
@@ -75,3 +82,18 @@ def test_without_values_the_mean_is_undefined():
     assert np.isnan(
         saliency.clustered_mean(np.full(2, np.nan), np.arange(2), resamples=9, seed=0)
     ).all()
+
+
+def test_the_head_is_the_largest_thing_without_a_holder_and_with_its_cavities():
+    rows, columns = np.mgrid[:64, :64]
+    distance = np.hypot(rows - 30, columns - 32)
+    hu = np.full((2, 64, 64), -1000)
+    hu[0][distance < 20] = 40
+    hu[0][distance < 5] = -1000  # a sinus
+    hu[0, 58:60] = 200  # the table
+    hu[0][(np.abs(distance - 24) < 1) & (rows > 30)] = 100  # the holder
+    found = saliency.head(hu)
+    assert not found[1].any()
+    assert found[0, 30, 32]
+    assert not found[0][distance > 21].any()
+    assert found[0].sum() == pytest.approx(np.pi * 20**2, rel=0.03)
