@@ -81,7 +81,7 @@ def masks(cohort: Path, images: NDArray[np.str_], size: int) -> dict[str, NDArra
 
 def explain(
     model: trained.Trained, data: datasets.Slices, held: predictions.Predictions, cohort: Path,
-    *, seed: int, resamples: int,
+    *, judged: str, seed: int, resamples: int,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.uint8]]]:  # fmt: skip
     """Measures the maps of every subtype.
 
@@ -90,6 +90,7 @@ def explain(
         data: the dataset.
         held: the hold-out's predictions.
         cohort: with the masks.
+        judged: the digest of the predictions' file, by which the report knows whether this is of its model.
         seed: of noise, random parameters and resampling.
         resamples: of patients.
 
@@ -158,11 +159,13 @@ def explain(
                 for part, one in other.items()
             },
         }
-        shown = slice(0, SHOWN)
+        _, first = np.unique(patient[tried], return_index=True)
+        shown = np.sort(first)[:SHOWN]
         panels[subtype] = _panel(hu[shown], lesion[shown], own[shown], other["all"][shown])
     return {
         "model": model.name,
         "round": model.round,
+        "predictions": judged,
         "method": "SmoothGrad",
         "samples": SAMPLES,
         "noise_hu": NOISE,
@@ -200,11 +203,15 @@ def main(argv: list[str]) -> None:
         manifest = json.loads((workdir / "manifest.json").read_text())
         data_dir = Path(manifest["config"]["data_dir"] or workdir / "data")
         data = experiment.as_read(model.config, datasets.load(data_dir))
-        judged = predictions.read(workdir / "predictions" / f"{_MODEL.value}.csv")
+        path = workdir / "predictions" / f"{_MODEL.value}.csv"
+        judged = predictions.read(path)
         held = predictions.select(judged, judged.split == "holdout")
         cohort = Path(_COHORT.value or workdir / "cohort").expanduser()
         found, panels = explain(
-            model, data, held, cohort, seed=_SEED.value, resamples=_RESAMPLES.value
+            *(model, data, held, cohort),
+            judged=files.digest(path),
+            seed=_SEED.value,
+            resamples=_RESAMPLES.value,
         )
         (workdir / "saliency").mkdir(exist_ok=True)
         for subtype, panel in panels.items():

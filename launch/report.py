@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from fl_jax import report
 from fl_jax.report import files, seeds
@@ -78,6 +78,7 @@ def main(argv: list[str]) -> None:
     """Builds one report, or merges several studies."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
+    logging.set_verbosity(logging.ERROR)  # fontTools tells of every glyph that a PDF holds
     workdirs = [Path(name).expanduser() for name in _WORKDIR.value]
     if len(workdirs) > 1 and (_OUT.value is None or _SURVEY.value is not None):
         raise app.UsageError("several --workdir are merged: give --out=DIR, and no --survey")

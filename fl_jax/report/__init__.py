@@ -69,7 +69,10 @@ def build(
     _replace(root / "results.json", text + "\n")
     matrix = json.dumps(found["cross_site"], indent=1, allow_nan=False)
     _replace(root / "cross_site.json", matrix + "\n")
-    _replace(root / "report.html", page.render(found, _pictures(study.data, found, thumbnails)))
+    _replace(
+        root / "report.html",
+        page.render(found, _pictures(study.data, found, thumbnails), _panels(root, found)),
+    )
     for name, content in export.render(found).items():
         (root / name).parent.mkdir(exist_ok=True)
         _replace(root / name, content)
@@ -85,6 +88,14 @@ def _pictures(
         thumbnails = dataset_thumbnails(data)
     shown = thumbnails([case["image"] for case in found["cases"]])
     return {name: cases.png(cases.windowed(hu)) for name, hu in shown.items()}
+
+
+def _panels(root: Path, found: dict[str, Any]) -> dict[str, bytes]:
+    """The maps that `launch.explain` drew, where they are of this study's predictions."""
+    if not found["saliency"] or not found["saliency"]["current"]:
+        return {}
+    paths = {name: root / "saliency" / f"{name}.png" for name in found["saliency"]["subtypes"]}
+    return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
 
 
 def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:

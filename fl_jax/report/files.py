@@ -5,9 +5,11 @@
 | predictions/<model>.csv | an error: there is nothing to report |
 | manifest.json, partition.csv, the dataset's summary.json and index.csv | the page says so |
 | models/<model>/metrics.jsonl, done.json | the page says so |
+| saliency.json | the page is without that section |
 """
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -36,6 +38,8 @@ class Study(NamedTuple):
         cohort: the dataset's summary.json, or None.
         partition: patients by [site][split], or None.
         headers: how every slice was made, of the dataset's index; none where that is absent.
+        saliency: saliency.json of `launch.explain`, and "current", whether it is of these predictions; or
+            None.
     """
 
     models: dict[str, Predictions]
@@ -46,6 +50,7 @@ class Study(NamedTuple):
     cohort: dict[str, Json] | None
     partition: dict[str, dict[str, int]] | None
     headers: Headers = MappingProxyType({})
+    saliency: dict[str, Json] | None = None
 
 
 def load(workdir: str | os.PathLike[str]) -> Study:
@@ -84,6 +89,7 @@ def load(workdir: str | os.PathLike[str]) -> Study:
         load_headers(
             data / "slices" / "index.csv", _drawn(root, data, manifest), images=_images(models)
         ),
+        _saliency(root),
     )
 
 
@@ -96,6 +102,20 @@ def _drawn(root: Path, data: Path, manifest: dict[str, Json] | None) -> list[Pat
     source = ((manifest or {}).get("config") or {}).get("source")
     cohorts = [*([Path(source)] if source else []), root / "cohort", data.parent / "cohort"]
     return [cohort / "truth" / "slices.csv" for cohort in cohorts]
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, hexadecimal; the empty text where there is none."""
+    path = Path(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def _saliency(root: Path) -> dict[str, Json] | None:
+    found = _object(root / "saliency.json")
+    if found is None:
+        return None
+    held = digest(root / "predictions" / f"{found.get('model')}.csv")
+    return found | {"current": held != "" and held == found.get("predictions")}
 
 
 def data_folder(workdir: str | os.PathLike[str]) -> Path:

@@ -33,12 +33,17 @@ def style() -> Markup:
     return Markup((FOLDER / "page.css").read_text(encoding="utf-8"))
 
 
-def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = None) -> str:
+def render(
+    results: Mapping[str, Any],
+    pictures: Mapping[str, bytes] | None = None,
+    panels: Mapping[str, bytes] | None = None,
+) -> str:
     """Draws the page.
 
     Args:
         results: `results.json`, read back: null where a number is undefined.
         pictures: PNG of the three windows by image name; None where the dataset is absent.
+        panels: PNG of saliency maps by subtype.
 
     Returns:
         The page.
@@ -68,6 +73,7 @@ def render(results: Mapping[str, Any], pictures: Mapping[str, bytes] | None = No
         pictures=None if pictures is None else {k: data_uri(v) for k, v in pictures.items()},
         heat=_heat(results["cross_site"]),
         settings=dict(_flat((results["run"] or {}).get("config") or {})),
+        panels={name: data_uri(png) for name, png in (panels or {}).items()},
         survey=survey.pictures(results.get("survey")),
         css=style(),
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),

@@ -106,6 +106,7 @@ def compute(
         "cohort": study.cohort,
         "partition": study.partition,
         "run": study.manifest,
+        "saliency": study.saliency,
     }
 
 

@@ -1,0 +1,129 @@
+"""Maps of models whose slope is known, against masks whose place is known."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import demo
+from fl_jax.data.dicom.hounsfield import resize
+from fl_jax.evaluation import predictions
+from fl_jax.types import LABELS
+from launch import experiment, explain, trained
+
+SIZE = 32
+INSIDE = np.zeros((5, SIZE, SIZE), bool)
+"""Where each subtype's lesion is: no two alike, and none its own mirror image."""
+for number in range(5):
+    INSIDE[number, 8 + 2 * number : 10 + 2 * number, 9 : 13 + number] = True
+
+
+@pytest.fixture
+def data(slices):
+    hu = np.full((len(slices.image), SIZE, SIZE), -1000, np.int16)
+    hu[:, 4:28, 4:28] = 40
+    return dataclasses.replace(slices, held=hu, image_shape=(SIZE, SIZE))
+
+
+@pytest.fixture
+def held(data):
+    found = predictions.Predictions(
+        *(data.image, data.patient, data.site),
+        split=np.where(data.site == "holdout", "holdout", "train"),
+        truth=data.labels.astype(np.uint8),
+        scores=np.full(data.labels.shape, 0.5),
+    )
+    return predictions.select(found, found.split == "holdout")
+
+
+@pytest.fixture
+def cohort(tmp_path, data):
+    """Masks at twice the size, of every slice."""
+    bits = np.zeros((2 * SIZE, 2 * SIZE), np.uint8)
+    for place, inside in enumerate(INSIDE):
+        bits |= np.kron(inside, np.ones((2, 2), bool)).astype(np.uint8) << place
+    folder = tmp_path / "truth" / "masks"
+    folder.mkdir(parents=True)
+    np.savez(folder / "SYN_0.npz", images=data.image, subtypes=np.stack([bits] * len(data.image)))
+    return tmp_path
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A linear model that looks at each subtype's lesion and nowhere else; a random one looks everywhere."""
+    looks = {"w": jnp.asarray(np.concatenate([INSIDE[:1], INSIDE]), jnp.float32)}
+    task = SimpleNamespace(
+        logits=lambda params, hu: jnp.einsum("bhw,lhw->bl", hu, params["w"]),
+        init=lambda key: {"w": jax.random.normal(key, (len(LABELS), SIZE, SIZE))},
+    )
+    monkeypatch.setattr(experiment, "network", lambda config, shape: task)
+    return trained.Trained("federated", 3, looks, task.logits, SIZE, demo.get_config(), False)
+
+
+def found(*inputs, seed=0):
+    return explain.explain(*inputs, judged="digest", seed=seed, resamples=50)
+
+
+def test_a_model_that_looks_at_the_lesion_has_its_whole_map_there(model, data, held, cohort):
+    results, panels = found(model, data, held, cohort)
+    assert (results["round"], results["predictions"]) == (3, "digest")
+    for place, name in enumerate(LABELS[1:]):
+        row = results["subtypes"][name]
+        assert row["fit"] == held.truth[:, place + 1].sum() == row["slices"]
+        assert row["share"]["estimate"] == pytest.approx(1)
+        assert row["chance"]["estimate"] == pytest.approx(INSIDE[place].sum() / 24**2, rel=0.03)
+        assert row["random_share"]["estimate"] == pytest.approx(row["chance"]["estimate"], abs=0.04)
+        assert abs(row["correlation"]["all"]["estimate"]) < 0.2
+        assert row["correlation"]["w"] == row["correlation"]["all"]
+        assert panels[name].shape == (4 * SIZE, explain.SHOWN * SIZE)
+
+
+def test_a_model_that_looks_elsewhere_has_none_of_its_map_there(model, data, held, cohort):
+    away = model._replace(params={"w": model.params["w"][:, ::-1]})  # the lesions' mirror images
+    results, _ = found(away, data, held, cohort)
+    assert [row["share"]["estimate"] for row in results["subtypes"].values()] == [0] * 5
+
+
+def test_slices_are_drawn_by_the_seed_and_no_more_than_wanted(
+    model, data, held, cohort, monkeypatch
+):
+    monkeypatch.setattr(explain, "MOST", 4)
+    (first, panels), (again, same), (_, other) = (
+        found(model, data, held, cohort, seed=seed) for seed in (0, 0, 1)
+    )
+    assert {row["slices"] for row in first["subtypes"].values()} == {4}
+    assert first == again
+    for name in LABELS[1:]:
+        np.testing.assert_array_equal(panels[name], same[name])
+    assert any((panels[name] != other[name]).any() for name in LABELS[1:])
+
+
+def test_a_subtype_without_a_lesion_is_said_to_have_none(model, data, held, cohort):
+    truth = held.truth.copy()
+    truth[:, 2] = 0
+    results, panels = found(model, data, held._replace(truth=truth), cohort)
+    assert results["subtypes"][LABELS[2]] is None
+    assert LABELS[2] not in panels
+
+
+def test_a_mask_is_where_the_slice_has_it_at_the_models_size(cohort, data):
+    name = data.image[0]
+    mask = explain.masks(cohort, data.image[:1], SIZE)[name]
+    np.testing.assert_array_equal(mask, INSIDE)
+    picture = np.kron(100 * INSIDE[0].astype(np.int16), np.ones((2, 2), np.int16))
+    square = (float("nan"), float("nan"))
+    np.testing.assert_array_equal(resize(picture, SIZE, square) >= 50, mask[0])
+
+
+def test_without_masks_the_remedy_is_named(model, data, held, tmp_path):
+    with pytest.raises(FileNotFoundError, match="masks: lesions are known for"):
+        found(model, data, held, tmp_path / "none")
+
+
+def test_a_model_of_three_slices_is_refused(model, data, held, cohort):
+    around = dataclasses.replace(data, adjacent=np.zeros((len(data.image), 3), int))
+    with pytest.raises(ValueError, match="read one slice"):
+        found(model, around, held, cohort)
