@@ -8,17 +8,15 @@ import csv
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import matplotlib
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from fl_jax.report import figures
+from fl_jax.report import cards, figures
 from fl_jax.report.answer import fixed, spread
 from fl_jax.types import LABELS
 
@@ -57,7 +55,8 @@ def render(results: Mapping[str, Any]) -> dict[str, bytes]:
         results: of `results.compute`, as JSON has them (null for undefined).
 
     Returns:
-        Contents by path under the workdir: figures/<name>.{pdf,svg}, tables/<name>.{csv,tex}, model_card.md.
+        Contents by path under the workdir: figures/<name>.{pdf,svg}, tables/<name>.{csv,tex}, model_card.md,
+        reporting_checklist.md.
     """
     found: dict[str, bytes] = {}
     for name, figure in figures.draw(results).items():
@@ -65,29 +64,13 @@ def render(results: Mapping[str, Any]) -> dict[str, bytes]:
         resize(figure)
         found[f"figures/{name}.pdf"] = _saved(figure, name, "pdf", {"CreationDate": None})
         found[f"figures/{name}.svg"] = _saved(figure, name, "svg", {"Date": None})
-    found["model_card.md"] = model_card(results).encode()
+    found["model_card.md"] = cards.model_card(results).encode()
+    found["reporting_checklist.md"] = cards.checklist(results).encode()
     for name, table in full(results).items():
         found[f"tables/{name}.csv"] = to_csv(table).encode()
     for name, table in printed(results).items():
         found[f"tables/{name}.tex"] = to_latex(table).encode()
     return found
-
-
-def model_card(results: Mapping[str, Any]) -> str:
-    """The federated model's card, after Mitchell et al., "Model Cards for Model Reporting", FAT* 2019."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"fixed": fixed, "spread": spread}
-    return environment.get_template("model_card.md").render(
-        r=results,
-        run=results["run"] or {},
-        cohort=results["cohort"] or {},
-        labels=(*LABELS, "micro"),
-    )
 
 
 def add_legend(figure: Figure, models: list[str]) -> None:
