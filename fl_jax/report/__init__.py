@@ -33,7 +33,8 @@ def build(
     """Computes every statistic of a study and writes its page.
 
     Guarantees:
-        The same files and arguments give the same bytes. A file is replaced only by a whole one.
+        The same files and arguments give the same bytes. A file is replaced only by a whole one. Figures of
+        an earlier run that these results do not have are removed.
 
     Args:
         workdir: folder of `launch.study`, with predictions/<model>.csv at least.
@@ -73,9 +74,12 @@ def build(
         root / "report.html",
         page.render(found, _pictures(study.data, found, thumbnails), _panels(root, found)),
     )
-    for name, content in export.render(found).items():
+    exported = export.render(found)
+    for name, content in exported.items():
         (root / name).parent.mkdir(exist_ok=True)
         _replace(root / name, content)
+    for name in export.stale(exported):
+        (root / name).unlink(missing_ok=True)
     return found
 
 

@@ -7,16 +7,14 @@ A CSV has each number in full; a LaTeX table rounds to three decimals and needs 
 import csv
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
-from matplotlib.colors import same_color
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from fl_jax.report import cards, figures
+from fl_jax.report import cards, figures, page
 from fl_jax.report.answer import fixed, spread
 from fl_jax.types import LABELS
 
@@ -28,6 +26,8 @@ POINTS = (7.0, 8.0)
 """Smallest and largest type."""
 FONTS: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "path", "text.parse_math": False}
 """TrueType in the PDF; outlines in the SVG, which then looks alike everywhere."""
+FIGURES = ("gain", "loss", "auroc", "site_loss", *(f"roc_{of}" for of in ("micro", *LABELS)))
+"""All that there may be."""
 COLUMNS = ("estimate", "low", "high", "undefined", "resamples")
 ESCAPES = str.maketrans(
     {
@@ -73,17 +73,33 @@ def render(results: Mapping[str, Any]) -> dict[str, bytes]:
     return found
 
 
-def add_legend(figure: Figure, models: list[str]) -> None:
-    """Names the models whose lines a figure holds, which on the page a legend shared by all figures does."""
-    lines = [line for axes in figure.axes for line in axes.get_lines()]
+def stale(made: Container[str]) -> list[str]:
+    """Figures that an earlier run may have left and that these results do not have.
+
+    Args:
+        made: paths of `render`.
+
+    Returns:
+        Paths under the workdir.
+    """
+    paths = [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg")]
+    return [path for path in paths if path not in made]
+
+
+def add_legend(figure: Figure, models: Sequence[str]) -> None:
+    """Names a figure's lines and markers, models in their order; on the page the text does."""
     shown = {
-        model: Line2D([], [], **look)
-        for model, look in figures.styles(models).items()
-        if any(same_color(line.get_color(), look["color"]) for line in lines)
+        label: line
+        for axes in figure.axes
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    if len(shown) > 1 and not any(axes.get_legend() for axes in figure.axes):
+    if len(shown) > 1:
+        order = {model: place for place, model in enumerate(models)}
+        labels = sorted(shown, key=lambda label: order.get(label, 0))
         figure.legend(
-            list(shown.values()), list(shown), loc="outside lower center", ncols=2, frameon=False
+            [shown[label] for label in labels],
+            [page.title(label) for label in labels],
+            **{"loc": "outside lower center", "ncols": 2, "frameon": False},
         )
 
 

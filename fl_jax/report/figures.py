@@ -65,7 +65,7 @@ def styles(models: list[str]) -> dict[str, Style]:
         models: in the order of the results.
 
     Returns:
-        Keyword arguments of a matplotlib line, by model.
+        Keyword arguments of a matplotlib line, by model; its label is the model, for a legend.
     """
     others = [model for model in models if model not in ("federated", "central")]
     found: dict[str, Style] = {
@@ -76,7 +76,7 @@ def styles(models: list[str]) -> dict[str, Style]:
         dash = DASHES[(number // len(SITES)) % len(DASHES)]
         colour = SITES[number % len(SITES)]
         found[model] = {"color": colour, "linestyle": dash, "linewidth": 1.3, "zorder": 2}
-    return {model: found[model] for model in models}
+    return {model: {**found[model], "label": model} for model in models}
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Figure]:
@@ -177,6 +177,7 @@ def _gain(results: Mapping[str, Any]) -> Figure:
             look = {
                 "marker": "s" if kind == "own" else "o",
                 "markersize": 6 if kind == "own" else 5,
+                "label": "own test patients" if kind == "own" else "hold-out",
             }
             axes.plot([middle], [row + shift], color=colour, markerfacecolor=face, zorder=3, **look)
     axes.set_yticks(range(len(sites)), list(reversed(sites)))

@@ -3,9 +3,11 @@ import io
 import json
 import re
 
+import fake_study
 import pytest
 
-from fl_jax.report import export
+from fl_jax import report
+from fl_jax.report import export, figures, page
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +62,49 @@ def test_latex_tables_are_whole(built):
         cells = [line for line in lines if line.endswith(r"\\")]
         assert len(cells) > 1
         assert {len(re.split(r"(?<!\\)&", line)) for line in cells} == {columns}
+
+
+def test_a_legend_names_what_is_drawn_and_nothing_else(results):
+    drawn = figures.draw(results)
+    for name, figure in drawn.items():
+        export.add_legend(figure, results["models"])
+        legend = [text.get_text() for box in figure.legends for text in box.get_texts()]
+        if name.startswith("roc_"):
+            assert legend == [
+                page.title(model) for model in results["models"] if model in results["roc"]
+            ]
+        elif name == "gain":
+            assert legend == ["own test patients", "hold-out"]
+        elif name == "site_loss":
+            assert legend == sorted(results["gains"])
+        else:
+            assert legend == [page.title(model) for model in results["learning"]]
+
+
+def test_models_of_one_colour_differ_in_the_legend_by_their_dashes(results):
+    sites = [f"local_{letter}" for letter in "abcdefg"]
+    models = ["federated", *sites]
+    rows = [{"round": n, "examples": n, "loss": n} for n in (1, 2)]
+    shown = ["federated", "local_a", "local_f"]  # five colours: f has that of a
+    changed = {
+        **{**results, "models": models, "roc": {}, "gains": {}},
+        "learning": dict.fromkeys(shown, rows),
+    }
+    figure = figures.draw(changed)["loss"]
+    export.add_legend(figure, models)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["federated", "a", "f"]
+    _, a, f = legend.get_lines()
+    assert a.get_color() == f.get_color()
+    assert a.get_linestyle() != f.get_linestyle()
+
+
+def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(copy, results):
+    assert set(figures.draw(results)) == set(export.FIGURES)
+    report.build(copy, resamples=20, thumbnails=fake_study.heads)
+    (copy / "figures" / "mine.pdf").write_text("a person's own")
+    for path in copy.glob("models/*/*"):
+        path.unlink()
+    report.build(copy, resamples=20, thumbnails=fake_study.heads)
+    left = {path.stem for path in (copy / "figures").iterdir()}
+    assert left == set(export.FIGURES) - {"loss", "auroc", "site_loss"} | {"mine"}
