@@ -194,7 +194,7 @@ def _learning(results: Mapping[str, Any], key: str, title: str) -> Figure:
     figure, axes = _axes(4.1, 2.9)
     look = styles(results["models"])
     for model, rows in results["learning"].items():
-        x = [_number(row.get("examples")) for row in rows]
+        x = np.cumsum([_number(row.get("examples")) for row in rows])  # each row has its round's
         y = [_number(row.get(key)) for row in rows]
         axes.plot(x, y, **look[model])
         best = results["done"].get(model, {}).get("best_round")

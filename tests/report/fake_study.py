@@ -73,7 +73,7 @@ def _learning(rng: np.random.Generator, model: str, rounds: int) -> list[dict]:
                 "loss": loss,
                 "val_macro_auroc": top - 0.4 * np.exp(-number / 2) + rng.normal() * 0.005,
                 "val_loss": loss + 0.05 + 0.01 * number,
-                "examples": 2400 * number,
+                "examples": 2400 if number % 3 else 2100,
                 "seconds": 9.5,
                 "images_per_second": 251.0,
                 "participants": list(SITES),
@@ -122,7 +122,7 @@ def make(workdir: Path, *, seed: int = 0, rounds: int = 10) -> Path:
         done = {
             "best_round": best["round"],
             "rounds": rounds,
-            "examples_seen": curve[-1]["examples"],
+            "examples_seen": sum(row["examples"] for row in curve),
             "seconds": 9.5 * rounds,
             "parameters": 700_310,
             "best_val_macro_auroc": best["val_macro_auroc"],
