@@ -26,8 +26,12 @@ POINTS = (7.0, 8.0)
 """Smallest and largest type."""
 FONTS: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "path", "text.parse_math": False}
 """TrueType in the PDF; outlines in the SVG, which then looks alike everywhere."""
-FIGURES = ("gain", "loss", "auroc", "site_loss", *(f"roc_{of}" for of in ("micro", *LABELS)))
-"""All that there may be."""
+CURVES = ("roc", "precision_recall", "calibration")
+FIGURES = {
+    *("gain", "loss", "auroc", "site_loss"),
+    *(f"{kind}_{of}" for kind in CURVES for of in ("micro", *LABELS)),
+}
+"""Names that are the report's: others in the folder are a person's own."""
 COLUMNS = ("estimate", "low", "high", "undefined", "resamples")
 ESCAPES = str.maketrans(
     {

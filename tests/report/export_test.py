@@ -100,11 +100,12 @@ def test_models_of_one_colour_differ_in_the_legend_by_their_dashes(results):
 
 
 def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(copy, results):
-    assert set(figures.draw(results)) == set(export.FIGURES)
+    made = set(figures.draw(results))
+    assert made <= export.FIGURES
     report.build(copy, resamples=20, thumbnails=fake_study.heads)
     (copy / "figures" / "mine.pdf").write_text("a person's own")
     for path in copy.glob("models/*/*"):
         path.unlink()
     report.build(copy, resamples=20, thumbnails=fake_study.heads)
     left = {path.stem for path in (copy / "figures").iterdir()}
-    assert left == set(export.FIGURES) - {"loss", "auroc", "site_loss"} | {"mine"}
+    assert left == made - {"loss", "auroc", "site_loss"} | {"mine"}
