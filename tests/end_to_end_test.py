@@ -194,3 +194,18 @@ def test_bad_arguments_end_with_one_line(tmp_path):
     assert done.returncode == 1
     assert "launch.prepare_data" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_where_the_model_looks_is_measured_and_shown(workdir):
+    done = program("explain", f"--workdir={workdir}", "--resamples=20")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((workdir / "saliency.json").read_text())
+    measured = {name for name, row in found["subtypes"].items() if row}
+    assert measured
+    assert {path.stem for path in (workdir / "saliency").glob("*.png")} == measured
+    again = program("report", f"--workdir={workdir}")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr == ""
+    page = (workdir / "report.html").read_text()
+    assert "other predictions than this report's" not in page
+    assert page.count('alt="Slices, lesions and maps of ') == len(measured)
