@@ -43,7 +43,7 @@ def build(
         seed: of the resampling; None takes the study's own, or 0.
         level: coverage of the intervals, in (0, 1).
         margin: of AUROC, > 0, for non-inferiority to pooled training; None takes the study's own, or 0.02.
-        thumbnails: maps image names to int16[H, W] HU; the dataset under data/ without it.
+        thumbnails: see `cases.Thumbnails`; the dataset under data/ without it.
         survey: what participants answered, of `survey.read`; the page is without it where there is none.
 
     Returns:
@@ -85,13 +85,13 @@ def build(
 
 def _pictures(
     data: Path, found: dict[str, Any], thumbnails: Thumbnails | None
-) -> dict[str, bytes] | None:
+) -> dict[str, dict[str, bytes | None]] | None:
     if thumbnails is None:
         if not (data / "slices").exists():
             return None
         thumbnails = dataset_thumbnails(data)
     shown = thumbnails([case["image"] for case in found["cases"]])
-    return {name: cases.png(cases.windowed(hu)) for name, hu in shown.items()}
+    return {name: cases.sheet(hu) for name, hu in shown.items()}
 
 
 def _panels(root: Path, found: dict[str, Any]) -> dict[str, bytes]:
@@ -103,27 +103,29 @@ def _panels(root: Path, found: dict[str, Any]) -> dict[str, bytes]:
 
 
 def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:
-    """Reads slices of a prepared dataset by image name.
+    """Reads slices of a prepared dataset, and their neighbours in the series, by image name.
 
     Args:
         data_dir: folder of `builder.prepare`.
 
     Returns:
-        A function from image names to int16[H, W] HU; names that the dataset lacks are left out.
+        See `cases.Thumbnails`.
 
     Raises:
         FileNotFoundError: when called: there is no complete dataset.
     """
 
     def read(images: Any) -> dict[str, NDArray[np.int16]]:
+        from fl_jax.data.adjacent import neighbours
         from fl_jax.data.slices import load  # TFDS, needed for pictures only
 
         slices = load(os.fspath(data_dir))
         row = {str(name): number for number, name in enumerate(slices.image)}
         known = [name for name in images if name in row]
-        return dict(
-            zip(known, slices.hu(np.array([row[name] for name in known], int)), strict=True)
-        )
+        rows = neighbours(slices)[[row[name] for name in known]] if known else []
+        return {
+            name: slices.hu(np.asarray(around)) for name, around in zip(known, rows, strict=True)
+        }
 
     return read
 

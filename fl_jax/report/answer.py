@@ -56,10 +56,11 @@ def sentence(results: Mapping[str, Any]) -> str:
     reached = table["federated"][kind][label]
     patients = results["data_sets"][data]["patients"]
     who = "hold-out patients" if data == "holdout" else "test patients of all hospitals"
-    return (
+    said = (
         f"On {patients} {who} the federated model reaches an AUROC of {fixed(reached['estimate'])} "
-        f"over all labels, {_gap(results, data, statistic)}; {_hospitals(results)}."
+        f"({spread(reached)}) over all labels, {_gap(results, data, statistic)}; {_hospitals(results)}."
     )
+    return said + _personal(results, kind, label)
 
 
 def _gap(results: Mapping[str, Any], data: str, statistic: str) -> str:
@@ -74,6 +75,36 @@ def _gap(results: Mapping[str, Any], data: str, statistic: str) -> str:
     text += f"({level} interval of the difference {spread(gap, difference=True)}"
     within = gap["low"] is not None and gap["low"] <= 0 <= gap["high"]
     return text + (", so the two cannot be told apart)" if within else ")")
+
+
+def _personal(results: Mapping[str, Any], kind: str, label: str) -> str:
+    """What the hospitals' own versions reach, which some algorithms train in the global model's place."""
+    table = results["performance"].get("all_sites", {})
+    if "personal" not in table:
+        return ""
+    reached = table["personal"][kind][label]
+    algorithm = ((results.get("run") or {}).get("config") or {}).get("algorithm", "the algorithm")
+    return (
+        f" That is the global model; {algorithm} gives each hospital its own version of it, and these "
+        f"reach {fixed(reached['estimate'])} ({spread(reached)}) on the test patients of all hospitals."
+    )
+
+
+def margin(results: Mapping[str, Any], statistic: str = "micro") -> str:
+    """Whether the federation is non-inferior to pooled training, in one sentence; empty without both."""
+    found = (results["non_inferiority"] or {}).get(statistic)
+    if found is None:
+        return ""
+    said = {
+        "non-inferior": "is non-inferior to pooled training",
+        "inferior": "is inferior to pooled training",
+        "inconclusive": "is not shown to be non-inferior to pooled training, nor to be inferior",
+        "undefined": "cannot be judged",
+    }[found["verdict"]]
+    return (
+        f"For a margin of {found['margin']:g} AUROC the federation {said} (difference "
+        f"{spread(found, difference=True)}, DeLong's interval with patients as clusters)."
+    )
 
 
 def _hospitals(results: Mapping[str, Any]) -> str:

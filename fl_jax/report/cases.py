@@ -16,11 +16,12 @@ from fl_jax.evaluation.predictions import Predictions
 from fl_jax.types import LABELS
 
 OUTCOMES = ("true positive", "false positive", "false negative", "true negative")
-EACH = 4
+EACH = 8
 WINDOWS = dict(zip(("brain", "subdural", "soft tissue"), STUDY_WINDOWS, strict=True))
 
 Thumbnails = Callable[[Sequence[str]], Mapping[str, NDArray[np.int16]]]
-"""Maps image names to int16[H, W] HU; a name that it does not know is left out."""
+"""Maps image names to int16[3, H, W] HU: the slice below in its series, the slice itself and the one above;
+where there is none, the slice itself in its place. A name that it does not know is left out."""
 
 
 def choose(
@@ -88,6 +89,22 @@ def windowed(hu: NDArray[np.int16], windows: Iterable[Window] = STUDY_WINDOWS) -
     """
     panes = [np.clip((hu - (centre - width / 2)) / width, 0, 1) for centre, width in windows]
     return (255 * np.concatenate(panes, axis=1)).round().astype(np.uint8)
+
+
+def sheet(hu: NDArray[np.int16]) -> dict[str, bytes | None]:
+    """The pictures of a case.
+
+    Args:
+        hu: int16[3, H, W] HU, as `Thumbnails` gives them.
+
+    Returns:
+        PNG of "slice", its windows side by side, and of "below" and "above", None where the series ends.
+    """
+    below, middle, above = hu
+    found: dict[str, bytes | None] = {"slice": png(windowed(middle))}
+    for name, other in (("below", below), ("above", above)):
+        found[name] = None if (other == middle).all() else png(windowed(other))
+    return found
 
 
 def png(grey: NDArray[np.uint8]) -> bytes:

@@ -86,12 +86,18 @@ def draw(results: Mapping[str, Any]) -> dict[str, Figure]:
         results: of `results.compute`, as JSON has them (null for undefined).
 
     Returns:
-        Figures by name: gain, roc_<label or micro>, loss, auroc, site_loss; those without data are absent.
+        Figures by name: gain; roc_, precision_recall_ and calibration_<label or micro>; loss, auroc and
+        site_loss; those without data are absent.
     """
     with matplotlib.rc_context(STYLE):
         figures = {"gain": _gain(results)} if results["gains"] else {}
-        if results["roc"]:
-            figures |= {f"roc_{label}": _roc(results, label) for label in ("micro", *LABELS)}
+        for kind in ("roc", "precision_recall"):
+            if results[kind]:
+                for label in ("micro", *LABELS):
+                    figures[f"{kind}_{label}"] = _curve(results, kind, label)
+        if {"federated", "central"} & set(results["calibration"]):
+            for label in ("micro", *LABELS):
+                figures[f"calibration_{label}"] = _calibration(results, label)
         if results["learning"]:
             figures["loss"] = _learning(results, "loss", "Training loss")
             figures["auroc"] = _learning(results, "val_macro_auroc", "Validation macro AUROC")
@@ -142,22 +148,58 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _roc(results: Mapping[str, Any], label: str) -> Figure:
+def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
+    """ROC or precision-recall curves of one label, with the bands of the two models that are compared."""
     figure, axes = _axes(2.75, 2.85)
-    axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
+    roc = kind == "roc"
+    statistic = "auroc" if roc else "average_precision"
+    if roc:
+        axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
     look = styles(results["models"])
     table = results["performance"][results["primary"]["data"]]
-    for row, (model, curves) in enumerate(reversed(results["roc"].items())):
-        axes.plot(curves[label]["x"], curves[label]["y"], **look[model])
-        area = table[model]["auroc"][label]["estimate"]
+    for row, (model, curves) in enumerate(reversed(results[kind].items())):
+        drawn = curves[label]
+        steps = "default" if roc else "steps-pre"
+        axes.plot(drawn["x"], drawn["y"], drawstyle=steps, **look[model])
+        if model in ("federated", "central") and drawn["low"]:
+            grid = np.linspace(0, 1, len(drawn["low"]))
+            shade = {"color": look[model]["color"], "alpha": 0.16, "linewidth": 0}
+            axes.fill_between(grid, drawn["low"], drawn["high"], zorder=1.5, **shade)
+        area = table[model][statistic][label]["estimate"]
         text = "undefined" if area is None else f"{area:.3f}"
-        at = {"x": 0.98, "y": 0.05 + 0.085 * row, "ha": "right", "va": "baseline"}
-        axes.text(**at, s=text, color=look[model]["color"], fontsize=9.5, transform=axes.transAxes)
+        at = {"x": 0.98 if roc else 0.05, "ha": "right" if roc else "left", "va": "baseline"}
+        at |= {"y": 0.05 + 0.085 * row, "transform": axes.transAxes}
+        axes.text(**at, s=text, color=look[model]["color"], fontsize=9.5)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_title("all labels pooled" if label == "micro" else label)
-    axes.set(xlabel="1 − specificity", ylabel="sensitivity")
+    axes.set_xlabel("1 − specificity" if roc else "recall")
+    axes.set_ylabel("sensitivity" if roc else "precision")
+    return figure
+
+
+def _calibration(results: Mapping[str, Any], label: str) -> Figure:
+    """Observed share against predicted probability, of the two models that are compared."""
+    figure, axes = _axes(2.75, 2.85)
+    axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
+    look = styles(results["models"])
+    for model in ("central", "federated"):
+        if model not in results["calibration"]:
+            continue
+        curve = results["calibration"][model][label]["curve"]
+        x, y, low, high = (
+            np.array([_number(value) for value in curve[key]])
+            for key in ("predicted", "estimate", "low", "high")
+        )
+        style = look[model]
+        axes.vlines(x, low, high, color=style["color"], linewidth=1, alpha=0.7)
+        axes.plot(x, y, marker="o", markersize=3, **{**style, "linewidth": 1.2})
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_title("all labels pooled" if label == "micro" else label)
+    axes.set(xlabel="predicted probability", ylabel="share positive")
     return figure
 
 

@@ -15,6 +15,13 @@ from fl_jax.report import answer, cases, figures, survey
 from fl_jax.types import LABELS
 
 FOLDER = Path(__file__).parent
+POINTS = {
+    "fixed_0.4": "0.4, as published",
+    "youden": "Youden",
+    "sensitivity_0.95": "Sensitivity 0.95 on validation patients",
+    "sensitivity_0.98": "Sensitivity 0.98 on validation patients",
+}
+"""What the page calls the operating points of `evaluation.operating`."""
 
 
 def templates() -> jinja2.Environment:
@@ -35,14 +42,14 @@ def style() -> Markup:
 
 def render(
     results: Mapping[str, Any],
-    pictures: Mapping[str, bytes] | None = None,
+    pictures: Mapping[str, Mapping[str, bytes | None]] | None = None,
     panels: Mapping[str, bytes] | None = None,
 ) -> str:
     """Draws the page.
 
     Args:
         results: `results.json`, read back: null where a number is undefined.
-        pictures: PNG of the three windows by image name; None where the dataset is absent.
+        pictures: of `cases.sheet` by image name; None where the dataset is absent.
         panels: PNG of saliency maps by subtype.
 
     Returns:
@@ -63,14 +70,22 @@ def render(
     return environment.get_template("page.html").render(
         r=results,
         answer=answer.sentence(results),
+        margin=answer.margin(results),
         labels=list(LABELS),
         main=results["performance"][results["primary"]["data"]],
         look=figures.styles(results["models"]),
         variables=figures.VARIABLES,
         figure={name: Markup(figures.svg(made, name, _alt(name))) for name, made in drawn.items()},
         outcomes=cases.OUTCOMES,
+        each=cases.EACH,
+        points=POINTS,
         windows=cases.WINDOWS,
-        pictures=None if pictures is None else {k: data_uri(v) for k, v in pictures.items()},
+        pictures=None
+        if pictures is None
+        else {
+            name: {side: data_uri(png) for side, png in shown.items() if png}
+            for name, shown in pictures.items()
+        },
         heat=_heat(results["cross_site"]),
         settings=dict(_flat((results["run"] or {}).get("config") or {})),
         panels={name: data_uri(png) for name, png in (panels or {}).items()},
@@ -127,7 +142,14 @@ def _alt(name: str) -> str:
         "auroc": "Validation AUROC by examples seen",
         "site_loss": "Federated training loss by hospital and round",
     }
-    return known.get(name, f"ROC curves, {name.removeprefix('roc_')}")
+    for start, said in (
+        ("roc_", "ROC curves"),
+        ("precision_recall_", "Precision-recall curves"),
+        ("calibration_", "Reliability curves"),
+    ):
+        if name.startswith(start):
+            return f"{said}, {name.removeprefix(start)}"
+    return known[name]
 
 
 def data_uri(png: bytes) -> str:

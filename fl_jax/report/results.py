@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from fl_jax.evaluation import roc
 from fl_jax.evaluation.cross_site import cross_site
 from fl_jax.evaluation.intervals import Interval, Resampled, difference, intervals
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.summary import COMPARED, align, youden_thresholds
-from fl_jax.report import clinical, headers, resampling, significance
+from fl_jax.report import clinical, curves, headers, resampling, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.files import Study
 from fl_jax.types import LABELS
 
 PRIMARY = "auroc/micro"
-CURVE_POINTS = 300
 MARGIN = 0.02
 """Of non-inferiority, where the study's config names none."""
 PAPER = {
@@ -99,7 +97,13 @@ def compute(
         **significance.sections(sets, measured, primary, margin=margin, level=level),
         **clinical.sections(sets[primary], validation, level=level),
         "subgroups": headers.sections(sets[primary], study.headers, level=level),
-        "roc": _curves(sets[primary], ["federated", "central", *ordered[:1], *ordered[1:][-1:]]),
+        **curves.sections(
+            sets[primary],
+            ["federated", "central", *ordered[:1], *ordered[1:][-1:]],
+            resamples=resamples,
+            seed=seed,
+            level=level,
+        ),
         "learning": study.learning,
         "done": study.done,
         "cases": choose(sets[primary].get("federated"), thresholds.get("federated")),
@@ -255,26 +259,3 @@ def _mean_rank(matrix: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
         }
         for statistic, row in places.items()
     }
-
-
-def _curves(models: Mapping[str, Predictions], names: list[str]) -> dict[str, Any]:
-    """[model][label or micro] = {"x": false positive rate, "y": true positive rate}, for drawing."""
-    curves: dict[str, Any] = {}
-    for model in names:
-        if model not in models:
-            continue
-        data = models[model]
-        columns = {label: (data.truth[:, i], data.scores[:, i]) for i, label in enumerate(LABELS)}
-        columns["micro"] = data.truth.ravel(), data.scores.ravel()
-        curves[model] = {label: _thinned(roc.roc_curve(*pair)) for label, pair in columns.items()}
-    return curves
-
-
-def _thinned(curve: roc.Curve) -> dict[str, Any]:
-    """At most CURVE_POINTS points, evenly spread along the curve's length; the ends stay."""
-    if curve.x.size <= CURVE_POINTS:
-        return {"x": curve.x, "y": curve.y}
-    length = np.cumsum(np.hypot(np.diff(curve.x, prepend=0), np.diff(curve.y, prepend=0)))
-    at = np.unique(np.searchsorted(length, np.linspace(0, length[-1], CURVE_POINTS)))
-    at = np.unique(np.concatenate([[0], np.minimum(at, curve.x.size - 1), [curve.x.size - 1]]))
-    return {"x": curve.x[at], "y": curve.y[at]}

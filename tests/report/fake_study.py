@@ -171,4 +171,7 @@ def head(image: str, size: int = 96) -> np.ndarray:
 
 def heads(images) -> dict[str, np.ndarray]:
     """A `thumbnails` for `report.build`."""
-    return {str(image): head(str(image)) for image in images}
+    return {
+        str(image): np.stack([head(f"{image}{side}") for side in ("-", "", "+")])
+        for image in images
+    }
