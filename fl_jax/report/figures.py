@@ -184,7 +184,7 @@ def _calibration(results: Mapping[str, Any], label: str) -> Figure:
     figure, axes = _axes(2.75, 2.85)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
     look = styles(results["models"])
-    for model in ("central", "federated"):
+    for model in ("federated", "central"):
         if model not in results["calibration"]:
             continue
         curve = results["calibration"][model][label]["curve"]

@@ -69,10 +69,12 @@ def test_a_legend_names_what_is_drawn_and_nothing_else(results):
     for name, figure in drawn.items():
         export.add_legend(figure, results["models"])
         legend = [text.get_text() for box in figure.legends for text in box.get_texts()]
-        if name.startswith("roc_"):
+        if name.startswith(("roc_", "precision_recall_")):
             assert legend == [
                 page.title(model) for model in results["models"] if model in results["roc"]
             ]
+        elif name.startswith("calibration_"):
+            assert legend == ["federated", "pooled"]
         elif name == "gain":
             assert legend == ["own test patients", "hold-out"]
         elif name == "site_loss":
@@ -87,7 +89,8 @@ def test_models_of_one_colour_differ_in_the_legend_by_their_dashes(results):
     rows = [{"round": n, "examples": n, "loss": n} for n in (1, 2)]
     shown = ["federated", "local_a", "local_f"]  # five colours: f has that of a
     changed = {
-        **{**results, "models": models, "roc": {}, "gains": {}},
+        **{**results, "models": models, "roc": {}, "precision_recall": {}},
+        **{"gains": {}, "calibration": {}},
         "learning": dict.fromkeys(shown, rows),
     }
     figure = figures.draw(changed)["loss"]

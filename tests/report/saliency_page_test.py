@@ -63,7 +63,7 @@ def test_maps_of_other_predictions_are_not_shown(explained):
     path.write_text(path.read_text().replace("\n", "\r\n"))
     page = _built(explained)
     assert "is of other predictions than this report's" in text_of(page)
-    assert "0.322" not in text_of(page)
+    assert "Slices, lesions and maps of" not in page
     assert "maps of epidural" not in page
 
 
