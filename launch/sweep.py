@@ -14,6 +14,7 @@ between. Writes `results.json`, `table.md`, `table.csv` and `figure.png`. A conf
 - `seeds` of the runs that are reported; `tuning`: `seeds`, `grid` (field: values), `metric`, `highest`.
 - `columns`: metrics to report and their titles, the first that a panel has is drawn; `reference`: the row of
   each panel to compare with. `jobs`: rows side by side, each in a thread; 0 chooses.
+- `tables`, if given: what writes tables and figure in the place of the sweep, a file in `launch/tables/`.
 """
 
 import os
@@ -181,6 +182,15 @@ def sweep(
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     write(results, workdir)
+    if "tables" in config:
+        finished = {
+            f"{cell.panel}/{cell.name}".lstrip("/"): (
+                row["settings"],
+                [k.find({key: row["settings"][key] for key in cell.grid}, s) for s in config.seeds],
+            )
+            for cell, k, row in zip(cells, kept, rows, strict=True)
+        }
+        spec.build(config.tables, "launch.tables")(finished, workdir)
     return results
 
 
