@@ -1,5 +1,6 @@
 """Every flaw runs on a small cohort, differs from what is done right, and is the only one that is on."""
 
+import numpy as np
 import pytest
 
 from configs import as_published
@@ -7,6 +8,8 @@ from launch.runners.published import FLAWS, published
 
 SMALL = {
     "cohort": {"seed": 0, "scale": 0.08, "matrix": 64},
+    "partition": "iid(sites=2)",
+    "min_sites": 2,
     "image_size": 16,
     "model": "mlp(outputs=6, widths=(4,))",
     "rounds": 1,
@@ -37,9 +40,9 @@ def test_a_flaw_against_the_study_done_right(run, flaw):
         prefixes.append("untouched_")
     for prefix in prefixes:
         cost = found[f"{prefix}published"] - found[f"{prefix}right"]
-        assert found[f"{prefix}difference"] == pytest.approx(cost)
+        assert found[f"{prefix}difference"] == pytest.approx(cost, nan_ok=flaw == "naive_intervals")
         assert len(found[f"{prefix}samples"]) == 20
-        assert cost != 0
+        assert cost != 0  # of an interval it is NaN: so few patients have none
     assert ("untouched_published" in found) == (len(prefixes) == 2)
 
 
@@ -48,7 +51,7 @@ def test_a_run_is_made_again_from_its_checkpoints(run, folder):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*/federated/1/*")}
     assert before
     again = published((0,), folder)(flawed, 0)
-    assert again == run(flawed, 0)
+    np.testing.assert_equal(again, run(flawed, 0))  # NaN where a resample has no positive
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
