@@ -34,6 +34,8 @@ within their sites, both ways on the same resamples, and add the spread between 
 
 from ml_collections import ConfigDict
 
+from configs import ich_fed_avg
+
 FLAWS = {
     "image_level_split": "Image-level split",
     "unequal_budgets": "Unequal budgets",
@@ -44,6 +46,20 @@ FLAWS = {
 }
 
 
+def study() -> ConfigDict:
+    """The study that is the same in all rows: small, and trained from random parameters."""
+    config = ich_fed_avg.get_config()
+    config.image_size = 64
+    config.fractions = (0.6, 0.15, 0.25)
+    config.model = "resnet(widths=(32, 64), stem=32)"
+    config.optimizer = "adam(2e-3)"
+    config.positive_weight_ceiling = 50.0
+    config.rounds = 16
+    config.epochs = 0.5
+    config.local_budget = "epochs"
+    return config
+
+
 def base() -> ConfigDict:
     return ConfigDict(
         dict.fromkeys(FLAWS, False)
@@ -52,19 +68,7 @@ def base() -> ConfigDict:
             "central_budget": 3.0,
             "central_batch": 32,
             "resamples": 500,
-            # Fields of configs/ich_fed_avg.py: the study that is the same in all rows.
-            "study": {
-                "cohort": {"seed": 0, "scale": 1.0, "matrix": 256},
-                "image_size": 64,
-                "fractions": (0.6, 0.15, 0.25),
-                "model": "resnet(widths=(32, 64), stem=32)",
-                "optimizer": "adam(2e-3)",
-                "positive_weight_ceiling": 50.0,
-                "batch_size": 16,
-                "rounds": 16,
-                "epochs": 0.5,
-                "local_budget": "epochs",
-            },
+            "study": study(),
         }
     )
 

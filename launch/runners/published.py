@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import logging
+from ml_collections import ConfigDict
 from numpy.typing import NDArray
 from rich.console import Console
 
-from configs import ich_fed_avg
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.data.phantom.cohort import make_cohort
@@ -85,9 +85,9 @@ class Trainings:
 
     def __init__(self, settings: Settings, seed: int, folder: Path) -> None:
         self.settings = settings
-        self.config: experiment.Config = ich_fed_avg.get_config()
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["study"].items()}
-        self.config.update(fields | {"seed": seed, "data_dir": str(folder / "data")})
+        self.config: experiment.Config = ConfigDict(fields)
+        self.config.update(seed=seed, data_dir=str(folder / "data"))
         _prepare(self.config, folder)
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         self._folder = folder / digest / str(seed)

@@ -6,14 +6,13 @@ import pytest
 from configs import as_published
 from launch.runners.published import FLAWS, published
 
-SMALL = {
+SMALL = as_published.study().to_dict() | {
     "cohort": {"seed": 0, "scale": 0.08, "matrix": 64},
     "partition": "iid(sites=2)",
     "min_sites": 2,
     "image_size": 16,
     "model": "mlp(outputs=6, widths=(4,))",
     "rounds": 1,
-    "positive_weight_ceiling": 50.0,
 }
 SETTINGS = as_published.base().to_dict() | {"resamples": 20, "unreadable": 0.2, "study": SMALL}
 
