@@ -145,7 +145,7 @@ def draw(lines: Sequence[Mapping[str, Any]]) -> Figure:
         ax.set_yticks(range(len(lines)), [f"{r['flaw']}\n{r['measure']}" for r in lines])
         ax.set_ylim(len(lines) - 0.5, -0.5)
         ax.set_xlabel("as published less done right, 95 % interval")
-        ax.legend(loc="best", fontsize=8)
+        figure.legend(loc="outside upper right", ncols=2, fontsize=8)
     return figure
 
 
