@@ -30,11 +30,7 @@ from fl_jax.report import cases, files
 from fl_jax.types import LABELS, Params
 from launch import experiment, progress, trained
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
-_COHORT = flags.DEFINE_string("cohort", None, "Folder of make_phantom; workdir/cohort without it.")
-_MODEL = flags.DEFINE_string("model", "federated", "A folder of the workdir's models/.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of noise, random parameters and resampling.")
-_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Of patients.", lower_bound=1)
+FLAGS = flags.FLAGS
 
 BATCH, SHOWN = 16, 3
 MOST = 40
@@ -196,22 +192,22 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
     say, workdir = (
         progress.speaker(Console(stderr=True, highlight=False)),
-        Path(_WORKDIR.value).expanduser(),
+        Path(FLAGS.workdir).expanduser(),
     )
     with progress.readable_errors():
-        model = trained.load(workdir, _MODEL.value, complain=say)
+        model = trained.load(workdir, FLAGS.model, complain=say)
         manifest = json.loads((workdir / "manifest.json").read_text())
         data_dir = Path(manifest["config"]["data_dir"] or workdir / "data")
         data = experiment.as_read(model.config, datasets.load(data_dir))
-        path = workdir / "predictions" / f"{_MODEL.value}.csv"
+        path = workdir / "predictions" / f"{FLAGS.model}.csv"
         judged = predictions.read(path)
         held = predictions.select(judged, judged.split == "holdout")
-        cohort = Path(_COHORT.value or workdir / "cohort").expanduser()
+        cohort = Path(FLAGS.cohort or workdir / "cohort").expanduser()
         found, panels = explain(
             *(model, data, held, cohort),
             judged=files.digest(path),
-            seed=_SEED.value,
-            resamples=_RESAMPLES.value,
+            seed=FLAGS.seed,
+            resamples=FLAGS.resamples,
         )
         (workdir / "saliency").mkdir(exist_ok=True)
         for subtype, panel in panels.items():
@@ -221,4 +217,9 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
+    flags.DEFINE_string("cohort", None, "Folder of make_phantom; workdir/cohort without it.")
+    flags.DEFINE_string("model", "federated", "A folder of the workdir's models/.")
+    flags.DEFINE_integer("seed", 0, "Of noise, random parameters and resampling.")
+    flags.DEFINE_integer("resamples", 1000, "Of patients.", lower_bound=1)
     app.run(main)
