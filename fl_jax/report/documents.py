@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fl_jax.report import answer, page
+from fl_jax.report import page
 
 
 def render(template: str, **values: Any) -> str:
@@ -15,12 +15,4 @@ def render(template: str, **values: Any) -> str:
     Returns:
         The page: self-contained.
     """
-    environment = page.templates()
-    environment.filters |= {
-        "fixed": answer.fixed,
-        "signed": answer.signed,
-        "spread": answer.spread,
-        "grouped": page.grouped,
-        "title": page.title,
-    }
-    return environment.get_template(template).render(css=page.style(), **values)
+    return page.templates().get_template(template).render(css=page.style(), **values)

@@ -26,13 +26,22 @@ POINTS = {
 
 def templates() -> jinja2.Environment:
     """The templates of this folder; what is put into one is escaped, and must be given."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {
+        "fixed": answer.fixed,
+        "signed": answer.signed,
+        "spread": answer.spread,
+        "grouped": grouped,
+        "duration": duration,
+        "title": title,
+    }
+    return environment
 
 
 def style() -> Markup:
@@ -56,16 +65,7 @@ def render(
         The page.
     """
     environment = templates()
-    environment.filters |= {
-        "fixed": answer.fixed,
-        "signed": answer.signed,
-        "spread": answer.spread,
-        "grouped": grouped,
-        "duration": duration,
-        "title": title,
-        "counted": counted,
-        "left_out": left_out,
-    }
+    environment.filters |= {"counted": counted, "left_out": left_out}
     drawn = figures.draw(results)
     return environment.get_template("page.html").render(
         r=results,
