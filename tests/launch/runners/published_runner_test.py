@@ -31,6 +31,7 @@ def test_the_switches_are_those_of_the_config():
     assert [*FLAWS] == [*as_published.FLAWS]
 
 
+@pytest.mark.slow  # trains models: minutes on two cores
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_flaw_against_the_study_done_right(run, flaw):
     found = run(SETTINGS | {flaw: True}, 0)
@@ -45,6 +46,7 @@ def test_a_flaw_against_the_study_done_right(run, flaw):
     assert ("untouched_published" in found) == (len(prefixes) == 2)
 
 
+@pytest.mark.slow
 def test_a_run_is_made_again_from_its_checkpoints(run, folder):
     flawed = SETTINGS | {"bleed_free_weights": True}
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*/federated/1/*")}
