@@ -578,3 +578,30 @@ def test_real_oddities_are_refused_by_name():
         **{f"summary_pages/I{n}0": Reason.DERIVED for n in (1, 2, 3)},
         **{f"summary_pages/I{n}0": Reason.COLOUR for n in (4, 5, 6)},
     }
+
+
+# --- what a broken file may put into a table or a terminal
+
+
+def test_a_refusals_detail_is_one_short_line():
+    said = refused(ct(Modality="C\x1b[2JT"), Reason.NOT_CT, r"\x1b[2J").detail
+    assert said.isprintable()
+    long = refused(ct(SOPClassUID="1." + "9" * 5000), Reason.NOT_CT).detail
+    assert len(long) == 300
+    assert long.endswith(" ...")
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize("value", ["A\nB", "A\x1bB", "A" * 257])
+def test_an_identifier_is_one_printable_line(keyword, value):
+    refused(ct(**{keyword: value}), Reason.CORRUPT, keyword)
+
+
+@pytest.mark.parametrize("thickness", ["0", "-5", "inf", "nan"])
+def test_a_thickness_that_is_none_is_missing(thickness):
+    assert np.isnan(accepted(ct(SliceThickness=thickness)).thickness)
+
+
+def test_a_tilt_beyond_a_quarter_turn_is_missing():
+    assert np.isnan(accepted(ct(GantryDetectorTilt="91")).tilt)
+    assert accepted(ct(GantryDetectorTilt="-20.5")).tilt == -20.5

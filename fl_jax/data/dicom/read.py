@@ -9,11 +9,13 @@ import numpy as np
 from fl_jax.data.dicom.header import Header, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize, spacing_mm, stored_values
 from fl_jax.data.dicom.parse import parse
-from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair
+from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair, printable
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+LONGEST = 256
+"""Characters of an identifier; DICOM allows 64 (PS3.5, 6.2)."""
 DIRECTORY = "1.2.840.10008.1.3.10"
 
 
@@ -102,9 +104,9 @@ def read(
     try:
         return _read(data, size, name, repairs)
     except RefusedError as refused:
-        return Refusal(shown, refused.reason, refused.detail)
+        return Refusal(shown, refused.reason, printable(refused.detail))
     except Exception as error:  # pydicom raises whatever a broken element trips over
-        return Refusal(shown, Reason.CORRUPT, f"{type(error).__name__}: {error}")
+        return Refusal(shown, Reason.CORRUPT, printable(f"{type(error).__name__}: {error}"))
 
 
 def _read(data: bytes, size: int | None, name: str, allowed: frozenset[Repair]) -> Slice:
@@ -133,8 +135,8 @@ def _read(data: bytes, size: int | None, name: str, allowed: frozenset[Repair]) 
         instance=int(instance) if math.isfinite(instance) else -1,
         shape=(hu.shape[0], hu.shape[1]),
         spacing=spacing,
-        thickness=numbers(header, "SliceThickness", 1)[0],
-        tilt=numbers(header, "GantryDetectorTilt", 1)[0],
+        thickness=_thickness(header),
+        tilt=_tilt(header),
         dialect=Dialect(
             bits_stored=integer(header, "BitsStored"),
             signed=bool(integer(header, "PixelRepresentation")),
@@ -152,7 +154,23 @@ def _identifier(header: Header, keyword: str) -> str:
     value = text(header, keyword)
     if not value:
         raise RefusedError(Reason.MISSING_IDENTIFIERS, f"{keyword} is missing or empty")
+    if len(value) > LONGEST or not value.isprintable():
+        raise RefusedError(
+            Reason.CORRUPT, f"{keyword} has {len(value)} characters, or control characters: {value}"
+        )
     return value
+
+
+def _thickness(header: Header) -> float:
+    """Slice Thickness in mm, NaN where missing, bad or not positive."""
+    value = numbers(header, "SliceThickness", 1)[0]
+    return value if 0 < value < math.inf else math.nan
+
+
+def _tilt(header: Header) -> float:
+    """Gantry/Detector Tilt in degrees, NaN where missing, bad or beyond a quarter turn."""
+    value = numbers(header, "GantryDetectorTilt", 1)[0]
+    return value if abs(value) <= 90 else math.nan
 
 
 def _check_kind(header: Header) -> None:
