@@ -48,15 +48,15 @@ def rows() -> ConfigDict:
     flip = f"sign_flip(sites={tuple(range(BYZANTINE))}, scale={{}})"
     panels = {
         "skewed, nobody flips": {},
-        "alike, flipped x 10": {"alpha": 100.0, "fault": flip.format(10.0)},
-        "skewed, flipped x 1": {"fault": flip.format(1.0)},
-        "skewed, flipped x 10": {"fault": flip.format(10.0)},
+        "alike, flipped x 10": {"alpha": 100.0, "faults": (flip.format(10.0),)},
+        "skewed, flipped x 1": {"faults": (flip.format(1.0),)},
+        "skewed, flipped x 10": {"faults": (flip.format(10.0),)},
     }
     found = {}
     for panel, attack in panels.items():
         for name, row in aggregators.items():
             found[f"{panel}/{name}"] = row | attack
-        found[f"{panel}/mean, nobody flips"] = attack | {"fault": ""}
-        if "fault" in attack:
+        found[f"{panel}/mean, nobody flips"] = attack | {"faults": ()}
+        if "faults" in attack:
             found[f"{panel}/mean"] = attack
     return ConfigDict(found, sort_keys=False)

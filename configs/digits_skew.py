@@ -69,7 +69,7 @@ def base() -> ConfigDict:
     config.optimizer = "sgd(client_lr)"
     config.algorithm = "fed_avg()"
     config.aggregator = "weighted_mean()"
-    config.fault = ""
+    config.faults = ()
     config.client_lr = 0.1
     config.server_lr = 1.0
     config.global_model = True

@@ -50,6 +50,12 @@ def get_config() -> ConfigDict:
     config.rounds = 10
     config.epochs = 3.0  # local, a round; 0.5 is half of a site's slices
     config.min_sites = 4
+    # What goes wrong at the sites, by chance or on purpose: 'absent(sites=2, share=0.3)', 'not_finite((0,))',
+    # 'stale(...)', 'sign_flip(...)', and all others of fl_jax/faults/.
+    config.faults = ()
+    config.void_rounds = (
+        "skip"  # or stop: a round that fewer than min_sites ended, or that is not finite
+    )
     config.local_budget = "examples"  # a local model sees as many examples as the federated one
 
     # Evaluation.

@@ -4,6 +4,8 @@ import zlib
 
 import jax
 
+from fl_jax.types import Array
+
 
 def stream(key: jax.Array, name: str) -> jax.Array:
     """Returns the key of a named stream; adding a consumer leaves every other stream as it was.
@@ -14,3 +16,8 @@ def stream(key: jax.Array, name: str) -> jax.Array:
             the same on every machine and in every process.
     """
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def site_key(key: jax.Array, round: Array | int, site: Array | int) -> jax.Array:
+    """The key of a site's round."""
+    return jax.random.fold_in(jax.random.fold_in(key, round), site)

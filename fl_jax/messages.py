@@ -142,6 +142,19 @@ def payload(bits: Callable[[int], int]) -> Callable[[Any], int]:
     return lambda message: sum(-(-bits(leaf.size) // 8) for leaf in jax.tree.leaves(message))
 
 
+def conforms(message: Any, like: Any) -> bool:
+    """Whether a message has the structure, shapes and dtypes that the server expects.
+
+    Args:
+        message: what arrived, a pytree of arrays.
+        like: arrays, or their shapes and dtypes, of the message that a site should send.
+    """
+    if jax.tree.structure(message) != jax.tree.structure(like):
+        return False
+    pairs = zip(jax.tree.leaves(message), jax.tree.leaves(like), strict=True)
+    return all(jnp.shape(a) == jnp.shape(b) and a.dtype == b.dtype for a, b in pairs)
+
+
 def inner(aggregate: Aggregator | None, *, compresses: bool) -> Aggregator:
     """Returns what a wrapper hands its messages to: `weighted_mean()` when None.
 

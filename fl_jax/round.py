@@ -15,19 +15,24 @@ recompiles when participation changes.
 |---|---|---|---|
 | is absent, or has no example | no | no | NaN, `accepted` False |
 | raises `Dropout` mid-round | no | no | NaN, `accepted` False, `dropped` True |
-| sends NaN or infinity | no | no | its own, `accepted` False |
+| sends NaN or infinity | no | no | its own, `accepted` False, `refused` 2 |
+| sends another structure, shape or dtype | no | no | its own, `accepted` False, `refused` 1 |
+| sends what it made in an earlier round | no | no | its own, `accepted` False, `refused` 3 |
+| sends its message twice | once | yes | its own, `copies` 2 |
 | ends after fewer steps | yes, with its steps | yes | its own, `accepted` True |
 
-Besides the algorithm's own, the metrics are `weight`, `bytes` (what the site sends), `accepted`, `dropped`.
+Besides the algorithm's own, the metrics are `weight`, `bytes` (what the site sends), `accepted`, `dropped`,
+`refused` (a place in `REFUSED`) and `copies`.
 """
 
 from fl_jax.layouts.choose import Choice, choose, make
-from fl_jax.layouts.common import Batches, Dropout, Round, State, init
+from fl_jax.layouts.common import REFUSED, Batches, Dropout, Round, State, init
 from fl_jax.layouts.lockstep import vmapped, whole
 from fl_jax.layouts.mesh import mesh
 from fl_jax.layouts.sequential import sequential
 
 __all__ = [
+    "REFUSED",
     "Batches",
     "Choice",
     "Dropout",

@@ -7,7 +7,7 @@ and keeps the round of the highest macro AUROC on the validation patients that i
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,7 +23,8 @@ from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.round import Round, State
+from fl_jax.faulty import Fault
+from fl_jax.round import REFUSED, Round, State
 from fl_jax.task import Task
 from fl_jax.types import Batch, Metrics, Params
 
@@ -78,6 +79,9 @@ def train(
     batch_size: int,
     seed: int,
     personal: Callable[[Any, Any], Params] | None = None,
+    faults: Sequence[Fault] = (),
+    min_sites: int = 0,
+    void: str = "skip",
     on_examples: Callable[[int], None] = lambda count: None,
     complain: Callable[[str], None],
 ) -> Iterator[Progress]:
@@ -96,11 +100,17 @@ def train(
         batch_size: B of a local step.
         seed: of the order of the examples.
         personal: the algorithm's, see `types.Algorithm`; None where a site uses the global model.
+        faults: what goes wrong at the sites, see `simulate.rounds`.
+        min_sites: with fewer messages taken, a round is void.
+        void: `'skip'` or `'stop'` at a void round.
         on_examples: called with the number of real examples of every batch as it is handed out.
         complain: called with a sentence about every damaged checkpoint.
 
     Yields:
         One `Progress` a round; first the restored one, if there is a checkpoint.
+
+    Raises:
+        ValueError: at a void round when it shall stop; the rounds before it are saved.
     """
 
     current_model = jax.jit(partial(model, personal=personal))
@@ -133,13 +143,17 @@ def train(
         until=len(arm.examples),
         batches=batches,
         participants=lambda round: arm.participating[round],
+        faults=faults,
+        steps=lambda round, site: -(-int(arm.examples[round, site]) // batch_size),
+        min_sites=min_sites,
+        void=void,
     ):
         seconds = time.monotonic() - before
         current = current_model(new)
         logits = _score_each(predict, current, arm, slices, arm.validation)
         validation = _validation(logits, slices.labels[arm.validation])
         done = int(new.round)
-        record = _record(arm, done, metrics, seconds) | validation
+        record = _record(arm, done, metrics, seconds, faults) | validation
         if _better(validation, facts):
             best = current
             facts = facts | {"best_round": done}
@@ -238,18 +252,39 @@ def _better(new: dict[str, Any], facts: dict[str, Any]) -> bool:
     )
 
 
-def _record(arm: Arm, number: int, metrics: Metrics, seconds: float) -> dict[str, Any]:
+def _record(
+    arm: Arm, number: int, metrics: Metrics, seconds: float, faults: Sequence[Fault] = ()
+) -> dict[str, Any]:
     present, accepted = np.asarray(metrics["participating"]), np.asarray(metrics["accepted"])
     examples, loss = np.asarray(metrics["examples"]), np.asarray(metrics["loss"])
     taken, left_out = np.flatnonzero(accepted), np.flatnonzero(present & ~accepted)
     seen = int(np.nansum(examples[present]))  # NaN at a site that sent nothing
+    names = lambda where: [arm.sites[site] for site in np.flatnonzero(where)]  # noqa: E731
+    struck = [
+        (fault.name, names(hit))
+        for fault, hit in zip(faults, metrics.get("struck", ()), strict=True)
+    ]
     return {
         "round": number,
         "loss": float(np.average(loss[taken], weights=examples[taken])) if taken.size else None,
         "examples": seen,
         "seconds": round(seconds, 3),
         "images_per_second": round(seen / seconds, 1),
-        "participants": [arm.sites[site] for site in np.flatnonzero(present)],
+        "participants": names(present),
         "site_loss": {arm.sites[site]: float(loss[site]) for site in taken},
-        "left_out": [arm.sites[site] for site in left_out],
+        "left_out": {arm.sites[site]: _reason(metrics, int(site)) for site in left_out},
+        "faults": {
+            name: sorted({site for other, hit in struck if other == name for site in hit})
+            for name, hits in struck
+            if hits
+        },
+        "void": bool(metrics.get("void", False)),
     }
+
+
+def _reason(metrics: Metrics, site: int) -> str:
+    """Why nothing of a site that was to take part is in the round."""
+    if metrics["dropped"][site]:
+        return "dropped out"
+    refused = metrics["refused"][site]
+    return "absent" if np.isnan(refused) else REFUSED[int(refused)]

@@ -98,6 +98,25 @@ class Algorithm(NamedTuple):
     chained: bool = False
 
 
+class Arrival(NamedTuple):
+    """What the server receives of one site in a round; without faults it is what the site sent.
+
+    Attributes:
+        message: a pytree of the shapes and dtypes that the site sent.
+        weight: float32[].
+        readable: bool[], False where structure, a shape or a dtype is not what the server expects. Inside a
+            compiled round shapes are fixed, so this flag stands for the message that could not be.
+        age: int32[], rounds since the message was made; 0 where it is of this round.
+        copies: int32[], how often the message arrived.
+    """
+
+    message: Any
+    weight: Array
+    readable: Array
+    age: Array
+    copies: Array
+
+
 class Aggregator(NamedTuple):
     """How the sites' messages become one; runs site by site, so that a mean needs O(1) memory in S.
 
@@ -109,9 +128,15 @@ class Aggregator(NamedTuple):
             site added the aggregate is zero.
         payload: `(message) -> int`, bytes that a site sends for a message of these shapes and dtypes; None
             where it sends the arrays as they are.
+        arrive: `(state, site, arrival, key) -> (state, arrival)`, what becomes of a message on its way, with
+            the key of the site's round; None: it arrives as it was sent. See `fl_jax.faulty`.
+        trusting: True where every message is taken that can be added, finite or not, as often as it
+            arrives, whatever its age; only to show what the server's checks are worth.
     """
 
     init: Callable[[Any, int], Any]
     add: Callable[[Any, Array, Any, Array, jax.Array], Any]
     finish: Callable[[Any], tuple[Any, Any]]
     payload: Callable[[Any], int] | None = None
+    arrive: Callable[[Any, Array, Arrival, jax.Array], tuple[Any, Arrival]] | None = None
+    trusting: bool = False

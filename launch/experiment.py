@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+from fl_jax import faulty, spec, study
 from fl_jax import round as rounds
-from fl_jax import spec, study
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data import windows
@@ -236,9 +236,17 @@ def start(
     if arm != "federated":
         between = ("fed_avg()", "weighted_mean()")
     algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
-    aggregator = spec.build(between[1], "fl_jax.aggregators")
+    aggregator = faulty.between(
+        spec.build(between[1], "fl_jax.aggregators"), faults(config, arm, sites)
+    )
     params = jax.jit(task.init)(stream(key, "init"))
     return algorithm, aggregator, rounds.init(algorithm, aggregator, params, sites, key)
+
+
+def faults(config: Config, arm: str, sites: int) -> tuple[faulty.Fault, ...]:
+    """What goes wrong in an arm; nothing but in the federated one."""
+    specs = config.get("faults", ()) if arm == "federated" else ()
+    return faulty.build(specs, sites)
 
 
 def inputs(config: Config, workdir: Path) -> dict[str, Any]:

@@ -74,6 +74,9 @@ def train(
         batch_size=config.batch_size,
         seed=config.seed,
         personal=personal,
+        faults=experiment.faults(config, name, len(arm.sites)),
+        min_sites=min(config.min_sites, len(arm.sites)),
+        void=config.void_rounds,
         on_examples=lambda count: show({"model": name, "examples": count}),
         complain=say,
     ):

@@ -92,12 +92,14 @@ def test_a_round_is_recorded_without_the_numbers_of_a_site_that_was_left_out(sli
         "accepted": np.array([True, False, False]),
         "examples": np.array([8, 4, np.nan]),
         "loss": np.array([0.5, np.nan, np.nan]),
+        "dropped": np.zeros(3, bool),
+        "refused": np.array([0, 2, np.nan]),
     }
     arm = plan(slices, partition)["federated"]
     record = study._record(arm, 1, metrics, 2.0)
     assert record["loss"] == 0.5
     assert record["site_loss"] == {"a": 0.5}
-    assert record["left_out"] == ["b"]
+    assert record["left_out"] == {"b": "not finite"}
     assert record["participants"] == ["a", "b"]
     assert record["examples"] == 12
     metrics["accepted"][0] = False

@@ -1,1 +1,1 @@
-"""One file a fault that a site may have; `fl_jax.spec` finds them by name."""
+"""One file a fault that a site, or the server, may have; `fl_jax.faulty` says what they are."""

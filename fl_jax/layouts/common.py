@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.keys import stream
-from fl_jax.types import Aggregator, Algorithm, Array, Batch, Metrics, Params, Report
+from fl_jax.keys import site_key, stream
+from fl_jax.types import Aggregator, Algorithm, Array, Arrival, Batch, Metrics, Params, Report
 
 Batches = Callable[[int], Iterable[Batch]]
 """Site index -> the batches of that site's round, all of one shape; may raise `Dropout`."""
@@ -170,6 +170,12 @@ def train(programs: Site, batches: Iterable[Batch]) -> tuple[Any, bool]:
     return programs.finish(local), False
 
 
+OURS = ("weight", "bytes", "refused", "copies")
+"""Metrics beside the algorithm's own, but for `accepted` and `dropped`."""
+REFUSED = ("", "unreadable", "not finite", "stale")
+"""Why the server left a message out, by the number in the metric `refused`."""
+
+
 def receive(
     aggregator: Aggregator,
     state: State,
@@ -178,16 +184,26 @@ def receive(
     report: Report,
     present: Array | bool = True,
 ) -> tuple[Any, Metrics]:
-    """Adds a site's message unless the site is absent or sent something that is not finite."""
-    finite = jnp.isfinite(report.weight)
-    for leaf in jax.tree.leaves(report.message):
-        finite &= jnp.isfinite(leaf).all()
-    accepted = finite & present
-    key = stream(site_key(state.key, state.round, site), "aggregate")
-    added = aggregator.add(aggregate, site, report.message, report.weight, key)
+    """Adds a site's message unless the site is absent or the message is not one to take, see `REFUSED`."""
+    own = site_key(state.key, state.round, site)
+    arrival = Arrival(report.message, report.weight, jnp.array(True), jnp.int32(0), jnp.int32(1))
+    if aggregator.arrive:
+        after, arrival = aggregator.arrive(aggregate, site, arrival, own)
+        aggregate = where(jnp.asarray(present), after, aggregate)
+    finite = all_finite((arrival.message, arrival.weight))
+    refused = jnp.select([~arrival.readable, ~finite, arrival.age > 0], [1, 2, 3], 0)
+    weight = arrival.weight
+    if aggregator.trusting:
+        refused = jnp.where(arrival.readable, 0, refused)
+        weight = weight * arrival.copies
+    accepted = (refused == 0) & present
+    key = stream(own, "aggregate")
+    added = aggregator.add(aggregate, site, arrival.message, weight, key)
     metrics = report.metrics | {
-        "weight": report.weight,
+        "weight": weight,
         "bytes": jnp.float32(_payload(aggregator, report.message)),
+        "refused": jnp.float32(refused),
+        "copies": jnp.float32(arrival.copies),
         "accepted": accepted,
     }
     return where(accepted, added, aggregate), metrics  # a zero weight would not hide a NaN
@@ -243,13 +259,8 @@ def spread(
     if not by_site:
         site = jax.tree.map(lambda x: x[0], state.sites)
         reported = _report(algorithm, state.server, site, state.key).metrics
-        spread |= {k: np.full(shape, np.nan, np.float32) for k in (*reported, "weight", "bytes")}
+        spread |= {k: np.full(shape, np.nan, np.float32) for k in (*reported, *OURS)}
     return present, spread
-
-
-def site_key(key: jax.Array, round: Array, site: Array) -> jax.Array:
-    """The key of a site's round."""
-    return jax.random.fold_in(jax.random.fold_in(key, round), site)
 
 
 def take(stacked: Any, site: Array | int) -> Any:
@@ -260,6 +271,12 @@ def take(stacked: Any, site: Array | int) -> Any:
 def where(condition: Array | np.bool_, yes: Any, no: Any) -> Any:
     """`jnp.where` leaf by leaf."""
     return jax.tree.map(partial(jnp.where, condition), yes, no)
+
+
+def all_finite(tree: Any) -> Array:
+    """bool[], whether no floating-point array of a tree holds a NaN or an infinity."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def copy(tree: Any) -> Any:

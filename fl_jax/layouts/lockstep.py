@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fl_jax.keys import site_key
 from fl_jax.layouts import common
 from fl_jax.layouts.common import Batches, Dropout, Round, State
 from fl_jax.types import Aggregator, Algorithm, Array, Batch, Metrics
@@ -81,7 +82,7 @@ def _lockstep(
 
     def start(state: State) -> Any:
         broadcast = algorithm.broadcast(state.server)
-        key = partial(common.site_key, state.key, state.round)
+        key = partial(site_key, state.key, state.round)
         keys = jax.vmap(key)(jnp.arange(state.participated.size))
         return jax.vmap(client.start, in_axes=(None, 0, 0))(broadcast, state.sites, keys)
 

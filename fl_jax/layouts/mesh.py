@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fl_jax.keys import site_key
 from fl_jax.layouts import common
 from fl_jax.layouts.common import Batches, Round, State
 from fl_jax.types import Aggregator, Algorithm, Array, Batch, Metrics
@@ -57,7 +58,7 @@ def mesh(
     client = algorithm.client
 
     def begin(received: Any, before: Any, key: jax.Array, round: Array, site: Array) -> Any:
-        return client.start(received, before, common.site_key(key, round, site))
+        return client.start(received, before, site_key(key, round, site))
 
     @jax.jit
     def start(received: Any, before: Any, *of: Any) -> Any:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fl_jax.keys import site_key
 from fl_jax.layouts import common
 from fl_jax.layouts.common import Batches, Round, State
 from fl_jax.types import Aggregator, Algorithm, Array, Batch, Metrics
@@ -40,7 +41,7 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     client = algorithm.client
 
     def begin(state: State, sites: Any, site: Array) -> Any:
-        key = common.site_key(state.key, state.round, site)
+        key = site_key(state.key, state.round, site)
         broadcast = algorithm.broadcast(state.server)
         return client.start(broadcast, common.take(sites, site), key)
 

@@ -65,7 +65,7 @@ def render(
         The page.
     """
     environment = templates()
-    environment.filters |= {"counted": counted, "left_out": left_out}
+    environment.filters |= {"counted": counted}
     drawn = figures.draw(results)
     return environment.get_template("page.html").render(
         r=results,
@@ -123,16 +123,6 @@ def counted(site: Mapping[str, Any]) -> dict[str, int]:
     others = {key: n for key, n in site.items() if isinstance(n, int) and key not in known}
     found = {**(site.get("repairs") or {}), **others}
     return {key.replace("_", " "): number for key, number in found.items() if number}
-
-
-def left_out(learning: Mapping[str, Any]) -> dict[str, dict[str, list[int]]]:
-    """[model][site]: the rounds in which a site's update was not finite and so was not used."""
-    found: dict[str, dict[str, list[int]]] = {}
-    for model, rows in learning.items():
-        for row in rows:
-            for site in row.get("left_out", ()):
-                found.setdefault(model, {}).setdefault(site, []).append(row["round"])
-    return found
 
 
 def _alt(name: str) -> str:

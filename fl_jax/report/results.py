@@ -19,6 +19,7 @@ from fl_jax.evaluation.summary import COMPARED, align, youden_thresholds
 from fl_jax.report import clinical, curves, headers, resampling, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.files import Study
+from fl_jax.report.incidents import incidents
 from fl_jax.types import LABELS
 
 PRIMARY = "auroc/micro"
@@ -105,6 +106,7 @@ def compute(
             level=level,
         ),
         "learning": study.learning,
+        "incidents": incidents(study.learning),
         "done": study.done,
         "cases": choose(sets[primary].get("federated"), thresholds.get("federated")),
         "cohort": study.cohort,

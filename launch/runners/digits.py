@@ -6,7 +6,7 @@ Fields of a run, besides `seed`, which decides partition, initial model, partici
 - rounds, epochs, batch_size, min_sites: as in `configs/ich_fed_avg.py`; batch size 0 is all that a site has
 - model, algorithm, aggregator, optimizer: specs; the last three may name `client_lr` and `server_lr`
 - client_lr, server_lr: the learning rates; another value compiles nothing anew
-- fault: a spec of `fl_jax.faults` around the aggregator; empty for none
+- faults: specs of `fl_jax.faults`; where there are any, a round that would make the model not finite is void
 - global_model: False where the server's model is not one to use, as in FedPer
 - target: a test accuracy, for `rounds_to_target`, the first round that reached it
 
@@ -16,7 +16,7 @@ mixture of digits, the mean over sites by their sizes. A site's mixture comes fr
 so that no site is judged by a handful.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,10 +26,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fl_jax import faulty, simulate, spec
 from fl_jax import round as rounds
-from fl_jax import simulate, spec
 from fl_jax.data import digits as datasets
 from fl_jax.data import label_skew
+from fl_jax.faulty import Fault
 from fl_jax.keys import stream
 from fl_jax.task import Task, multi_class
 from fl_jax.types import Aggregator, Algorithm, Array, Batch, Params
@@ -46,12 +47,14 @@ class Plan(NamedTuple):
         key: the run's.
         rows: int32[R, S, T, B], images of each round's batches, -1 for padding.
         present: bool[R, S].
+        struck: bool[R, F, S], see `faulty.strikes`; `rows` and `present` are those with the faults.
         mixture: float32[S, L], each site's images of each digit over all images of all sites.
     """
 
     key: jax.Array
     rows: np.ndarray
     present: np.ndarray
+    struck: np.ndarray
     mixture: np.ndarray
 
 
@@ -80,16 +83,24 @@ def digits(
         return jax.jit(partial(_scanned, data, fields))
 
     @lru_cache(maxsize=64)
-    def streamed(rates: tuple[Any, ...], **fields: Any) -> Callable[[Plan], dict[str, Any]]:
-        return _streamed(data, fields, dict(rates))
+    def streamed(
+        rates: tuple[Any, ...], sites: int, **fields: Any
+    ) -> Callable[[Plan], dict[str, Any]]:
+        return _streamed(data, fields, dict(rates), sites)
 
     def run(settings: Settings, seed: int) -> dict[str, Any]:
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         rates = {name: fields.pop(name) for name in TRACED}
-        target, usable = fields.pop("target"), fields.pop("global_model")
-        planned = plan(seed, **{name: fields.pop(name) for name in PLANNED})
-        if _parts(data, fields, rates)[1].chained:
-            found = streamed(tuple(rates.items()), **fields)(planned)
+        target, usable, sites = (
+            fields.pop("target"),
+            fields.pop("global_model"),
+            int(settings["sites"]),
+        )
+        planned = plan(
+            seed, faults=fields["faults"], **{name: fields.pop(name) for name in PLANNED}
+        )
+        if _parts(data, fields, rates, sites)[1].chained:
+            found = streamed(tuple(rates.items()), sites, **fields)(planned)
         else:
             found = scanned(**fields)(rates, planned)
         found = jax.device_get(found)
@@ -102,8 +113,8 @@ def digits(
 
 
 def _parts(
-    data: datasets.Digits, fields: Settings, rates: dict[str, Any]
-) -> tuple[Task, Algorithm, Aggregator]:
+    data: datasets.Digits, fields: Settings, rates: dict[str, Any], sites: int
+) -> tuple[Task, Algorithm, Aggregator, tuple[Fault, ...]]:
     model = spec.build(fields["model"], "fl_jax.models", data.labels.shape[1])
     task = multi_class(model, data.inputs[:1])
     optimizer = spec.transformation(fields["optimizer"], rates)
@@ -111,61 +122,78 @@ def _parts(
         fields["algorithm"], "fl_jax.algorithms", task.loss, optimizer, values=rates
     )
     aggregator = spec.build(fields["aggregator"], "fl_jax.aggregators", values=rates)
-    if fields["fault"]:
-        aggregator = spec.build(fields["fault"], "fl_jax.faults", aggregator)
-    return task, algorithm, aggregator
+    faults = faulty.build(fields["faults"], sites)
+    return task, algorithm, faulty.between(aggregator, faults), faults
 
 
 def _scanned(
     data: datasets.Digits, fields: Settings, rates: dict[str, Array], plan: Plan
 ) -> dict[str, Array]:
-    task, algorithm, aggregator = _parts(data, fields, rates)
+    sites = plan.present.shape[1]
+    task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
     whole = rounds.whole(algorithm, aggregator)
 
-    def one(state: rounds.State, of: tuple[Array, Array]) -> tuple[rounds.State, Any]:
-        rows, present = of
-        state, _ = whole(state, _batch(data, rows), present)
-        return state, _judge(task, state.server.params, data)
+    def one(state: rounds.State, of: tuple[Array, ...]) -> tuple[rounds.State, Any]:
+        rows, present, struck = of
+        after, metrics = whole(state, _batch(data, rows, faults, struck), present)
+        counts = {}
+        if faults:
+            after, void = simulate.settle(
+                *(state, after, metrics["accepted"]), min_sites=1, trusting=aggregator.trusting
+            )
+            counts = {"taken_by_round": metrics["accepted"].sum(), "void_by_round": void}
+        return after, _judge(task, after.server.params, data) | counts
 
     params = task.init(stream(plan.key, "init"))
-    state = rounds.init(algorithm, aggregator, params, plan.present.shape[1], plan.key)
-    state, curves = jax.lax.scan(one, state, (plan.rows, plan.present))
+    state = rounds.init(algorithm, aggregator, params, sites, plan.key)
+    state, curves = jax.lax.scan(one, state, (plan.rows, plan.present, plan.struck))
     return _results(data, task, algorithm, state, curves, plan.mixture)
 
 
 def _streamed(
-    data: datasets.Digits, fields: Settings, rates: dict[str, Any]
+    data: datasets.Digits, fields: Settings, rates: dict[str, Any], sites: int
 ) -> Callable[[Plan], dict[str, Array]]:
     """The same, for an algorithm that hands its model from site to site."""
-    task, algorithm, aggregator = _parts(data, fields, rates)
+    task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
     layout = rounds.sequential(algorithm, aggregator)
     judge = jax.jit(partial(_judge, task, data=data))
 
     def run(plan: Plan) -> dict[str, Array]:
         params = task.init(stream(plan.key, "init"))
-        state = rounds.init(algorithm, aggregator, params, plan.present.shape[1], plan.key)
-        history, steps = (
-            [],
-            simulate.rounds(
-                layout,
-                state,
-                until=len(plan.rows),
-                batches=lambda round, site: (_batch(data, rows) for rows in plan.rows[round, site]),
-                participants=lambda round: plan.present[round],
-            ),
-        )
-        for state, _ in steps:
-            history.append(judge(state.server.params))
+        state = rounds.init(algorithm, aggregator, params, sites, plan.key)
+
+        def batches(round: int, site: int) -> Iterator[Batch]:
+            struck = plan.struck[round, :, site]
+            return (_batch(data, rows, faults, struck) for rows in plan.rows[round, site])
+
+        history, last = [], state
+        for last, _ in simulate.rounds(
+            layout,
+            state,
+            until=len(plan.rows),
+            batches=batches,
+            participants=lambda round: plan.present[round],
+            min_sites=int(bool(faults)),
+        ):
+            history.append(judge(last.server.params))
         curves = jax.tree.map(lambda *values: jnp.stack(values), *history)
-        return _results(data, task, algorithm, state, curves, plan.mixture)
+        return _results(data, task, algorithm, last, curves, plan.mixture)
 
     return run
 
 
-def _batch(data: datasets.Digits, rows: Array) -> Batch:
+def _batch(
+    data: datasets.Digits, rows: Array, faults: Sequence[Fault] = (), struck: Array | None = None
+) -> Batch:
     numpy = jnp if isinstance(rows, jax.Array) else np
-    inputs, labels = numpy.asarray(data.inputs), numpy.asarray(data.labels)
-    return Batch(inputs[rows], labels[rows], numpy.asarray(rows >= 0, np.float32))
+    inputs, labels = numpy.asarray(data.inputs), numpy.asarray(data.labels)[rows]
+    for number, fault in enumerate(faults):
+        if fault.label:
+            assert struck is not None
+            hit = struck[number]
+            hit = hit.reshape(hit.shape + (1,) * (labels.ndim - hit.ndim))
+            labels = numpy.where(hit, fault.label(labels), labels)
+    return Batch(inputs[rows], labels, numpy.asarray(rows >= 0, np.float32))
 
 
 def _judge(task: Task, params: Params, data: datasets.Digits) -> dict[str, Array]:
@@ -211,6 +239,7 @@ def _plan(
     epochs: int,
     batch_size: int,
     min_sites: int,
+    faults: tuple[str, ...],
 ) -> Plan:
     digit = data.labels[data.train].argmax(-1)
     deal = partial(label_skew.dirichlet, digit, sites, alpha=alpha, minimum=minimum)
@@ -223,11 +252,21 @@ def _plan(
         order = generator.permutation(data.train[parts[site]])
         rows[round, site, epoch, : len(order)] = order
     key = jax.random.key(seed)
-    present = [simulate.participation(key, round, sites, min_sites) for round in range(rounds)]
+    planned = [simulate.participation(key, round, sites, min_sites) for round in range(rounds)]
+    rows = rows.reshape(rounds, sites, epochs * steps, size)
+    wrong = faulty.build(faults, sites)
+    drawn = jax.vmap(lambda round: faulty.strikes(wrong, key, round, sites))(jnp.arange(rounds))
+    struck = np.asarray(drawn) & np.array(planned)[:, None]
+    present = [faulty.present(wrong, s, p) for s, p in zip(struck, planned, strict=True)]
+    for round, place, site in np.argwhere(struck):
+        fault, own = wrong[place], np.flatnonzero((rows[round, site] >= 0).any(-1))
+        rows[round, site, own[faulty.steps_taken(fault, len(own)) :]] = -1
+        present[round][site] &= not fault.leaves
     counts = np.array([data.labels[data.train[part]].sum(0) for part in parts])
     return Plan(
         key,
-        rows.reshape(rounds, sites, epochs * steps, size),
+        rows,
         np.array(present),
+        struck,
         (counts / counts.sum()).astype(np.float32),
     )

@@ -73,7 +73,7 @@ def test_own_models_alone_are_judged_where_there_is_no_global_one(run):
 
 
 def test_the_fault_is_heard_and_the_target_counted(run):
-    flipped = run(SETTINGS | {"fault": "sign_flip(sites=(0, 1, 2, 3), scale=1.0)"}, 0)
+    flipped = run(SETTINGS | {"faults": ("sign_flip(sites=4, scale=1.0)",)}, 0)
     assert flipped["test_loss"] > run(SETTINGS, 0)["test_loss"]
     assert flipped["rounds_to_target"] is None
     assert run(SETTINGS | {"target": 0.0}, 0)["rounds_to_target"] == 1
@@ -86,7 +86,7 @@ def test_a_batch_of_all_that_a_site_has(run):
     )
 
 
-@pytest.mark.parametrize("name", ["model", "optimizer", "algorithm", "aggregator", "fault"])
+@pytest.mark.parametrize("name", ["model", "optimizer", "algorithm", "aggregator", "faults"])
 def test_a_misspelt_name(run, name):
     with pytest.raises(ValueError, match="mispelt"):
-        run(SETTINGS | {name: "mispelt()"}, 0)
+        run(SETTINGS | {name: ("mispelt()",) if name == "faults" else "mispelt()"}, 0)
