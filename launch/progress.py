@@ -19,6 +19,8 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from fl_jax.text import printable
+
 Event = dict[str, Any]
 _FLUSH_SECONDS = 0.5
 
@@ -95,12 +97,14 @@ def counter(name: str, unit: str, console: Console, *, before: str = "") -> Iter
 
 
 def note(record: Event, rounds: int) -> str:
-    """A round in a line, with the sites whose message was not finite."""
+    """A round in a line, with the sites whose message was not taken, and why."""
     loss, auroc = (
         "undefined" if value is None else f"{value:.{digits}f}"
         for value, digits in ((record["loss"], 3), (record["val_macro_auroc"], 4))
     )
-    left_out = f"  left out: {', '.join(record['left_out'])}" if record["left_out"] else ""
+    reasons = (f"{site} ({reason})" for site, reason in record["left_out"].items())
+    left_out = f"  left out: {', '.join(reasons)}" if record["left_out"] else ""
+    left_out += "  round not used" if record["void"] else ""
     return (
         f"round {record['round']:>2}/{rounds}  loss {loss}  val AUROC {auroc}  "
         f"{record['images_per_second']:.0f} images/s{left_out}"
@@ -189,5 +193,6 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        lines = (printable(line, 2000) for line in str(error).splitlines())
+        print("error:", "\n".join(lines), file=sys.stderr)
         sys.exit(1)

@@ -19,11 +19,14 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.data.sources.listing import csv_lines
 from fl_jax.types import LABELS
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
 KNOWN = ("ground_truth", "patient", "site", "split")
 """Columns that are no prediction, so that whoever knows the images knows them."""
+LONGEST = 1000
+"""Characters of a name; a loose file is named by its path in the source."""
 SPLITS = ("validation", "test", "holdout")
 
 
@@ -148,6 +151,9 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
     _refuse(path, strange, "split", columns, f"use one of {', '.join(SPLITS)}")
     for name in ("Image", "patient", "site"):
         _refuse(path, np.array([not value for value in columns[name]]), name, columns, "fill it in")
+        strange = {value for value in {*columns[name]} if not is_name(value)}
+        odd = np.array([bool(strange) and value in strange for value in columns[name]])
+        _refuse(path, odd, name, columns, "a name holds no control character, no `..` and no root")
 
     code, first = _codes(columns["Image"])
     cell = code * len(LABELS) + label
@@ -179,6 +185,12 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
         for name in ("Image", "patient", "site", "split")
     )
     return Predictions(image, patient, site, split, wide_truth, wide_scores)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a name of a thing in a folder: printable, and no way out of it."""
+    parts = text.replace("\\", "/").split("/")
+    return text.isprintable() and len(text) <= LONGEST and parts[0] != "" and ".." not in parts
 
 
 def _completed(
@@ -239,10 +251,9 @@ def _complete(
 def _columns(
     path: str | os.PathLike[str], required: Sequence[str] = COLUMNS
 ) -> dict[str, Sequence[str]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        rows = list(reader)
+    with csv_lines(path) as lines:
+        header = next(lines, [])
+        rows = list(lines)
     absent = [n for n in COLUMNS if header.count(n) != 1 and (n in required or n in header)]
     if absent:
         raise ValueError(

@@ -16,7 +16,8 @@ def record(number, auroc=0.9):
         "val_macro_auroc": auroc,
         "images_per_second": 100.0,
         "site_loss": {"a": 0.5},
-        "left_out": [],
+        "left_out": {},
+        "void": False,
     }
 
 
@@ -45,8 +46,9 @@ def test_bars_take_the_events_of_several_models():
 
 def test_a_round_says_who_was_left_out():
     assert "left out" not in progress.note(record(1), 2)
-    spoiled = record(1) | {"left_out": ["a", "b"], "loss": None}
-    assert progress.note(spoiled, 2).endswith("left out: a, b")
+    spoiled = record(1) | {"left_out": {"a": "not finite", "b": "absent"}, "loss": None}
+    assert progress.note(spoiled, 2).endswith("left out: a (not finite), b (absent)")
+    assert progress.note(spoiled | {"void": True}, 2).endswith("round not used")
     assert "loss undefined" in progress.note(spoiled, 2)
 
 
@@ -105,3 +107,11 @@ def test_a_terminal_shows_what_comes_before_the_first_tick():
         tick(2, 2)
     shown = out.getvalue()
     assert shown.index("listing files") < shown.index("2 of 2 files")
+
+
+def test_an_error_is_cut_and_cannot_steer_the_terminal(capsys):
+    with pytest.raises(SystemExit), progress.readable_errors():
+        raise ValueError("two lines\n\x1b[2J" + "x" * 10_000)
+    said = capsys.readouterr().err
+    assert said.startswith("error: two lines\n\\x1b[2J")
+    assert len(said) < 2100

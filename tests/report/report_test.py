@@ -145,7 +145,7 @@ def test_the_page_says_what_the_issue_asks(built):
         "0.10.2",
         "0123456789ab-dirty",
         "x86_64, 2 cores",
-        "Federated: left out, because the update was not finite: elm in rounds 3, 4.",
+        "left out: not finite elm 2 3, 4",
         "6 min 43 s",
         "brain (40/80 HU)",
         "Mean rank",

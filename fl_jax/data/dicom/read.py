@@ -9,7 +9,8 @@ import numpy as np
 from fl_jax.data.dicom.header import Header, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize, spacing_mm, stored_values
 from fl_jax.data.dicom.parse import parse
-from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair, printable
+from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair
+from fl_jax.text import printable
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")

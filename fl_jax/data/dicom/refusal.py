@@ -62,15 +62,6 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def printable(detail: str, longest: int = 300) -> str:
-    """A detail for one line of a table or a terminal: control characters escaped, long ones cut.
-
-    What a broken file holds is in it, and it may be megabytes, or a terminal's escape sequence.
-    """
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in detail[: longest + 1])
-    return text if len(text) <= longest else f"{text[: longest - 4]} ..."
-
-
 class RefusedError(Exception):
     """Carries a reason and a detail from a check up to `read`; never leaves this package."""
 

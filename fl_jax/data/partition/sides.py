@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from fl_jax.data.sources.listing import check_site, csv_lines
+
 SPLITS = ("train", "validation", "test", "holdout")
 HEADER = ("patient", "site", "split")
 
@@ -197,13 +199,19 @@ def load(
     Raises:
         ValueError: not such a file, or `check_disjoint` objects.
     """
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
+    with csv_lines(path) as lines:
+        rows = [row for row in lines if row]
     if not rows or tuple(rows[0]) != HEADER:
         raise ValueError(f"{path}: the first line must be {','.join(HEADER)}")
     bad = [i for i, row in enumerate(rows, 1) if len(row) != 3 or not all(row)]
     if bad:
-        raise ValueError(f"{path}, line {bad[0]}: {rows[bad[0] - 1]}: give patient,site,split")
+        raise ValueError(
+            f"{path}, line {bad[0]}: {str(rows[bad[0] - 1])[:200]}: give patient,site,split"
+        )
+    for line, (patient, site, _) in enumerate(rows[1:], 2):
+        check_site(f"{path}, line {line}", site)  # it becomes a folder's name
+        if not patient.isprintable():
+            raise ValueError(f"{path}, line {line}: patient {patient!r} holds control characters")
     columns = zip(*rows[1:], strict=True) if rows[1:] else ((), (), ())
     read = Partition(*(np.array(column, dtype=str) for column in columns))
     try:

@@ -17,6 +17,10 @@ HOLDOUT = "holdout"
 POOLED = "all_sites"
 """What the report calls the patients of all sites together."""
 
+LONGEST = 200
+"""Characters of an image's name; file systems allow 255 bytes, its suffix included."""
+SITE_LONGEST = 100
+SITE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{SITE_LONGEST - 1}}}")
 Labels = tuple[int, ...]
 """L values in {0, 1}, in the order of `types.LABELS`."""
 
@@ -54,27 +58,67 @@ def image_of(name: str) -> str:
 
 
 def check_image(where: str, image: str) -> None:
-    """Refuses an image's name that is empty or holds a path."""
-    if image in ("", ".", "..") or re.search(r"[/\\\0]", image):
-        raise ValueError(f"{where}: image is {image!r}; give a file's name without a path")
+    """Refuses an image's name that is empty, holds a path, or is none that a file can have."""
+    if image in ("", ".", "..") or re.search(r"[/\\]", image) or not image.isprintable():
+        raise ValueError(
+            f"{where}: image is {image[:80]!r}; give a file's name without a path or control characters"
+        )
+    if len(image) > LONGEST:
+        raise ValueError(
+            f"{where}: image {image[:40]!r}... has {len(image)} characters; a file's name has {LONGEST}"
+        )
+
+
+def check_site(where: str, site: str) -> None:
+    """Refuses a site's name that could not be a folder's everywhere: models are kept by it."""
+    if not SITE_NAME.fullmatch(site):
+        raise ValueError(
+            f"{where}: site {site[:80]!r}: use up to {SITE_LONGEST} letters, digits, '_', '-' and '.', "
+            "and begin with a letter or digit"
+        )
 
 
 def file_names(folder: pathlib.Path, hint: str) -> list[str]:
-    """Names of the regular files of a folder, sorted; opens and stats none of them."""
+    """Names of the regular files of a folder, sorted; opens none, stats links alone.
+
+    Raises:
+        ValueError: the folder is missing, or a file in it is a link that leads out of it.
+    """
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: {hint}")
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_file())
+        files = [entry for entry in entries if entry.is_file()]
+    for entry in files:
+        if entry.is_symlink():
+            check_link(entry.path, folder)
+    return sorted(entry.name for entry in files)
+
+
+def check_link(path: str, source: pathlib.Path) -> None:
+    """Refuses a link to a file out of a folder: an archive may bring one to any file of the machine."""
+    target = os.path.realpath(path)
+    if not pathlib.Path(target).is_relative_to(os.path.realpath(source)):
+        raise ValueError(
+            f"{path}: is a link out of {source}, to {target}; put the file itself there"
+        )
 
 
 @contextlib.contextmanager
 def table(path: pathlib.Path, holds: str) -> Iterator[Iterator[list[str]]]:
     """Yields the lines of a CSV file; what is no such file is an error that says so."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield csv.reader(file, strict=True)
+        with csv_lines(path) as lines:
+            yield lines
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing: it lists {holds}") from error
+
+
+@contextlib.contextmanager
+def csv_lines(path: str | os.PathLike[str]) -> Iterator[Iterator[list[str]]]:
+    """Yields the lines of a CSV file; raises ValueError, with its name, where it is no such text."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            yield csv.reader(file, strict=True)
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}; save it as comma-separated UTF-8 text") from error
 

@@ -11,6 +11,7 @@ happens then (the published one has each of the counted faults):
 |---|---|
 | the first line is not `ID,Label`; a line has not two values | error |
 | an ID does not end in one of the six labels, or its image is empty or holds a path | error |
+| an image's file is a link out of its folder | error |
 | a label is not 0 or 1 | error |
 | an image lacks one of its six lines | error |
 | a line stands twice with other labels | error |

@@ -8,7 +8,8 @@ What it may get wrong, and what happens then:
 | a column is missing or named twice; a line is too short or too long | error |
 | a label is not 0 or 1 | error |
 | a site is named like the hold-out in other letters (`Hold-out`), or `all_sites` | error |
-| an image name is empty, or holds a path (`/`, `\\`, `..`, NUL) | error |
+| an image name is empty, holds a path (`/`, `\\`, `..`) or a control character, or is very long | error |
+| an image's file is a link out of its folder | error |
 | an image is listed twice with other labels, or at two sites | error |
 | an image is listed twice with the same labels | one line is dropped, counted |
 | a subtype is 1 and `any` is 0 | `any` becomes 1, counted |
@@ -28,6 +29,7 @@ from fl_jax.data.sources.listing import (
     Labels,
     Listing,
     check_image,
+    check_site,
     digest,
     file_names,
     image_of,
@@ -35,8 +37,6 @@ from fl_jax.data.sources.listing import (
     with_any,
 )
 from fl_jax.types import LABELS
-
-SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def sites(source: pathlib.Path) -> Listing:
@@ -73,8 +73,7 @@ def sites(source: pathlib.Path) -> Listing:
 
 
 def _check_name(site: str) -> None:
-    if not SITE_NAME.fullmatch(site):
-        raise ValueError(f"site folder {site!r}: use letters, digits, '_', '-' and '.' only")
+    check_site("source", site)
     if site != HOLDOUT and re.sub(r"[_.-]", "", site).lower() == HOLDOUT:
         raise ValueError(
             f"site folder {site!r} would be trained on: rename it to {HOLDOUT!r} to hold it out, or "
