@@ -39,7 +39,7 @@ def parse(text: str, values: Mapping[str, Any] | None = None) -> Spec:
     """
     try:
         return _spec(ast.parse(text.strip(), mode="eval").body, values or {})
-    except (SyntaxError, ValueError, TypeError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"spec {text!r} is not a literal call: write it like 'fed_avg(keep_optimizer=False)'"
         ) from error
@@ -153,4 +153,11 @@ def _call(
         signature.bind(*context, *args, **kwargs)
     except TypeError as error:
         raise ValueError(f"{text!r}: {error}; the signature is {spec.name}{signature}") from error
-    return factory(*context, *args, **kwargs)
+    try:
+        return factory(*context, *args, **kwargs)
+    except (
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:  # a value of a type that it does not take
+        raise ValueError(f"{text!r}: {error}; the signature is {spec.name}{signature}") from error
