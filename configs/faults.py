@@ -22,10 +22,9 @@ ROBUST = "krum(byzantine=8, keep=10)"
 def get_config() -> ConfigDict:
     config = digits_skew.get_config()
     config.base = digits_skew.base()
-    config.base.update(min_sites=20, alpha=1.0, target=0.9)
+    config.base.update(min_sites=20, alpha=1.0)
     config.seeds = (0, 1, 2)
-    config.tuning.seeds = ()
-    config.tuning.grid = {}
+    config.tuning = ConfigDict({"seeds": (), "grid": {}, "metric": "val_accuracy", "highest": True})
     config.columns = ConfigDict(
         {"test_accuracy": "test accuracy", "test_loss": "test loss"}, sort_keys=False
     )

@@ -85,8 +85,8 @@ def build(specs: Sequence[str], sites: int) -> tuple[Fault, ...]:
     Raises:
         ValueError: for a spec that is wrong, or a site that the federation does not have.
     """
-    if isinstance(specs, str):
-        raise ValueError(f"faults={specs!r}: give a tuple of specs, ({specs!r},)")
+    if isinstance(specs, str) or not all(isinstance(text, str) for text in specs):
+        raise ValueError(f"faults={specs!r}: give a tuple of specs, such as ('absent(1)',)")
     made = tuple(spec.build(text, "fl_jax.faults") for text in specs)
     for text, fault in zip(specs, made, strict=True):
         if max(fault.sites, default=-1) >= sites:

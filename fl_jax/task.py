@@ -116,7 +116,7 @@ def positive_weights(positives: np.ndarray, examples: int, *, ceiling: float = 1
         float32[L] in [1, ceiling]: (N - n_l) / n_l, clipped.
 
     Raises:
-        ValueError: when a count is out of range.
+        ValueError: when a count or the ceiling is out of range.
     """
     positives = np.asarray(positives)
     if examples <= 0 or (positives < 0).any() or (positives > examples).any():
@@ -124,5 +124,7 @@ def positive_weights(positives: np.ndarray, examples: int, *, ceiling: float = 1
             f"positives {positives.tolist()} of {examples} examples for {LABELS}: "
             "each count must lie in 0..examples, and there must be examples"
         )
+    if not 1 <= ceiling < np.inf:
+        raise ValueError(f"ceiling={ceiling}: the largest weight must be finite and at least 1")
     ratio = (examples - positives) / np.maximum(positives, 1)
     return np.where(positives > 0, np.clip(ratio, 1, ceiling), ceiling).astype(np.float32)

@@ -3,6 +3,7 @@
     python -m launch.benchmark --suite=round --json=FILE [--cases=REGEX] [--devices=2]
     python -m launch.benchmark --suite=input --json=FILE
     python -m launch.benchmark --suite=statistics --json=FILE
+    python -m launch.benchmark --suite=load --json=FILE [--cases=REGEX]
     python -m launch.benchmark --suite=peers --task=A --peers=DIR [--json=FILE]
 
 A suite is a module of `launch/benchmarks/` with a function `run`. On CPU `--devices` splits the machine into
@@ -67,7 +68,9 @@ if __name__ == "__main__":
         5,
         "round, input, ingest: interleaved repetitions, of which medians are taken.",
     )
-    flags.DEFINE_string("cases", "", "round: a regular expression; only cases whose name it finds.")
+    flags.DEFINE_string(
+        "cases", "", "round, load: a regular expression; only cases whose name it finds."
+    )
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")
     flags.DEFINE_string("peers", "", "peers: the folder that holds common.py and flax_models.py.")
     flags.DEFINE_string("layout", "auto", "peers: a layout of fl_jax.round, or auto.")

@@ -23,7 +23,7 @@ from fl_jax.keys import stream
 from fl_jax.report import patients as pictures
 from fl_jax.task import Task, multi_label, positive_weights
 from fl_jax.types import Aggregator, Algorithm, Params
-from launch import progress
+from launch import progress, ranges
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -139,7 +139,12 @@ def partition(
 
 
 def load(config: Config, workdir: Path) -> Experiment:
-    """Opens the dataset and plans the arms."""
+    """Opens the dataset and plans the arms.
+
+    Raises:
+        ValueError: for a config with a value out of its range, see `ranges`, or that does not fit the data.
+    """
+    ranges.check(config)
     logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
     slices = open_data(config, workdir)
     divided = partition(config, workdir, slices)

@@ -148,22 +148,37 @@ def speaker(console: Console) -> Callable[[str], None]:
 
 
 class Metrics:
-    """`metrics.jsonl` and TensorBoard scalars of one training, without a round twice."""
+    """`metrics.jsonl` and TensorBoard scalars of one training, without a round twice.
+
+    A round is one line, appended in one piece, so that time and memory of a round do not grow with their
+    number, and whoever reads along sees whole lines. A line that a crash cut off is dropped by the next one.
+    """
 
     def __init__(self, folder: Path) -> None:
         from tensorboard.summary import Writer
 
         self._path = folder / "metrics.jsonl"
         self._board = Writer(str(folder / "tensorboard"))
-        self.records: list[Event] = []
-        if self._path.exists():
-            self.records = [json.loads(line) for line in self._path.read_text().splitlines()]
+        self._last = max((record["round"] for record in self.records()), default=0)
+        self._cut = self._path.exists() and self._path.read_bytes()[-1:] != b"\n"
+
+    def records(self) -> Iterator[Event]:
+        """Every round so far, from the file."""
+        if not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
 
     def record(self, record: Event) -> None:
         """Writes a round; rounds after it, of a run that was cut off, are dropped."""
-        known = [r for r in self.records if r["round"] < record["round"]]
-        self.records = [*known, record]
-        write_text(self._path, "".join(json.dumps(r) + "\n" for r in self.records))
+        if record["round"] <= self._last or self._cut:
+            known = [r for r in self.records() if r["round"] < record["round"]]
+            write_text(self._path, "".join(json.dumps(r) + "\n" for r in known))
+        with self._path.open("ab", buffering=0) as file:
+            file.write(json.dumps(record).encode() + b"\n")
+        self._last, self._cut = record["round"], False
         for name in ("loss", "val_loss", "val_macro_auroc", "images_per_second"):
             if record[name] is not None:
                 self._board.add_scalar(name, record[name], record["round"])

@@ -30,7 +30,7 @@ from fl_jax import report
 from fl_jax.data import slices
 from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.report.answer import sentence
-from launch import answers, dataset, experiment, machine, processes, progress, train
+from launch import answers, dataset, experiment, machine, processes, progress, ranges, train
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -51,8 +51,10 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
         The results, as in `results.json`.
 
     Raises:
-        ValueError: a source's layout that no study could come of, or a fault of the source.
+        ValueError: for a value of the config out of its range, before anything is written; a source's layout
+            that no study could come of, or a fault of the source.
     """
+    ranges.check(config)
     _check_layout(config)
     console = Console(stderr=True, highlight=False)
     say = progress.speaker(console)

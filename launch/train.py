@@ -84,7 +84,7 @@ def train(
         show({"model": name, "record": last.record})
         if last.restored:
             say(f"{name}: goes on after round {last.record['round']}")
-            show({"model": name, "examples": sum(r["examples"] for r in log.records)})
+            show({"model": name, "examples": sum(r["examples"] for r in log.records())})
     log.close()
     store.close()
     assert last is not None  # `study.arms` plans at least one round
@@ -95,14 +95,15 @@ def train(
     found = study.predictions(arm, task, last.best, opened.slices, opened.partition)
     for judged, scores in found.items():
         predictions.write(workdir / "predictions" / f"{judged}.csv", scores)
-    seconds = sum(record["seconds"] for record in log.records)
+    seconds = sum(record["seconds"] for record in log.records())
+    examples = sum(record["examples"] for record in log.records())
     done = {
         "best_round": last.facts["best_round"],
         "best_val_macro_auroc": last.facts["best_val_macro_auroc"],
         "rounds": config.rounds,
-        "examples_seen": sum(record["examples"] for record in log.records),
+        "examples_seen": examples,
         "seconds": round(seconds, 1),
-        "images_per_second": round(sum(r["examples"] for r in log.records) / seconds, 1),
+        "images_per_second": round(examples / seconds, 1),
         "wall_seconds": round(time.monotonic() - began, 1),
         "parameters": parameters,
         "predictions": [*found],

@@ -81,6 +81,21 @@ def test_metrics_hold_each_round_once_after_a_restart(tmp_path):
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+def test_a_line_that_a_crash_cut_off_is_dropped(tmp_path):
+    log = progress.Metrics(tmp_path)
+    log.record(record(1))
+    log.record(record(2))
+    log.close()
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text()[:-20])
+    again = progress.Metrics(tmp_path)
+    assert [r["round"] for r in again.records()] == [1]
+    again.record(record(2))
+    again.record(record(3))
+    again.close()
+    assert [json.loads(line)["round"] for line in path.read_text().splitlines()] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("kind", [ValueError, NotADirectoryError, PermissionError])
 def test_a_readable_error_ends_with_one_line_and_status_1(kind, capsys):
     with pytest.raises(SystemExit) as end, progress.readable_errors():

@@ -77,7 +77,13 @@ def by_patient(
 
 
 def _check(fractions: tuple[float, ...], folds: int, fold: int, stratify: str) -> None:
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+    numbers = all(isinstance(part, int | float) for part in fractions)
+    if (
+        not numbers
+        or len(fractions) != 3
+        or min(fractions) <= 0
+        or not abs(sum(fractions) - 1) <= 1e-6
+    ):
         raise ValueError(
             f"fractions is {fractions}: give three positive numbers (train, validation, test) "
             "that sum to 1"

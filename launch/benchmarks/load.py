@@ -1,0 +1,236 @@
+"""Does a long run end as it began? Memory, open files, the time of a checkpoint, the metrics file.
+
+Federations of a tiny model (a linear layer) as `launch.train` runs them: a checkpoint and a line of
+`metrics.jsonl` after every round. While a run goes on, a thread reads the file again and again: each line
+must be whole and the rounds must follow one another. Memory is the process's resident set; what counts is
+whether it grows after the first tenth of the rounds, in which caches and pools fill up.
+"""
+
+import json
+import os
+import re
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import logging
+
+from fl_jax import faulty, simulate, task
+from fl_jax import round as rounds
+from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.checkpoint import Store
+from fl_jax.types import LABELS, Batch
+from launch import machine, progress
+from launch.benchmarks import table
+
+FEATURES, BATCH = 8, 4
+_HEAD = (
+    "",
+    "rounds",
+    "round ms",
+    "save ms, first",
+    "last",
+    "MiB, first",
+    "last",
+    "files",
+    "last",
+    "reads",
+    "",
+)
+
+
+class Case(NamedTuple):
+    """A federation: S sites, how many are sampled a round, how many rounds, faults."""
+
+    sites: int
+    sampled: int
+    rounds: int
+    faults: tuple[str, ...] = ()
+
+
+CASES = {
+    "200 sites, 10 a round": Case(200, 10, 20_000),
+    "1,000 sites, 10 a round": Case(1000, 10, 2_000),
+    "200 sites, 10 a round, faults": Case(
+        *(200, 10, 2_000),
+        ("not_finite(50, share=0.2)", "stale(100, share=0.2)", "drop_out(200, share=0.1)"),
+    ),
+}
+
+
+class Measured(NamedTuple):
+    """What a run took; firsts and lasts are medians of the second and of the last tenth of the rounds."""
+
+    rounds: int
+    round_ms: float
+    save_ms: tuple[float, float]
+    resident_mib: tuple[float, float]
+    files: tuple[int, int]
+    reads: int
+
+
+def run(options: Any) -> dict[str, Any]:
+    """Runs every case, and prints a table.
+
+    Args:
+        options: `devices`, `cases` (a regular expression); see `launch.benchmark`.
+
+    Returns:
+        `{"measured": {name: {...}}}`.
+    """
+    machine.split(options.devices)
+    logging.set_verbosity(logging.WARNING)
+    found = {}
+    for name, case in CASES.items():
+        if re.search(options.cases, name):
+            with tempfile.TemporaryDirectory() as folder:
+                found[name] = measure(case, Path(folder))
+    rows = [cells(name, measured) for name, measured in found.items()]
+    print(table.text("A long run at its beginning and at its end", _HEAD, rows))
+    return {"measured": {name: measured._asdict() for name, measured in found.items()}}
+
+
+def measure(case: Case, folder: Path) -> Measured:
+    """Runs a federation to its end.
+
+    Raises:
+        ValueError: when the metrics file was at any time not what it should be.
+    """
+    job = task.multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
+    algorithm = fed_avg(job.loss, optax.adam(1e-3))
+    faults = faulty.build(case.faults, case.sites)
+    aggregator = faulty.between(weighted_mean(), faults)
+    key = jax.random.key(0)
+    state = rounds.init(algorithm, aggregator, job.init(key), case.sites, key)
+    store, log = Store(folder / "checkpoints"), progress.Metrics(folder)
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(case.sites, BATCH, FEATURES)).astype(np.float32)
+    labels = (inputs[..., : len(LABELS)] > 0).astype(np.float32)
+    mask = np.ones(BATCH, np.float32)
+
+    def present(round: int) -> np.ndarray:
+        chosen = np.zeros(case.sites, bool)
+        drawn = np.random.default_rng((1, round))
+        chosen[drawn.choice(case.sites, case.sampled, replace=False)] = True
+        return chosen
+
+    reader = Reader(folder / "metrics.jsonl")
+    seconds, saves, memory, files = [], [], [], []
+    began = time.perf_counter()
+    for after, metrics in simulate.rounds(
+        rounds.sequential(algorithm, aggregator, steps_per_call=8),
+        state,
+        until=case.rounds,
+        batches=lambda round, site: [Batch(inputs[site], labels[site], mask)] * 2,
+        participants=present,
+        faults=faults,
+        steps=lambda round, site: 2,
+        min_sites=1,
+    ):
+        seconds.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        store.save(int(after.round), after, {"round": int(after.round)})
+        saves.append(time.perf_counter() - began)
+        log.record(_record(int(after.round), metrics))
+        memory.append(resident_mib())
+        files.append(len(os.listdir("/proc/self/fd")))
+        began = time.perf_counter()
+    log.close()
+    store.close()
+    reads = reader.stop()
+    tenth = max(1, case.rounds // 10)
+    ends = slice(tenth, 2 * tenth), slice(-tenth, None)
+    return Measured(
+        rounds=case.rounds,
+        round_ms=1e3 * float(np.median(seconds)),
+        save_ms=_each(saves, ends, 1e3),
+        resident_mib=_each(memory, ends, 1),
+        files=(max(files[ends[0]]), max(files[ends[1]])),
+        reads=reads,
+    )
+
+
+class Reader:
+    """Reads a metrics file over and over in a thread of its own, as somebody who follows a run does."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._stop = path, threading.Event()
+        self._reads, self._fault = 0, ""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Ends the thread and returns how often it has read the file.
+
+        Raises:
+            ValueError: when a line was not whole, or a round was missing or twice.
+        """
+        self._stop.set()
+        self._thread.join()
+        if self._fault:
+            raise ValueError(f"{self._path}: {self._fault}")
+        return self._reads
+
+    def _read(self) -> None:
+        while not self._stop.wait(0.05) and not self._fault:
+            if not self._path.exists():
+                continue
+            text = self._path.read_text(encoding="utf-8")
+            self._reads += 1
+            if not text.endswith("\n"):
+                self._fault = f"the last line is not whole: {text[-80:]!r}"
+                continue
+            lines = text.splitlines()[-50:]
+            try:
+                numbers = [json.loads(line)["round"] for line in lines]
+            except ValueError as error:
+                self._fault = f"a line is not whole: {error}"
+                continue
+            if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+                self._fault = f"rounds {numbers}"
+
+
+def resident_mib() -> float:
+    """The memory that this process holds, MiB."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def cells(name: str, found: Measured) -> tuple[str, ...]:
+    """A line of the table."""
+    figures = (
+        *(f"{found.rounds:,}", f"{found.round_ms:.1f}", *(f"{ms:.1f}" for ms in found.save_ms)),
+        *(f"{mib:.0f}" for mib in found.resident_mib),
+        *(str(count) for count in found.files),
+        f"{found.reads:,}",
+    )
+    return (name, *figures, "")
+
+
+def _each(values: list[float], ends: tuple[slice, slice], scale: float) -> tuple[float, float]:
+    first, last = (scale * float(np.median(values[end])) for end in ends)
+    return first, last
+
+
+def _record(number: int, metrics: dict[str, Any]) -> dict[str, Any]:
+    """A round's line, with the fields that `progress.Metrics` shows."""
+    taken = np.flatnonzero(metrics["accepted"])
+    loss = np.asarray(metrics["loss"])
+    return {
+        "round": number,
+        "loss": float(np.mean(loss[taken])) if taken.size else None,
+        "val_loss": None,
+        "val_macro_auroc": None,
+        "images_per_second": None,
+        "participants": np.flatnonzero(metrics["participating"]).tolist(),
+        "left_out": np.flatnonzero(metrics["participating"] & ~metrics["accepted"]).tolist(),
+        "site_loss": {str(site): float(loss[site]) for site in taken},
+    }
