@@ -9,8 +9,8 @@ import optax
 import pytest
 from personal_problem import of_site
 
+from fl_jax import faulty, study
 from fl_jax import round as fl_round
-from fl_jax import study
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.ditto import ditto
 from fl_jax.algorithms.fed_avg import fed_avg
@@ -119,13 +119,17 @@ def test_an_arm_sees_its_own_patients_and_no_others(slices, partition):
         assert set(other) == {"train"}
 
 
-def run(slices, partition, folder, name="federated", rounds=4, factory=fed_avg):
+def run(
+    slices, partition, folder, name="federated", rounds=4, factory=fed_avg, faults=(), **options
+):
     arm = plan(slices, partition, rounds=rounds)[name]
     task = multi_label(Tiny(), jnp.zeros((1, 8, 8)), prepare=lambda hu: hu[..., None] / 100)
     algorithm = factory(task.loss, optax.adam(0.05))
     params = task.init(stream(KEY, "init"))
-    state = fl_round.init(algorithm, weighted_mean(), params, len(arm.sites), KEY)
-    layout = fl_round.sequential(algorithm, weighted_mean())
+    wrong = faulty.build(faults, len(arm.sites))
+    aggregator = faulty.between(weighted_mean(), wrong)
+    state = fl_round.init(algorithm, aggregator, params, len(arm.sites), KEY)
+    layout = fl_round.sequential(algorithm, aggregator)
     store = Store(folder)
     progress = list(
         study.train(
@@ -133,6 +137,8 @@ def run(slices, partition, folder, name="federated", rounds=4, factory=fed_avg):
             batch_size=4,
             seed=0,
             personal=algorithm.personal,
+            faults=wrong,
+            **options,
             complain=lambda sentence: pytest.fail(sentence),
         )
     )
@@ -156,6 +162,38 @@ def test_a_run_in_two_halves_ends_with_the_same_bits(slices, partition, tmp_path
     assert without_times(whole[-1].record) == without_times(halves[-1].record)
     assert whole[-1].facts["best_round"] == halves[-1].facts["best_round"]
     jax.tree.map(np.testing.assert_array_equal, whole[-1].best, halves[-1].best)
+
+
+FAULTS = ("stale(1, share=0.5)", "not_finite((1,), share=0.5)", "drop_out((2,), share=0.5)")
+
+
+def test_faults_are_in_the_record_and_a_resumed_run_has_the_same(slices, partition, tmp_path):
+    options = {"faults": FAULTS, "min_sites": 1}
+    _, _, whole = run(slices, partition, tmp_path / "whole", rounds=8, **options)
+    run(slices, partition, tmp_path / "halves", rounds=3, **options)
+    _, _, halves = run(slices, partition, tmp_path / "halves", rounds=8, **options)
+    records = [without_times(p.record) for p in whole]
+    assert records[-5:] == [without_times(p.record) for p in halves[-5:]]
+    jax.tree.map(np.testing.assert_array_equal, whole[-1].best, halves[-1].best)
+    struck = {name for record in records for name in record["faults"]}
+    assert struck == {"stale", "not_finite", "drop_out"}
+    reasons = {reason for record in records for reason in record["left_out"].values()}
+    assert reasons == {"stale", "not finite", "dropped out"}
+    for record in records:
+        assert set(record["left_out"]) <= set().union(*record["faults"].values(), [])
+        assert not set(record["site_loss"]) & set(record["left_out"])
+    json.dumps(records, allow_nan=False)
+
+
+def test_a_void_round_is_recorded_or_stops_the_run(slices, partition, tmp_path):
+    gone = {"faults": ("absent(3, share=0.7)",), "min_sites": 2}
+    _, _, progress = run(slices, partition, tmp_path / "skip", rounds=6, **gone)
+    void = [p.record["void"] for p in progress]
+    assert 0 < sum(void) < 6
+    for record in (p.record for p in progress):
+        assert record["void"] == (len(record["site_loss"]) < 2)
+    with pytest.raises(ValueError, match=r"round \d: only \d of at least 2 sites"):
+        run(slices, partition, tmp_path / "stop", rounds=6, void="stop", **gone)
 
 
 def test_the_best_round_is_that_of_the_highest_validation_auroc(slices, partition, tmp_path):

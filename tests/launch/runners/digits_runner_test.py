@@ -79,6 +79,26 @@ def test_the_fault_is_heard_and_the_target_counted(run):
     assert run(SETTINGS | {"target": 0.0}, 0)["rounds_to_target"] == 1
 
 
+@pytest.mark.parametrize("algorithm", ["fed_avg()", "cyclic()"])
+def test_faults_of_the_plan_and_of_the_labels(run, algorithm):
+    settings = SETTINGS | {"algorithm": algorithm, "min_sites": 4, "client_lr": 0.03}
+    plain = run(settings, 0)
+    nobody = run(settings | {"faults": ("absent(4)",)}, 0)
+    assert len(set(nobody["test_loss_by_round"])) == 1  # no round is used
+    for fault in (
+        "absent(2)",
+        "drop_out(2)",
+        "straggle(2, done=0.1)",
+        "label_flip(2, how='reverse')",
+    ):
+        other = run(settings | {"faults": (fault,)}, 0)
+        assert other["test_loss"] != plain["test_loss"], fault
+        assert np.isfinite(other["test_loss"]), fault
+    assert run(settings | {"faults": ("absent(2)",)}, 0)["test_loss"] == pytest.approx(
+        run(settings | {"faults": ("drop_out(2)",)}, 0)["test_loss"], rel=1e-5
+    )
+
+
 def test_a_batch_of_all_that_a_site_has(run):
     results = run(SETTINGS | {"batch_size": 0, "client_lr": 1.0}, 0)
     assert (
