@@ -132,6 +132,7 @@ def partition(
         fold=config.fold,
         stratify=config.stratify,
     )
+    workdir.mkdir(parents=True, exist_ok=True)
     partitions.save(made, path)
     path.with_suffix(".png").write_bytes(pictures.draw(slices, made))
     progress.write_json(beside, wanted | {"digest": _digest(path)})
