@@ -209,7 +209,7 @@ def load(
             f"{path}, line {bad[0]}: {str(rows[bad[0] - 1])[:200]}: give patient,site,split"
         )
     for line, (patient, site, _) in enumerate(rows[1:], 2):
-        check_site(f"{path}, line {line}", site)  # it becomes a folder's name
+        check_site(f"{path}, line {line}: site", site)  # it becomes a folder's name
         if not patient.isprintable():
             raise ValueError(f"{path}, line {line}: patient {patient!r} holds control characters")
     columns = zip(*rows[1:], strict=True) if rows[1:] else ((), (), ())

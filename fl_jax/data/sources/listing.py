@@ -73,7 +73,7 @@ def check_site(where: str, site: str) -> None:
     """Refuses a site's name that could not be a folder's everywhere: models are kept by it."""
     if not SITE_NAME.fullmatch(site):
         raise ValueError(
-            f"{where}: site {site[:80]!r}: use up to {SITE_LONGEST} letters, digits, '_', '-' and '.', "
+            f"{where} {site[:80]!r}: use up to {SITE_LONGEST} letters, digits, '_', '-' and '.', "
             "and begin with a letter or digit"
         )
 

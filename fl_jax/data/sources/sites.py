@@ -73,7 +73,7 @@ def sites(source: pathlib.Path) -> Listing:
 
 
 def _check_name(site: str) -> None:
-    check_site("source", site)
+    check_site("site folder", site)
     if site != HOLDOUT and re.sub(r"[_.-]", "", site).lower() == HOLDOUT:
         raise ValueError(
             f"site folder {site!r} would be trained on: rename it to {HOLDOUT!r} to hold it out, or "
