@@ -6,7 +6,7 @@ Twenty sites with moderately different digits, all planned in every round, FedAv
 The first 2, 4 or 8 of them are struck, in every round or, where the fault is one of chance, in every second.
 Undefended is a mean, and a server that checks nothing where its checks are the defence.
 
-Seen with three seeds (240 runs, 5 minutes in two threads on two busy cores); without a fault 0.964:
+Seen with three seeds (240 runs, some 5 minutes in two parts on two busy cores); without a fault 0.964:
 
 - One message that is not finite, unchecked, ends a run at chance; left out it costs nothing.
 - Clipping stops an explosion (0.965) and not a flip by 8 of 20 (0.75 to 0.84); Multi-Krum stops both (0.94 to
