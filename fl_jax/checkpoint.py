@@ -15,6 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+_BESIDE = 2**20
+"""Bytes that a step takes beside its arrays, with some to spare."""
+
 
 class Store:
     """The checkpoints of one run in one directory; only the newest ones are kept."""
@@ -41,7 +44,9 @@ class Store:
 
         Raises:
             ValueError: when a step as new as this one is there already.
+            OSError: the disk is full; the steps before are left as they are.
         """
+        self.check_room(tree)
         plain = _plain(tree)
         facts = facts | {"digest": _digest(plain)}
         saved = self._manager.save(
@@ -54,6 +59,20 @@ class Store:
             raise ValueError(
                 f"step={step}: {self._manager.directory} has step {self._manager.latest_step()} "
                 "already; restore it and go on from there, or remove the folder"
+            )
+
+    def check_room(self, tree: Any) -> None:
+        """Refuses a tree that the disk has no room for.
+
+        Raises:
+            OSError: says what is free and what is needed.
+        """
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(_plain(tree))) + _BESIDE
+        free = shutil.disk_usage(self._manager.directory).free
+        if free < needed:
+            raise OSError(
+                f"{self._manager.directory}: {free / 2**20:.1f} MiB are free and a checkpoint needs "
+                f"{needed / 2**20:.1f} MiB; the steps before are kept. Make room, and run this again"
             )
 
     def restore(

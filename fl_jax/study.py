@@ -111,10 +111,12 @@ def train(
 
     Raises:
         ValueError: at a void round when it shall stop; the rounds before it are saved.
+        OSError: no room for a checkpoint; the rounds before it are kept.
     """
 
     current_model = jax.jit(partial(model, personal=personal))
     held = (state, current_model(state))
+    store.check_room(held)
     facts: dict[str, Any] = {"best_round": 0, "best_val_macro_auroc": None, "best_val_loss": None}
     restored = store.restore(held, complain=complain)
     if restored is not None:

@@ -30,7 +30,7 @@ from fl_jax import report
 from fl_jax.data import slices
 from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.report.answer import sentence
-from launch import answers, dataset, experiment, machine, processes, progress, ranges, train
+from launch import answers, dataset, experiment, folder, machine, processes, progress, ranges, train
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -52,14 +52,21 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
 
     Raises:
         ValueError: for a value of the config out of its range, before anything is written; a source's layout
-            that no study could come of, or a fault of the source.
+            that no study could come of, a fault of the source, or a workdir that another process holds.
+        OSError: the workdir cannot be written, or has no room.
     """
     ranges.check(config)
     _check_layout(config)
+    survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
+    with folder.held(workdir, "study"):
+        return _study(config, workdir, arguments, survey)
+
+
+def _study(
+    config: experiment.Config, workdir: Path, arguments: list[str], survey: dict[str, Any] | None
+) -> dict[str, Any]:
     console = Console(stderr=True, highlight=False)
     say = progress.speaker(console)
-    survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
-    workdir.mkdir(parents=True, exist_ok=True)
     manifest = Manifest(workdir, config)
     if config.source or not config.data_dir:
         source = Path(config.source).expanduser() if config.source else workdir / "cohort"
@@ -135,7 +142,7 @@ class Manifest:
         progress.write_json(self._path, self.content)
 
 
-def _cohort(config: experiment.Config, folder: Path, console: Console) -> bool:
+def _cohort(config: experiment.Config, source: Path, console: Console) -> bool:
     drawn = 0
     with progress.counter("cohort", "patients", console) as tick:
 
@@ -144,7 +151,7 @@ def _cohort(config: experiment.Config, folder: Path, console: Console) -> bool:
             drawn = done
             tick(done, total)
 
-        make_cohort(folder, **config.cohort, workers=machine.cores(), progress=count)
+        make_cohort(source, **config.cohort, workers=machine.cores(), progress=count)
     return drawn > 0
 
 
@@ -164,13 +171,13 @@ def _check_layout(config: experiment.Config) -> None:
 
 
 def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Console) -> bool:
-    folder = experiment.data_dir(config, workdir)
-    before = slices.read_summary(folder)
+    data_dir = experiment.data_dir(config, workdir)
+    before = slices.read_summary(data_dir)
     summary = dataset.prepare(
         console,
         source,
         layout=config.source_layout,
-        data_dir=folder,
+        data_dir=data_dir,
         image_size=config.image_size,
         max_refused=config.max_refused,
         workers=None,

@@ -18,7 +18,7 @@ from ml_collections import config_flags
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.evaluation import predictions
-from launch import experiment, progress
+from launch import experiment, folder, progress, ranges
 
 FLAGS = flags.FLAGS
 
@@ -42,11 +42,25 @@ def train(
         What `models/<model>/done.json` holds.
 
     Raises:
-        ValueError: for a config that is wrong, or a run begun with other inputs.
+        ValueError: for a config that is wrong, a run begun with other inputs, or one that another process is
+            at work on.
+        OSError: the workdir cannot be written, or has no room.
     """
-    began = time.monotonic()
+    ranges.check(config)
     name = experiment.arm_name(config)
-    folder = workdir / "models" / name
+    with folder.held(workdir, name):
+        return _train(config, workdir, name, say, show)
+
+
+def _train(
+    config: experiment.Config,
+    workdir: Path,
+    name: str,
+    say: Callable[[str], None],
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    began = time.monotonic()
+    model = workdir / "models" / name
     opened = experiment.load(config, workdir)
     if name not in opened.arms:
         raise ValueError(f"config.site={config.site!r}: the sites are {opened.partition.sites}")
@@ -54,15 +68,15 @@ def train(
     experiment.check_inputs(config, workdir)
     if experiment.is_complete(config, workdir):
         say(f"{name}: complete, skipped")
-        return json.loads((folder / "done.json").read_text())
+        return json.loads((model / "done.json").read_text())
 
     task = experiment.task(config, opened, arm)
     run, state, personal = experiment.federation(config, opened, arm, task, say)
     experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
     show({"model": name, "budget": arm.budget, "rounds": config.rounds})
-    store = Store(folder / "checkpoints")
-    log = progress.Metrics(folder)
+    store = Store(model / "checkpoints")
+    log = progress.Metrics(model)
     last = None
     for last in study.train(
         arm,
@@ -109,7 +123,7 @@ def train(
         "predictions": [*found],
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
-    progress.write_json(folder / "done.json", done)
+    progress.write_json(model / "done.json", done)
     return done
 
 

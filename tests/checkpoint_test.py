@@ -1,3 +1,6 @@
+import shutil
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,3 +112,17 @@ def test_a_reader_changes_nothing_and_can_choose_its_step(tmp_path):
                 tree(0), step=step, complain=lambda sentence: None
             )
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_without_room_nothing_is_written_and_what_is_there_stays(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**19))
+    with pytest.raises(
+        OSError, match=rf"{tmp_path}: 0\.5 MiB are free and a checkpoint needs 1\.0"
+    ):
+        store.save(2, tree(2), {})
+    assert sorted(tmp_path.rglob("*")) == before
+    monkeypatch.undo()
+    store.save(2, tree(2), {})

@@ -1,0 +1,66 @@
+"""A workdir belongs to one program at a time, can be written; said before anything is overwritten."""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+LOCKS = ".locks"
+_TAKEN = (errno.EACCES, errno.EAGAIN)
+_REASONS = {
+    errno.EROFS: "it is on a file system that can only be read",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "this user's share of the disk is full",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EEXIST: "a part of the path is a file",
+    errno.ENOLCK: "its file system has no locks",
+}
+
+
+@contextlib.contextmanager
+def held(workdir: Path, name: str) -> Iterator[None]:
+    """Makes a workdir and holds a part of it, so that no second program writes the same.
+
+    The lock is the system's, on `.locks/<name>`, and is gone with the process however that ends; the file
+    stays and names whoever held it last. Processes, not threads, keep each other out.
+
+    Args:
+        workdir: a folder; it is made.
+        name: of the part, `study` or a model's.
+
+    Raises:
+        ValueError: another process holds it; names folder and process. Or the name is none of a file.
+        OSError: the folder cannot be written; says why.
+    """
+    path = workdir / LOCKS / name
+    if path.name != name or name == ".." or "\0" in name:
+        raise ValueError(f"{name!r} names no model: it must be one part of a path")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise _explained(workdir, error) from error
+    with file:  # the lock goes with the first closing of the file, so it is opened once
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise _explained(workdir, error) from error
+            file.seek(0)
+            raise ValueError(
+                f"{workdir}: process {file.read().strip() or 'unknown'} is at work on {name} "
+                "there; wait for its end, end it, or use another --workdir"
+            ) from None
+        yield
+
+
+def _explained(workdir: Path, error: OSError) -> OSError:
+    reason = _REASONS.get(error.errno or 0, str(error))
+    return OSError(f"{workdir} cannot be written: {reason}; put it right, or use another --workdir")
