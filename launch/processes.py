@@ -1,21 +1,21 @@
 """Trainings side by side, each a process of its own on its share of the cores.
 
 Their events and sentences are passed on as they come. When one fails, or this process is told to end, the
-others are ended too.
+others are told to end too, with SIGTERM, and waited for: a training saves its round first. Told a second
+time, they end at once.
 """
 
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from types import FrameType
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from typing import IO
 
+from launch import preemption
 from launch.machine import cores
 from launch.progress import Event
 
@@ -38,10 +38,11 @@ def run(
         say: called with every other line that a program writes.
 
     Raises:
-        ValueError: when a program fails; the others are ended.
+        ValueError: when a program fails.
+        SystemExit: when one is ended by SIGTERM and has saved, see `preemption`.
     """
-    running: list[subprocess.Popen[str]] = []
     lock = threading.Lock()
+    running = _Running()
 
     def heard(line: str) -> None:
         event = _event(line)
@@ -56,24 +57,41 @@ def run(
         except BaseException:
             for future in futures:
                 future.cancel()
-            for process in running:
-                process.terminate()
+            running.terminate()
+            try:
+                wait(futures)
+            except BaseException:
+                running.terminate()
+                raise
             raise
 
 
-def end_on_sigterm() -> None:
-    """Turns SIGTERM into `SystemExit`, which `run` answers by ending its programs."""
+class _Running:
+    """The processes that run, and those that would begin after the end was called."""
 
-    def end(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[str]] = []
+        self._ending = False
+        self._lock = threading.Lock()
 
-    signal.signal(signal.SIGTERM, end)
+    def add(self, process: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._processes.append(process)
+            if self._ending:
+                process.terminate()
+
+    def terminate(self) -> None:
+        """Sends SIGTERM to each that has not ended."""
+        with self._lock:
+            self._ending = True
+            for process in self._processes:
+                process.terminate()
 
 
 def _watch(
     command: Sequence[str],
     environment: Mapping[str, str],
-    running: list[subprocess.Popen[str]],
+    running: _Running,
     heard: Callable[[str], None],
     say: Callable[[str], None],
 ) -> None:
@@ -93,7 +111,7 @@ def _watch(
         encoding="utf-8",
         errors="replace",
     ) as process:
-        running.append(process)
+        running.add(process)
         assert process.stdout
         assert process.stderr
         listener = threading.Thread(target=listen, args=[process.stderr])
@@ -101,6 +119,8 @@ def _watch(
         for line in process.stdout:
             heard(line)
         listener.join()
+    if process.returncode == preemption.STATUS:
+        raise SystemExit(preemption.STATUS)
     if process.returncode:
         raise ValueError(
             f"{shlex.join(command)} ended with status {process.returncode}: {''.join(said[-5:])}"

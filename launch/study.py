@@ -7,6 +7,8 @@ A stage whose output is complete and whose inputs are unchanged is skipped with 
 goes on where it was cut off. With `config.jobs` over 1, so many trainings run side by side, each a process of
 its own (`launch.train`) on its share of the cores, because two small models on a core each are faster than
 one after the other on two. With 1 they run in this process.
+
+SIGTERM ends it after the round under way, saved, with exit status 75; a second one ends it at once.
 """
 
 import datetime
@@ -30,7 +32,18 @@ from fl_jax import report
 from fl_jax.data import slices
 from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.report.answer import sentence
-from launch import answers, dataset, experiment, folder, machine, processes, progress, ranges, train
+from launch import (
+    answers,
+    dataset,
+    experiment,
+    folder,
+    machine,
+    preemption,
+    processes,
+    progress,
+    ranges,
+    train,
+)
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -261,7 +274,7 @@ def main(argv: list[str]) -> None:
     """Parses flags and calls `study`."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
-    processes.end_on_sigterm()
+    preemption.end_on_sigterm()
     with progress.readable_errors():
         study(FLAGS.config, Path(FLAGS.workdir).expanduser(), sys.argv[1:])
 

@@ -2,7 +2,8 @@
 
     python -m launch.train --config=configs/ich_fed_avg.py --workdir=DIR --config.regime=central
 
-Goes on from the newest checkpoint; a training that is complete is left as it is.
+Goes on from the newest checkpoint; a training that is complete is left as it is. SIGTERM ends it after the
+round under way, saved, with exit status 75; a second one ends it at once.
 """
 
 import json
@@ -18,7 +19,7 @@ from ml_collections import config_flags
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.evaluation import predictions
-from launch import experiment, folder, progress, ranges
+from launch import experiment, folder, preemption, progress, ranges
 
 FLAGS = flags.FLAGS
 
@@ -45,6 +46,7 @@ def train(
         ValueError: for a config that is wrong, a run begun with other inputs, or one that another process is
             at work on.
         OSError: the workdir cannot be written, or has no room.
+        SystemExit: SIGTERM came, and the round is saved.
     """
     ranges.check(config)
     name = experiment.arm_name(config)
@@ -78,30 +80,38 @@ def _train(
     store = Store(model / "checkpoints")
     log = progress.Metrics(model)
     last = None
-    for last in study.train(
-        arm,
-        task,
-        run,
-        state,
-        opened.slices,
-        store,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        personal=personal,
-        faults=experiment.faults(config, name, len(arm.sites)),
-        min_sites=min(config.min_sites, len(arm.sites)),
-        void=config.void_rounds,
-        on_examples=lambda count: show({"model": name, "examples": count}),
-        complain=say,
-    ):
-        log.record(last.record)
-        show({"model": name, "record": last.record})
-        if last.restored:
-            say(f"{name}: goes on after round {last.record['round']}")
-            show({"model": name, "examples": sum(r["examples"] for r in log.records())})
+    with preemption.noted() as asked:
+        for last in study.train(
+            arm,
+            task,
+            run,
+            state,
+            opened.slices,
+            store,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            personal=personal,
+            faults=experiment.faults(config, name, len(arm.sites)),
+            min_sites=min(config.min_sites, len(arm.sites)),
+            void=config.void_rounds,
+            on_examples=lambda count: show({"model": name, "examples": count}),
+            complain=say,
+        ):
+            log.record(last.record)
+            show({"model": name, "record": last.record})
+            if last.restored:
+                say(f"{name}: goes on after round {last.record['round']}")
+                show({"model": name, "examples": sum(r["examples"] for r in log.records())})
+            if asked():
+                break
     log.close()
     store.close()
     assert last is not None  # `study.arms` plans at least one round
+    if asked():
+        say(
+            f"{name}: ended by SIGTERM, round {last.record['round']} is saved; run this again to go on"
+        )
+        raise SystemExit(preemption.STATUS)
 
     (workdir / "predictions").mkdir(exist_ok=True)
     if name == "federated":  # an algorithm that was replaced may have left one
@@ -131,6 +141,7 @@ def main(argv: list[str]) -> None:
     """Parses flags and calls `train`."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    preemption.end_on_sigterm()
     with progress.readable_errors(), progress.reporter(FLAGS.progress) as (show, say):
         train(FLAGS.config, Path(FLAGS.workdir).expanduser(), say=say, show=show)
 

@@ -34,21 +34,63 @@ def test_a_failure_ends_the_others_and_names_the_command():
     assert time.monotonic() - began < 30
 
 
-def test_sigterm_ends_the_trainings():
-    child = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-    parent = f"""
-import os, sys
-from launch import processes
-processes.end_on_sigterm()
-say = lambda line: print(line, flush=True)
-processes.run([[sys.executable, "-c", {child!r}]], 1, os.environ, show=print, say=say)
+CHILD = """
+import os, signal, sys, time
+def end(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    print("asked", flush=True)
+    time.sleep({seconds})
+    sys.exit({status})
+signal.signal(signal.SIGTERM, end)
+print(os.getpid(), flush=True)
+time.sleep(60)
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
-    ) as study:
-        assert study.stdout
-        training = int(study.stdout.readline())
-        study.send_signal(signal.SIGTERM)
-        assert study.wait(timeout=30) == 128 + signal.SIGTERM
+
+
+@pytest.fixture
+def study():
+    """Starts a program that runs two trainings in turn; gives it and the id of the first."""
+
+    def start(child):
+        parent = f"""
+import os, sys
+from launch import preemption, processes
+preemption.end_on_sigterm()
+say = lambda line: print(line, flush=True)
+processes.run([[sys.executable, "-c", {child!r}]] * 2, 1, os.environ, show=print, say=say)
+"""
+        command = [sys.executable, "-c", parent]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process, int(process.stdout.readline())
+
+    started = []
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_sigterm_is_passed_on_and_waited_for(study):
+    process, training = study(CHILD.format(seconds=1, status=75))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 75
+    assert process.stdout.read() == "asked\n"  # and the second never begins
     with pytest.raises(ProcessLookupError):
         os.kill(training, 0)
+
+
+def test_a_second_sigterm_ends_the_trainings_at_once(study):
+    process, training = study(CHILD.format(seconds=60, status=75))
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "asked\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 75
+    with pytest.raises(ProcessLookupError):
+        os.kill(training, 0)
+
+
+def test_a_training_that_was_asked_to_end_ends_the_study_so(study):
+    process, training = study(CHILD.format(seconds=0, status=75))
+    os.kill(training, signal.SIGTERM)
+    assert process.wait(timeout=30) == 75
