@@ -1,10 +1,17 @@
 """Checkpoints of a run's whole state after every round, with a digest that is verified on the way back.
 
 Orbax writes atomically but does not notice a flipped bit, and a step that is half deleted still shows in
-its list; so a step counts only if it restores and its digest agrees, else the step before it is taken.
+its list, or no longer does; so a step counts only if it restores and its digests agree, else the step before
+it is taken.
+
+A step holds `tree`, the arrays, and `facts`, JSON: what the caller gave, and of this module `format`;
+`arrays`, the path, dtype, shape and SHA-256 of each array, by which a step can be read and verified without
+its structure; `digest` of them all, and `facts_digest`. Format 1, which has no `format`, has only a `digest`
+that takes the structure to verify.
 """
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+FORMAT = 2
+"""Of what `Store.save` writes; older ones are read too."""
+_OURS = ("format", "arrays", "facts_digest")
 _BESIDE = 2**20
 """Bytes that a step takes beside its arrays, with some to spare."""
 
@@ -48,7 +58,11 @@ class Store:
         """
         self.check_room(tree)
         plain = _plain(tree)
-        facts = facts | {"digest": _digest(plain)}
+        table = arrays(plain)
+        facts = {name: value for name, value in facts.items() if name not in _OURS}
+        facts = json.loads(json.dumps(facts))  # as it will be read
+        facts |= {"format": FORMAT, "arrays": table, "digest": _sum_of(table)}
+        facts["facts_digest"] = _sum_of(facts)
         saved = self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -89,9 +103,10 @@ class Store:
             Step, tree and facts, or None when there is no step at all.
 
         Raises:
-            ValueError: when there are steps and none is sound, or not the one that is asked for.
+            ValueError: when there are steps and none is sound, or not the one that is asked for; or when they
+                are of a newer version of the project.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        steps = self.steps()
         if step is not None:
             if step not in steps:
                 raise ValueError(f"step={step}: {self._manager.directory} holds {steps}")
@@ -99,6 +114,8 @@ class Store:
         for index, number in enumerate(steps):
             try:
                 tree, facts = self._read(number, like)
+            except NewerFormatError:
+                raise
             except Exception as error:  # whatever a damaged file makes Orbax raise
                 complain(f"checkpoint {number} in {self._manager.directory} is damaged: {error!r}")
                 continue
@@ -110,6 +127,28 @@ class Store:
                 "remove the folder to start afresh"
             )
         return None
+
+    def steps(self) -> list[int]:
+        """The steps that are there, damaged or not, newest first."""
+        found = (path.name for path in Path(self._manager.directory).iterdir() if path.is_dir())
+        return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
+
+    def read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Reads a step without knowing its structure, and verifies it as far as its format allows.
+
+        Returns:
+            The arrays by path, `0/server/params/Dense_0/kernel`, and the facts, those of this module too:
+            without `format` nothing was verified.
+
+        Raises:
+            Exception: whatever a damaged file makes Orbax raise; ValueError when digests do not agree.
+        """
+        restored = self._restore(step, ocp.args.StandardRestore())
+        tree, facts = restored["tree"], restored["facts"]
+        if "format" in facts:
+            _verify(tree, facts)
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {_name(path): np.asarray(leaf) for path, leaf in leaves}, facts
 
     def close(self) -> None:
         """Waits for what is under way and lets go of the directory."""
@@ -126,16 +165,65 @@ class Store:
         self._manager.reload()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                tree=ocp.args.StandardRestore(_plain(like)), facts=ocp.args.JsonRestore()
-            ),
-        )
+        restored = self._restore(step, ocp.args.StandardRestore(_plain(like)))
         tree, facts = restored["tree"], restored["facts"]
-        if _digest(tree) != facts["digest"]:
+        _verify(tree, facts)
+        return _keyed(tree, like), {k: v for k, v in facts.items() if k not in _OURS}
+
+    def _restore(self, step: int, how: Any) -> Any:
+        facts = self._manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))
+        found = facts["facts"].get("format", 1)
+        if isinstance(found, int) and found > FORMAT:
+            raise NewerFormatError(
+                f"{self._manager.directory}: step {step} has format {found}, and this version of fl_jax "
+                f"reads formats up to {FORMAT}: use a newer version"
+            )
+        return self._manager.restore(
+            step, args=ocp.args.Composite(tree=how, facts=ocp.args.JsonRestore())
+        )
+
+
+class NewerFormatError(ValueError):
+    """A checkpoint that a newer version of the project wrote; it is not damaged."""
+
+
+def arrays(tree: Any) -> list[dict[str, Any]]:
+    """Path, dtype, shape and SHA-256 of the bytes of every array of a tree, sorted by path."""
+    rows = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(_plain(tree)):
+        array = np.asarray(leaf)
+        rows.append(
+            {
+                "path": _name(path),
+                "dtype": str(array.dtype),
+                "shape": list(array.shape),
+                "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+            }
+        )
+    return sorted(rows, key=lambda row: row["path"])
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _verify(tree: Any, facts: dict[str, Any]) -> None:
+    """Raises ValueError when the arrays or the facts are not those that were saved."""
+    if "format" not in facts:
+        if _digest_of_format_1(tree) != facts["digest"]:
             raise ValueError("its digest does not agree with its arrays")
-        return _keyed(tree, like), facts
+        return
+    if _sum_of({k: v for k, v in facts.items() if k != "facts_digest"}) != facts["facts_digest"]:
+        raise ValueError("its facts are not those that were saved")
+    table = arrays(tree)
+    saved = {row["path"]: row for row in facts["arrays"]}
+    wrong = [row["path"] for row in table if saved.pop(row["path"], None) != row]
+    if wrong or saved:
+        raise ValueError(f"not as they were saved: {', '.join([*wrong, *saved])}")
+
+
+def _sum_of(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(tree: Any) -> Any:
@@ -156,7 +244,7 @@ def _is_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _digest(plain: Any) -> str:
+def _digest_of_format_1(plain: Any) -> str:
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(plain):
         array = np.asarray(leaf)

@@ -1,12 +1,15 @@
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.checkpoint import Store
+from fl_jax import checkpoint
+from fl_jax.checkpoint import Store, arrays
 
 
 def tree(value):
@@ -126,3 +129,127 @@ def test_without_room_nothing_is_written_and_what_is_there_stays(tmp_path, monke
     assert sorted(tmp_path.rglob("*")) == before
     monkeypatch.undo()
     store.save(2, tree(2), {})
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+def nested():
+    return Pair(tree(1 / 3), (tree(2),))
+
+
+def like():
+    return Pair(tree(0), (tree(0),))
+
+
+def same(found, expected):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_checkpoint_of_the_first_format_still_opens(tmp_path):
+    """`stored/checkpoint_format_1` was written before there was a format."""
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(Path(__file__).parent / "stored" / "checkpoint_format_1", folder)
+    found = Store(folder).restore(like(), complain=silent)
+    assert found is not None
+    step, restored, facts = found
+    assert step == 3
+    assert facts["record"] == {"round": 3, "loss": 0.25}
+    same(restored, nested())
+    named, facts = Store(folder, read_only=True).read(3)
+    assert "format" not in facts
+    assert named["second/0/n"] == 7
+    spoil(folder / "3")
+    with pytest.raises(ValueError, match="none of the checkpoints"):
+        Store(folder).restore(like(), complain=lambda sentence: None)
+
+
+def test_without_its_structure_a_step_is_read_and_verified(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, nested(), {"best_round": 1})
+    named, facts = store.read(1)
+    assert [(row["path"], row["dtype"], row["shape"]) for row in facts["arrays"]] == [
+        *(("first/key", "uint32", [2]), ("first/n", "int32", []), ("first/w", "float32", [3, 2])),
+        ("second/0/key", "uint32", [2]),
+        ("second/0/n", "int32", []),
+        ("second/0/w", "float32", [3, 2]),
+    ]
+    assert sorted(named) == [row["path"] for row in facts["arrays"]]
+    np.testing.assert_array_equal(named["first/w"], nested().first["w"])
+    assert facts["best_round"] == 1
+    assert facts["arrays"] == arrays(nested())
+
+
+def test_a_newer_format_is_refused_and_left_as_it_is(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    monkeypatch.setattr(checkpoint, "FORMAT", 3)
+    store.save(1, tree(1), {})
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"step 1 has format 3, .* up to 2: use a newer version"):
+        store.restore(tree(0), complain=silent)
+    assert (tmp_path / "1").is_dir()
+
+
+def test_facts_that_were_changed_are_damage(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {"best_round": 1})
+    store.save(2, tree(2), {"best_round": 1})
+    store.close()
+    path = tmp_path / "2" / "facts" / "metadata"
+    path.write_text(path.read_text().replace('"best_round": 1', '"best_round": 2'))
+    said = []
+    found = Store(tmp_path).restore(tree(0), complain=said.append)
+    assert found is not None
+    assert found[0] == 1
+    assert "its facts are not those that were saved" in said[0]
+
+
+# Orbax lets go of coroutines that it has not awaited when a file is damaged.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_every_file_of_the_last_step_damaged_in_turn(tmp_path):
+    sound = tmp_path / "sound"
+    store = Store(sound)
+    for step in (1, 2):
+        store.save(step, tree(step), {"best_round": step})
+    store.close()
+    files = sorted(p.relative_to(sound) for p in (sound / "2").rglob("*") if p.is_file())
+    assert len(files) > 8
+    found_out = set()
+    for name in files:
+        for damage in ("flipped", "cut", "empty", "gone"):
+            folder = tmp_path / damage / str(name).replace("/", "_")
+            shutil.copytree(sound, folder)
+            path, data = folder / name, bytearray((sound / name).read_bytes())
+            if damage == "gone":
+                path.unlink()
+            elif not data:
+                continue
+            else:
+                middle = len(data) // 2
+                data[middle] ^= 1
+                kept = {"flipped": data, "cut": data[:middle], "empty": b""}[damage]
+                path.write_bytes(bytes(kept))
+            said = []
+            store = Store(folder)
+            found = store.restore(tree(0), complain=said.append)
+            store.close()
+            assert found is not None
+            step, restored, facts = found
+            same(restored, tree(step))
+            assert facts["best_round"] == step
+            assert said if step == 1 else not said, (name, damage)
+            if step == 1:
+                assert str(folder) in said[0]
+                assert "checkpoint 2" in said[0]
+                assert (folder / "damaged_2").is_dir()
+                found_out.add((name.parts[1], name.parts[2:3], damage))
+    # A file that Orbax does not read is no damage; the bits are the same all the same.
+    kinds = ("flipped", "cut", "empty", "gone")
+    assert found_out >= {("facts", ("metadata",), kind) for kind in kinds}
+    assert found_out >= {("tree", ("manifest.ocdbt",), kind) for kind in kinds}
+    assert found_out >= {("tree", ("d",), kind) for kind in kinds}
