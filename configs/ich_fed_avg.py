@@ -63,6 +63,9 @@ def get_config() -> ConfigDict:
     config.margin = 0.02  # of AUROC; a federation that loses less is non-inferior
     config.survey = ""  # a CSV of answers to configs/survey.csv, a row a respondent, for the report
 
-    # The machine: trainings side by side, each on its share of the cores; 0 chooses.
+    # The machine. Trainings side by side, 0 chooses: the same numbers whatever it is. Threads of each on CPU:
+    # another number gives other last bits, as XLA sums the gradient of a convolution by thread; 0 takes all
+    # cores, so that they depend on the machine.
     config.jobs = 0
+    config.threads = 1
     return config

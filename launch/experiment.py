@@ -273,6 +273,7 @@ def check_inputs(config: Config, workdir: Path) -> None:
     """
     path, wanted = _inputs_path(config, workdir), inputs(config, workdir)
     begun = json.loads(path.read_text()) if path.exists() else wanted
+    begun.setdefault("threads", wanted["threads"])  # of a run that is older than the field
     differ = sorted(k for k in begun | wanted if begun.get(k) != wanted.get(k))
     if differ:
         shown = "; ".join(f"{k}: {begun.get(k)!r} there, {wanted.get(k)!r} now" for k in differ)

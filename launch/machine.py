@@ -36,6 +36,23 @@ def split(devices: int) -> None:
         os.environ["XLA_FLAGS"] = f"{own} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 
+THREADS = ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS")
+"""Where XLA:CPU and its libraries take their number of threads from; its flags do not reach all of them."""
+
+
+def use_threads(threads: int) -> None:
+    """Has this process and those that it starts compute with so many threads; before JAX's first computation.
+
+    A convolution's gradient on XLA:CPU is summed by thread, so that the last bits of its numbers depend on
+    how many there are: with the number fixed they do not depend on the machine's cores.
+
+    Args:
+        threads: at least 1; 0 leaves the environment as it is.
+    """
+    if threads:
+        os.environ.update(dict.fromkeys(THREADS, str(threads)))
+
+
 def describe() -> dict[str, Any]:
     """Processor, devices and versions, for whoever reads the figures later."""
     import flax

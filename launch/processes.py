@@ -6,7 +6,6 @@ time, they end at once.
 """
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -136,21 +135,17 @@ def _event(line: str) -> Event | None:
     return found if isinstance(found, dict) and "model" in found else None
 
 
-def share(jobs: int) -> tuple[int, dict[str, str]]:
-    """How many trainings run side by side, and the environment that keeps each to its share.
+def choose(jobs: int, threads: int) -> int:
+    """How many trainings run side by side.
 
     Args:
-        jobs: as in the config; 0 for one a core on CPU, up to four, and for one on an accelerator.
+        jobs: as in the config; 0 for as many as the cores carry on CPU, up to four, and for one on an
+            accelerator.
+        threads: of each; 0 for all cores, so that one at a time is chosen.
     """
-    accelerated = _has_accelerator()
-    jobs = jobs or (1 if accelerated else min(cores(), 4))
-    environment = dict(os.environ)
-    if not accelerated and jobs > 1:
-        threads = max(1, cores() // jobs)
-        # XLA:CPU takes its number of threads from these; its flags do not reach all of its libraries.
-        for name in ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS"):
-            environment[name] = str(threads)
-    return jobs, environment
+    if jobs:
+        return jobs
+    return 1 if _has_accelerator() else max(1, min(cores() // (threads or cores()), 4))
 
 
 def _has_accelerator() -> bool:

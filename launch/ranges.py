@@ -17,6 +17,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "resamples": (1, 2**31 - 1),
     "margin": (1e-9, 1),
     "jobs": (0, 2**16),
+    "threads": (0, 2**16),
 }
 """Field to the least and the greatest value that it may have."""
 CHOICES = {"void_rounds": ("skip", "stop"), "layout": ("auto", "sequential", "vmapped", "mesh")}

@@ -5,8 +5,8 @@
 The config's fields and what they mean are in configs/ich_fed_avg.py; `bash launch/demo.sh --help` lists them.
 A stage whose output is complete and whose inputs are unchanged is skipped with a word, so the same command
 goes on where it was cut off. With `config.jobs` over 1, so many trainings run side by side, each a process of
-its own (`launch.train`) on its share of the cores, because two small models on a core each are faster than
-one after the other on two. With 1 they run in this process.
+its own (`launch.train`) with `config.threads`, because two small models on a core each are faster than one
+after the other on two. With 1 they run in this process. How many run side by side changes no number.
 
 SIGTERM ends it after the round under way, saved, with exit status 75; a second one ends it at once.
 """
@@ -228,7 +228,7 @@ def _train(
             say(f"{experiment.arm_name(arm)}: complete, skipped")
     if not left:
         return False
-    jobs, environment = processes.share(left[0].jobs)
+    jobs = processes.choose(left[0].jobs, left[0].threads)
     with bars.progress:
         if jobs == 1:
             for arm in left:
@@ -237,7 +237,7 @@ def _train(
             start = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}"]
             own = [[f"--config.{k}={arm[k]}" for k in ("regime", "site")] for arm in left]
             commands = [[*start, *flags, "--progress=lines"] for flags in own]
-            processes.run(commands, jobs, environment, show=bars.show, say=say)
+            processes.run(commands, jobs, os.environ, show=bars.show, say=say)
     return True
 
 
@@ -276,6 +276,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
     preemption.end_on_sigterm()
     with progress.readable_errors():
+        machine.use_threads(FLAGS.config.threads)
         study(FLAGS.config, Path(FLAGS.workdir).expanduser(), sys.argv[1:])
 
 

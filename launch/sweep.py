@@ -34,7 +34,7 @@ from rich.console import Console
 
 from fl_jax import spec
 from fl_jax.report import comparison
-from launch import processes, progress
+from launch import preemption, processes, progress
 from launch.cells import Cell, Kept, plan
 
 FLAGS = flags.FLAGS
@@ -253,9 +253,9 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
     logging.set_verbosity(logging.WARNING)  # jax reports each accelerator that is not there
     console, config = Console(), FLAGS.config
-    config.jobs, _ = processes.share(config.jobs)  # threads of one process, which share its XLA
+    config.jobs = processes.choose(config.jobs, 1)  # threads of one process, which share its XLA
     workdir = Path(FLAGS.workdir).expanduser()
-    processes.end_on_sigterm()
+    preemption.end_on_sigterm()
     with progress.readable_errors():
         workdir.mkdir(parents=True, exist_ok=True)
         with progress.counter("sweep", "runs", console) as tick:

@@ -19,7 +19,7 @@ from ml_collections import config_flags
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.evaluation import predictions
-from launch import experiment, folder, preemption, progress, ranges
+from launch import experiment, folder, machine, preemption, progress, ranges
 
 FLAGS = flags.FLAGS
 
@@ -143,6 +143,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
     preemption.end_on_sigterm()
     with progress.readable_errors(), progress.reporter(FLAGS.progress) as (show, say):
+        machine.use_threads(FLAGS.config.threads)
         train(FLAGS.config, Path(FLAGS.workdir).expanduser(), say=say, show=show)
 
 

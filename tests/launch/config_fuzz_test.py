@@ -33,7 +33,14 @@ FAULTS = (
     (1,),
     ("absent(1)",),
 )
-OMITTED = {"rounds", "cohort", "jobs", "data_dir", "source"}  # of these any number is a wish
+OMITTED = {
+    "rounds",
+    "cohort",
+    "jobs",
+    "threads",
+    "data_dir",
+    "source",
+}  # of these any number is a wish
 
 
 def value(generator, old):

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -106,9 +107,19 @@ def test_other_inputs_are_named(config, tmp_path, slices):
     experiment.keep_inputs(config, tmp_path)
     config.jobs = 7  # changes no number
     experiment.check_inputs(config, tmp_path)
-    config.batch_size = 3
-    with pytest.raises(ValueError, match="batch_size: 16 there, 3 now"):
+    config.batch_size, config.threads = 3, 2
+    with pytest.raises(ValueError, match="batch_size: 16 there, 3 now; threads: 1 there, 2 now"):
         experiment.check_inputs(config, tmp_path)
+
+
+def test_a_run_from_before_there_were_threads_goes_on(config, tmp_path, slices):
+    divide(config, tmp_path, slices)
+    experiment.keep_inputs(config, tmp_path)
+    path = tmp_path / "models" / "federated" / "inputs.json"
+    kept = json.loads(path.read_text())
+    assert kept.pop("threads") == 1
+    path.write_text(json.dumps(kept))
+    experiment.check_inputs(config, tmp_path)
 
 
 def test_a_training_without_its_predictions_is_not_complete(config, tmp_path):

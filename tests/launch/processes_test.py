@@ -94,3 +94,18 @@ def test_a_training_that_was_asked_to_end_ends_the_study_so(study):
     process, training = study(CHILD.format(seconds=0, status=75))
     os.kill(training, signal.SIGTERM)
     assert process.wait(timeout=30) == 75
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "cores", "expected"),
+    [(3, 1, 2, 3), (0, 1, 2, 2), (0, 1, 16, 4), (0, 8, 16, 2), (0, 0, 16, 1), (0, 9, 4, 1)],
+)
+def test_how_many_run_side_by_side(monkeypatch, jobs, threads, cores, expected):
+    monkeypatch.setattr(processes, "cores", lambda: cores)
+    monkeypatch.setattr(processes, "_has_accelerator", lambda: False)
+    assert processes.choose(jobs, threads) == expected
+
+
+def test_an_accelerator_is_one_trainings(monkeypatch):
+    monkeypatch.setattr(processes, "_has_accelerator", lambda: True)
+    assert processes.choose(0, 1) == 1
