@@ -64,8 +64,8 @@ def get_config() -> ConfigDict:
     config.survey = ""  # a CSV of answers to configs/survey.csv, a row a respondent, for the report
 
     # The machine. Trainings side by side, 0 chooses: the same numbers whatever it is. Threads of each on CPU:
-    # another number may give other last bits, as XLA sums the gradient of a convolution by thread; 0 takes all
-    # cores, so that they depend on the machine.
+    # another number may change the last bits, as XLA sums the gradient of a convolution by thread; 0 takes
+    # all cores, so that they depend on the machine.
     config.jobs = 0
     config.threads = 1
     return config
