@@ -66,7 +66,7 @@ def masks(cohort: Path, images: NDArray[np.str_], size: int) -> dict[str, NDArra
         )
     wanted, found = set(images.tolist()), {}
     for path in paths:
-        with np.load(path) as held:
+        with np.load(path, allow_pickle=False) as held:
             for name, bits in zip(held["images"].tolist(), held["subtypes"], strict=True):
                 if name in wanted and bits.any():
                     planes = [1000 * (bits >> n & 1).astype(np.int16) for n in range(5)]
