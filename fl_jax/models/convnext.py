@@ -1,0 +1,95 @@
+"""ConvNeXt-T: depthwise 7x7 convolutions and a perceptron at each place, with layer normalisation throughout.
+
+x <- x + s dense(gelu(dense(norm(depthwise7x7(x)))))
+
+Normalisation is over the channels of each place and no choice here: it knows no batch and no other site.
+The original's stochastic depth is left out. Layers are named as in torchvision, `features.1.0.block.0` being
+`features_1_0/block_0`, see `fl_jax.models.weights`.
+
+Liu et al., "A ConvNet for the 2020s", CVPR 2022.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fl_jax.layers.norm import Norm, checked_outputs
+from fl_jax.types import LABELS
+
+_INIT = nn.initializers.truncated_normal(0.02)
+_norm = partial(Norm, "channels", 1e-6)
+
+
+class Block(nn.Module):
+    """A residual block whose branch begins at a millionth."""
+
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps float[B, H, W, C] to the same shape."""
+        width = x.shape[-1]
+        scale = self.param("layer_scale", nn.initializers.constant(1e-6), (width,))
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=_INIT)
+        y = nn.Conv(
+            width,
+            (7, 7),
+            padding=3,
+            feature_group_count=width,
+            dtype=self.dtype,
+            kernel_init=_INIT,
+            name="block_0",
+        )(x)
+        y = _norm(self.dtype, name="block_2")(y)
+        y = nn.gelu(dense(4 * width, name="block_3")(y), approximate=False)
+        return x + scale.astype(self.dtype) * dense(width, name="block_5")(y)
+
+
+class ConvNeXt(nn.Module):
+    """See `convnext`."""
+
+    depths: Sequence[int]
+    widths: Sequence[int]
+    labels: int
+    dtype: Any
+    head = "classifier_2"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False, features: bool = False) -> jax.Array:
+        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F].
+
+        Raises:
+            ValueError: for an image below 32 x 32, of which nothing is left after five halvings.
+        """
+        del train  # the same in training
+        if min(images.shape[1:3]) < 32:
+            raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
+        conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=_INIT)
+        x = conv(self.widths[0], (4, 4), 4, name="features_0_0")(images)
+        x = _norm(self.dtype, name="features_0_1")(x)
+        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
+            if stage:
+                x = _norm(self.dtype, name=f"features_{2 * stage}_0")(x)
+                x = conv(width, (2, 2), 2, name=f"features_{2 * stage}_1")(x)
+            for block in range(depth):
+                x = Block(self.dtype, name=f"features_{2 * stage + 1}_{block}")(x)
+        x = _norm(jnp.float32, name="classifier_0")(x.mean((1, 2), dtype=jnp.float32))
+        return x if features else nn.Dense(self.labels, kernel_init=_INIT, name=self.head)(x)
+
+
+def convnext(*, labels: int = len(LABELS), dtype: str = "float32") -> ConvNeXt:
+    """Makes ConvNeXt-T.
+
+    Args:
+        labels: see `deep_resnet`.
+        dtype: see `deep_resnet`.
+
+    Raises:
+        ValueError: for an argument out of range.
+    """
+    products, outputs = checked_outputs(dtype, labels)
+    return ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768), outputs, products)

@@ -1,0 +1,179 @@
+"""Residual networks of ImageNet's size, also with grouped convolutions and channel gates.
+
+block(x) = relu(shortcut(x) + gate(norm(conv(... relu(norm(conv(x)))))))
+logits   = dense(mean over places of the four stages(max_pool(relu(norm(conv7x7(images))))))
+
+Layers are named as in torchvision, `layer1.0.conv1` being `layer1_0/conv1`, so that `fl_jax.models.weights`
+finds them; where a bottleneck halves the image, its 3x3 convolution does.
+
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fl_jax.layers import max_pool
+from fl_jax.layers.norm import Norm, checked, conv
+from fl_jax.types import LABELS
+
+DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+"""Blocks of each stage."""
+_EXPANSION = 4
+
+
+class Gate(nn.Module):
+    """Squeeze and excitation: each channel times a number in (0, 1) that all channels' means decide."""
+
+    reduction: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps float[B, H, W, C] to the same shape."""
+        width = x.shape[-1]
+        means = x.mean((1, 2), keepdims=True, dtype=jnp.float32)
+        y = nn.Conv(width // self.reduction, (1, 1), dtype=self.dtype, name="fc1")(means)
+        y = nn.Conv(width, (1, 1), dtype=self.dtype, name="fc2")(nn.relu(y))
+        return x * nn.sigmoid(y)
+
+
+class Block(nn.Module):
+    """A residual block; `stride` halves the image when it is 2.
+
+    Attributes:
+        width: channels of the stage, before a bottleneck's expansion.
+        stride: of the block.
+        bottleneck: 1x1, 3x3, 1x1 with four times the channels out, or else two 3x3.
+        groups: of the 3x3 convolution of a bottleneck.
+        group_width: channels of a group for each 64 of `width`.
+        reduction: of the gate; 0 for none.
+        norm: one of `fl_jax.layers.norm.KINDS`.
+        dtype: of the products.
+    """
+
+    width: int
+    stride: int
+    bottleneck: bool
+    groups: int
+    group_width: int
+    reduction: int
+    norm: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Maps float[B, H, W, c] to float[B, H / stride, W / stride, C]."""
+        if self.bottleneck:
+            inner = self.width * self.group_width // 64 * self.groups
+            outer = _EXPANSION * self.width
+            plan = [(inner, 1, 1, 1), (inner, 3, self.stride, self.groups), (outer, 1, 1, 1)]
+        else:
+            outer = self.width
+            plan = [(outer, 3, self.stride, 1), (outer, 3, 1, 1)]
+        y = x
+        for number, (width, size, stride, groups) in enumerate(plan, 1):
+            last = number == len(plan)
+            y = conv(
+                y,
+                width,
+                size,
+                stride,
+                kind=self.norm,
+                groups=groups,
+                dtype=self.dtype,
+                closes_branch=last,
+                name=f"conv{number}",
+            )
+            y = Norm(self.norm, dtype=self.dtype, name=f"bn{number}")(y, train)
+            y = y if last else nn.relu(y)
+        if self.reduction:
+            y = Gate(self.reduction, self.dtype, name="se")(y)
+        if x.shape[-1] != outer or self.stride != 1:
+            x = conv(
+                x, outer, 1, self.stride, kind=self.norm, dtype=self.dtype, name="downsample_0"
+            )
+            x = Norm(self.norm, dtype=self.dtype, name="downsample_1")(x, train)
+        return nn.relu(x + y)
+
+
+class DeepResNet(nn.Module):
+    """See `deep_resnet`."""
+
+    blocks: Sequence[int]
+    bottleneck: bool
+    groups: int
+    group_width: int
+    reduction: int
+    labels: int
+    norm: str
+    dtype: Any
+    head = "fc"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False, features: bool = False) -> jax.Array:
+        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F]."""
+        x = conv(images, 64, 7, 2, kind=self.norm, dtype=self.dtype, name="conv1")
+        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="bn1")(x, train))
+        x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        for stage, blocks in enumerate(self.blocks):
+            for block in range(blocks):
+                x = Block(
+                    width=64 * 2**stage,
+                    stride=2 if stage and not block else 1,
+                    bottleneck=self.bottleneck,
+                    groups=self.groups,
+                    group_width=self.group_width,
+                    reduction=self.reduction,
+                    norm=self.norm,
+                    dtype=self.dtype,
+                    name=f"layer{stage + 1}_{block}",
+                )(x, train)
+        x = x.mean((1, 2), dtype=jnp.float32)
+        return x if features else nn.Dense(self.labels, name=self.head)(x)
+
+
+def deep_resnet(
+    depth: int = 18,
+    *,
+    labels: int = len(LABELS),
+    norm: str = "batch",
+    dtype: str = "float32",
+) -> DeepResNet:
+    """Makes ResNet-18, -34, -50 or -101.
+
+    Args:
+        depth: a key of `DEPTHS`.
+        labels: L.
+        norm: one of `fl_jax.layers.norm.KINDS`; batch is the original.
+        dtype: `'float32'`, or `'bfloat16'` for products; parameters, sums of normalisation and logits stay
+            float32.
+
+    Raises:
+        ValueError: for an argument out of range.
+    """
+    bottleneck = depth >= 50
+    return make(depth, bottleneck=bottleneck, labels=labels, norm=norm, dtype=dtype)
+
+
+def make(
+    depth: int,
+    *,
+    bottleneck: bool = True,
+    groups: int = 1,
+    group_width: int = 64,
+    reduction: int = 0,
+    labels: int,
+    norm: str,
+    dtype: str,
+) -> DeepResNet:
+    """Makes a residual network; the attributes are those of `Block`."""
+    if depth not in DEPTHS:
+        raise ValueError(f"depth={depth}: must be one of {', '.join(map(str, DEPTHS))}")
+    kind, products, outputs = checked(norm, dtype, labels)
+    return DeepResNet(
+        DEPTHS[depth], bottleneck, groups, group_width, reduction, outputs, kind, products
+    )

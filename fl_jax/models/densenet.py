@@ -1,0 +1,123 @@
+"""DenseNet: each layer reads what all layers of its block before it found.
+
+x <- concat(x, conv3x3(relu(norm(conv1x1(relu(norm(x)))))))       within a block; a transition halves between
+
+Layers are named as in torchvision without its `features.`, see `fl_jax.models.weights`.
+
+Huang et al., "Densely Connected Convolutional Networks", CVPR 2017.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fl_jax.layers import max_pool
+from fl_jax.layers.norm import Norm, checked, conv
+from fl_jax.types import LABELS
+
+DEPTHS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32)}
+"""Layers of each block."""
+_GROWTH = 32
+_BOTTLENECK = 4
+
+
+class DenseLayer(nn.Module):
+    """Adds `_GROWTH` channels to what it reads."""
+
+    norm: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Maps float[B, H, W, c] to float[B, H, W, c + 32]."""
+        y = x
+        for number, (width, size) in enumerate([(_BOTTLENECK * _GROWTH, 1), (_GROWTH, 3)], 1):
+            y = nn.relu(Norm(self.norm, dtype=self.dtype, name=f"norm{number}")(y, train))
+            y = conv(y, width, size, kind=self.norm, dtype=self.dtype, name=f"conv{number}")
+        return jnp.concatenate([x, y], -1)
+
+
+class DenseBlock(nn.Module):
+    """Layers one after another."""
+
+    layers: int
+    norm: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Maps float[B, H, W, c] to float[B, H, W, c + 32 layers]."""
+        for layer in range(self.layers):
+            x = DenseLayer(self.norm, self.dtype, name=f"denselayer{layer + 1}")(x, train)
+        return x
+
+
+class Transition(nn.Module):
+    """Halves the channels and the image."""
+
+    norm: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Maps float[B, H, W, c] to float[B, H / 2, W / 2, c / 2]."""
+        y = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm")(x, train))
+        y = conv(y, x.shape[-1] // 2, 1, kind=self.norm, dtype=self.dtype, name="conv")
+        return nn.avg_pool(y, (2, 2), (2, 2))
+
+
+class DenseNet(nn.Module):
+    """See `densenet`."""
+
+    layers: Sequence[int]
+    labels: int
+    norm: str
+    dtype: Any
+    head = "classifier"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False, features: bool = False) -> jax.Array:
+        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F].
+
+        Raises:
+            ValueError: for an image below 32 x 32, of which nothing is left after four halvings and more.
+        """
+        if min(images.shape[1:3]) < 32:
+            raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
+        x = conv(images, 2 * _GROWTH, 7, 2, kind=self.norm, dtype=self.dtype, name="conv0")
+        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm0")(x, train))
+        x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        for number, layers in enumerate(self.layers, 1):
+            x = DenseBlock(layers, self.norm, self.dtype, name=f"denseblock{number}")(x, train)
+            if number < len(self.layers):
+                x = Transition(self.norm, self.dtype, name=f"transition{number}")(x, train)
+        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm5")(x, train))
+        x = x.mean((1, 2), dtype=jnp.float32)
+        return x if features else nn.Dense(self.labels, name=self.head)(x)
+
+
+def densenet(
+    depth: int = 121,
+    *,
+    labels: int = len(LABELS),
+    norm: str = "batch",
+    dtype: str = "float32",
+) -> DenseNet:
+    """Makes DenseNet-121 or -169.
+
+    Args:
+        depth: a key of `DEPTHS`.
+        labels: see `deep_resnet`.
+        norm: see `deep_resnet`.
+        dtype: see `deep_resnet`.
+
+    Raises:
+        ValueError: for an argument out of range.
+    """
+    if depth not in DEPTHS:
+        raise ValueError(f"depth={depth}: must be one of {', '.join(map(str, DEPTHS))}")
+    kind, products, outputs = checked(norm, dtype, labels)
+    return DenseNet(DEPTHS[depth], outputs, kind, products)

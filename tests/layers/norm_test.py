@@ -1,0 +1,84 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fl_jax.layers.norm import KINDS, Norm, StandardisedConv, conv, standardise
+
+
+def test_standardised_kernels_keep_the_variance_of_a_relu():
+    kernel = standardise(3 + jax.random.normal(jax.random.key(0), (3, 3, 16, 8)))
+    np.testing.assert_allclose(kernel.mean((0, 1, 2)), 0, atol=1e-6)
+    gain = 2 / (1 - 1 / np.pi)
+    np.testing.assert_allclose(kernel.var((0, 1, 2)), gain / 144, rtol=1e-4)
+    x = nn.relu(jax.random.normal(jax.random.key(1), (4, 32, 32, 16)))
+    y = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    assert 0.85 < y.var() < 1.15
+
+
+def test_a_kernel_that_is_all_alike_is_zero_and_has_a_gradient():
+    kernel = jnp.ones((3, 3, 2, 2))
+    assert (standardise(kernel) == 0).all()
+    assert jnp.isfinite(jax.grad(lambda k: standardise(k)[0, 0, 0, 0])(kernel)).all()
+
+
+def test_a_standardised_convolution_is_one_of_its_kernel():
+    x = jax.random.normal(jax.random.key(0), (2, 9, 7, 4))
+    layer = StandardisedConv(6, 3, stride=2, groups=2)
+    params = layer.init(jax.random.key(1), x)["params"]
+    params = params | {"gain": jnp.arange(6.0), "bias": jnp.arange(6.0) / 2}
+    kernel = params["gain"] * standardise(params["kernel"])
+    stock = nn.Conv(6, (3, 3), 2, padding=1, feature_group_count=2)
+    wanted = stock.apply({"params": {"kernel": kernel, "bias": params["bias"]}}, x)
+    np.testing.assert_allclose(layer.apply({"params": params}, x), wanted, rtol=1e-5, atol=1e-5)
+
+
+class Branch(nn.Module):
+    kind: str
+
+    @nn.compact
+    def __call__(self, x):
+        x = conv(x, 4, 3, kind=self.kind, closes_branch=True, name="conv1")
+        return Norm(self.kind, name="bn1")(x)
+
+
+def test_without_normalisation_a_branch_begins_as_nothing():
+    x = jax.random.normal(jax.random.key(0), (2, 8, 8, 4))
+    y, _ = Branch("none").init_with_output(jax.random.key(1), x)
+    assert (y == 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fed_bn_finds_the_layers(kind):
+    variables = Branch(kind).init(jax.random.key(0), jnp.ones((2, 8, 8, 4)))
+    names = [
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, _ in jax.tree.leaves_with_path(variables["params"])
+    ]
+    layer = {"batch": "BatchNorm_0", "group": "GroupNorm_0", "layer": "GroupNorm_0"}.get(kind)
+    wanted = {"bn1/" + layer + "/scale", "bn1/" + layer + "/bias"} if layer else set()
+    assert wanted == {name for name in names if name.startswith("bn1")}
+
+
+def test_batch_normalisation_reads_its_running_statistics_but_in_training():
+    x = 5 + 2 * jax.random.normal(jax.random.key(0), (8, 6, 6, 3))
+    layer = Norm("batch")
+    variables = layer.init(jax.random.key(1), x)
+    np.testing.assert_allclose(layer.apply(variables, x), x, rtol=1e-4)  # mean 0, variance 1
+    y, changed = layer.apply(variables, x, True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y.mean((0, 1, 2)), 0, atol=1e-5)
+    kept = changed["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(kept["mean"], 0.1 * x.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(kept["var"], 0.9 + 0.1 * x.var((0, 1, 2)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "groups"), [("group", 4), ("layer", 1)])
+def test_groups(kind, groups):
+    x = jax.random.normal(jax.random.key(0), (2, 5, 5, 36))  # gcd(32, 36) is 4
+    y, _ = Norm(kind).init_with_output(jax.random.key(1), x)
+    split = np.reshape(y, (2, 25, groups, -1))
+    np.testing.assert_allclose(split.mean((1, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(split.var((1, 3)), 1, rtol=1e-3)
