@@ -56,6 +56,7 @@ class ConvNeXt(nn.Module):
     widths: Sequence[int]
     labels: int
     dtype: Any
+    stem = "features_0_0"
     head = "classifier_2"
 
     @nn.compact
@@ -69,7 +70,7 @@ class ConvNeXt(nn.Module):
         if min(images.shape[1:3]) < 32:
             raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
         conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=_INIT)
-        x = conv(self.widths[0], (4, 4), 4, name="features_0_0")(images)
+        x = conv(self.widths[0], (4, 4), 4, name=self.stem)(images)
         x = _norm(self.dtype, name="features_0_1")(x)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             if stage:

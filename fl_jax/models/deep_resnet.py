@@ -111,12 +111,13 @@ class DeepResNet(nn.Module):
     labels: int
     norm: str
     dtype: Any
+    stem = "conv1"
     head = "fc"
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False, features: bool = False) -> jax.Array:
         """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F]."""
-        x = conv(images, 64, 7, 2, kind=self.norm, dtype=self.dtype, name="conv1")
+        x = conv(images, 64, 7, 2, kind=self.norm, dtype=self.dtype, name=self.stem)
         x = nn.relu(Norm(self.norm, dtype=self.dtype, name="bn1")(x, train))
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for stage, blocks in enumerate(self.blocks):

@@ -76,6 +76,7 @@ class DenseNet(nn.Module):
     labels: int
     norm: str
     dtype: Any
+    stem = "conv0"
     head = "classifier"
 
     @nn.compact
@@ -87,7 +88,7 @@ class DenseNet(nn.Module):
         """
         if min(images.shape[1:3]) < 32:
             raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
-        x = conv(images, 2 * _GROWTH, 7, 2, kind=self.norm, dtype=self.dtype, name="conv0")
+        x = conv(images, 2 * _GROWTH, 7, 2, kind=self.norm, dtype=self.dtype, name=self.stem)
         x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm0")(x, train))
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for number, layers in enumerate(self.layers, 1):

@@ -1,4 +1,4 @@
-"""Each model has the parameters that its paper's or torchvision's table gives: by shapes, without computing."""
+"""Each model has the parameters that its paper's or torchvision's table gives: by shapes alone."""
 
 import jax
 import jax.numpy as jnp

@@ -1,0 +1,1 @@
+"""Pretrained weights: state dicts from files, what they are in Flax, which of them are trained on."""
