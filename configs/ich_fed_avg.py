@@ -37,6 +37,16 @@ def get_config() -> ConfigDict:
     config.adjacent = 1
     config.windows = ("brain", "subdural", "soft_tissue")
     config.model = "resnet()"
+    # Weights in PyTorch's form, .safetensors or .pth, with eight digits or more of the file's SHA-256, which
+    # may be in its name. Running statistics stay as they are in the file.
+    config.pretrained = ""
+    config.pretrained_digest = ""
+    config.pretrained_head = "new"  # or keep: the file's last layer, with the same labels
+    config.pretrained_channels = "same"  # or repeat: the file's in turn, for other channels
+    config.trainable = (
+        ""  # of the pretrained model, e.g. '^fc/': what else stays is not sent; empty: all
+    )
+    config.layer_rates = ()  # e.g. (('^(conv1|bn1|layer1)', 0.1),): factors of the optimiser's rate
     config.optimizer = "adam(3e-4)"
     config.batch_size = 16
     config.max_degrees = 20.0

@@ -4,8 +4,8 @@ multi_label:  loss = sum_b mask_b mean_l [ -w_l y_bl log p_bl - (1 - y_bl) log(1
 multi_class:  loss = sum_b mask_b sum_l [ -y_bl log softmax_l ] / sum_b mask_b
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -38,6 +38,7 @@ def multi_label(
     prepare: Callable[[Array], jax.Array] = lambda inputs: jnp.asarray(inputs, jnp.float32),
     augment: Callable[[jax.Array, Array], Array] = lambda key, inputs: inputs,
     positive_weights: Array | None = None,
+    frozen: Mapping[str, Any] | None = None,
 ) -> Task:
     """Makes the task of predicting L binary labels with a Flax model.
 
@@ -47,9 +48,11 @@ def multi_label(
         prepare: inputs to what the model reads, inside the jitted step, e.g. HU to windows.
         augment: `(key, inputs) -> inputs`, in training only, before `prepare`.
         positive_weights: float32[L] > 0, the loss's weight w of a positive; None for ones.
+        frozen: variables of the model that are no parameters, by collection, such as the running statistics
+            `batch_stats` of pretrained weights. They stay as they are, in training, too.
 
     Returns:
-        The task.
+        The task; its `init` raises ValueError for a model that has other such variables.
     """
     weights = jnp.ones(()) if positive_weights is None else jnp.asarray(positive_weights)
 
@@ -57,7 +60,7 @@ def multi_label(
         each = optax.sigmoid_binary_cross_entropy(outputs, labels)
         return jnp.where(labels > 0, weights * each, each).mean(-1)
 
-    return _task(model, example, prepare, augment, losses)
+    return _task(model, example, prepare, augment, losses, frozen or {})
 
 
 def multi_class(
@@ -66,6 +69,7 @@ def multi_class(
     *,
     prepare: Callable[[Array], jax.Array] = lambda inputs: jnp.asarray(inputs, jnp.float32),
     augment: Callable[[jax.Array, Array], Array] = lambda key, inputs: inputs,
+    frozen: Mapping[str, Any] | None = None,
 ) -> Task:
     """Makes the task of telling L classes apart with a Flax model.
 
@@ -74,11 +78,12 @@ def multi_class(
         example: see `multi_label`.
         prepare: see `multi_label`.
         augment: see `multi_label`.
+        frozen: see `multi_label`.
 
     Returns:
         The task; a batch's labels are one-hot.
     """
-    return _task(model, example, prepare, augment, optax.softmax_cross_entropy)
+    return _task(model, example, prepare, augment, optax.softmax_cross_entropy, frozen or {})
 
 
 def _task(
@@ -87,12 +92,20 @@ def _task(
     prepare: Callable[[Array], jax.Array],
     augment: Callable[[jax.Array, Array], Array],
     losses: Callable[[jax.Array, Array], jax.Array],
+    frozen: Mapping[str, Any],
 ) -> Task:
     def init(key: jax.Array) -> Params:
-        return model.init(key, prepare(jnp.zeros_like(example)))["params"]
+        variables = dict(model.init(key, prepare(jnp.zeros_like(example))))
+        params = variables.pop("params")
+        if set(variables) != set(frozen):
+            raise ValueError(
+                f"frozen={sorted(frozen)}: the model has {sorted(variables)} beside its parameters; give "
+                "those of pretrained weights, or take a model without: norm='group', 'layer' or 'none'"
+            )
+        return params
 
     def logits(params: Params, inputs: Array) -> jax.Array:
-        output = model.apply({"params": params}, prepare(inputs))
+        output = model.apply({"params": params, **frozen}, prepare(inputs))
         assert isinstance(output, jax.Array)
         return output
 

@@ -23,6 +23,8 @@ from fl_jax.keys import stream
 from fl_jax.report import patients as pictures
 from fl_jax.task import Task, multi_label, positive_weights
 from fl_jax.types import Aggregator, Algorithm, Params
+from fl_jax.weights.fine_tune import begin_from, layer_rates, train_only
+from fl_jax.weights.pretrained import pretrained
 from launch import progress, ranges
 
 Config = Any
@@ -196,14 +198,37 @@ def network(
     config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
 ) -> Task:
     """The task of a config's model; without `positive_weights`, float32[L], it is for prediction."""
+    model = spec.build(config.model, "fl_jax.models")
     example = jnp.zeros((1, *input_shape), jnp.int16)
-    return multi_label(
-        spec.build(config.model, "fl_jax.models"),
+    prepare = partial(windows.channels, windows=windows.named(config.windows))
+    if config.trainable and not config.pretrained:
+        raise ValueError(
+            f"config.trainable={config.trainable!r}: all else would stay at random values; "
+            "give config.pretrained, or leave it empty"
+        )
+    given: dict[str, Any] = {}
+    if config.pretrained:
+        given = pretrained(
+            model,
+            jax.eval_shape(prepare, example),
+            Path(config.pretrained).expanduser(),
+            digest=config.pretrained_digest,
+            head=config.pretrained_head,
+            channels=config.pretrained_channels,
+        )
+    task = multi_label(
+        model,
         example,
-        prepare=partial(windows.channels, windows=windows.named(config.windows)),
+        prepare=prepare,
         augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
         positive_weights=positive_weights,
+        frozen={name: tree for name, tree in given.items() if name != "params"},
     )
+    if not given:
+        return task
+    if config.trainable:
+        return train_only(task, config.trainable, given["params"])
+    return begin_from(task, given["params"])
 
 
 def federation(
@@ -238,6 +263,8 @@ def start(
 ) -> tuple[Algorithm, Aggregator, rounds.State]:
     """The algorithm and the aggregator of an arm, and its state before the first round."""
     optimizer = spec.transformation(config.optimizer)
+    if config.layer_rates:
+        optimizer = layer_rates(optimizer, config.layer_rates)
     between = (config.algorithm, config.aggregator)
     if arm != "federated":
         between = ("fed_avg()", "weighted_mean()")

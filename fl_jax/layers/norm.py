@@ -26,6 +26,8 @@ KINDS = ("batch", "group", "layer", "none")
 GAIN = math.sqrt(2 / (1 - 1 / math.pi))
 """One over the standard deviation of the ReLU of a standard normal variable."""
 _GROUPS = 32
+_MOMENTUM = 0.9
+"""The share of the running statistics that a step keeps; PyTorch calls the rest, 0.1, the momentum."""
 
 
 class Norm(nn.Module):
@@ -45,18 +47,33 @@ class Norm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """Normalises float[B, H, W, C]; with `train` a batch's own moments, which update the running ones."""
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """Normalises float[B, H, W, C].
+
+        Args:
+            x: what to normalise.
+            mask: float32[B], in training: 1 for a real example, and 0 for padding, which has no say in a
+                batch's moments; these then update the running ones. None uses the running ones.
+        """
         if self.kind == "batch":
-            return nn.BatchNorm(
-                use_running_average=not train, momentum=0.9, epsilon=self.epsilon, dtype=self.dtype
-            )(x)
+            layer = nn.BatchNorm(
+                use_running_average=mask is None,
+                momentum=_MOMENTUM,
+                epsilon=self.epsilon,
+                dtype=self.dtype,
+            )
+            return layer(x, mask=None if mask is None else _real(mask))
         if self.kind == "channels":
             return nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype)(x)
         if self.kind == "none":
             return x
         groups = math.gcd(_GROUPS, x.shape[-1]) if self.kind == "group" else 1
         return GroupNorm(groups, epsilon=self.epsilon)(x)
+
+
+def _real(mask: jax.Array) -> jax.Array:
+    """bool[B, 1, 1, 1]; where nothing is real, all of it, since nothing has no moments."""
+    return ((mask > 0) | (mask.sum() == 0)).reshape(-1, 1, 1, 1)
 
 
 class StandardisedConv(nn.Module):

@@ -60,13 +60,15 @@ class ConvNeXt(nn.Module):
     head = "classifier_2"
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False) -> jax.Array:
-        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F].
+    def __call__(
+        self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
+    ) -> jax.Array:
+        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F]; see `Norm`.
 
         Raises:
             ValueError: for an image below 32 x 32, of which nothing is left after five halvings.
         """
-        del train  # the same in training
+        del mask  # no example knows another
         if min(images.shape[1:3]) < 32:
             raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
         conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=_INIT)

@@ -65,7 +65,7 @@ class Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Maps float[B, H, W, c] to float[B, H / stride, W / stride, C]."""
         if self.bottleneck:
             inner = self.width * self.group_width // 64 * self.groups
@@ -88,7 +88,7 @@ class Block(nn.Module):
                 closes_branch=last,
                 name=f"conv{number}",
             )
-            y = Norm(self.norm, dtype=self.dtype, name=f"bn{number}")(y, train)
+            y = Norm(self.norm, dtype=self.dtype, name=f"bn{number}")(y, mask)
             y = y if last else nn.relu(y)
         if self.reduction:
             y = Gate(self.reduction, self.dtype, name="se")(y)
@@ -96,7 +96,7 @@ class Block(nn.Module):
             x = conv(
                 x, outer, 1, self.stride, kind=self.norm, dtype=self.dtype, name="downsample_0"
             )
-            x = Norm(self.norm, dtype=self.dtype, name="downsample_1")(x, train)
+            x = Norm(self.norm, dtype=self.dtype, name="downsample_1")(x, mask)
         return nn.relu(x + y)
 
 
@@ -115,10 +115,12 @@ class DeepResNet(nn.Module):
     head = "fc"
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False) -> jax.Array:
-        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F]."""
+    def __call__(
+        self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
+    ) -> jax.Array:
+        """Maps images float32[B, H, W, C] to logits float32[B, L], or features float32[B, F]; see `Norm`."""
         x = conv(images, 64, 7, 2, kind=self.norm, dtype=self.dtype, name=self.stem)
-        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="bn1")(x, train))
+        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="bn1")(x, mask))
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for stage, blocks in enumerate(self.blocks):
             for block in range(blocks):
@@ -132,7 +134,7 @@ class DeepResNet(nn.Module):
                     norm=self.norm,
                     dtype=self.dtype,
                     name=f"layer{stage + 1}_{block}",
-                )(x, train)
+                )(x, mask)
         x = x.mean((1, 2), dtype=jnp.float32)
         return x if features else nn.Dense(self.labels, name=self.head)(x)
 

@@ -31,11 +31,11 @@ class DenseLayer(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Maps float[B, H, W, c] to float[B, H, W, c + 32]."""
         y = x
         for number, (width, size) in enumerate([(_BOTTLENECK * _GROWTH, 1), (_GROWTH, 3)], 1):
-            y = nn.relu(Norm(self.norm, dtype=self.dtype, name=f"norm{number}")(y, train))
+            y = nn.relu(Norm(self.norm, dtype=self.dtype, name=f"norm{number}")(y, mask))
             y = conv(y, width, size, kind=self.norm, dtype=self.dtype, name=f"conv{number}")
         return jnp.concatenate([x, y], -1)
 
@@ -48,10 +48,10 @@ class DenseBlock(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Maps float[B, H, W, c] to float[B, H, W, c + 32 layers]."""
         for layer in range(self.layers):
-            x = DenseLayer(self.norm, self.dtype, name=f"denselayer{layer + 1}")(x, train)
+            x = DenseLayer(self.norm, self.dtype, name=f"denselayer{layer + 1}")(x, mask)
         return x
 
 
@@ -62,9 +62,9 @@ class Transition(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Maps float[B, H, W, c] to float[B, H / 2, W / 2, c / 2]."""
-        y = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm")(x, train))
+        y = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm")(x, mask))
         y = conv(y, x.shape[-1] // 2, 1, kind=self.norm, dtype=self.dtype, name="conv")
         return nn.avg_pool(y, (2, 2), (2, 2))
 
@@ -80,8 +80,10 @@ class DenseNet(nn.Module):
     head = "classifier"
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False, features: bool = False) -> jax.Array:
-        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F].
+    def __call__(
+        self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
+    ) -> jax.Array:
+        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F]; see `Norm`.
 
         Raises:
             ValueError: for an image below 32 x 32, of which nothing is left after four halvings and more.
@@ -89,13 +91,13 @@ class DenseNet(nn.Module):
         if min(images.shape[1:3]) < 32:
             raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
         x = conv(images, 2 * _GROWTH, 7, 2, kind=self.norm, dtype=self.dtype, name=self.stem)
-        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm0")(x, train))
+        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm0")(x, mask))
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for number, layers in enumerate(self.layers, 1):
-            x = DenseBlock(layers, self.norm, self.dtype, name=f"denseblock{number}")(x, train)
+            x = DenseBlock(layers, self.norm, self.dtype, name=f"denseblock{number}")(x, mask)
             if number < len(self.layers):
-                x = Transition(self.norm, self.dtype, name=f"transition{number}")(x, train)
-        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm5")(x, train))
+                x = Transition(self.norm, self.dtype, name=f"transition{number}")(x, mask)
+        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm5")(x, mask))
         x = x.mean((1, 2), dtype=jnp.float32)
         return x if features else nn.Dense(self.labels, name=self.head)(x)
 

@@ -68,11 +68,23 @@ def test_batch_normalisation_reads_its_running_statistics_but_in_training():
     layer = Norm("batch")
     variables = layer.init(jax.random.key(1), x)
     np.testing.assert_allclose(layer.apply(variables, x), x, rtol=1e-4)  # mean 0, variance 1
-    y, changed = layer.apply(variables, x, True, mutable=["batch_stats"])
+    y, changed = layer.apply(variables, x, jnp.ones(8), mutable=["batch_stats"])
     np.testing.assert_allclose(y.mean((0, 1, 2)), 0, atol=1e-5)
     kept = changed["batch_stats"]["BatchNorm_0"]
     np.testing.assert_allclose(kept["mean"], 0.1 * x.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(kept["var"], 0.9 + 0.1 * x.var((0, 1, 2)), rtol=1e-4)
+
+
+def test_padding_has_no_say_in_the_moments_of_a_batch():
+    x = jax.random.normal(jax.random.key(0), (4, 6, 6, 3))
+    layer = Norm("batch")
+    variables = layer.init(jax.random.key(1), x)
+    run = lambda x, mask: layer.apply(variables, x, mask, mutable=["batch_stats"])  # noqa: E731
+    padded, kept = run(x.at[3].set(1e6), jnp.array([1.0, 1, 1, 0]))
+    alone, wanted = run(x[:3], jnp.ones(3))
+    np.testing.assert_allclose(padded[:3], alone, rtol=1e-4, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), kept, wanted)
+    assert jnp.isfinite(run(x, jnp.zeros(4))[0]).all()
 
 
 @pytest.mark.parametrize(("kind", "groups"), [("group", 4), ("layer", 1)])

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import traverse_util
+from weight_files import shapes, state_dict
 
 from fl_jax.models.convnext import convnext
 from fl_jax.models.deep_resnet import deep_resnet
@@ -12,28 +12,6 @@ from fl_jax.models.densenet import densenet
 from fl_jax.models.mlp import mlp
 from fl_jax.weights.convert import convert
 from fl_jax.weights.pretrained import pretrained
-
-
-def shapes(model, channels=3):
-    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, channels)))
-
-
-def state_dict(model):
-    """One with torchvision's names and layouts, by the model's shapes."""
-    found = {}
-    for (collection, *path), leaf in traverse_util.flatten_dict(shapes(model)).items():
-        shape = leaf.shape
-        if path[-1] == "kernel":
-            shape = (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
-        path = [part for part in path if not part.endswith("Norm_0")]
-        names = {"kernel": "weight", "scale": "weight", "mean": "running_mean"}
-        names["var"] = "running_var"
-        last = names.get(path[-1], path[-1])
-        name = ".".join([*(re.sub(r"_(?=\d)", ".", part) for part in path[:-1]), last])
-        found[name] = np.random.default_rng(len(found)).normal(size=shape)
-        if collection == "batch_stats":
-            found[name.rsplit(".", 1)[0] + ".num_batches_tracked"] = np.array(3)
-    return found
 
 
 def ends(model):

@@ -5,6 +5,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import weight_files
 
 from fl_jax.weights.state_dict import read
 
@@ -25,20 +26,16 @@ def entry(dtype, shape, begin, end):
 
 def test_arrays_of_every_kind(tmp_path):
     arrays = {
-        "a.weight": ("F32", np.arange(6, dtype=np.float32).reshape(2, 3)),
-        "b": ("F16", np.array([1.5, -2], np.float16)),
-        "c": ("BF16", np.asarray(jnp.array([1.5, -3], jnp.bfloat16))),
-        "count": ("I64", np.array(7)),
-        "none": ("F64", np.zeros((0, 3))),
+        "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": np.array([1.5, -2], np.float16),
+        "c": np.asarray(jnp.array([1.5, -3], jnp.bfloat16)),
+        "count": np.array(7),
+        "none": np.zeros((0, 3)),
     }
-    header, body = {"__metadata__": {"format": "pt"}}, b""
-    for name, (dtype, value) in arrays.items():
-        header[name] = entry(dtype, value.shape, len(body), len(body) + value.nbytes)
-        body += value.tobytes()
-    path = write(tmp_path / "w.safetensors", header, body)
-    found = read(path, digest(path)[:8].upper())
+    path = tmp_path / "w.safetensors"
+    found = read(path, weight_files.write(path, arrays)[:8].upper())
     assert found.keys() == arrays.keys()
-    for name, (_, value) in arrays.items():
+    for name, value in arrays.items():
         assert found[name].dtype == value.dtype
         np.testing.assert_array_equal(found[name], value)
 

@@ -73,7 +73,7 @@ def test_moments_of_a_batch_are_those_of_pytorch():
     numbers = {k: v.numpy().copy() for k, v in other.state_dict().items()}
     shapes = jax.eval_shape(ours.init, jax.random.key(0), images)
     variables = convert(numbers, shapes, stem="conv1", head="fc")
-    found, changed = ours.apply(variables, images, train=True, mutable=["batch_stats"])
+    found, changed = ours.apply(variables, images, mask=np.ones(4), mutable=["batch_stats"])
     wanted = run(other.train(), images)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
     kept = changed["batch_stats"]["bn1"]["BatchNorm_0"]
