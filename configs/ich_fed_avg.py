@@ -46,6 +46,7 @@ def get_config() -> ConfigDict:
     config.trainable = (
         ""  # of the pretrained model, e.g. '^fc/': what else stays is not sent; empty: all
     )
+    config.cached_features = False  # of a head alone, without augmentation: images are read once
     config.layer_rates = ()  # e.g. (('^(conv1|bn1|layer1)', 0.1),): factors of the optimiser's rate
     config.optimizer = "adam(3e-4)"
     config.batch_size = 16

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
@@ -17,15 +16,13 @@ from fl_jax import faulty, spec, study
 from fl_jax import round as rounds
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
-from fl_jax.data import windows
 from fl_jax.data.adjacent import neighbours
 from fl_jax.keys import stream
 from fl_jax.report import patients as pictures
-from fl_jax.task import Task, multi_label, positive_weights
+from fl_jax.task import Task, positive_weights
 from fl_jax.types import Aggregator, Algorithm, Params
-from fl_jax.weights.fine_tune import begin_from, layer_rates, train_only
-from fl_jax.weights.pretrained import pretrained
-from launch import progress, ranges
+from fl_jax.weights.fine_tune import layer_rates
+from launch import backbone, progress, ranges
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -182,8 +179,10 @@ def arm_name(config: Config) -> str:
     return f"local_{config.site}"
 
 
-def task(config: Config, experiment: Experiment, arm: study.Arm) -> Task:
-    """What an arm learns; the positive weights come from the counts of its own sites."""
+def task(
+    config: Config, workdir: Path, experiment: Experiment, arm: study.Arm
+) -> tuple[Task, datasets.Slices]:
+    """What an arm learns, and from what; the positive weights come from the counts of its own sites."""
     labels = experiment.slices.labels
     counts = [labels[rows].sum(0, dtype=np.int64) for rows in arm.train]
     weights = positive_weights(
@@ -191,44 +190,11 @@ def task(config: Config, experiment: Experiment, arm: study.Arm) -> Task:
         sum(len(rows) for rows in arm.train),
         ceiling=config.positive_weight_ceiling,
     )
-    return network(config, experiment.slices.input_shape, weights)
-
-
-def network(
-    config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
-) -> Task:
-    """The task of a config's model; without `positive_weights`, float32[L], it is for prediction."""
-    model = spec.build(config.model, "fl_jax.models")
-    example = jnp.zeros((1, *input_shape), jnp.int16)
-    prepare = partial(windows.channels, windows=windows.named(config.windows))
-    if config.trainable and not config.pretrained:
-        raise ValueError(
-            f"config.trainable={config.trainable!r}: all else would stay at random values; "
-            "give config.pretrained, or leave it empty"
-        )
-    given: dict[str, Any] = {}
-    if config.pretrained:
-        given = pretrained(
-            model,
-            jax.eval_shape(prepare, example),
-            Path(config.pretrained).expanduser(),
-            digest=config.pretrained_digest,
-            head=config.pretrained_head,
-            channels=config.pretrained_channels,
-        )
-    task = multi_label(
-        model,
-        example,
-        prepare=prepare,
-        augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
-        positive_weights=positive_weights,
-        frozen={name: tree for name, tree in given.items() if name != "params"},
-    )
-    if not given:
-        return task
-    if config.trainable:
-        return train_only(task, config.trainable, given["params"])
-    return begin_from(task, given["params"])
+    made = backbone.network(config, experiment.slices.input_shape, weights)
+    if not config.cached_features:
+        return made.task, experiment.slices
+    summary = datasets.read_summary(data_dir(config, workdir)) or {}
+    return backbone.on_features(config, made, experiment.slices, summary, workdir / "features")
 
 
 def federation(

@@ -72,7 +72,7 @@ def _train(
         say(f"{name}: complete, skipped")
         return json.loads((model / "done.json").read_text())
 
-    task = experiment.task(config, opened, arm)
+    task, slices = experiment.task(config, workdir, opened, arm)
     run, state, personal = experiment.federation(config, opened, arm, task, say)
     experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
@@ -86,7 +86,7 @@ def _train(
             task,
             run,
             state,
-            opened.slices,
+            slices,
             store,
             batch_size=config.batch_size,
             seed=config.seed,
@@ -116,7 +116,7 @@ def _train(
     (workdir / "predictions").mkdir(exist_ok=True)
     if name == "federated":  # an algorithm that was replaced may have left one
         (workdir / "predictions" / "personal.csv").unlink(missing_ok=True)
-    found = study.predictions(arm, task, last.best, opened.slices, opened.partition)
+    found = study.predictions(arm, task, last.best, slices, opened.partition)
     for judged, scores in found.items():
         predictions.write(workdir / "predictions" / f"{judged}.csv", scores)
     seconds = sum(record["seconds"] for record in log.records())

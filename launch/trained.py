@@ -12,7 +12,7 @@ from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.data import partition
 from fl_jax.types import Params
-from launch import experiment
+from launch import backbone, experiment
 
 
 class Trained(NamedTuple):
@@ -72,7 +72,7 @@ def load(
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)
     around = (config.adjacent,) if config.adjacent > 1 else ()
-    task = experiment.network(config, (*around, config.image_size, config.image_size))
+    task = backbone.network(config, (*around, config.image_size, config.image_size)).task
     algorithm, _, state = experiment.start(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )

@@ -60,11 +60,16 @@ def read(path: Path, digest: str = "") -> dict[str, np.ndarray]:
     return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
 
 
+def sha256(path: Path) -> str:
+    """A file's digest, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _check(path: Path, digest: str) -> None:
     named = re.search(r"-([0-9a-f]{8,64})\.[a-z]+$", path.name)
     wanted = digest or (named[1] if named else "")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if not re.fullmatch(f"[0-9a-f]{{{_DIGITS},64}}", wanted):
         raise ValueError(
             f"digest={digest!r}: {path} needs {_DIGITS} digits or more of the SHA-256 that its source "

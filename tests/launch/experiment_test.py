@@ -1,14 +1,11 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
-import weight_files
 
 from configs import demo
 from fl_jax.data import slices as datasets
-from fl_jax.models.deep_resnet import deep_resnet
 from launch import experiment, progress, train
 
 
@@ -97,7 +94,7 @@ def test_central_and_local_models_are_trained_plainly_whatever_the_federation_do
     personal, kept = {}, {}
     for name in ("federated", "central", "local_b"):
         arm = opened.arms[name]
-        task = experiment.task(config, opened, arm)
+        task, _ = experiment.task(config, tmp_path, opened, arm)
         _, state, personal[name] = experiment.federation(config, opened, arm, task)
         kept[name] = type(state.sites).__name__
     assert [name for name, made in personal.items() if made] == ["federated"]
@@ -144,7 +141,7 @@ def test_the_layout_that_auto_takes_is_said(config, tmp_path):
     for name in ("federated", "central"):
         arm = opened.arms[name]
         experiment.federation(
-            config, opened, arm, experiment.task(config, opened, arm), said.append
+            config, opened, arm, experiment.task(config, tmp_path, opened, arm)[0], said.append
         )
     assert said == ["layout mesh: 4 devices train 3 sites at the same time"]
 
@@ -176,31 +173,10 @@ def test_a_model_may_read_three_slices_in_one_window(config, tmp_path):
     config.adjacent, config.windows, config.rounds = 3, ("brain",), 1
     config.layout = "sequential"
     opened = experiment.load(config, tmp_path)
-    task = experiment.task(config, opened, opened.arms["central"])
+    task, _ = experiment.task(config, tmp_path, opened, opened.arms["central"])
     assert opened.slices.input_shape == (3, 8, 8)
     assert task.logits(task.init(opened.key), np.zeros((2, 3, 8, 8), np.int16)).shape == (2, 6)
     assert train.train(config, tmp_path, say=print)["rounds"] == 1
     config.adjacent = 5
     with pytest.raises(ValueError, match="adjacent=5: must be 1, or 3"):
         experiment.load(config, tmp_path)
-
-
-def test_pretrained_weights_with_a_new_head_that_alone_is_trained(config, tmp_path):
-    config.model, config.trainable = "deep_resnet(18)", "^fc/"
-    with pytest.raises(ValueError, match=r"trainable='.fc/': all else would stay at random"):
-        experiment.network(config, (8, 8))
-    arrays = weight_files.state_dict(deep_resnet(18, labels=1000))
-    config.pretrained = str(tmp_path / "weights.safetensors")
-    config.pretrained_digest = weight_files.write(tmp_path / "weights.safetensors", arrays)
-    params = experiment.network(config, (8, 8)).init(jax.random.key(0))
-    assert jax.tree.map(np.shape, params) == {"fc": {"kernel": (512, 6), "bias": (6,)}}
-    config.trainable, config.layer_rates = "", (("^fc/", 10.0), ("", 0.1))
-    task = experiment.network(config, (8, 8))
-    _, _, state = experiment.start(config, "central", task, sites=1, key=jax.random.key(0))
-    np.testing.assert_array_equal(
-        state.server.params["layer1_0"]["conv1"]["kernel"][1, 2, 3, 4],
-        arrays["layer1.0.conv1.weight"][4, 3, 1, 2],
-    )
-    config.pretrained_digest = "0" * 8
-    with pytest.raises(ValueError, match="damaged or another one"):
-        experiment.network(config, (8, 8))

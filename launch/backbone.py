@@ -1,0 +1,124 @@
+"""The model of a config: from random or pretrained parameters, whole or its head, on images or features."""
+
+import hashlib
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax import spec
+from fl_jax.data import windows
+from fl_jax.data.slices import Slices, Summary
+from fl_jax.task import Task, multi_label
+from fl_jax.weights import features
+from fl_jax.weights.fine_tune import begin_from, train_only
+from fl_jax.weights.pretrained import pretrained
+from fl_jax.weights.state_dict import sha256
+
+Config = Any
+"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
+
+
+class Network(NamedTuple):
+    """A config's model.
+
+    Attributes:
+        model: the Flax module.
+        prepare: HU to the images that it reads.
+        given: its pretrained variables by collection; empty where none are.
+        task: what is learned, on slices.
+        weights: float32[L], the loss's weights of a positive; None for prediction.
+    """
+
+    model: nn.Module
+    prepare: Any
+    given: dict[str, Any]
+    task: Task
+    weights: np.ndarray | None
+
+
+def network(
+    config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
+) -> Network:
+    """Makes a config's model; without `positive_weights`, float32[L], it is for prediction.
+
+    Raises:
+        ValueError: when fields do not go together, or the weights do not fit.
+    """
+    model = spec.build(config.model, "fl_jax.models")
+    example = jnp.zeros((1, *input_shape), jnp.int16)
+    prepare = partial(windows.channels, windows=windows.named(config.windows))
+    if config.trainable and not config.pretrained:
+        raise ValueError(
+            f"config.trainable={config.trainable!r}: all else would stay at random values; "
+            "give config.pretrained, or leave it empty"
+        )
+    given: dict[str, Any] = {}
+    if config.pretrained:
+        given = pretrained(
+            model,
+            jax.eval_shape(prepare, example),
+            _weights(config),
+            digest=config.pretrained_digest,
+            head=config.pretrained_head,
+            channels=config.pretrained_channels,
+        )
+    task = multi_label(
+        model,
+        example,
+        prepare=prepare,
+        augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
+        positive_weights=positive_weights,
+        frozen={name: tree for name, tree in given.items() if name != "params"},
+    )
+    if config.trainable:
+        task = train_only(task, config.trainable, given["params"])
+    elif given:
+        task = begin_from(task, given["params"])
+    return Network(model, prepare, given, task, positive_weights)
+
+
+def on_features(
+    config: Config, made: Network, slices: Slices, summary: Summary, folder: Path
+) -> tuple[Task, Slices]:
+    """The head's task and the dataset of features, which are computed once and kept as `folder/<digest>.npy`.
+
+    Raises:
+        ValueError: when more than the head is trained, or images are augmented in training.
+    """
+    if config.max_degrees or config.flip:
+        raise ValueError(
+            f"config.cached_features=True with max_degrees={config.max_degrees}, flip={config.flip}: "
+            "features are of slices as they are; set --config.max_degrees=0 --noconfig.flip"
+        )
+    head = getattr(made.model, "head", None)
+    if not config.trainable or not isinstance(head, str):
+        raise ValueError(
+            f"config.cached_features=True with trainable={config.trainable!r}, model={config.model!r}: "
+            "give a model with pretrained weights, and its last layer as trainable, such as '^fc/'"
+        )
+    facts = [summary.get("digest"), summary.get("options"), sha256(_weights(config))]
+    facts += [config.model, list(config.windows), config.adjacent, config.pretrained_channels]
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{name}.npy"
+    if path.exists():
+        found = np.load(path, allow_pickle=False)
+    else:
+        found = features.extract(made.model, made.given, made.prepare, slices)
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.save(file, found)
+        part.replace(path)
+    task = features.head_task(made.task, head, found.shape[1], positive_weights=made.weights)
+    return task, features.in_place_of_pixels(slices, found)
+
+
+def _weights(config: Config) -> Path:
+    return Path(config.pretrained).expanduser()
