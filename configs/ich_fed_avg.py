@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
     config.windows = ("brain", "subdural", "soft_tissue")
     config.model = "resnet()"
     # Weights in PyTorch's form, .safetensors or .pth, with eight digits or more of the file's SHA-256, which
-    # may be in its name. Running statistics stay as they are in the file.
+    # may be in its name.
     config.pretrained = ""
     config.pretrained_digest = ""
     config.pretrained_head = "new"  # or keep: the file's last layer, with the same labels
@@ -48,6 +48,9 @@ def get_config() -> ConfigDict:
     )
     config.cached_features = False  # of a head alone, without augmentation: images are read once
     config.layer_rates = ()  # e.g. (('^(conv1|bn1|layer1)', 0.1),): factors of the optimiser's rate
+    # Of batch normalisation: frozen as in the file, aggregate (pooled from the sites' moments), local (each
+    # site's own, never sent) or naive (the mean of the sites' variances).
+    config.statistics = "frozen"
     config.optimizer = "adam(3e-4)"
     config.batch_size = 16
     config.max_degrees = 20.0

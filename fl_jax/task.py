@@ -24,11 +24,16 @@ class Task(NamedTuple):
         loss: `(params, batch, key) -> float32[]`, the mean over the batch's real examples; the key is
             for augmentation and dropout.
         logits: `(params, inputs) -> float32[B, L]`, without augmentation.
+        statistics: `(params, statistics, batch, key) -> statistics`, the running statistics after a step of
+            training; None where there are none. With them `init` and `logits` have variables
+            `{'params': ..., 'batch_stats': ...}`, `loss` the parameters alone, and an algorithm needs
+            `fl_jax.statistics.carry`.
     """
 
     init: Callable[[jax.Array], Params]
     loss: Callable[[Params, Batch, jax.Array], jax.Array]
     logits: Callable[[Params, Array], jax.Array]
+    statistics: Callable[[Params, Any, Batch, jax.Array], Any] | None = None
 
 
 def multi_label(
@@ -39,6 +44,7 @@ def multi_label(
     augment: Callable[[jax.Array, Array], Array] = lambda key, inputs: inputs,
     positive_weights: Array | None = None,
     frozen: Mapping[str, Any] | None = None,
+    running: bool = False,
 ) -> Task:
     """Makes the task of predicting L binary labels with a Flax model.
 
@@ -50,6 +56,8 @@ def multi_label(
         positive_weights: float32[L] > 0, the loss's weight w of a positive; None for ones.
         frozen: variables of the model that are no parameters, by collection, such as the running statistics
             `batch_stats` of pretrained weights. They stay as they are, in training, too.
+        running: whether batch normalisation uses a batch's own moments in training, and keeps running ones
+            for prediction; for models whose `__call__` takes a batch's `mask`.
 
     Returns:
         The task; its `init` raises ValueError for a model that has other such variables.
@@ -60,7 +68,7 @@ def multi_label(
         each = optax.sigmoid_binary_cross_entropy(outputs, labels)
         return jnp.where(labels > 0, weights * each, each).mean(-1)
 
-    return _task(model, example, prepare, augment, losses, frozen or {})
+    return _task(model, example, prepare, augment, losses, frozen or {}, running)
 
 
 def multi_class(
@@ -70,6 +78,7 @@ def multi_class(
     prepare: Callable[[Array], jax.Array] = lambda inputs: jnp.asarray(inputs, jnp.float32),
     augment: Callable[[jax.Array, Array], Array] = lambda key, inputs: inputs,
     frozen: Mapping[str, Any] | None = None,
+    running: bool = False,
 ) -> Task:
     """Makes the task of telling L classes apart with a Flax model.
 
@@ -79,11 +88,14 @@ def multi_class(
         prepare: see `multi_label`.
         augment: see `multi_label`.
         frozen: see `multi_label`.
+        running: see `multi_label`.
 
     Returns:
         The task; a batch's labels are one-hot.
     """
-    return _task(model, example, prepare, augment, optax.softmax_cross_entropy, frozen or {})
+    return _task(
+        model, example, prepare, augment, optax.softmax_cross_entropy, frozen or {}, running
+    )
 
 
 def _task(
@@ -93,28 +105,56 @@ def _task(
     augment: Callable[[jax.Array, Array], Array],
     losses: Callable[[jax.Array, Array], jax.Array],
     frozen: Mapping[str, Any],
+    running: bool,
 ) -> Task:
+    kept = {"batch_stats"} if running else set()
+
     def init(key: jax.Array) -> Params:
         variables = dict(model.init(key, prepare(jnp.zeros_like(example))))
-        params = variables.pop("params")
-        if set(variables) != set(frozen):
+        if set(variables) != {"params", *frozen, *kept}:
             raise ValueError(
-                f"frozen={sorted(frozen)}: the model has {sorted(variables)} beside its parameters; give "
-                "those of pretrained weights, or take a model without: norm='group', 'layer' or 'none'"
+                f"frozen={sorted(frozen)}, running={running}: the model has {sorted(variables)}; freeze "
+                "those of pretrained weights, or keep running ones, or take a model without: "
+                "norm='group', 'layer' or 'none'"
             )
-        return params
+        return (
+            {name: variables[name] for name in ("params", *kept)} if kept else variables["params"]
+        )
 
     def logits(params: Params, inputs: Array) -> jax.Array:
-        output = model.apply({"params": params, **frozen}, prepare(inputs))
+        variables = params if kept else {"params": params}
+        output = model.apply({**variables, **frozen}, prepare(inputs))
         assert isinstance(output, jax.Array)
         return output
 
+    def trained(
+        params: Params, statistics: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Any]:
+        images = prepare(augment(key, batch.inputs))
+        variables = {"params": params, "batch_stats": statistics, **frozen}
+        outputs: Any
+        outputs, changed = model.apply(variables, images, batch.mask, mutable=["batch_stats"])
+        return outputs, changed["batch_stats"]
+
     def loss(params: Params, batch: Batch, key: jax.Array) -> jax.Array:
-        outputs = logits(params, augment(key, batch.inputs))
+        if kept:
+            outputs, _ = trained(params, initial(), batch, key)
+        else:
+            outputs = logits(params, augment(key, batch.inputs))
         each = losses(outputs, batch.labels)
         return (each * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
 
-    return Task(init, loss, logits)
+    def initial() -> Any:
+        """Statistics of the right shapes, whose values training does not read."""
+        shapes: Any = jax.eval_shape(
+            model.init, jax.random.key(0), prepare(jnp.zeros_like(example))
+        )
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["batch_stats"])
+
+    def statistics(params: Params, statistics: Any, batch: Batch, key: jax.Array) -> Any:
+        return trained(params, statistics, batch, key)[1]
+
+    return Task(init, loss, logits, statistics if kept else None)
 
 
 def positive_weights(positives: np.ndarray, examples: int, *, ceiling: float = 10.0) -> np.ndarray:

@@ -59,6 +59,12 @@ def network(
             f"config.trainable={config.trainable!r}: all else would stay at random values; "
             "give config.pretrained, or leave it empty"
         )
+    running = config.statistics != "frozen"
+    if running and config.trainable:
+        raise ValueError(
+            f"config.statistics={config.statistics!r} with trainable={config.trainable!r}: statistics of "
+            "what is not trained stay as they are; set --config.statistics=frozen"
+        )
     given: dict[str, Any] = {}
     if config.pretrained:
         given = pretrained(
@@ -75,12 +81,13 @@ def network(
         prepare=prepare,
         augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
         positive_weights=positive_weights,
-        frozen={name: tree for name, tree in given.items() if name != "params"},
+        frozen={name: x for name, x in given.items() if name != "params" and not running},
+        running=running,
     )
     if config.trainable:
         task = train_only(task, config.trainable, given["params"])
     elif given:
-        task = begin_from(task, given["params"])
+        task = begin_from(task, given if running else given["params"])
     return Network(model, prepare, given, task, positive_weights)
 
 

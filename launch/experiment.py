@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from fl_jax import faulty, spec, study
+from fl_jax import faulty, spec, statistics, study
 from fl_jax import round as rounds
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
@@ -235,6 +235,9 @@ def start(
     if arm != "federated":
         between = ("fed_avg()", "weighted_mean()")
     algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
+    if task.statistics is not None:
+        rule = config.statistics if arm == "federated" else "aggregate"
+        algorithm = statistics.carry(algorithm, task.statistics, rule)
     aggregator = faulty.between(
         spec.build(between[1], "fl_jax.aggregators"), faults(config, arm, sites)
     )

@@ -26,7 +26,7 @@ KINDS = ("batch", "group", "layer", "none")
 GAIN = math.sqrt(2 / (1 - 1 / math.pi))
 """One over the standard deviation of the ReLU of a standard normal variable."""
 _GROUPS = 32
-_MOMENTUM = 0.9
+MOMENTUM = 0.9
 """The share of the running statistics that a step keeps; PyTorch calls the rest, 0.1, the momentum."""
 
 
@@ -58,7 +58,7 @@ class Norm(nn.Module):
         if self.kind == "batch":
             layer = nn.BatchNorm(
                 use_running_average=mask is None,
-                momentum=_MOMENTUM,
+                momentum=MOMENTUM,
                 epsilon=self.epsilon,
                 dtype=self.dtype,
             )

@@ -38,6 +38,25 @@ def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
     )
 
 
+@pytest.mark.parametrize("rule", ["aggregate", "local", "naive"])
+def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
+    config.trainable, config.statistics = "", rule
+    made = backbone.network(config, (8, 8))
+    key = jax.random.key(0)
+    algorithm, _, state = experiment.start(config, "federated", made.task, sites=2, key=key)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        state.server.params["batch_stats"],
+        made.given["batch_stats"],
+    )
+    assert (algorithm.personal is not None) == (rule == "local")
+    central, _, _ = experiment.start(config, "central", made.task, sites=1, key=key)
+    assert central.personal is None
+    config.trainable = "^fc/"
+    with pytest.raises(ValueError, match="statistics of what is not trained stay"):
+        backbone.network(config, (8, 8))
+
+
 def test_fields_that_do_not_go_together(config):
     config.pretrained_digest = "0" * 8
     with pytest.raises(ValueError, match="damaged or another one"):

@@ -137,7 +137,7 @@ class TestStatistics:
 
     def test_without_them_there_is_no_task(self):
         task = tasks.multi_label(self.model, self.images)
-        with pytest.raises(ValueError, match=r"has \['batch_stats'\] beside its parameters"):
+        with pytest.raises(ValueError, match=r"has \['batch_stats', 'params'\]"):
             task.init(KEY)
 
     def test_a_model_that_has_none(self):

@@ -1,0 +1,178 @@
+"""Two sites whose intensities are shifted: what happens to batch normalisation between them."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fl_jax import round as rounds
+from fl_jax import statistics
+from fl_jax import task as tasks
+from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.algorithms.ditto import ditto
+from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.layers.norm import Norm
+from fl_jax.models.deep_resnet import DeepResNet
+from fl_jax.types import Batch
+
+KEY = jax.random.key(0)
+SHIFT = 6.0  # between the sites, in standard deviations of one
+
+
+class Model(nn.Module):
+    """Normalises the pixels, then a convolution's largest value decides."""
+
+    norm: str = "batch"
+
+    @nn.compact
+    def __call__(self, images, mask=None):
+        x = Norm(self.norm, name="bn")(images, mask)
+        x = nn.relu(nn.Conv(8, (1, 1))(x))
+        return nn.Dense(1)(x.mean((1, 2)))
+
+
+def sites(steps=4, size=16, key=KEY):
+    """The label is whether an image is brighter than its site's mean; site 1 has half of the examples."""
+    draw = jax.random.split(key)
+    labels = jax.random.bernoulli(draw[0], 0.5, (2, steps, size, 1)).astype(jnp.float32)
+    noise = jax.random.normal(draw[1], (2, steps, size, 4, 4, 2))
+    shift = jnp.array([0.0, SHIFT])[:, None, None, None, None, None]
+    mask = jnp.ones((2, steps, size)).at[1, steps // 2 :].set(0)
+    return Batch(noise + shift + labels[..., None, None] - 0.5, labels, mask)
+
+
+def federation(rule, rate=0.0):
+    task = tasks.multi_label(Model(), jnp.zeros((1, 4, 4, 2)), running=True)
+    assert task.statistics is not None
+    algorithm = statistics.carry(fed_avg(task.loss, optax.adam(rate)), task.statistics, rule)
+    state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
+    return task, algorithm, state, jax.jit(rounds.whole(algorithm, weighted_mean()))
+
+
+def mixture(of):
+    """Mean and variance of both sites' examples together, by the weights of the messages."""
+    real = [np.asarray(of.inputs[s])[np.asarray(of.mask[s]) > 0].reshape(-1, 2) for s in range(2)]
+    everything = np.concatenate(real).astype(np.float64)
+    return everything.mean(0), everything.var(0)
+
+
+def found(state):
+    kept = state.server.params["batch_stats"]["bn"]["BatchNorm_0"]
+    return np.asarray(kept["mean"]), np.asarray(kept["var"])
+
+
+def test_pooled_moments_by_hand():
+    one = {"bn": {"mean": jnp.array([0.0]), "var": jnp.array([1.0])}}
+    other = {"bn": {"mean": jnp.array([4.0]), "var": jnp.array([3.0])}}
+    mean = jax.tree.map(
+        lambda a, b: 0.75 * a + 0.25 * b, statistics.moments(one), statistics.moments(other)
+    )
+    pooled = statistics.from_moments(mean)["bn"]
+    np.testing.assert_allclose(pooled["mean"], [1.0])
+    np.testing.assert_allclose(pooled["var"], [0.75 + 0.25 * 19 - 1])  # E2 - E1^2
+
+
+@pytest.mark.parametrize("rule", ["aggregate", "naive"])
+def test_many_rounds_give_the_moments_of_all_only_where_they_are_pooled(rule):
+    _, _, state, run = federation(rule)
+    for number in range(30):
+        batches = sites(key=jax.random.key(number))
+        state, _ = run(state, batches, jnp.ones(2, bool))
+    mean, variance = found(state)
+    wanted, all_of_it = mixture(sites(steps=64, size=64, key=jax.random.key(99)))
+    if rule == "aggregate":
+        np.testing.assert_allclose(mean, wanted, rtol=0.05)
+        np.testing.assert_allclose(variance, all_of_it, rtol=0.05)
+    else:  # the known failure: a site of few steps is forgotten, the variance between sites lost
+        assert (mean < 0.75 * wanted).all()
+        assert (variance < 0.3 * all_of_it).all()
+
+
+def test_an_absent_site_changes_no_statistic_and_an_absent_round_none_at_all():
+    _, _, state, run = federation("aggregate")
+    state, _ = run(state, sites(), jnp.ones(2, bool))
+    other = sites()._replace(inputs=sites().inputs.at[1].set(1e3))
+    alone, _ = run(state, sites(), jnp.array([True, False]))
+    again, _ = run(state, other, jnp.array([True, False]))
+    for a, b in zip(found(alone), found(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    nobody, _ = run(state, sites(), jnp.zeros(2, bool))
+    for a, b in zip(found(nobody), found(state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_one_site_has_plain_trainings_statistics():
+    task, _, state, run = federation("aggregate", rate=0.01)
+    batches = sites()._replace(mask=jnp.ones((2, 4, 16)))
+    state, _ = run(state, batches, jnp.array([True, False]))
+    variables = task.init(KEY)
+    params, kept = variables["params"], variables["batch_stats"]
+    optimizer = optax.adam(0.01)
+    inner = optimizer.init(params)
+    for step in range(4):
+        batch = jax.tree.map(lambda x, step=step: x[0, step], batches)
+        moved = task.statistics(params, kept, batch, KEY)
+        updates, inner = optimizer.update(jax.grad(task.loss)(params, batch, KEY), inner)
+        params, kept = optax.apply_updates(params, updates), moved
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        state.server.params,
+        {"params": params, "batch_stats": kept},
+    )
+
+
+def test_local_statistics_are_never_sent_and_serve_their_own_site():
+    _, pooled, state, run = federation("aggregate")
+    _, with_pooled = run(state, sites(), jnp.ones(2, bool))
+    task, algorithm, state, run = federation("local", rate=0.03)
+    for number in range(20):
+        state, metrics = run(state, sites(key=jax.random.key(number)), jnp.ones(2, bool))
+    np.testing.assert_array_equal(metrics["bytes"], with_pooled["bytes"] - 4 * (2 + 2 + 1))
+    assert pooled.personal is None
+    test = sites(key=jax.random.key(99))
+    for site in range(2):
+        own = algorithm.personal(state.server, jax.tree.map(lambda x, s=site: x[s], state.sites))
+        mean = own["batch_stats"]["bn"]["BatchNorm_0"]["mean"]
+        np.testing.assert_allclose(mean, site * SHIFT, atol=0.4)
+        right = (task.logits(own, test.inputs[site, 0]) > 0) == (test.labels[site, 0] > 0)
+        assert right.mean() > 0.9
+
+
+def test_a_batch_of_padding_moves_nothing():
+    task, _, state, _ = federation("aggregate")
+    carried = statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), task.statistics)
+    begun = carried.client.start(
+        carried.broadcast(state.server), carried.init_site(state.server.params), KEY
+    )
+    batch = jax.tree.map(lambda x: x[0, 0], sites())
+    after = carried.client.step(begun, batch._replace(mask=jnp.zeros(16)))
+    jax.tree.map(np.testing.assert_array_equal, after.statistics, begun.statistics)
+
+
+def test_models_of_this_house_train_with_them():
+    model = DeepResNet((1,), False, 1, 64, 0, 1, "batch", jnp.float32)
+    task = tasks.multi_label(model, jnp.zeros((1, 16, 16, 2)), running=True)
+    variables = task.init(KEY)
+    batch = Batch(jnp.ones((2, 16, 16, 2)), jnp.ones((2, 1)), jnp.ones(2))
+    moved = jax.eval_shape(
+        task.statistics, variables["params"], variables["batch_stats"], batch, KEY
+    )
+    assert jax.tree.structure(moved) == jax.tree.structure(variables["batch_stats"])
+    assert jax.eval_shape(task.loss, variables["params"], batch, KEY).shape == ()
+
+
+def test_what_does_not_go_together():
+    task, _, _, _ = federation("aggregate")
+    with pytest.raises(ValueError, match="rule='median'"):
+        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), task.statistics, "median")
+    two = statistics.carry(ditto(task.loss, optax.sgd(0.1)), task.statistics)
+    sent, kept = two.broadcast(two.init_server(task.init(KEY))), two.init_site(task.init(KEY))
+    with pytest.raises(ValueError, match="train one model at a site"):
+        two.client.start(sent, kept, KEY)
+    with pytest.raises(ValueError, match="momentum=1"):
+        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), task.statistics, momentum=1.0)
+    without = tasks.multi_label(Model("group"), jnp.zeros((1, 4, 4, 2)), running=True)
+    with pytest.raises(ValueError, match=r"running=True: the model has \['params'\]"):
+        without.init(KEY)
