@@ -91,7 +91,8 @@ def carry(
     Args:
         algorithm: whose local state has `params` and `key`, as `client.Local`: it trains one model.
         update: see `Update`. It takes the key of the algorithm's own step, so that both see the same batch
-            after augmentation, and XLA can compute its forward pass once for both.
+            after augmentation. It is a forward pass of its own, which XLA does not merge with the loss's: a
+            step of a small ResNet takes 1.2 times as long.
         rule: one of `RULES`.
         momentum: the share of the running statistics that a step of `update` keeps, in [0, 1).
 
