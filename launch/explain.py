@@ -28,7 +28,7 @@ from fl_jax.evaluation import predictions, saliency
 from fl_jax.keys import stream
 from fl_jax.report import cases, files
 from fl_jax.types import LABELS, Params
-from launch import experiment, progress, trained
+from launch import backbone, experiment, progress, trained
 
 FLAGS = flags.FLAGS
 
@@ -98,7 +98,7 @@ def explain(
     lesions = masks(cohort, held.image, model.image_size)
     row = {str(name): number for number, name in enumerate(data.image)}
     key = stream(jax.random.key(seed), "saliency")
-    network = experiment.network(model.config, data.input_shape)
+    network = backbone.network(model.config, data.input_shape).task
     others = saliency.randomised(model.params, network.init(stream(key, "random")))
     slope = saliency.gradient(network.logits)
 
