@@ -32,7 +32,7 @@ from fl_jax.evaluation import intervals, roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.task import Task
 from fl_jax.types import Params
-from launch import dataset, experiment, flaws, machine
+from launch import backbone, dataset, experiment, flaws, machine
 
 Settings = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -94,7 +94,8 @@ class Trainings:
         self._folder.mkdir(parents=True, exist_ok=True)
         loaded = experiment.load(self.config, self._folder)
         self.right = loaded._replace(slices=loaded.slices.in_memory())
-        self._predict = jax.jit(experiment.network(self.config, loaded.slices.input_shape).logits)
+        made = backbone.network(self.config, loaded.slices.input_shape)
+        self._predict = jax.jit(made.task.logits)
         self._models: dict[str, Params] = {}
 
     @property
@@ -115,7 +116,8 @@ class Trainings:
         """Trains an arm as `launch.train` does, unless it has been; only what is named is otherwise."""
         if name not in self._models:
             here = self.right._replace(slices=slices or self.right.slices)
-            task = task or experiment.task(self.config, here, arm)
+            if task is None:
+                task, _ = experiment.task(self.config, self._folder, here, arm)
             run, state, _ = experiment.federation(self.config, here, arm, task)
             if start is not None:
                 state = state._replace(server=state.server._replace(params=start))
@@ -276,7 +278,7 @@ def _bleed_free_weights(of: Trainings) -> dict[str, Any]:
     weights = flaws.bleed_free_weights(
         slices.labels[np.concatenate(arm.train)], ceiling=of.config.positive_weight_ceiling
     )
-    task = experiment.network(of.config, slices.input_shape, weights)
+    task = backbone.network(of.config, slices.input_shape, weights).task
     flawed = of.model("bleed_free_weights", arm, task=task)
     return _compared(of.on_untouched(flawed), of.on_untouched(of.federated()))
 

@@ -91,7 +91,7 @@ def test_no_config_breaks_the_promise(prepared, tmp_path):
             name = experiment.arm_name(config)
             opened = experiment.load(config, workdir)
             arm = opened.arms.get(name, opened.arms["federated"])
-            task = experiment.task(config, opened, arm)
+            task, _ = experiment.task(config, workdir, opened, arm)
             _, state, _ = experiment.federation(config, opened, arm, task)
             experiment.faults(config, arm.name, len(arm.sites))
             experiment.keep_inputs(config, workdir)
