@@ -23,7 +23,7 @@ from launch import machine
 from launch.benchmarks import measure, side_by_side, table
 
 SIDE, SIZE = 512, 256
-FILES, PASSES = 100, 150
+FILES, PASSES = 100, 300
 """Files on disk, and how often each is read on several processes."""
 ROUNDS = 5
 """How often one process and several are compared, turn by turn."""
