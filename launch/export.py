@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags, logging
+from flax import traverse_util
 
 from fl_jax.checkpoint import NewerFormatError, Store
+from fl_jax.weights import state_dict
 from launch import progress
 
 FLAGS = flags.FLAGS
@@ -70,17 +72,17 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Reads an exported file back as the nested dict that Flax's `apply` takes as `params`."""
-    from safetensors.numpy import load_file  # pyright: ignore[reportMissingImports]
+    """Reads an exported file back as the nested dict that Flax's `apply` takes as `params`.
 
-    params: dict[str, Any] = {}
-    for name, array in load_file(path).items():
-        *parents, leaf = name.split("/")
-        inner = params
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[leaf] = array
-    return params
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such file.
+    """
+    named = {tuple(name.split("/")): array for name, array in state_dict.safetensors(path).items()}
+    clash = named.keys() & {name[:end] for name in named for end in range(len(name))}
+    if clash:
+        raise ValueError(f"{path}: the array {min(clash)} has the name of a layer of other arrays")
+    return traverse_util.unflatten_dict(named)
 
 
 def main(argv: list[str]) -> None:
