@@ -20,6 +20,7 @@ from flax import traverse_util
 from fl_jax.checkpoint import NewerFormatError, Store
 from fl_jax.weights import state_dict
 from launch import progress
+from launch.folder import check_model
 
 FLAGS = flags.FLAGS
 _PARAMS = "1/params/"
@@ -40,10 +41,11 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: none of its checkpoints can be read.
+        ValueError: the name is a path, or none of its checkpoints can be read.
     """
     from safetensors.numpy import save  # pyright: ignore[reportMissingImports]
 
+    check_model(model)
     folder = workdir / "models" / model / "checkpoints"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: choose a model with --model")
