@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags, logging
+from flax import traverse_util
 
 from fl_jax.checkpoint import NewerFormatError, Store
+from fl_jax.weights import state_dict
 from launch import progress
+from launch.folder import check_model
 
 FLAGS = flags.FLAGS
 _PARAMS = "1/params/"
@@ -38,10 +41,11 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: none of its checkpoints can be read.
+        ValueError: the name is a path, or none of its checkpoints can be read.
     """
     from safetensors.numpy import save  # pyright: ignore[reportMissingImports]
 
+    check_model(model)
     folder = workdir / "models" / model / "checkpoints"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: choose a model with --model")
@@ -70,17 +74,17 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Reads an exported file back as the nested dict that Flax's `apply` takes as `params`."""
-    from safetensors.numpy import load_file  # pyright: ignore[reportMissingImports]
+    """Reads an exported file back as the nested dict that Flax's `apply` takes as `params`.
 
-    params: dict[str, Any] = {}
-    for name, array in load_file(path).items():
-        *parents, leaf = name.split("/")
-        inner = params
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[leaf] = array
-    return params
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such file.
+    """
+    named = {tuple(name.split("/")): array for name, array in state_dict.safetensors(path).items()}
+    clash = named.keys() & {name[:end] for name in named for end in range(len(name))}
+    if clash:
+        raise ValueError(f"{path}: the array {min(clash)} has the name of a layer of other arrays")
+    return traverse_util.unflatten_dict(named)
 
 
 def main(argv: list[str]) -> None:

@@ -36,9 +36,8 @@ def held(workdir: Path, name: str) -> Iterator[None]:
         ValueError: another process holds it; names folder and process. Or the name is none of a file.
         OSError: the folder cannot be written; says why.
     """
+    check_model(name)
     path = workdir / LOCKS / name
-    if path.name != name or name == ".." or "\0" in name:
-        raise ValueError(f"{name!r} names no model: it must be one part of a path")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
@@ -59,6 +58,12 @@ def held(workdir: Path, name: str) -> Iterator[None]:
                 "there; wait for its end, end it, or use another --workdir"
             ) from None
         yield
+
+
+def check_model(name: str) -> None:
+    """Raises ValueError where a model's name would lead out of the folder that it is to be found in."""
+    if Path(name).name != name or name in ("", "..") or "\0" in name:
+        raise ValueError(f"{name!r} names no model: it must be one part of a path")
 
 
 def _explained(workdir: Path, error: OSError) -> OSError:

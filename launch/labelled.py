@@ -19,6 +19,7 @@ from fl_jax.report.files import data_folder
 from fl_jax.report.results import own_validation
 from fl_jax.types import LABELS
 from launch import experiment, progress, trained
+from launch.folder import check_model
 
 Facts = dict[str, Any]
 EMPTY, NONE = np.zeros(0, str), np.zeros((0, len(LABELS)))
@@ -45,6 +46,7 @@ class Judged(NamedTuple):
 
 def stored(workdir: Path, name: str) -> Judged | None:
     """A model's predictions on the study's own data, which its training has left; None without any."""
+    check_model(name)
     path = workdir / "predictions" / f"{name}.csv"
     if not path.exists():
         return None

@@ -11,7 +11,6 @@ seeds.json, seeds.csv, seeds.md and seeds.html into `--out`.
     python -m launch.report --workdir=runs/s0 --workdir=runs/s1 --workdir=runs/s2 --out=runs/seeds
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def rebuild(workdir: Path) -> None:
     """Builds a study's report and prints the answer."""
     survey = _SURVEY.value
     if survey is None:
-        survey = _config(workdir).get("survey", "")
+        survey = _config(workdir).get("survey") or ""
     results = report.build(
         workdir, resamples=_RESAMPLES.value, seed=_SEED.value, survey=answers.summary(survey)
     )
@@ -50,8 +49,7 @@ def rebuild(workdir: Path) -> None:
 
 
 def _config(workdir: Path) -> dict[str, Any]:
-    path = workdir / "manifest.json"
-    return (json.loads(path.read_text()) if path.exists() else {}).get("config") or {}
+    return (files.read_manifest(workdir) or {}).get("config") or {}
 
 
 def merge(workdirs: list[Path], out: Path) -> None:

@@ -13,6 +13,7 @@ from fl_jax.checkpoint import Store
 from fl_jax.data import partition
 from fl_jax.types import Params
 from launch import backbone, experiment
+from launch.folder import check_model
 
 
 class Trained(NamedTuple):
@@ -57,8 +58,10 @@ def load(
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: none of its checkpoints is sound, or the one that is asked for is not there.
+        ValueError: the name is a path, none of its checkpoints is sound, or the one that is asked for is
+            not there.
     """
+    check_model(name)
     folder = workdir / "models" / name
     if not (folder / "checkpoints").is_dir() or not (folder / "inputs.json").exists():
         there = sorted(path.parent.name for path in workdir.glob("models/*/inputs.json"))

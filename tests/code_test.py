@@ -12,44 +12,59 @@ FILES = sorted(
     for path in (ROOT / top).rglob("*.py")
 )
 MODULES = {
-    "pickle",
-    "cPickle",
-    "dill",
-    "cloudpickle",
-    "joblib",
-    "marshal",
-    "shelve",
-    "yaml",
-    "jsonpickle",
+    *("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"),
+    *("yaml", "ruamel", "jsonpickle", "runpy", "code", "builtins"),
 }
+"""What reads objects or runs text, whichever of its functions is called."""
 CALLS = {"eval", "exec", "compile", "__import__"}
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
+SAFE = {
+    "numpy.load": ("allow_pickle", "False"),
+    "torch.load": ("weights_only", "True"),
+}
+"""Readers, and the argument without which they unpickle."""
+ENDINGS = ("load_module", "read_pickle", "hub.load", "jit.load")
 
 
 def dangers(tree):
     """Lines and names of what could run code from data."""
-    for node in ast.walk(tree):
-        names = []
+    known = {"np": "numpy", "torch": "torch", "os": "os", "subprocess": "subprocess"}
+    nodes = list(ast.walk(tree))
+    for node in nodes:
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            known |= {n.asname: n.name for n in node.names if n.asname}
+            found = [n.name for n in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        for name in names:
-            if name.split(".")[0] in MODULES:
-                yield node.lineno, name
+            known |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
+            found = [node.module or ""]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in found if name.split(".")[0] in MODULES)
+
+    def full(node):
+        """A dotted name as it is without aliases."""
+        first, dot, rest = ast.unparse(node).partition(".")
+        return known.get(first, first) + dot + rest
+
+    called = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
+    for node in nodes:
         if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            kwargs = {k.arg: ast.unparse(k.value) for k in node.keywords}
-            if called in CALLS or called in SHELLS:
-                yield node.lineno, called
-            if called.endswith((".load_module", "pd.read_pickle", "torch.load")):
-                yield node.lineno, called
-            if called in ("np.load", "numpy.load") and kwargs.get("allow_pickle") != "False":
-                yield node.lineno, "np.load without allow_pickle=False"
-            if kwargs.get("allow_pickle", "False") != "False":
-                yield node.lineno, "allow_pickle"
-            if kwargs.get("shell", "False") != "False":
-                yield node.lineno, "shell"
+            for word in node.keywords:
+                if word.arg in ("allow_pickle", "shell") and ast.unparse(word.value) != "False":
+                    yield node.lineno, word.arg
+            texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            if full(node.func).endswith("import_module") and {*texts} & MODULES:
+                yield node.lineno, f"import_module of {texts}"
+        if not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        name = full(node)  # called, or handed on to be called elsewhere
+        if name in CALLS | SHELLS or name.endswith(ENDINGS):
+            yield node.lineno, name
+        if name in SAFE:
+            keyword, wanted = SAFE[name]
+            given = called[id(node)].keywords if id(node) in called else ()
+            if (keyword, wanted) not in [(k.arg, ast.unparse(k.value)) for k in given]:
+                yield node.lineno, f"{name} without {keyword}={wanted}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -61,23 +76,39 @@ def test_no_code_from_data(path):
 @pytest.mark.parametrize(
     "line",
     [
-        "import pickle",
-        "from yaml import load",
-        "eval(text)",
-        "exec(text)",
-        "np.load(path)",
-        "np.load(path, allow_pickle=True)",
-        "np.save(path, x, allow_pickle=True)",
-        "subprocess.run(text, shell=True)",
-        "os.system(text)",
+        *(f"import {name}" for name in ("pickle", "marshal", "shelve", "joblib", "yaml", "dill")),
+        *("import pickle as p", "from pickle import loads", "from yaml import load"),
+        *("import_module('pickle')", "importlib.import_module('marshal')", "__import__(name)"),
+        *("eval(text)", "exec(text)", "compile(text, '', 'exec')", "map(eval, texts)"),
+        *("np.load(path)", "numpy.load(path)", "np.load(path, allow_pickle=True)"),
+        *("np.load(path, allow_pickle=flag)", "np.load(path, **given)", "map(np.load, paths)"),
+        *("import numpy as n\nn.load(path)", "from numpy import load as f\nf(path)"),
+        *("np.save(path, x, allow_pickle=True)", "np.lib.format.read_array(f, allow_pickle=1)"),
+        *("torch.load(path)", "torch.load(path, weights_only=False)", "torch.hub.load(a, b)"),
+        *(
+            "from torch import load\nload(path)",
+            "partial(torch.load, path)",
+            "pd.read_pickle(path)",
+        ),
+        *(
+            "subprocess.run(text, shell=True)",
+            "os.system(text)",
+            "from os import popen\npopen(text)",
+        ),
     ],
 )
 def test_the_search_finds_what_it_looks_for(line):
     assert list(dangers(ast.parse(line)))
 
 
-def test_what_is_safe_is_not_found():
-    safe = (
-        "np.load(path, allow_pickle=False); ast.literal_eval(text); re.compile(text); model.eval()"
-    )
-    assert not list(dangers(ast.parse(safe)))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "np.load(path, allow_pickle=False)",
+        "torch.load(path, map_location='cpu', weights_only=True)",
+        "ast.literal_eval(text); re.compile(text); model.eval(); jax.jit(f).lower(x).compile()",
+        "json.loads(text); store.load(path); importlib.import_module('torch')",
+    ],
+)
+def test_what_is_safe_is_not_found(line):
+    assert not list(dangers(ast.parse(line)))

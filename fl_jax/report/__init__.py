@@ -16,8 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.data.sources.listing import check_link
 from fl_jax.report import cases, export, files, page, results
 from fl_jax.report.cases import Thumbnails
+
+PNG = b"\x89PNG\r\n\x1a\n"
+MOST = 1_000_000
+"""Resamples; more take all memory."""
 
 
 def build(
@@ -51,8 +56,8 @@ def build(
 
     Raises:
         FileNotFoundError: there are no predictions.
-        ValueError: a file is not what it should be, two models were judged on different images, or margin is
-            not above 0.
+        ValueError: a file is not what it should be, two models were judged on different images, margin is
+            not above 0, or resamples are none or too many.
     """
     root = Path(workdir)
     study = files.load(root)
@@ -60,6 +65,8 @@ def build(
     resamples = int(config.get("resamples", 1000)) if resamples is None else resamples
     seed = int(config.get("seed", 0)) if seed is None else seed
     margin = float(config.get("margin", results.MARGIN)) if margin is None else margin
+    if not 1 <= resamples <= MOST:
+        raise ValueError(f"resamples={resamples}: of the study or as given; take 1 to {MOST}")
     found = files.jsonable(
         results.compute(study, resamples=resamples, seed=seed, level=level, margin=margin)
         | {"survey": survey}
@@ -98,8 +105,15 @@ def _panels(root: Path, found: dict[str, Any]) -> dict[str, bytes]:
     """The maps that `launch.explain` drew, where they are of this study's predictions."""
     if not found["saliency"] or not found["saliency"]["current"]:
         return {}
-    paths = {name: root / "saliency" / f"{name}.png" for name in found["saliency"]["subtypes"]}
-    return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
+    folder, panels = root / "saliency", {}
+    for name in found["saliency"]["subtypes"]:
+        path = folder / f"{name}.png"
+        if path.exists():
+            check_link(str(path), folder)  # any file of the machine would go into the page
+            panels[name] = path.read_bytes()
+            if not panels[name].startswith(PNG):
+                raise ValueError(f"{path}: is no PNG; run launch.explain again")
+    return panels
 
 
 def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:

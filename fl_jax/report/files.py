@@ -8,17 +8,18 @@
 | saliency.json | the page is without that section |
 """
 
-import csv
 import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fl_jax.data import partition
 from fl_jax.evaluation.predictions import Predictions, read
+from fl_jax.report import shapes
 from fl_jax.report.headers import Headers
 from fl_jax.report.headers import load as load_headers
 
@@ -75,8 +76,8 @@ def load(workdir: str | os.PathLike[str]) -> Study:
     models = {path.stem: read(path) for path in files}
     folders = {name: root / "models" / name for name in models}
     learning = {name: _lines(folder / "metrics.jsonl") for name, folder in folders.items()}
-    done = {name: _object(folder / "done.json") for name, folder in folders.items()}
-    manifest = _object(root / "manifest.json")
+    done = {name: _object(folder / "done.json", shapes.DONE) for name, folder in folders.items()}
+    manifest = read_manifest(root)
     data = data_folder(root)
     return Study(
         models,
@@ -84,12 +85,12 @@ def load(workdir: str | os.PathLike[str]) -> Study:
         {name: value for name, value in done.items() if value is not None},
         manifest,
         data,
-        _object(data / "summary.json"),
+        _object(data / "summary.json", shapes.SUMMARY),
         _partition(root / "partition.csv"),
         load_headers(
             data / "slices" / "index.csv", _drawn(root, data, manifest), images=_images(models)
         ),
-        _saliency(root),
+        _saliency(root, models),
     )
 
 
@@ -110,18 +111,33 @@ def digest(path: str | os.PathLike[str]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def _saliency(root: Path) -> dict[str, Json] | None:
-    found = _object(root / "saliency.json")
+def _saliency(root: Path, models: Collection[str]) -> dict[str, Json] | None:
+    found = _object(root / "saliency.json", shapes.SALIENCY)
     if found is None:
         return None
-    held = digest(root / "predictions" / f"{found.get('model')}.csv")
-    return found | {"current": held != "" and held == found.get("predictions")}
+    parts = {tuple(row["correlation"]) for row in found["subtypes"].values() if row}
+    if len(parts) > 1:
+        raise ValueError(
+            f"{root / 'saliency.json'}: correlation has other parts for each subtype; run its stage again"
+        )
+    known = found["model"] in models  # it may be any text, and is none of a file until it is known
+    held = digest(root / "predictions" / f"{found['model']}.csv") if known else ""
+    return found | {"current": held != "" and held == found["predictions"]}
+
+
+def read_manifest(workdir: str | os.PathLike[str]) -> dict[str, Json] | None:
+    """What a study was run with, of its manifest.json; None without one.
+
+    Raises:
+        ValueError: it is not what it should be.
+    """
+    return _object(Path(workdir) / "manifest.json", shapes.MANIFEST)
 
 
 def data_folder(workdir: str | os.PathLike[str]) -> Path:
     """Where a study's dataset is, or was: what its manifest says, or data/ in the workdir."""
     root = Path(workdir)
-    manifest = _object(root / "manifest.json") or {}
+    manifest = read_manifest(root) or {}
     return Path((manifest.get("config") or {}).get("data_dir") or root / "data")
 
 
@@ -130,15 +146,16 @@ def _order(model: str) -> tuple[int, str]:
     return (known.index(model) if model in known else 2 + (not model.startswith("local_")), model)
 
 
-def _object(path: Path) -> dict[str, Json] | None:
+def _object(path: Path, shape: shapes.Shape) -> dict[str, Json] | None:
     if not path.exists():
         return None
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}; delete it and run its stage again") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path}: holds {type(value).__name__}, not an object of names and values")
+    shapes.check(f"{path}", value, shape)
     return value
 
 
@@ -146,13 +163,18 @@ def _lines(path: Path) -> list[dict[str, Json]]:
     if not path.exists():
         return []
     rows = []
-    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {error}; train this model again") from error
+    for line, text in enumerate(lines, start=1):
         try:
             row = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, line {line}: {error}; train this model again") from error
         if not isinstance(row, dict) or "round" not in row:
             raise ValueError(f"{path}, line {line}: no 'round' in {text[:60]!r}; train again")
+        shapes.check(f"{path}, line {line}", row, shapes.ROUND)
         rows.append(row)
     return rows
 
@@ -161,16 +183,10 @@ def _partition(path: Path) -> dict[str, dict[str, int]] | None:
     if not path.exists():
         return None
     counts: dict[str, dict[str, int]] = {}
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        lacking = {"patient", "site", "split"} - set(table.fieldnames or ())
-        if lacking:
-            raise ValueError(
-                f"{path}, line 1: lacks the columns {sorted(lacking)}; partition again"
-            )
-        for row in table:
-            site = counts.setdefault(row["site"], {})
-            site[row["split"]] = site.get(row["split"], 0) + 1
+    divided = partition.load(path)
+    for site, split in zip(divided.site.tolist(), divided.split.tolist(), strict=True):
+        of_site = counts.setdefault(site, {})
+        of_site[split] = of_site.get(split, 0) + 1
     return counts
 
 

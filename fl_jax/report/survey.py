@@ -20,7 +20,6 @@ hands in the file to strike out.
 Reference: Robbins and Heiberger, Proc Survey Research Methods Section, ASA 2011; 1058-1066 (diverging bars).
 """
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -30,9 +29,12 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from fl_jax.data.sources.listing import csv_lines
 from fl_jax.report.figures import RULE, STYLE, svg
 
 TEXT = "text"
+BREAKS = dict.fromkeys(map(ord, "\n\r\t\u00a0\u202f"))
+"""Blanks that a text may hold, and isprintable() does not count."""
 SITE = "site"
 LOW, MIDDLE, HIGH = ("#b35806", "#f1a340", "#fee0b6"), "#d9d9d9", ("#d8daeb", "#998ec3", "#542788")
 """Brewer's PuOr, from the outer to the inner levels and back, which colour-blind readers tell apart."""
@@ -99,7 +101,7 @@ def read(path: str | os.PathLike[str], items: Sequence[Item]) -> dict[str, Any]:
     for name in header:
         if header.count(name) > 1 or name not in (SITE, *wordings):
             raise ValueError(
-                f"{path}, row 1: column {name!r} is "
+                f"{path}, row 1: column {name[:80]!r} is "
                 f"{'doubled' if header.count(name) > 1 else 'no item of the questionnaire'}; take it out"
             )
     lacking = [wording for wording in wordings if wording not in header]
@@ -121,7 +123,7 @@ def read(path: str | os.PathLike[str], items: Sequence[Item]) -> dict[str, Any]:
         for line, answer in enumerate(columns[wording], start=2):
             if answer and answer not in levels:
                 raise ValueError(
-                    f"{path}, row {line}: the answer to {wording!r} is {answer!r}; "
+                    f"{path}, row {line}: the answer to {wording!r} is {answer[:80]!r}; "
                     f"use one of {', '.join(levels)}, or leave it empty"
                 )
         counts = [given.count(level) for level in levels]
@@ -131,11 +133,8 @@ def read(path: str | os.PathLike[str], items: Sequence[Item]) -> dict[str, Any]:
 
 def _table(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
     """The header and the rows below it, cells without blanks around them."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        try:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file, strict=True) if row]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: {error}; save it as comma-separated UTF-8 text") from error
+    with csv_lines(path) as lines:
+        rows = [[cell.strip() for cell in row] for row in lines if row]
     if len(rows) < 2:
         raise ValueError(f"{path}: no rows below the header")
     for line, row in enumerate(rows, start=1):
@@ -144,6 +143,11 @@ def _table(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
                 f"{path}, row {line}: {len(row)} cells where the header has {len(rows[0])}; "
                 "put cells with a comma into quotes"
             )
+        for cell in row:
+            if not cell.translate(BREAKS).isprintable():
+                raise ValueError(
+                    f"{path}, row {line}: {cell[:80]!r} holds control characters; take them out"
+                )
     return rows[0], rows[1:]
 
 

@@ -71,8 +71,9 @@ def convert(
             missing.append("/".join(path))
             continue
         theirs, value = given[name]
-        value = _layout(np.asarray(value, np.float32), leaf.ndim, path[-1])
-        if repeat_channels and path[1:] == (stem, "kernel"):
+        with np.errstate(over="ignore"):  # it becomes infinity, which is refused below
+            value = _layout(np.asarray(value, np.float32), leaf.ndim, path[-1])
+        if repeat_channels and path[1:] == (stem, "kernel") and value.ndim == 4 and value.size:
             value = _repeat(value, leaf.shape[2])
         if value.shape != leaf.shape:
             raise ValueError(_remedy(theirs, value.shape, "/".join(path), leaf.shape))

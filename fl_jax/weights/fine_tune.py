@@ -105,9 +105,16 @@ def layer_rates(
         The optimiser; its `init` raises ValueError for a pattern that decides for no leaf.
 
     Raises:
-        ValueError: for a factor that is negative or not finite, or what is no regular expression.
+        ValueError: for what is no pair, a factor that is negative or not finite, or what is no regular
+            expression.
     """
-    for pattern, rate in rates:
+    for pair in rates:
+        if not isinstance(pair, tuple | list) or [*map(type, pair)] not in (
+            [str, float],
+            [str, int],
+        ):
+            raise ValueError(f"rates: {pair!r}: give pairs of a pattern and a factor")
+        pattern, rate = pair
         if not 0 <= rate < float("inf"):
             raise ValueError(f"rates: {pattern!r} has {rate}: must be at least 0, and finite")
     compiled = [_compiled(pattern) for pattern, _ in rates]
@@ -131,7 +138,7 @@ def layer_rates(
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"pattern={pattern!r}: is no regular expression: {error}") from error
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from fl_jax.text import printable
+
 _TYPES = {
     "F64": np.float64,
     "F32": np.float32,
@@ -57,7 +59,7 @@ def read(path: Path, digest: str = "") -> dict[str, np.ndarray]:
     if path.suffix not in (".safetensors", ".pth", ".pt"):
         raise ValueError(f"{path}: must be a .safetensors, .pth or .pt file")
     _check(path, digest.lower())
-    return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    return safetensors(path) if path.suffix == ".safetensors" else _torch(path)
 
 
 def sha256(path: Path) -> str:
@@ -82,25 +84,62 @@ def _check(path: Path, digest: str) -> None:
         )
 
 
-def _safetensors(path: Path) -> dict[str, np.ndarray]:
+def safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Reads a `.safetensors` file of one's own, whose digest nobody has stated.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The arrays by their names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is none of that format: also where names come twice, or bytes belong to two arrays or
+            to none.
+    """
     data = np.memmap(path, np.uint8, "r") if path.stat().st_size >= 8 else np.zeros(0, np.uint8)
     size = int.from_bytes(data[:8].tobytes(), "little")
     if len(data) < 8 or size > min(_HEADER, len(data) - 8):
         raise ValueError(f"{path}: is no safetensors file, or is cut off in its header")
     try:
-        header = json.loads(data[8 : 8 + size].tobytes())
+        header = json.loads(data[8 : 8 + size].tobytes(), object_pairs_hook=_object)
         header.pop("__metadata__", None)
         body = data[8 + size :]
-        return {name: _array(body, entry) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: is no safetensors file, or is cut off: {error}") from error
+        found = {name: _array(body, entry) for name, entry in header.items()}
+        _check_tiles(len(body), [entry["data_offsets"] for entry in header.values()])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        detail = printable(f"{error}")
+        raise ValueError(f"{path}: is no safetensors file, or is cut off: {detail}") from error
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a name comes twice among {[name for name, _ in pairs]}")
+    return found
+
+
+def _check_tiles(size: int, offsets: list[list[int]]) -> None:
+    ends = 0
+    for begin, end in sorted(offsets):
+        if begin != ends:
+            raise ValueError(f"an array begins at byte {begin} where the one before ends at {ends}")
+        ends = end
+    if ends != size:
+        raise ValueError(f"the arrays have {ends} bytes of {size}")
 
 
 def _array(body: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
-    begin, end = entry["data_offsets"]
-    dtype, shape = np.dtype(_TYPES[entry["dtype"]]), tuple(entry["shape"])
-    if not 0 <= begin <= end <= len(body) or end - begin != dtype.itemsize * math.prod(shape):
+    (begin, end), shape = entry["data_offsets"], tuple(entry["shape"])
+    dtype = np.dtype(_TYPES[entry["dtype"]])
+    if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+        raise ValueError(f"{entry} holds what is no count")
+    if not begin <= end <= len(body) or end - begin != dtype.itemsize * math.prod(shape):
         raise ValueError(f"{entry} does not fit {len(body)} bytes of arrays")
+    if dtype == np.bool_ and (body[begin:end] > 1).any():
+        raise ValueError(f"{entry} holds bytes that are neither true nor false")
     return np.frombuffer(body[begin:end].tobytes(), dtype).reshape(shape)
 
 
@@ -117,7 +156,12 @@ def _torch(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: holds more than tensors, or is damaged") from error
     if not isinstance(found, dict) or not all(map(torch.is_tensor, found.values())):
         raise ValueError(f"{path}: holds no state dict, which is tensors by their names")
-    return {
-        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-        for name, tensor in found.items()
-    }
+    if not all(isinstance(name, str) for name in found):
+        raise ValueError(f"{path}: holds tensors by what is no name")
+    try:
+        return {
+            name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+            for name, tensor in found.items()
+        }
+    except (TypeError, RuntimeError) as error:  # sparse, quantised, or without any numbers
+        raise ValueError(f"{path}: holds a tensor that is no plain array: {error}") from error

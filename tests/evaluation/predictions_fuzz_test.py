@@ -45,6 +45,36 @@ def test_no_file_breaks_the_promise(tmp_path):
     assert min(outcomes.values()) > 20, outcomes
 
 
+def test_no_file_of_another_program_breaks_the_promise(tmp_path):
+    path = tmp_path / "theirs.csv"
+    path.write_text(TEXT)
+    known = predictions.read(path)
+    rows = [line.split(",") for line in TEXT.splitlines()]
+    texts = ["\n".join(",".join(row[:columns]) for row in rows) + "\n" for columns in (3, 4, 7)]
+
+    def judge(data):
+        path.write_bytes(data)
+        try:
+            found = predictions.read(path, known)
+        except ValueError as error:
+            return "refused" if str(path) in str(error) else f"unnamed: {error}"
+        sound(found)
+        place = {name: at for at, name in enumerate(found.image.tolist())}
+        assert known.image.tolist() == [name for name in known.image.tolist() if name in place]
+        ours = predictions.select(found, np.array([place[name] for name in known.image.tolist()]))
+        for field in ("image", "patient", "site", "split", "truth"):
+            np.testing.assert_array_equal(getattr(ours, field), getattr(known, field))
+        return "read"
+
+    def made(generator):
+        return table(generator, texts[int(generator.integers(3))])
+
+    with nothing_written(tmp_path, path.name):
+        outcomes = each(15, count(600), made, judge)
+    assert outcomes.keys() == {"read", "refused"}, outcomes
+    assert min(outcomes.values()) > 20, outcomes
+
+
 @pytest.mark.parametrize(
     "name", ["../x", "/etc/x", "a/../b", "..\\x", "a\0b", "a\x1b[2J", "a" * 1001]
 )

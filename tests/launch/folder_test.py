@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from launch import folder
+from launch import folder, labelled, trained
 
 HOLD = """
 import sys, time
@@ -94,3 +94,14 @@ def test_no_file_outside_of_the_workdir(tmp_path, name):
     with pytest.raises(ValueError, match="names no model"), folder.held(tmp_path / "run", name):
         raise AssertionError
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/etc", "a/b", "", "a\0b"])
+def test_a_models_name_is_one_part_of_a_path(tmp_path, name):
+    (tmp_path / "predictions").mkdir()
+    for read in (
+        lambda: labelled.stored(tmp_path, name),
+        lambda: trained.load(tmp_path, name, complain=print),
+    ):
+        with pytest.raises(ValueError, match="names no model: it must be one part of a path"):
+            read()

@@ -267,11 +267,7 @@ def test_models_that_were_judged_on_other_images_are_refused(copy):
         ("manifest.json", "[]", "manifest.json: holds list"),
         ("models/central/metrics.jsonl", '{"round": 1}\n{"rou', "metrics.jsonl, line 2: "),
         ("models/central/metrics.jsonl", "{}", "metrics.jsonl, line 1: no 'round'"),
-        (
-            "partition.csv",
-            "patient,site\n",
-            r"partition.csv, line 1: lacks the columns \['split'\]",
-        ),
+        ("partition.csv", "patient,site\n", "partition.csv: the first line must be patient,site,"),
     ],
 )
 def test_a_broken_file_is_named(copy, name, text, message):

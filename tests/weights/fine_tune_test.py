@@ -124,6 +124,12 @@ def test_rates_out_of_range(rate):
         layer_rates(optax.sgd(1.0), [("a", rate)])
 
 
+@pytest.mark.parametrize("pair", ["()", ("a", "b"), ("a", True), ("a",), (1, 1.0), 1.0, None])
+def test_rates_that_are_no_pairs(pair):
+    with pytest.raises(ValueError, match="give pairs of a pattern and a factor"):
+        layer_rates(optax.sgd(1.0), [pair])
+
+
 def test_a_rate_of_no_leaf():
     with pytest.raises(ValueError, match="'d' decides for none of the leaves; there are: a"):
         layer_rates(optax.sgd(1.0), [("a", 1.0), ("d", 0.1)]).init({"a": jnp.ones(1)})

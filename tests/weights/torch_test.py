@@ -99,6 +99,16 @@ def test_nothing_in_a_file_is_executed(tmp_path):
     assert not witness.exists()
 
 
+def test_a_parameter_that_learns_is_read_and_a_sparse_one_refused(tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"w": torch.nn.Parameter(torch.ones(2))}, path)
+    found = state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    np.testing.assert_array_equal(found["w"], np.ones(2))
+    torch.save({"w": torch.eye(2).to_sparse()}, path)
+    with pytest.raises(ValueError, match="no plain array"):
+        state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 @pytest.mark.parametrize("content", [{"epoch": 3}, [1.0]])
 def test_a_file_without_a_state_dict(content, tmp_path):
     path = tmp_path / "other.pth"
