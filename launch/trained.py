@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from configs import ich_fed_avg
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.data import partition
@@ -67,7 +68,8 @@ def load(
             "choose one with --model, or train it with launch.study"
         )
     found = json.loads((folder / "inputs.json").read_text())
-    config: experiment.Config = ConfigDict(found)
+    # A field that came after the training has its default, which changes nothing for a model of before.
+    config: experiment.Config = ConfigDict({**ich_fed_avg.get_config(), **found})
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)

@@ -87,7 +87,7 @@ def compute(
         "format": 1,
         "runs": runs,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
-        "primary": "holdout" if "holdout" in rows else "all_sites",
+        "primary": results.primary_of(rows),
         "models": list(thresholds),
         "data_sets": {data: _counts(models, same[data]) for data, models in rows.items()},
         "spread": spreads,
@@ -203,7 +203,7 @@ def as_markdown(found: Mapping[str, Any]) -> str:
     """The primary data's AUROCs and differences, a row a model, a column a seed."""
     parts = []
     titles = [f"seed {run['seed']}" for run in found["runs"]]
-    level = f"{100 * found['bootstrap']['level']:g} %"
+    level = answer.percent(found["bootstrap"]["level"])
     for name, title in SHOWN.items():
         head = [f"{title}, {page.title(found['primary'])}", *titles, f"mean ({level})"]
         head += ["between seeds", "other patients"]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from fl_jax.data.sources import HOLDOUT
 from fl_jax.evaluation import delong, summary
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.types import LABELS
@@ -102,7 +103,7 @@ def _patients() -> Iterator[tuple[str, str]]:
     for site in range(SITES):
         yield from [("test", f"site_{site}")] * each
         yield from [("validation", f"site_{site}")] * max(1, each // 4)
-    yield from [("holdout", "holdout")] * max(1, each * SITES // 4)
+    yield from [(HOLDOUT, HOLDOUT)] * max(1, each * SITES // 4)
 
 
 def _seconds(work: Callable[[], Any]) -> float:
