@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from fl_jax.data.sources import HOLDOUT
 from fl_jax.types import LABELS
@@ -169,6 +170,7 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
         area = table[model][statistic][label]["estimate"]
         text = "undefined" if area is None else f"{area:.3f}"
         _key(axes, 0.05 + 0.085 * row, look[model], text, right=roc)
+    _behind_keys(axes, len(results[kind]), right=roc)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -182,8 +184,17 @@ def _key(axes: Axes, y: float, look: Style, text: str, *, right: bool) -> None:
     """A number behind a piece of its curve, in a corner; in ink, as some curves are too light to read."""
     begin = 0.58 if right else 0.03
     line = {key: look[key] for key in ("color", "linestyle", "linewidth")}
-    axes.plot([begin, begin + 0.14], [y + 0.025] * 2, transform=axes.transAxes, **line)
-    axes.text(begin + 0.18, y, text, transform=axes.transAxes, va="baseline", fontsize=9.5)
+    at = {"transform": axes.transAxes, "zorder": 7}
+    axes.plot([begin, begin + 0.14], [y + 0.025] * 2, **line, **at)
+    axes.text(begin + 0.18, y, text, va="baseline", fontsize=9.5, **at)
+
+
+def _behind_keys(axes: Axes, count: int, *, right: bool) -> None:
+    """Paper between the keys and curves that pass through their corner."""
+    at = {"transform": axes.transAxes, "zorder": 6}
+    paper = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85}
+    corner = (0.56 if right else 0.01, 0.025)
+    axes.add_patch(Rectangle(corner, 0.42, 0.085 * count + 0.01, **paper, **at))
 
 
 def _prevalence(results: Mapping[str, Any], label: str) -> float:

@@ -76,7 +76,7 @@ def compute(
             ]
             for name, each in models.items()
         }
-        spreads[data] = {name: _table(found, level) for name, found in measured.items()}
+        spreads[data] = {name: _bounded(_table(found, level)) for name, found in measured.items()}
         differences[data] = {
             name: _table([difference(*both) for both in zip(ours, found, strict=True)], level)
             for ours in [measured.get("federated", [])]
@@ -166,6 +166,14 @@ def _table(found: Sequence[Resampled], level: float) -> dict[str, Any]:
     return {
         name: {**table[name]._asdict(), "values": [float(one.estimate[row]) for one in found]}
         for row, name in enumerate(found[0].names)
+    }
+
+
+def _bounded(table: dict[str, Any]) -> dict[str, Any]:
+    """The mean's interval is symmetric, and may reach beyond what an area or a rate can be."""
+    return {
+        name: {**cell, "low": max(cell["low"], 0.0), "high": min(cell["high"], 1.0)}
+        for name, cell in table.items()
     }
 
 

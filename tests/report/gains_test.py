@@ -42,7 +42,7 @@ def test_gains_and_their_tests_are_of_the_personal_models_too(personal):
         rows = predictions.select(data, (data.split == "test") & (data.site == "birch"))
         both.append(predictions.select(rows, np.argsort(rows.image)))
     labels = both[0].truth.shape[1]
-    patients = np.repeat(both[0].patient, labels)
+    _, patients = np.unique(np.repeat(both[0].patient, labels), return_inverse=True)
     areas = [area(rows.truth.ravel(), rows.scores.ravel(), patients) for rows in both]
     wanted = contrast(areas, [1, -1])
     found = tests["birch"]["local_birch"]["micro"]
