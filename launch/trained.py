@@ -1,7 +1,7 @@
 """A model that a study has trained is read back from its workdir, without the data that it learned from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,14 @@ class Trained(NamedTuple):
     personal: bool
 
 
+def completed(found: Mapping[str, Any]) -> experiment.Config:
+    """The config of `inputs.json`; a field that came after the training has its default.
+
+    Defaults change nothing for a model of before, so that a workdir of an older version can be opened.
+    """
+    return ConfigDict({**ich_fed_avg.get_config(), **found})
+
+
 def load(
     workdir: Path,
     name: str = "federated",
@@ -68,8 +76,7 @@ def load(
             "choose one with --model, or train it with launch.study"
         )
     found = json.loads((folder / "inputs.json").read_text())
-    # A field that came after the training has its default, which changes nothing for a model of before.
-    config: experiment.Config = ConfigDict({**ich_fed_avg.get_config(), **found})
+    config = completed(found)
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)

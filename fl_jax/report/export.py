@@ -164,15 +164,21 @@ def full(results: Mapping[str, Any]) -> dict[str, Table]:
 
 
 def printed(results: Mapping[str, Any]) -> dict[str, Table]:
-    """The tables of a paper: models by labels on the primary data, and who gains by joining."""
-    row = results["performance"][results["primary"]["data"]]
-    labels = (*LABELS, "macro", "micro")
+    """The tables of a paper: labels by models on the primary data, and who gains by joining."""
+    data = results["primary"]["data"]
+    row = {
+        page.title(model): cells
+        for model, cells in results["performance"][data].items()
+        if model not in results["not_applicable"][data]
+    }
     found = {
         statistic: Table(
-            ("model", *labels),
+            ("label", *row),
             [
-                (model, *(_cell(cells[statistic].get(of)) for of in labels))
-                for model, cells in row.items()
+                (name, *(write(cells[statistic][label]) for cells in row.values()))
+                for label in (*LABELS, "macro", "micro")
+                # Beneath each other, as seven models do not fit a page otherwise.
+                for name, write in ((label, _estimate), ("", _limits))
             ],
         )
         for statistic in ("auroc", "average_precision")
@@ -218,7 +224,9 @@ def _values(cell: Mapping[str, Any]) -> list[Any]:
     return [cell[name] for name in COLUMNS]
 
 
-def _cell(interval: Mapping[str, Any] | None) -> str:
-    if interval is None or interval["estimate"] is None:
-        return "–"
-    return f"{fixed(interval['estimate'])} ({spread(interval)})"
+def _estimate(interval: Mapping[str, Any]) -> str:
+    return fixed(interval["estimate"])
+
+
+def _limits(interval: Mapping[str, Any]) -> str:
+    return "" if interval["estimate"] is None else spread(interval)
