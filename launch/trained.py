@@ -8,12 +8,24 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from configs import ich_fed_avg
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.data import partition
 from fl_jax.types import Params
 from launch import backbone, experiment
+
+LATER: dict[str, Any] = {
+    **{"pretrained": "", "pretrained_digest": "", "pretrained_head": "new"},
+    **{"pretrained_channels": "same", "trainable": "", "cached_features": False},
+    **{
+        "layer_rates": (),
+        "statistics": "frozen",
+        "faults": (),
+        "void_rounds": "skip",
+        "threads": 1,
+    },
+}
+"""Fields that configs had not always, as models of before were trained: without what they ask for."""
 
 
 class Trained(NamedTuple):
@@ -39,11 +51,8 @@ class Trained(NamedTuple):
 
 
 def completed(found: Mapping[str, Any]) -> experiment.Config:
-    """The config of `inputs.json`; a field that came after the training has its default.
-
-    Defaults change nothing for a model of before, so that a workdir of an older version can be opened.
-    """
-    return ConfigDict({**ich_fed_avg.get_config(), **found})
+    """The config of `inputs.json`, with the fields that came after the training: see `LATER`."""
+    return ConfigDict({**LATER, **found})
 
 
 def load(
