@@ -92,7 +92,7 @@ def judged(
         found = _divided(slices, logits, _partition(workdir, slices))
         facts["training slices left out"] = len(slices) - len(found.image)
         return Judged(model.name, found, own_validation(model.name, found), facts)
-    split = np.where(slices.site == HOLDOUT, "holdout", "test")
+    split = np.where(slices.site == HOLDOUT, HOLDOUT, "test")
     found = _predictions(slices, logits, slices.site, split)
     facts["images with the name of a training image"] = _shared(slices, workdir, say)
     validation, facts["operating points from"] = _thresholds(model, workdir, best=best, say=say)
@@ -114,7 +114,7 @@ def _divided(
     parts = {split: divided.rows(slices, split) for split in predictions.SPLITS}
     rows = np.concatenate(list(parts.values()))
     split = np.repeat(list(parts), [len(part) for part in parts.values()])
-    found = _predictions(slices, logits, divided.sites_of(slices), np.full(len(slices), "holdout"))
+    found = _predictions(slices, logits, divided.sites_of(slices), np.full(len(slices), HOLDOUT))
     return select(found, rows)._replace(split=split)
 
 

@@ -1,7 +1,7 @@
 """A model that a study has trained is read back from its workdir, without the data that it learned from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,19 @@ from fl_jax.data import partition
 from fl_jax.types import Params
 from launch import backbone, experiment
 from launch.folder import check_model
+
+LATER: dict[str, Any] = {
+    **{"pretrained": "", "pretrained_digest": "", "pretrained_head": "new"},
+    **{"pretrained_channels": "same", "trainable": "", "cached_features": False},
+    **{
+        "layer_rates": (),
+        "statistics": "frozen",
+        "faults": (),
+        "void_rounds": "skip",
+        "threads": 1,
+    },
+}
+"""Fields that configs had not always, as models of before were trained: without what they ask for."""
 
 
 class Trained(NamedTuple):
@@ -36,6 +49,11 @@ class Trained(NamedTuple):
     image_size: int
     config: experiment.Config
     personal: bool
+
+
+def completed(found: Mapping[str, Any]) -> experiment.Config:
+    """The config of `inputs.json`, with the fields that came after the training: see `LATER`."""
+    return ConfigDict({**LATER, **found})
 
 
 def load(
@@ -70,7 +88,7 @@ def load(
             "choose one with --model, or train it with launch.study"
         )
     found = json.loads((folder / "inputs.json").read_text())
-    config: experiment.Config = ConfigDict(found)
+    config = completed(found)
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)

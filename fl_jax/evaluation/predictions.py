@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.data.sources.listing import csv_lines
+from fl_jax.data.sources.listing import HOLDOUT, csv_lines
 from fl_jax.types import LABELS
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
@@ -27,7 +27,7 @@ KNOWN = ("ground_truth", "patient", "site", "split")
 """Columns that are no prediction, so that whoever knows the images knows them."""
 LONGEST = 1000
 """Characters of a name; a loose file is named by its path in the source."""
-SPLITS = ("validation", "test", "holdout")
+SPLITS = ("validation", "test", HOLDOUT)
 
 
 class Predictions(NamedTuple):
@@ -36,7 +36,7 @@ class Predictions(NamedTuple):
     Attributes:
         image: str[N], unique.
         patient: str[N].
-        site: str[N], where the image lies; "holdout" for the pooled hold-out.
+        site: str[N], where the image lies; `HOLDOUT` for the pooled hold-out.
         split: str[N] in `SPLITS`.
         truth: uint8[N, L] in {0, 1}.
         scores: float64[N, L], probabilities in [0, 1].

@@ -15,4 +15,4 @@ def render(template: str, **values: Any) -> str:
     Returns:
         The page: self-contained.
     """
-    return page.templates().get_template(template).render(css=page.style(), **values)
+    return page.templates().get_template(template).render(**values)

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fl_jax.data.sources import ALL_SITES
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.summary import errors, youden_thresholds
 from fl_jax.report import (
@@ -22,6 +23,7 @@ from fl_jax.report import (
     clinical,
     documents,
     files,
+    gains,
     page,
     resampling,
     results,
@@ -70,9 +72,9 @@ def compute(
             f"the predictions of {ours!r} hold no image of the splits test and holdout: "
             "there is nothing to judge the model on"
         )
-    if len(set(sets) - set(significance.POOLED)) == 1:
-        del sets["all_sites"]  # the one site again, which would be tested twice
-    primary = next(name for name in ("holdout", "all_sites", *sets) if name in sets)
+    if len(set(sets) - set(significance.NO_HOSPITAL)) == 1:
+        del sets[ALL_SITES]  # the one site again, which would be tested twice
+    primary = results.primary_of(sets)
     thresholds = {name: youden_thresholds(validation[name]) for name in models}
     measured = resampling.measured(sets, thresholds, resamples=resamples, seed=seed)
     found = {data: {name: errors(rows[name]) for name in models} for data, rows in sets.items()}
@@ -99,7 +101,7 @@ def compute(
             data: clinical.sections(rows, validation, level=level) for data, rows in sets.items()
         },
         "differences": {
-            data: {name: results.compared(row[ours], row[name], level) for name in others}
+            data: {name: gains.compared(row[ours], row[name], level) for name in others}
             for data, row in measured.items()
         },
         "delong_differences": significance.adjusted(pairs, level),

@@ -14,8 +14,9 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from fl_jax.report import cards, figures, page
-from fl_jax.report.answer import fixed, spread
+from fl_jax.data.sources import HOLDOUT
+from fl_jax.report import cards, figures, gains, page
+from fl_jax.report.answer import fixed, p_value, signed, spread
 from fl_jax.types import LABELS
 
 SINGLE, DOUBLE = 88.0, 178.0
@@ -41,6 +42,9 @@ ESCAPES = str.maketrans(
         **{sign: "\\" + sign for sign in "&%$#_{}"},
         "−": "$-$",
         "–": "--",
+        "<": "$<$",  # in the font that LaTeX begins with these three are other signs
+        ">": "$>$",
+        "|": r"\textbar{}",
     }
 )
 
@@ -78,7 +82,7 @@ def render(results: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def stale(made: Container[str]) -> list[str]:
-    """Figures that an earlier run may have left and that these results do not have.
+    """Figures and tables that an earlier run may have left and that these results do not have.
 
     Args:
         made: paths of `render`.
@@ -87,6 +91,7 @@ def stale(made: Container[str]) -> list[str]:
         Paths under the workdir.
     """
     paths = [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg")]
+    paths.append("tables/personal_minus_central.csv")
     return [path for path in paths if path not in made]
 
 
@@ -135,50 +140,66 @@ def full(results: Mapping[str, Any]) -> dict[str, Table]:
         for statistic, cells in statistics.items()
         for label, cell in cells.items()
     ]
-    central = [
-        (data, *statistic.split("/"), *_values(cell))
-        for data, cells in results["federated_minus_central"].items()
-        for statistic, cell in cells.items()
-    ]
-    gains = [
-        (site, place, *statistic.split("/"), *_values(cell))
-        for site, gain in results["gains"].items()
-        for place in ("own", "holdout")
-        for statistic, cell in gain.get(place, {}).items()
+    central = {
+        f"{model}_minus_central": [
+            (data, *statistic.split("/"), *_values(cell))
+            for data, cells in results[f"{model}_minus_central"].items()
+            for statistic, cell in cells.items()
+        ]
+        for model in gains.DELIVERED
+    }
+    gained = [
+        (model, site, place, *statistic.split("/"), *_values(cell))
+        for model in gains.DELIVERED
+        for site, both in results["gains"].items()
+        for place in ("own", HOLDOUT)
+        for statistic, cell in gains.delivered(both, model).get(place, {}).items()
     ]
     about = ("statistic", "label", *COLUMNS)
     return {
         "performance": Table(("data", "model", *about), performance),
-        "federated_minus_central": Table(("data", *about), central),
-        "gains": Table(("site", "data", *about), gains),
+        **{name: Table(("data", *about), rows) for name, rows in central.items() if rows},
+        "gains": Table(("model", "site", "data", *about), gained),
     }
 
 
 def printed(results: Mapping[str, Any]) -> dict[str, Table]:
-    """The tables of a paper: models by labels on the primary data, and who gains by joining."""
-    row = results["performance"][results["primary"]["data"]]
-    labels = (*LABELS, "macro", "micro")
+    """The tables of a paper: labels by models on the primary data, and who gains by joining."""
+    data = results["primary"]["data"]
+    row = {
+        page.title(model): cells
+        for model, cells in results["performance"][data].items()
+        if model not in results["not_applicable"][data]
+    }
     found = {
         statistic: Table(
-            ("model", *labels),
+            ("label", *row),
             [
-                (model, *(_cell(cells[statistic].get(of)) for of in labels))
-                for model, cells in row.items()
+                (name, *(write(cells[statistic][label]) for cells in row.values()))
+                for label in (*LABELS, "macro", "micro")
+                # Beneath each other, as seven models do not fit a page otherwise.
+                for name, write in ((label, _estimate), ("", _limits))
             ],
         )
         for statistic in ("auroc", "average_precision")
     }
     statistic = results["primary"]["statistic"]
-    gains = [
+    tests = results["delong_differences"]
+    gained = [
         (
             site,
-            fixed(gain["own"][statistic]["estimate"]),
+            model,
+            signed(gain["own"][statistic]["estimate"]),
             spread(gain["own"][statistic], difference=True),
+            p_value(tests[f"{model}_minus_local"][site][f"local_{site}"]["micro"]["p_holm"]),
             gain["verdict"],
         )
-        for site, gain in results["gains"].items()
+        for model in gains.DELIVERED
+        for site, both in results["gains"].items()
+        if (gain := gains.delivered(both, model))
     ]
-    return found | {"gains": Table(("site", "gain", "interval", "verdict"), gains)}
+    header = ("site", "model", "gain", "interval", "p (Holm)", "verdict")
+    return found | {"gains": Table(header, gained)}
 
 
 def to_csv(table: Table) -> str:
@@ -203,7 +224,9 @@ def _values(cell: Mapping[str, Any]) -> list[Any]:
     return [cell[name] for name in COLUMNS]
 
 
-def _cell(interval: Mapping[str, Any] | None) -> str:
-    if interval is None or interval["estimate"] is None:
-        return "–"
-    return f"{fixed(interval['estimate'])} ({spread(interval)})"
+def _estimate(interval: Mapping[str, Any]) -> str:
+    return fixed(interval["estimate"])
+
+
+def _limits(interval: Mapping[str, Any]) -> str:
+    return "" if interval["estimate"] is None else spread(interval)

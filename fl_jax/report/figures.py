@@ -15,7 +15,9 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
+from fl_jax.data.sources import HOLDOUT
 from fl_jax.types import LABELS
 
 INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
@@ -153,8 +155,8 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
     figure, axes = _axes(2.75, 2.85)
     roc = kind == "roc"
     statistic = "auroc" if roc else "average_precision"
-    if roc:
-        axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
+    guess = [0, 1] if roc else [_prevalence(results, label)] * 2
+    axes.plot([0, 1], guess, color=RULE, linewidth=0.8, zorder=1)
     look = styles(results["models"])
     table = results["performance"][results["primary"]["data"]]
     for row, (model, curves) in enumerate(reversed(results[kind].items())):
@@ -167,9 +169,8 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
             axes.fill_between(grid, drawn["low"], drawn["high"], zorder=1.5, **shade)
         area = table[model][statistic][label]["estimate"]
         text = "undefined" if area is None else f"{area:.3f}"
-        at = {"x": 0.98 if roc else 0.05, "ha": "right" if roc else "left", "va": "baseline"}
-        at |= {"y": 0.05 + 0.085 * row, "transform": axes.transAxes}
-        axes.text(**at, s=text, color=look[model]["color"], fontsize=9.5)
+        _key(axes, 0.05 + 0.085 * row, look[model], text, right=roc)
+    _behind_keys(axes, len(results[kind]), right=roc)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -177,6 +178,31 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
     axes.set_xlabel("1 − specificity" if roc else "recall")
     axes.set_ylabel("sensitivity" if roc else "precision")
     return figure
+
+
+def _key(axes: Axes, y: float, look: Style, text: str, *, right: bool) -> None:
+    """A number behind a piece of its curve, in a corner; in ink, as some curves are too light to read."""
+    begin = 0.58 if right else 0.03
+    line = {key: look[key] for key in ("color", "linestyle", "linewidth")}
+    at = {"transform": axes.transAxes, "zorder": 7}
+    axes.plot([begin, begin + 0.14], [y + 0.025] * 2, **line, **at)
+    axes.text(begin + 0.18, y, text, va="baseline", fontsize=9.5, **at)
+
+
+def _behind_keys(axes: Axes, count: int, *, right: bool) -> None:
+    """Paper between the keys and curves that pass through their corner."""
+    at = {"transform": axes.transAxes, "zorder": 6}
+    paper = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85}
+    corner = (0.56 if right else 0.01, 0.025)
+    axes.add_patch(Rectangle(corner, 0.42, 0.085 * count + 0.01, **paper, **at))
+
+
+def _prevalence(results: Mapping[str, Any], label: str) -> float:
+    """The precision of guessing: the share of positive slices, or of positive labels."""
+    held = results["data_sets"][results["primary"]["data"]]
+    if label == "micro":
+        return sum(held["positives"].values()) / (held["slices"] * len(LABELS))
+    return held["positives"][label] / held["slices"]
 
 
 def _calibration(results: Mapping[str, Any], label: str) -> Figure:
@@ -204,25 +230,23 @@ def _calibration(results: Mapping[str, Any], label: str) -> Figure:
 
 
 def _gain(results: Mapping[str, Any]) -> Figure:
-    """A forest plot: federated minus local, on the hospital's own test data and on the hold-out."""
+    """A forest plot: the federation's model minus the hospital's own, on its test data and the hold-out."""
     sites = list(results["gains"])
-    figure, axes = _axes(5.2, 0.9 + 0.52 * len(sites))
+    kinds = _kinds(results)
+    figure, axes = _axes(5.2, 0.9 + (0.2 + 0.16 * len(kinds)) * len(sites))
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
-    kinds = [("own", 0.13, FEDERATED, FEDERATED), ("holdout", -0.17, MUTED, PAPER)]
-    for kind, shift, colour, face in kinds:
+    for place, (key, look) in enumerate(kinds.items()):
+        shift = 0.27 * ((len(kinds) - 1) / 2 - place)
         for row, site in enumerate(reversed(sites)):
-            if kind not in results["gains"][site]:
+            gain = results["gains"][site].get(key)
+            if gain is None:
                 continue
-            gain = results["gains"][site][kind][results["primary"]["statistic"]]
-            middle, low, high = (_number(gain[key]) for key in ("estimate", "low", "high"))
-            axes.plot([low, high], [row + shift] * 2, color=colour, linewidth=1.5, zorder=2)
-            look = {
-                "marker": "s" if kind == "own" else "o",
-                "markersize": 6 if kind == "own" else 5,
-                "label": "own test patients" if kind == "own" else "hold-out",
-            }
-            axes.plot([middle], [row + shift], color=colour, markerfacecolor=face, zorder=3, **look)
-    axes.set_yticks(range(len(sites)), list(reversed(sites)))
+            gain = gain.get("own", gain)[results["primary"]["statistic"]]
+            middle, low, high = (_number(gain[end]) for end in ("estimate", "low", "high"))
+            axes.plot([low, high], [row + shift] * 2, color=look["color"], linewidth=1.5, zorder=2)
+            axes.plot([middle], [row + shift], zorder=3, linestyle="", **look)
+    names = [f"{site} ({results['data_sets'][site]['patients']})" for site in reversed(sites)]
+    axes.set_yticks(range(len(sites)), names)
     axes.set_ylim(-0.6, len(sites) - 0.4)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -230,6 +254,26 @@ def _gain(results: Mapping[str, Any]) -> Figure:
     axes.set_axisbelow(True)
     axes.set_xlabel("AUROC, federated − own model (right of 0: the hospital gains)")
     return figure
+
+
+def _kinds(results: Mapping[str, Any]) -> dict[str, Style]:
+    """The markers of each hospital's row, by the key of a gain."""
+    held = {"marker": "o", "markersize": 5, "color": MUTED, "markerfacecolor": PAPER}
+    own = {"marker": "s", "markersize": 6, "color": FEDERATED}
+    if "personal" not in results["models"]:
+        return {
+            "own": {**own, "label": "own test patients"},
+            HOLDOUT: {**held, "label": "hold-out"},
+        }
+    colour = styles(results["models"])["personal"]["color"]
+    return {
+        "personal": {
+            **{"marker": "D", "markersize": 5.5, "color": colour},
+            "label": "personal model, own test patients",
+        },
+        "own": {**own, "label": "global model, own test patients"},
+        HOLDOUT: {**held, "label": "global model, hold-out"},
+    }
 
 
 def _learning(results: Mapping[str, Any], key: str, title: str) -> Figure:
@@ -265,7 +309,8 @@ def _site_loss(results: Mapping[str, Any]) -> Figure:
     for number, site in enumerate(sites):
         style = look.get(f"local_{site}", {"color": SITES[number % len(SITES)], "linewidth": 1.3})
         loss = [_number((row.get("site_loss") or {}).get(site)) for row in rows]
-        axes.plot([row["round"] for row in rows], np.array(loss), **style)
+        alone = {"marker": ".", "markersize": 4}  # seen between two rounds that the site sat out
+        axes.plot([row["round"] for row in rows], np.array(loss), **alone, **style)
     axes.set_title("Federated training loss by hospital")
     axes.set_xlabel("round")
     axes.grid(axis="y")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fl_jax.data.slices import Slices
 from fl_jax.data.windows import STUDY_WINDOWS
-from fl_jax.report import cases, page
+from fl_jax.report import cases, documents, page
 from fl_jax.types import LABELS
 
 COLUMNS = ("image", "patient", "study", "series", "position", *LABELS)
@@ -167,20 +167,16 @@ def render(
         pictures = [page.data_uri(cases.png(cases.windowed(each, BRAIN))) for each in hu]
         for cell, picture in zip(one["slices"], pictures, strict=True):
             cell["picture"] = picture
-    return (
-        page.templates()
-        .get_template("inference.html")
-        .render(
-            css=page.style(),
-            labels=LABELS,
-            series=series,
-            shown=shown,
-            slices=len(found.image),
-            patients=len(set(found.patient.tolist())),
-            refused=refused,
-            window=BRAIN[0],
-            model=model,
-        )
+    return documents.render(
+        "inference.html",
+        labels=LABELS,
+        series=series,
+        shown=shown,
+        slices=len(found.image),
+        patients=len(set(found.patient.tolist())),
+        refused=refused,
+        window=BRAIN[0],
+        model=model,
     )
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from fl_jax.report import answer, cases, figures, survey
+from fl_jax.data.sources import ALL_SITES, HOLDOUT
+from fl_jax.report import answer, cases, figures, gains, survey
 from fl_jax.types import LABELS
 
 FOLDER = Path(__file__).parent
@@ -40,13 +41,15 @@ def templates() -> jinja2.Environment:
         "grouped": grouped,
         "duration": duration,
         "title": title,
+        "percent": answer.percent,
+        "p_value": answer.p_value,
+    }
+    environment.globals |= {
+        "css": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
+        **{"HOLDOUT": HOLDOUT, "ALL_SITES": ALL_SITES},
     }
     return environment
-
-
-def style() -> Markup:
-    """The style sheet that the pages share."""
-    return Markup((FOLDER / "page.css").read_text(encoding="utf-8"))
 
 
 def render(
@@ -71,6 +74,10 @@ def render(
         r=results,
         answer=answer.sentence(results),
         margin=answer.margin(results),
+        caution=answer.caution(results),
+        delivered=answer.delivered(results),
+        judged=answer.judged(results),
+        few=gains.FEW,
         labels=list(LABELS),
         main=results["performance"][results["primary"]["data"]],
         look=figures.styles(results["models"]),
@@ -90,8 +97,6 @@ def render(
         settings=dict(_flat((results["run"] or {}).get("config") or {})),
         panels={name: data_uri(png) for name, png in (panels or {}).items()},
         survey=survey.pictures(results.get("survey")),
-        css=style(),
-        script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
     )
 
 
@@ -113,7 +118,7 @@ def duration(seconds: float | None) -> str:
 
 def title(name: str) -> str:
     """A model's or data set's name as the page says it."""
-    said = {"central": "pooled", "holdout": "hold-out", "all_sites": "all hospitals"}
+    said = {"central": "pooled", HOLDOUT: "hold-out", ALL_SITES: "all hospitals"}
     return said.get(name, name.removeprefix("local_"))
 
 

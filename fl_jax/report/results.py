@@ -2,8 +2,7 @@
 
 The primary statistic is the micro AUROC over all labels (the paper's), on the hold-out where there is one
 and else on all sites' test patients pooled. A difference is paired: both models meet the same resamples
-of the same patients. A hospital gains where the interval of (federated - its own model) on its own test
-patients lies above 0, loses where it lies below. The model `personal` is each hospital's own version of the
+of the same patients. The model `personal` is each hospital's own version of the
 federated one, judged on that hospital's patients; to the hold-out, which is nobody's, it is not applicable.
 """
 
@@ -12,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from fl_jax.data.sources import ALL_SITES, HOLDOUT
 from fl_jax.evaluation.cross_site import cross_site
-from fl_jax.evaluation.intervals import Interval, Resampled, difference, intervals
+from fl_jax.evaluation.intervals import Resampled, intervals
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.evaluation.summary import COMPARED, align, youden_thresholds
-from fl_jax.report import clinical, curves, headers, resampling, significance
+from fl_jax.evaluation.summary import align, youden_thresholds
+from fl_jax.report import clinical, curves, gains, headers, resampling, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.files import Study
 from fl_jax.report.incidents import incidents
@@ -65,13 +65,13 @@ def compute(
     thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
     measured = resampling.measured(sets, thresholds, resamples=resamples, seed=seed)
     table = performance(measured, level)
-    primary = "holdout" if "holdout" in sets else "all_sites"
+    primary = primary_of(sets)
     ordered = sorted(
         (model for model in study.models if model.startswith("local_")),
         key=lambda model: -_value(measured[primary][model], PRIMARY),
     )
     matrix = cross_site(
-        {data: row for data, row in measured.items() if data != "all_sites"}, level=level
+        {data: row for data, row in measured.items() if data != ALL_SITES}, level=level
     )
     return {
         "format": 1,
@@ -90,8 +90,15 @@ def compute(
         "undefined": undefined(table, sets),
         "naive": resampling.naive(sets[primary], level),
         "thresholds": {m: dict(zip(LABELS, t, strict=True)) for m, t in thresholds.items()},
-        "federated_minus_central": _pairs(measured, "federated", "central", level),
-        "gains": _gains(measured, level),
+        **{
+            f"{model}_minus_central": {
+                data: gains.compared(row[model], row["central"], level)
+                for data, row in measured.items()
+                if {model, "central"} <= set(sets[data])
+            }
+            for model in gains.DELIVERED
+        },
+        "gains": gains.gains(measured, PRIMARY, level),
         "cross_site": matrix,
         "mean_rank": _mean_rank(matrix),
         "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
@@ -131,15 +138,20 @@ def data_sets(models: Mapping[str, Predictions]) -> dict[str, dict[str, Predicti
         site: {name: (data.split == "test") & (data.site == site) for name, data in models.items()}
         for site in sites
     }
-    rows["all_sites"] = {name: data.split == "test" for name, data in models.items()}
-    rows["holdout"] = {
-        name: data.split == "holdout" for name, data in models.items() if name != "personal"
+    rows[ALL_SITES] = {name: data.split == "test" for name, data in models.items()}
+    rows[HOLDOUT] = {
+        name: data.split == HOLDOUT for name, data in models.items() if name != "personal"
     }
     return {
         name: align({model: select(models[model], chosen) for model, chosen in row.items()})
         for name, row in rows.items()
         if any(chosen.any() for chosen in row.values())
     }
+
+
+def primary_of(sets: Collection[str]) -> str:
+    """The data set that decides: the hold-out, or else all sites' test patients, or the one there is."""
+    return next(name for name in (HOLDOUT, ALL_SITES, *sets) if name in sets)
 
 
 def counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
@@ -181,10 +193,6 @@ def undefined(
     return found
 
 
-def _json(interval: Interval) -> dict[str, float | int]:
-    return interval._asdict()
-
-
 def _value(resampled: Resampled, name: str) -> float:
     value = float(resampled.estimate[resampled.names.index(name)])
     return -np.inf if np.isnan(value) else value
@@ -198,59 +206,14 @@ def performance(measured: Measured, level: float) -> dict[str, Any]:
             cells = nested.setdefault(data, {}).setdefault(model, {})
             for name, interval in intervals(resampled, level).items():
                 statistic, label = name.split("/")
-                cells.setdefault(statistic, {})[label] = _json(interval)
+                cells.setdefault(statistic, {})[label] = interval._asdict()
     return nested
-
-
-def _pairs(measured: Measured, first: str, second: str, level: float) -> dict[str, Any]:
-    """[data set][statistic]: first - second, where both models are there."""
-    return {
-        data: compared(row[first], row[second], level)
-        for data, row in measured.items()
-        if first in row and second in row
-    }
-
-
-def compared(first: Resampled, second: Resampled, level: float) -> dict[str, Any]:
-    """first - second, in pairs: the fields of `Interval` of every statistic that no threshold moves."""
-    found = intervals(difference(first, second), level)
-    return {name: _json(found[name]) for name in COMPARED}
-
-
-def _gains(measured: Measured, level: float) -> dict[str, Any]:
-    """[site]: the federated minus the site's own model, on the site's own data and on the hold-out."""
-    gains: dict[str, Any] = {}
-    for site, row in measured.items():
-        local = f"local_{site}"
-        if local not in row or "federated" not in row:
-            continue
-        own = compared(row["federated"], row[local], level)
-        gains[site] = {"own": own, "verdict": verdict(own[PRIMARY])}
-        if "holdout" in measured:
-            held = measured["holdout"]
-            gains[site]["holdout"] = compared(held["federated"], held[local], level)
-    return gains
-
-
-def verdict(gain: Mapping[str, float]) -> str:
-    """Who gains and who loses, from the interval of a difference.
-
-    Args:
-        gain: "estimate", "low" and "high" of (federated - local); NaN where undefined.
-
-    Returns:
-        "gains" where the interval lies above 0, "loses" where it lies below, "unclear" where it
-        holds 0, "undefined" without an interval.
-    """
-    if np.isnan(gain["low"]) or np.isnan(gain["high"]):
-        return "undefined"
-    return "gains" if gain["low"] > 0 else "loses" if gain["high"] < 0 else "unclear"
 
 
 def _mean_rank(matrix: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """[statistic][model]: mean rank over the hospitals' data, the hold-out left out."""
     places: dict[str, dict[str, list[int | None]]] = {}
-    for row in (row for data, row in matrix.items() if data != "holdout"):
+    for row in (row for data, row in matrix.items() if data != HOLDOUT):
         for model, cell in row.items():
             for statistic, value in cell.items():
                 places.setdefault(statistic, {}).setdefault(model, []).append(value["rank"])

@@ -76,7 +76,7 @@ def compute(
             ]
             for name, each in models.items()
         }
-        spreads[data] = {name: _table(found, level) for name, found in measured.items()}
+        spreads[data] = {name: _bounded(_table(found, level)) for name, found in measured.items()}
         differences[data] = {
             name: _table([difference(*both) for both in zip(ours, found, strict=True)], level)
             for ours in [measured.get("federated", [])]
@@ -87,7 +87,7 @@ def compute(
         "format": 1,
         "runs": runs,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
-        "primary": "holdout" if "holdout" in rows else "all_sites",
+        "primary": results.primary_of(rows),
         "models": list(thresholds),
         "data_sets": {data: _counts(models, same[data]) for data, models in rows.items()},
         "spread": spreads,
@@ -169,6 +169,14 @@ def _table(found: Sequence[Resampled], level: float) -> dict[str, Any]:
     }
 
 
+def _bounded(table: dict[str, Any]) -> dict[str, Any]:
+    """The mean's interval is symmetric, and may reach beyond what an area or a rate can be."""
+    return {
+        name: {**cell, "low": max(cell["low"], 0.0), "high": min(cell["high"], 1.0)}
+        for name, cell in table.items()
+    }
+
+
 def _counts(models: Mapping[str, Sequence[Predictions]], same: bool) -> dict[str, Any]:
     first = next(iter(models.values()))
     return {"same_patients": same, "patients": [np.unique(one.patient).size for one in first]}
@@ -203,7 +211,7 @@ def as_markdown(found: Mapping[str, Any]) -> str:
     """The primary data's AUROCs and differences, a row a model, a column a seed."""
     parts = []
     titles = [f"seed {run['seed']}" for run in found["runs"]]
-    level = f"{100 * found['bootstrap']['level']:g} %"
+    level = answer.percent(found["bootstrap"]["level"])
     for name, title in SHOWN.items():
         head = [f"{title}, {page.title(found['primary'])}", *titles, f"mean ({level})"]
         head += ["between seeds", "other patients"]

@@ -1,21 +1,24 @@
 """Errors and tests of a study's AUROCs by DeLong's method with patients as clusters, and its ranks.
 
 Beside each clustered interval stands the naive one, which takes slices for independent as the paper's does.
-The federation is tested against each local model on each hospital's patients; Holm's adjustment is over all
-of these tests of one statistic. Non-inferiority to pooled training is decided on the primary data.
+The federation is tested against each local model on each hospital's patients, and so are its personal models
+where a run has them; Holm's adjustment is over all of either's tests of one statistic. Non-inferiority to
+pooled training is decided on the primary data.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from fl_jax.data.sources import ALL_SITES, HOLDOUT
 from fl_jax.evaluation import comparisons
 from fl_jax.evaluation.comparisons import Measured
 from fl_jax.evaluation.delong import Estimate
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.summary import Errors, compare, errors
+from fl_jax.report.gains import DELIVERED
 
 TESTED = ("micro", "macro")
-POOLED = ("all_sites", "holdout")
+NO_HOSPITAL = (ALL_SITES, HOLDOUT)
 """Data sets that are no hospital's."""
 
 DataSets = Mapping[str, Mapping[str, Predictions]]
@@ -36,7 +39,8 @@ def sections(
 
     Returns:
         "delong": [data set][model][label, macro or micro]; "delong_differences": "federated_minus_central" by
-        [data set][statistic], "federated_minus_local" by [data set][local model][statistic] with "p_holm";
+        [data set][statistic], "federated_minus_local" by [data set][local model][statistic] with "p_holm",
+        and the same of "personal", empty without such models;
         "non_inferiority" by statistic, None without both models; "ranks" and "worst_site" by
         [statistic][model].
 
@@ -47,12 +51,8 @@ def sections(
         data: {model: errors(rows) for model, rows in models.items()}
         for data, models in data_sets.items()
     }
-    sites = {data: row for data, row in measured.items() if data not in POOLED}
-    central = {
-        data: compare(row["federated"], row["central"], level=level)
-        for data, row in found.items()
-        if {"federated", "central"} <= set(row)
-    }
+    sites = {data: row for data, row in measured.items() if data not in NO_HOSPITAL}
+    central = {model: _central(found, model, level) for model in DELIVERED}
     statistics = [f"auroc/{name}" for name in TESTED]
     return {
         "delong": {
@@ -60,13 +60,16 @@ def sections(
             for data, row in found.items()
         },
         "delong_differences": {
-            "federated_minus_central": {
-                data: {name: one._asdict() for name, one in row.items()}
-                for data, row in central.items()
+            **{
+                f"{model}_minus_central": {
+                    data: {name: one._asdict() for name, one in row.items()}
+                    for data, row in compared.items()
+                }
+                for model, compared in central.items()
             },
-            "federated_minus_local": _local(found, level),
+            **{f"{model}_minus_local": _local(found, model, level) for model in DELIVERED},
         },
-        "non_inferiority": _margins(central.get(primary), margin),
+        "non_inferiority": _margins(central["federated"].get(primary), margin),
         "ranks": {name: _ranks(sites, name, level) for name in statistics},
         "worst_site": {name: _worst(sites, name, level) for name in statistics},
     }
@@ -82,13 +85,24 @@ def single(one: Errors, level: float) -> dict[str, Any]:
     return cells
 
 
-def _local(found: Mapping[str, Mapping[str, Errors]], level: float) -> dict[str, Any]:
-    pairs = {
-        (data, model): (row["federated"], row[model])
+def _central(
+    found: Mapping[str, Mapping[str, Errors]], model: str, level: float
+) -> dict[str, Mapping[str, Estimate]]:
+    return {
+        data: compare(row[model], row["central"], level=level)
         for data, row in found.items()
-        if data not in POOLED and "federated" in row
-        for model in row
-        if model.startswith("local_")
+        if {model, "central"} <= set(row)
+    }
+
+
+def _local(found: Mapping[str, Mapping[str, Errors]], model: str, level: float) -> dict[str, Any]:
+    """The global model's tests and the personal models' are two families: two questions."""
+    pairs = {
+        (data, local): (row[model], row[local])
+        for data, row in found.items()
+        if data not in NO_HOSPITAL and model in row
+        for local in row
+        if local.startswith("local_")
     }
     return adjusted(pairs, level)
 

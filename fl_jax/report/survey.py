@@ -30,7 +30,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fl_jax.data.sources.listing import csv_lines
-from fl_jax.report.figures import RULE, STYLE, svg
+from fl_jax.report.figures import MUTED, RULE, STYLE, svg
 
 TEXT = "text"
 BREAKS = dict.fromkeys(map(ord, "\n\r\t\u00a0\u202f"))
@@ -179,7 +179,10 @@ def draw(levels: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Figure:
         axes = figure.add_subplot()
         for level, (name, colour) in enumerate(zip(levels, colours(len(levels)), strict=True)):
             width = share[:, level]
-            axes.barh(range(len(items)), width, left=start, height=0.42, color=colour, label=name)
+            edge = {"edgecolor": MUTED, "linewidth": 0.5}  # the outer shades fade into a dark page
+            axes.barh(
+                range(len(items)), width, left=start, height=0.42, color=colour, label=name, **edge
+            )
             for row, (left, wide) in enumerate(zip(start, width, strict=True)):
                 if counts[row, level]:
                     axes.text(

@@ -1,10 +1,12 @@
-"""What the statistics of a study cost: every number of `results.json`, from predictions in memory.
+"""What the statistics of a study cost: every number of `results.json`, from predictions in memory, and what
+is drawn from them: the page, and a paper's figures and tables.
 
 Seven models at five hospitals, of which each has a fifth of the slices; a quarter as many again for
 validation and for the hold-out. Patients have 32 slices, which resemble each other. The parts are timed one
 after the other on the same data and the whole once; beside them DeLong's interval alone on many scores.
 """
 
+import json
 import resource
 import sys
 import time
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from fl_jax.data.sources import HOLDOUT
 from fl_jax.evaluation import delong, summary
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.types import LABELS
@@ -33,17 +36,17 @@ def run(options: Any) -> dict[str, Any]:
 
     Returns:
         `{"slices", "patients", "models", "sites", "resamples", "scores", "seconds": {part: ...},
-        "peak_bytes"}`, the peak being the process's.
+        "cpu_seconds": {part: ...}, "peak_bytes"}`, the peak being the process's.
     """
     del options
     models = predictions()
-    seconds = {name: _seconds(work) for name, work in parts(models).items()}
+    taken = {name: _seconds(work) for name, work in parts(models).items()}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )
-    rows = [[name, f"{taken:.1f}", ""] for name, taken in seconds.items()]
+    rows = [[name, f"{wall:.1f}", f"{cpu:.1f}"] for name, (wall, cpu) in taken.items()]
     title = f"statistics: {len(models)} models, {SITES} sites, {SLICES} test slices, {RESAMPLES} resamples"
-    print(table.text(title, ("", "seconds", ""), rows), flush=True)
+    print(table.text(title, ("", "seconds", "of all cores"), rows), flush=True)
     print(f"peak memory {peak / 2**30:.2f} GiB", flush=True)
     return {
         "slices": SLICES,
@@ -52,17 +55,28 @@ def run(options: Any) -> dict[str, Any]:
         "sites": SITES,
         "resamples": RESAMPLES,
         "scores": SCORES,
-        "seconds": seconds,
+        "seconds": {name: wall for name, (wall, _) in taken.items()},
+        "cpu_seconds": {name: cpu for name, (_, cpu) in taken.items()},
         "peak_bytes": peak,
     }
 
 
 def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
     """What is timed, by name."""
-    from fl_jax.report import results  # draws figures and pages, which other suites do without
-    from fl_jax.report.files import Study
+    from fl_jax.report import export, page, results  # matplotlib, which other suites do without
+    from fl_jax.report.files import Study, jsonable
 
-    study = Study(models, {}, {}, None, Path(), None, None)
+    study = Study(models, {}, {}, None, Path(), None, None, headers(models["federated"]))
+    found: dict[str, Any] = {}
+
+    def compute() -> None:
+        found.update(results.compute(study, resamples=RESAMPLES))
+
+    def draw() -> None:
+        read = json.loads(json.dumps(jsonable(found | {"survey": None})))
+        page.render(read)
+        export.render(read)
+
     held = select(models["federated"], models["federated"].split == "test")
     generator = np.random.default_rng(1)
     truth = generator.random(SCORES) < 0.1
@@ -72,8 +86,27 @@ def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
         f"DeLong, {SCORES} scores, clustered": lambda: delong.area(truth, scores, patients),
         "DeLong, one model, all hospitals": lambda: summary.errors(held),
         "bootstrap, one model, all hospitals": lambda: summary.measure(held, resamples=RESAMPLES),
-        "all statistics of the study": lambda: results.compute(study, resamples=RESAMPLES),
+        "all statistics of the study": compute,
+        "page, figures and tables": draw,
     }
+
+
+def headers(data: Predictions) -> dict[str, dict[str, str]]:
+    """Subgroups of the slices as in the demo: of three thicknesses, four scanners, three sizes of bleeds."""
+    generator = np.random.default_rng(2)
+    _, patients = np.unique(data.patient, return_inverse=True)
+    count = int(patients.max()) + 1
+    found = {}
+    for name, groups in (("slice thickness", 3), ("manufacturer", 4)):
+        drawn = generator.integers(0, groups, count)[patients]
+        found[name] = {image: f"group {n}" for image, n in zip(data.image, drawn, strict=True)}
+    sizes = generator.integers(0, 3, data.image.size)
+    bleeds = [
+        (image, n)
+        for image, n, truth in zip(data.image, sizes, data.truth[:, 0], strict=True)
+        if truth
+    ]
+    return found | {"size of the bleed in the slice": {image: f"size {n}" for image, n in bleeds}}
 
 
 def predictions() -> dict[str, Predictions]:
@@ -102,10 +135,11 @@ def _patients() -> Iterator[tuple[str, str]]:
     for site in range(SITES):
         yield from [("test", f"site_{site}")] * each
         yield from [("validation", f"site_{site}")] * max(1, each // 4)
-    yield from [("holdout", "holdout")] * max(1, each * SITES // 4)
+    yield from [(HOLDOUT, HOLDOUT)] * max(1, each * SITES // 4)
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+def _seconds(work: Callable[[], Any]) -> tuple[float, float]:
+    """By the clock, and of the processor on all cores together."""
+    start = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start[0], time.process_time() - start[1]

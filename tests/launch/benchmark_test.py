@@ -238,7 +238,8 @@ def test_the_suite_of_statistics_gives_what_it_promises(monkeypatch, capsys):
     assert [result[name] for name in ("models", "sites", "slices")] == [7, 5, 3200]
     # 40 patients a site, 10 for validation, and 50 for the hold-out.
     assert result["patients"] == 300
-    assert len(result["seconds"]) == 4
+    assert len(result["seconds"]) == 5
+    assert result["cpu_seconds"].keys() == result["seconds"].keys()
     assert min(result["seconds"].values()) > 0
     assert result["peak_bytes"] > 2**20
     assert "all statistics of the study" in capsys.readouterr().out

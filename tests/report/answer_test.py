@@ -1,6 +1,6 @@
 import pytest
 
-from fl_jax.report import answer, page, results
+from fl_jax.report import answer, gains, page
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,9 @@ def test_numbers_as_the_page_writes_them(value, digits, plain, with_sign):
 def test_intervals_as_the_page_writes_them():
     assert answer.spread({"low": 0.94, "high": 0.961}) == "0.940–0.961"
     assert answer.spread({"low": -0.011, "high": 0.002}, difference=True) == "−0.011 to +0.002"
+    near = {"low": 0.0003, "high": -0.00004}  # on which side of 0 is never rounded away
+    assert answer.spread(near, difference=True) == "+0.0003 to −0.00004"
+    assert answer.spread({"low": 0.0, "high": 1e-9}, difference=True) == "0.000 to 0.000"
     assert answer.spread({"low": None, "high": None}) == "no interval"
 
 
@@ -47,7 +50,7 @@ def test_counts():
     ],
 )
 def test_verdicts(low, high, expected):
-    assert results.verdict({"low": low, "high": high}) == expected
+    assert gains.verdict({"low": low, "high": high}) == expected
 
 
 def _found(gap: tuple[float | None, float | None, float | None], verdicts: dict[str, str]) -> dict:
@@ -73,14 +76,14 @@ def _found(gap: tuple[float | None, float | None, float | None], verdicts: dict[
             (-0.006, -0.011, -0.001),
             {"a": "gains", "b": "gains"},
             "On 60 hold-out patients the federated model reaches an AUROC of 0.951 "
-            "(0.940–0.961) over all labels, 0.006 below training on pooled scans (95 % interval of the "
+            "(0.940–0.961) over all labels, 0.006 below training on pooled scans (95\u00a0% interval of the "
             "difference −0.011 to −0.001); "
             "on their own test patients all 2 hospitals gain over a model of their own.",
         ),
         (
             (0.001, -0.002, 0.004),
             {"a": "gains", "b": "loses", "c": "unclear", "d": "undefined"},
-            "0.001 above training on pooled scans (95 % interval of the difference −0.002 to +0.004, so "
+            "0.001 above training on pooled scans (95\u00a0% interval of the difference −0.002 to +0.004, so "
             "the two cannot be told apart); on their own test patients 1 of 4 hospitals gains over a "
             "model of its own (a), b loses, c shows no clear difference and d has too few patients to "
             "tell.",

@@ -102,7 +102,7 @@ def test_every_spread_is_in_the_csv_and_the_first_in_the_table(found):
     assert float(line["between"]) == cell["between"]
     assert float(line["s2"]) == cell["values"][2]
     table = merged.as_markdown(found)
-    assert "| Micro AUROC, hold-out | seed 0 | seed 1 | seed 2 | mean (95 %) |" in table
+    assert "| Micro AUROC, hold-out | seed 0 | seed 1 | seed 2 | mean (95\u00a0%) |" in table
     assert (
         f"| federated | {found['spread']['holdout']['federated']['auroc/micro']['values'][0]:.3f} |"
         in table

@@ -53,6 +53,7 @@ def test_latex_escapes_what_a_name_may_hold():
     assert r"a\_b & 50 \% \\" in body
     assert r"x \& y\$\#\{\} & \textbackslash{}\textasciicircum{}\textasciitilde{} \\" in body
     assert r"$-$0.1 & 0.1--0.2 \\" in body
+    assert r"$<$ 0.1 & \textbar{}$>$" in export.to_latex(export.Table(("< 0.1", "|>"), []))
 
 
 def test_latex_tables_are_whole(built):

@@ -9,6 +9,7 @@ from fl_jax.data.partition.deal import deal, exchange
 from fl_jax.data.partition.patients import Scheme, gather
 from fl_jax.data.partition.schemes.natural import natural
 from fl_jax.data.partition.sides import SPLITS, HasPatients, Partition, check_disjoint, linked
+from fl_jax.data.sources.listing import HOLDOUT
 
 
 def by_patient(
@@ -21,7 +22,7 @@ def by_patient(
     folds: int = 1,
     fold: int = 0,
     stratify: str = "greedy",
-    holdout: str = "holdout",
+    holdout: str = HOLDOUT,
 ) -> Partition:
     """Sends patients to sites and splits each site's into train, validation and test, by label.
 
@@ -59,7 +60,7 @@ def by_patient(
     site = patients.site.astype(object)
     own = np.flatnonzero(patients.site != holdout)
     site[own] = scheme(patients.take(own), seed)
-    split = np.full(len(site), SPLITS.index("holdout"))
+    split = np.full(len(site), SPLITS.index(HOLDOUT))
     for name in sorted(set(site[own])):
         here = np.flatnonzero(site == name)
         needed = max(3, folds)

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from fl_jax.data.sources.listing import check_site, csv_lines
+from fl_jax.data.sources.listing import HOLDOUT, check_site, csv_lines
 
-SPLITS = ("train", "validation", "test", "holdout")
+SPLITS = ("train", "validation", "test", HOLDOUT)
 HEADER = ("patient", "site", "split")
 
 
@@ -50,7 +50,7 @@ class Partition(NamedTuple):
     @property
     def sites(self) -> tuple[str, ...]:
         """The training sites in alphabetical order, without the hold-out."""
-        return tuple(sorted(set(self.site[self.split != "holdout"].tolist())))
+        return tuple(sorted(set(self.site[self.split != HOLDOUT].tolist())))
 
     def rows(self, slices: HasPatients, split: str, site: str | None = None) -> np.ndarray:
         """The dataset's rows of one split, in the dataset's order.
@@ -166,7 +166,7 @@ def _check_alone(partition: Partition) -> None:
         raise ValueError(f"split {unknown[0]!r} in the partition: give one of {', '.join(SPLITS)}")
     for site in sorted(set(partition.site.tolist())):
         splits = set(partition.split[partition.site == site].tolist())
-        if "holdout" in splits and len(splits) > 1:
+        if HOLDOUT in splits and len(splits) > 1:
             raise ValueError(
                 f"site {site!r} is partly held out ({sorted(splits)}): hold out whole sites"
             )

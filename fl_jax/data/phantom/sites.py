@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fl_jax.data.phantom.scanner import Scanner
 from fl_jax.data.phantom.write import Dialect
+from fl_jax.data.sources.listing import HOLDOUT
 
 EDH, IPH, IVH, SAH, SDH = (
     "epidural",
@@ -152,9 +153,6 @@ _HOSPITALS = (
         (60.0, 19.0, 18.0, 95.0), 0.5, units=(Unit(_SMALL, _BARE, 0.7), Unit(_THIN, _WRAPPED, 0.3)),
     ),
 )  # fmt: skip
-
-HOLDOUT = "holdout"
-"""Name of the pooled site that no model trains on."""
 
 SITES = (*_HOSPITALS, Site(HOLDOUT, 56, like=_HOSPITALS))
 """The cohort: five hospitals, then the hold-out."""

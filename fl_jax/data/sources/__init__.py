@@ -12,12 +12,12 @@ What a source may get wrong, and what happens then, is in the table of each layo
 import pathlib
 from collections.abc import Callable
 
-from fl_jax.data.sources.listing import HOLDOUT, POOLED, Item, Listing
+from fl_jax.data.sources.listing import ALL_SITES, HOLDOUT, Item, Listing
 from fl_jax.data.sources.loose import loose
 from fl_jax.data.sources.rsna import rsna
 from fl_jax.data.sources.sites import read_labels, sites
 
-__all__ = ["HOLDOUT", "LAYOUTS", "POOLED", "Item", "Listing", "list_source", "read_labels"]
+__all__ = ["ALL_SITES", "HOLDOUT", "LAYOUTS", "Item", "Listing", "list_source", "read_labels"]
 
 LAYOUTS: dict[str, Callable[[pathlib.Path], Listing]] = {
     "sites": sites,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 HOLDOUT = "holdout"
 """The site that no model is trained on."""
-POOLED = "all_sites"
-"""What the report calls the patients of all sites together."""
+ALL_SITES = "all_sites"
+"""What the report calls the test patients of all sites together, so that no site may."""
 
 LONGEST = 200
 """Characters of an image's name; file systems allow 255 bytes, its suffix included."""

@@ -23,8 +23,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fl_jax.data.sources.listing import (
+    ALL_SITES,
     HOLDOUT,
-    POOLED,
     Item,
     Labels,
     Listing,
@@ -79,7 +79,7 @@ def _check_name(site: str) -> None:
             f"site folder {site!r} would be trained on: rename it to {HOLDOUT!r} to hold it out, or "
             "otherwise to train on it"
         )
-    if site.lower() == POOLED:
+    if site.lower() == ALL_SITES:
         raise ValueError(f"site folder {site!r}: the report calls all sites so; rename it")
 
 

@@ -1,0 +1,12 @@
+"""Models are read back with what they were trained with, whatever fields a config has had since."""
+
+from configs import ich_fed_avg
+from launch import trained
+
+
+def test_a_config_of_an_older_version_gets_the_fields_that_came_later():
+    found = trained.completed({"rounds": 3, "model": "mlp()", "cohort": {"seed": 5}})
+    assert (found.rounds, found.model, found.cohort.seed) == (3, "mlp()", 5)
+    assert (found.trainable, found.pretrained, found.statistics) == ("", "", "frozen")
+    defaults = ich_fed_avg.get_config()
+    assert {name: defaults[name] for name in trained.LATER} == trained.LATER

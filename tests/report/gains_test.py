@@ -1,0 +1,112 @@
+"""Algorithms that give each hospital a model of its own are judged by those models."""
+
+import json
+import shutil
+
+import fake_study
+import numpy as np
+import pytest
+from browser import text_of
+
+from fl_jax import report
+from fl_jax.evaluation import predictions
+from fl_jax.evaluation.comparisons import holm
+from fl_jax.evaluation.delong import area, contrast
+from fl_jax.report import answer, export, figures, gains
+
+
+@pytest.fixture(scope="module")
+def personal(study, tmp_path_factory):
+    """The fake study with a personal model that makes no error, and its results."""
+    workdir = tmp_path_factory.mktemp("personal") / "work"
+    shutil.copytree(study, workdir)
+    fake_study.add_personal(workdir)
+    report.build(workdir, resamples=30, thumbnails=fake_study.heads)
+    return workdir, json.loads((workdir / "results.json").read_text())
+
+
+def test_gains_and_their_tests_are_of_the_personal_models_too(personal):
+    workdir, results = personal
+    tests = results["delong_differences"]["personal_minus_local"]
+    for site, gain in results["gains"].items():
+        own = results["performance"][site][f"local_{site}"]["auroc"]["micro"]["estimate"]
+        assert gain["personal"]["own"]["auroc/micro"]["estimate"] == pytest.approx(1 - own)
+        assert gain["personal"]["verdict"] == "gains"
+        assert "holdout" not in gain["personal"]
+    mine, local = (
+        predictions.read(workdir / "predictions" / f"{name}.csv")
+        for name in ("personal", "local_birch")
+    )
+    both = []
+    for data in (mine, local):
+        rows = predictions.select(data, (data.split == "test") & (data.site == "birch"))
+        both.append(predictions.select(rows, np.argsort(rows.image)))
+    labels = both[0].truth.shape[1]
+    _, patients = np.unique(np.repeat(both[0].patient, labels), return_inverse=True)
+    areas = [area(rows.truth.ravel(), rows.scores.ravel(), patients) for rows in both]
+    wanted = contrast(areas, [1, -1])
+    found = tests["birch"]["local_birch"]["micro"]
+    assert (found["estimate"], found["p"]) == pytest.approx((wanted.estimate, wanted.p))
+    family = [row["micro"] for site in tests.values() for row in site.values()]
+    assert len(family) == len(fake_study.SITES) ** 2
+    adjusted = holm([row["p"] for row in family])
+    assert [row["p_holm"] for row in family] == pytest.approx(adjusted.tolist())
+
+
+def test_nobody_elses_numbers_change(personal, built):
+    _, results = personal
+    before = json.loads((built / "results.json").read_text())
+    for site, gain in results["gains"].items():
+        assert gain["own"].keys() == before["gains"][site]["own"].keys()
+        assert gain["verdict"] == before["gains"][site]["verdict"]
+    tests = "delong_differences", "federated_minus_local"
+    assert results[tests[0]][tests[1]] == before[tests[0]][tests[1]]
+    assert "holdout" not in results["personal_minus_central"]
+    assert set(results["personal_minus_central"]) == {*fake_study.SITES, "all_sites"}
+    assert before["personal_minus_central"] == {}
+    assert before["delong_differences"]["personal_minus_local"] == {}
+
+
+def test_the_page_speaks_of_both_and_names_them(personal):
+    workdir, results = personal
+    text = text_of((workdir / "report.html").read_text())
+    assert "the federation's global model reaches an AUROC of" in text
+    assert (
+        "fed_avg() gives each hospital its own version of it: on the test patients of all" in text
+    )
+    assert "these reach 1.000 (1.000–1.000)" in text
+    assert "all 5 hospitals gain over a model of their own" in text
+    assert "Hospitals that gain with their own versions 5 of 5" in text
+    assert "the gain is personal − own" in text
+    assert "the gain is federated − own" in text
+    assert "personal − pooled" in text
+    (axes,) = figures.draw(results)["gain"].axes
+    assert set(axes.get_legend_handles_labels()[1]) == {
+        "personal model, own test patients",
+        "global model, own test patients",
+        "global model, hold-out",
+    }
+    rows = export.printed(results)["gains"].rows
+    assert [row[1] for row in rows] == ["personal"] * 5 + ["federated"] * 5
+
+
+def test_few_patients_and_many_tests_are_said_beside_the_gains():
+    interval = {"auroc/micro": {"estimate": 0.1, "low": 0.01, "high": 0.2}}
+    results = {
+        "primary": {"statistic": "auroc/micro"},
+        "performance": {},
+        "data_sets": {"a": {"patients": gains.FEW - 1}, "b": {"patients": gains.FEW}},
+        "gains": {site: {"own": interval, "verdict": "gains"} for site in "ab"},
+        "delong_differences": {
+            "federated_minus_local": {
+                "a": {"local_a": {"micro": {"p_holm": 0.051}}},
+                "b": {"local_b": {"micro": {"p_holm": 0.049}}},
+            }
+        },
+    }
+    assert answer.caution(results) == (
+        "After Holm's adjustment over all 2 tests of the federation against local models b still differs. "
+        "Intervals and tests on fewer than 20 patients, as a has, are too sure of themselves."
+    )
+    results["gains"] = {site: {"own": interval, "verdict": "unclear"} for site in "ab"}
+    assert answer.caution(results) == ""
