@@ -2,16 +2,18 @@
 
 Orbax writes atomically but does not notice a flipped bit, and a step that is half deleted still shows in
 its list, or no longer does; so a step counts only if it restores and its digests agree, else the step before
-it is taken.
+it is taken. Nor does it wait until the disk has what it renames; `Store.save` does, so that a power cut
+costs at most the step under way.
 
-A step holds `tree`, the arrays, and `facts`, JSON: what the caller gave, and of this module `format`;
-`arrays`, the path, dtype, shape and SHA-256 of each array, by which a step can be read and verified without
-its structure; `digest` of them all, and `facts_digest`. Format 1, which has no `format`, has only a `digest`
-that takes the structure to verify.
+A step holds `arrays`, see `fl_jax.arrays`, and `facts`, JSON: what the caller gave, and of this module
+`format`; `arrays`, the path, dtype, shape and SHA-256 of each array, by which a step can be read and
+verified without its structure; `digest` of them all, and `facts_digest`. In format 2 Orbax kept the arrays,
+as `tree`; so in format 1, which has no `format` and only a `digest` that takes the structure to verify.
 """
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-FORMAT = 2
+from fl_jax import arrays as npz
+
+FORMAT = 3
 """Of what `Store.save` writes; older ones are read too."""
 _OURS = ("format", "arrays", "facts_digest")
 _BESIDE = 2**20
@@ -53,27 +57,26 @@ class Store:
         """Saves a pytree of arrays and keys, and facts that JSON can hold, as one step.
 
         Raises:
-            ValueError: when a step as new as this one is there already.
+            ValueError: when a step as new as this one is there already, or two arrays have one path.
             OSError: the disk is full; the steps before are left as they are.
         """
         self.check_room(tree)
-        plain = _plain(tree)
-        table = arrays(plain)
+        named = _named(tree)
+        table = _table(named)
         facts = {name: value for name, value in facts.items() if name not in _OURS}
         facts = json.loads(json.dumps(facts))  # as it will be read
         facts |= {"format": FORMAT, "arrays": table, "digest": _sum_of(table)}
         facts["facts_digest"] = _sum_of(facts)
         saved = self._manager.save(
             step,
-            args=ocp.args.Composite(
-                tree=ocp.args.StandardSave(plain), facts=ocp.args.JsonSave(facts)
-            ),
+            args=ocp.args.Composite(arrays=npz.Save(named), facts=ocp.args.JsonSave(facts)),
         )
         if not saved:
             raise ValueError(
                 f"step={step}: {self._manager.directory} has step {self._manager.latest_step()} "
                 "already; restore it and go on from there, or remove the folder"
             )
+        _sync(Path(self._manager.directory) / str(step))
 
     def check_room(self, tree: Any) -> None:
         """Refuses a tree that the disk has no room for.
@@ -143,12 +146,10 @@ class Store:
         Raises:
             Exception: whatever a damaged file makes Orbax raise; ValueError when digests do not agree.
         """
-        restored = self._restore(step, ocp.args.StandardRestore())
-        tree, facts = restored["tree"], restored["facts"]
+        tree, facts = self._restore(step, None)
         if "format" in facts:
             _verify(tree, facts)
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {_name(path): np.asarray(leaf) for path, leaf in leaves}, facts
+        return _named(tree), facts
 
     def close(self) -> None:
         """Waits for what is under way and lets go of the directory."""
@@ -165,22 +166,27 @@ class Store:
         self._manager.reload()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        restored = self._restore(step, ocp.args.StandardRestore(_plain(like)))
-        tree, facts = restored["tree"], restored["facts"]
+        tree, facts = self._restore(step, _plain(like))
         _verify(tree, facts)
         return _keyed(tree, like), {k: v for k, v in facts.items() if k not in _OURS}
 
-    def _restore(self, step: int, how: Any) -> Any:
-        facts = self._manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))
-        found = facts["facts"].get("format", 1)
+    def _restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+        facts = self._part(step, "facts", ocp.args.JsonRestore())
+        found = facts.get("format", 1)
         if isinstance(found, int) and found > FORMAT:
             raise NewerFormatError(
                 f"{self._manager.directory}: step {step} has format {found}, and this version of fl_jax "
                 f"reads formats up to {FORMAT}: use a newer version"
             )
-        return self._manager.restore(
-            step, args=ocp.args.Composite(tree=how, facts=ocp.args.JsonRestore())
-        )
+        if found in (1, 2):
+            return self._part(step, "tree", ocp.args.StandardRestore(like)), facts
+        raw = self._part(step, "arrays", npz.Restore())
+        dtypes = {row["path"]: jnp.dtype(row["dtype"]) for row in facts["arrays"]}
+        named = {path: _typed(array, dtypes[path]) for path, array in raw.items()}
+        return (named if like is None else _shaped(named, like)), facts
+
+    def _part(self, step: int, name: str, how: Any) -> Any:
+        return self._manager.restore(step, args=ocp.args.Composite(**{name: how}))[name]
 
 
 class NewerFormatError(ValueError):
@@ -189,18 +195,62 @@ class NewerFormatError(ValueError):
 
 def arrays(tree: Any) -> list[dict[str, Any]]:
     """Path, dtype, shape and SHA-256 of the bytes of every array of a tree, sorted by path."""
-    rows = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(_plain(tree)):
-        array = np.asarray(leaf)
-        rows.append(
-            {
-                "path": _name(path),
-                "dtype": str(array.dtype),
-                "shape": list(array.shape),
-                "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
-            }
+    return _table(_named(tree))
+
+
+def _table(named: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": path,
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+        }
+        for path, array in sorted(named.items())
+    ]
+
+
+def _named(tree: Any) -> dict[str, np.ndarray]:
+    """A tree's arrays on the host, by path."""
+    leaves = jax.tree_util.tree_leaves_with_path(_plain(tree))
+    named = {_name(path): np.asarray(leaf) for path, leaf in leaves}
+    if len(named) < len(leaves):
+        raise ValueError(
+            f"the tree's {len(leaves)} arrays have {len(named)} paths: a name holds a '/'"
         )
-    return sorted(rows, key=lambda row: row["path"])
+    return named
+
+
+def _typed(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Bytes for which NumPy's format has no name, as of bfloat16, are that again."""
+    return array.view(dtype) if array.dtype.kind == "V" else array
+
+
+def _shaped(named: dict[str, np.ndarray], like: Any) -> Any:
+    """Arrays by path as a tree, where `like` has its own: so on another number of devices, too."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    wanted = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
+    found = {path: (array.shape, array.dtype) for path, array in named.items()}
+    wrong = [path for path in wanted | found if wanted.get(path) != found.get(path)]
+    if wrong:
+        raise ValueError(f"not the arrays that this run has: {', '.join(wrong)}")
+    return structure.unflatten(_placed(named[_name(path)], leaf) for path, leaf in leaves)
+
+
+def _placed(array: np.ndarray, like: Any) -> Any:
+    if not isinstance(like, jax.Array):
+        return array
+    return jax.device_put(array, like.sharding) if like.committed else jnp.array(array)
+
+
+def _sync(folder: Path) -> None:
+    """Waits until the disk has a step, whose files and name it would otherwise write when it likes."""
+    for path in (*folder.rglob("*"), folder, folder.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _name(path: Any) -> str:

@@ -2,8 +2,9 @@
 
 Federations of a tiny model (a linear layer) as `launch.train` runs them: a checkpoint and a line of
 `metrics.jsonl` after every round. While a run goes on, a thread reads the file again and again: each line
-must be whole and the rounds must follow one another. Memory is the process's resident set; what counts is
-whether it grows after the first tenth of the rounds, in which caches and pools fill up.
+must be whole and the rounds must follow one another. Memory is what the process holds of its own, without
+the pages of files, which the system takes and gives as it likes; what counts is whether it grows after the
+first tenth of the rounds, in which caches and pools fill up.
 """
 
 import json
@@ -72,7 +73,7 @@ class Measured(NamedTuple):
     rounds: int
     round_ms: float
     save_ms: tuple[float, float]
-    resident_mib: tuple[float, float]
+    held_mib: tuple[float, float]
     files: tuple[int, int]
     reads: int
 
@@ -140,7 +141,7 @@ def measure(case: Case, folder: Path) -> Measured:
         store.save(int(after.round), after, {"round": int(after.round)})
         saves.append(time.perf_counter() - began)
         log.record(_record(int(after.round), metrics))
-        memory.append(resident_mib())
+        memory.append(held_mib())
         files.append(len(os.listdir("/proc/self/fd")))
         began = time.perf_counter()
     log.close()
@@ -152,7 +153,7 @@ def measure(case: Case, folder: Path) -> Measured:
         rounds=case.rounds,
         round_ms=1e3 * float(np.median(seconds)),
         save_ms=_each(saves, ends, 1e3),
-        resident_mib=_each(memory, ends, 1),
+        held_mib=_each(memory, ends, 1),
         files=(max(files[ends[0]]), max(files[ends[1]])),
         reads=reads,
     )
@@ -198,17 +199,18 @@ class Reader:
                 self._fault = f"rounds {numbers}"
 
 
-def resident_mib() -> float:
-    """The memory that this process holds, MiB."""
+def held_mib() -> float:
+    """The memory that this process holds, MiB, without pages of files."""
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        _, resident, of_files, *_ = map(int, file.read().split())
+    return (resident - of_files) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def cells(name: str, found: Measured) -> tuple[str, ...]:
     """A line of the table."""
     figures = (
         *(f"{found.rounds:,}", f"{found.round_ms:.1f}", *(f"{ms:.1f}" for ms in found.save_ms)),
-        *(f"{mib:.0f}" for mib in found.resident_mib),
+        *(f"{mib:.0f}" for mib in found.held_mib),
         *(str(count) for count in found.files),
         f"{found.reads:,}",
     )
