@@ -13,7 +13,6 @@ as `tree`; so in format 1, which has no `format` and only a `digest` that takes 
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from fl_jax import arrays as npz
+from fl_jax.arrays import Restore, Save, by_path, shaped, table, typed
+from fl_jax.files import sync
 
 FORMAT = 3
 """Of what `Store.save` writes; older ones are read too."""
@@ -61,22 +61,24 @@ class Store:
             OSError: the disk is full; the steps before are left as they are.
         """
         self.check_room(tree)
-        named = _named(tree)
-        table = _table(named)
+        named = by_path(_plain(tree))
+        rows = table(named)
         facts = {name: value for name, value in facts.items() if name not in _OURS}
         facts = json.loads(json.dumps(facts))  # as it will be read
-        facts |= {"format": FORMAT, "arrays": table, "digest": _sum_of(table)}
+        facts |= {"format": FORMAT, "arrays": rows, "digest": _sum_of(rows)}
         facts["facts_digest"] = _sum_of(facts)
         saved = self._manager.save(
             step,
-            args=ocp.args.Composite(arrays=npz.Save(named), facts=ocp.args.JsonSave(facts)),
+            args=ocp.args.Composite(arrays=Save(named), facts=ocp.args.JsonSave(facts)),
         )
         if not saved:
             raise ValueError(
                 f"step={step}: {self._manager.directory} has step {self._manager.latest_step()} "
                 "already; restore it and go on from there, or remove the folder"
             )
-        _sync(Path(self._manager.directory) / str(step))
+        folder = Path(self._manager.directory) / str(step)
+        for path in (*folder.rglob("*"), folder, folder.parent):
+            sync(path)
 
     def check_room(self, tree: Any) -> None:
         """Refuses a tree that the disk has no room for.
@@ -149,7 +151,7 @@ class Store:
         tree, facts = self._restore(step, None)
         if "format" in facts:
             _verify(tree, facts)
-        return _named(tree), facts
+        return by_path(tree), facts
 
     def close(self) -> None:
         """Waits for what is under way and lets go of the directory."""
@@ -180,10 +182,8 @@ class Store:
             )
         if found in (1, 2):
             return self._part(step, "tree", ocp.args.StandardRestore(like)), facts
-        raw = self._part(step, "arrays", npz.Restore())
-        dtypes = {row["path"]: jnp.dtype(row["dtype"]) for row in facts["arrays"]}
-        named = {path: _typed(array, dtypes[path]) for path, array in raw.items()}
-        return (named if like is None else _shaped(named, like)), facts
+        named = typed(self._part(step, "arrays", Restore()), facts["arrays"])
+        return (named if like is None else shaped(named, like)), facts
 
     def _part(self, step: int, name: str, how: Any) -> Any:
         return self._manager.restore(step, args=ocp.args.Composite(**{name: how}))[name]
@@ -195,66 +195,7 @@ class NewerFormatError(ValueError):
 
 def arrays(tree: Any) -> list[dict[str, Any]]:
     """Path, dtype, shape and SHA-256 of the bytes of every array of a tree, sorted by path."""
-    return _table(_named(tree))
-
-
-def _table(named: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    return [
-        {
-            "path": path,
-            "dtype": str(array.dtype),
-            "shape": list(array.shape),
-            "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
-        }
-        for path, array in sorted(named.items())
-    ]
-
-
-def _named(tree: Any) -> dict[str, np.ndarray]:
-    """A tree's arrays on the host, by path."""
-    leaves = jax.tree_util.tree_leaves_with_path(_plain(tree))
-    named = {_name(path): np.asarray(leaf) for path, leaf in leaves}
-    if len(named) < len(leaves):
-        raise ValueError(
-            f"the tree's {len(leaves)} arrays have {len(named)} paths: a name holds a '/'"
-        )
-    return named
-
-
-def _typed(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Bytes for which NumPy's format has no name, as of bfloat16, are that again."""
-    return array.view(dtype) if array.dtype.kind == "V" else array
-
-
-def _shaped(named: dict[str, np.ndarray], like: Any) -> Any:
-    """Arrays by path as a tree, where `like` has its own: so on another number of devices, too."""
-    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    wanted = {_name(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
-    found = {path: (array.shape, array.dtype) for path, array in named.items()}
-    wrong = [path for path in wanted | found if wanted.get(path) != found.get(path)]
-    if wrong:
-        raise ValueError(f"not the arrays that this run has: {', '.join(wrong)}")
-    return structure.unflatten(_placed(named[_name(path)], leaf) for path, leaf in leaves)
-
-
-def _placed(array: np.ndarray, like: Any) -> Any:
-    if not isinstance(like, jax.Array):
-        return array
-    return jax.device_put(array, like.sharding) if like.committed else jnp.array(array)
-
-
-def _sync(folder: Path) -> None:
-    """Waits until the disk has a step, whose files and name it would otherwise write when it likes."""
-    for path in (*folder.rglob("*"), folder, folder.parent):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return table(by_path(_plain(tree)))
 
 
 def _verify(tree: Any, facts: dict[str, Any]) -> None:
@@ -265,9 +206,8 @@ def _verify(tree: Any, facts: dict[str, Any]) -> None:
         return
     if _sum_of({k: v for k, v in facts.items() if k != "facts_digest"}) != facts["facts_digest"]:
         raise ValueError("its facts are not those that were saved")
-    table = arrays(tree)
     saved = {row["path"]: row for row in facts["arrays"]}
-    wrong = [row["path"] for row in table if saved.pop(row["path"], None) != row]
+    wrong = [row["path"] for row in arrays(tree) if saved.pop(row["path"], None) != row]
     if wrong or saved:
         raise ValueError(f"not as they were saved: {', '.join([*wrong, *saved])}")
 
