@@ -2,12 +2,13 @@
 
 Orbax writes atomically but does not notice a flipped bit, and a step that is half deleted still shows in
 its list, or no longer does; so a step counts only if it restores and its digests agree, else the step before
-it is taken.
+it is taken. Nor does it wait until the disk has what it renames; `Store.save` does, so that a power cut
+costs at most the step under way.
 
-A step holds `tree`, the arrays, and `facts`, JSON: what the caller gave, and of this module `format`;
-`arrays`, the path, dtype, shape and SHA-256 of each array, by which a step can be read and verified without
-its structure; `digest` of them all, and `facts_digest`. Format 1, which has no `format`, has only a `digest`
-that takes the structure to verify.
+A step holds `arrays`, see `fl_jax.arrays`, and `facts`, JSON: what the caller gave, and of this module
+`format`; `arrays`, the path, dtype, shape and SHA-256 of each array, by which a step can be read and
+verified without its structure; `digest` of them all, and `facts_digest`. In format 2 Orbax kept the arrays,
+as `tree`; so in format 1, which has no `format` and only a `digest` that takes the structure to verify.
 """
 
 import hashlib
@@ -22,7 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-FORMAT = 2
+from fl_jax.arrays import Restore, Save, by_path, shaped, table, typed
+from fl_jax.files import sync
+
+FORMAT = 3
 """Of what `Store.save` writes; older ones are read too."""
 _OURS = ("format", "arrays", "facts_digest")
 _BESIDE = 2**20
@@ -53,27 +57,28 @@ class Store:
         """Saves a pytree of arrays and keys, and facts that JSON can hold, as one step.
 
         Raises:
-            ValueError: when a step as new as this one is there already.
+            ValueError: when a step as new as this one is there already, or two arrays have one path.
             OSError: the disk is full; the steps before are left as they are.
         """
         self.check_room(tree)
-        plain = _plain(tree)
-        table = arrays(plain)
+        named = by_path(_plain(tree))
+        rows = table(named)
         facts = {name: value for name, value in facts.items() if name not in _OURS}
         facts = json.loads(json.dumps(facts))  # as it will be read
-        facts |= {"format": FORMAT, "arrays": table, "digest": _sum_of(table)}
+        facts |= {"format": FORMAT, "arrays": rows, "digest": _sum_of(rows)}
         facts["facts_digest"] = _sum_of(facts)
         saved = self._manager.save(
             step,
-            args=ocp.args.Composite(
-                tree=ocp.args.StandardSave(plain), facts=ocp.args.JsonSave(facts)
-            ),
+            args=ocp.args.Composite(arrays=Save(named), facts=ocp.args.JsonSave(facts)),
         )
         if not saved:
             raise ValueError(
                 f"step={step}: {self._manager.directory} has step {self._manager.latest_step()} "
                 "already; restore it and go on from there, or remove the folder"
             )
+        folder = Path(self._manager.directory) / str(step)
+        for path in (*folder.rglob("*"), folder, folder.parent):
+            sync(path)
 
     def check_room(self, tree: Any) -> None:
         """Refuses a tree that the disk has no room for.
@@ -143,12 +148,10 @@ class Store:
         Raises:
             Exception: whatever a damaged file makes Orbax raise; ValueError when digests do not agree.
         """
-        restored = self._restore(step, ocp.args.StandardRestore())
-        tree, facts = restored["tree"], restored["facts"]
+        tree, facts = self._restore(step, None)
         if "format" in facts:
             _verify(tree, facts)
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {_name(path): np.asarray(leaf) for path, leaf in leaves}, facts
+        return by_path(tree), facts
 
     def close(self) -> None:
         """Waits for what is under way and lets go of the directory."""
@@ -165,22 +168,25 @@ class Store:
         self._manager.reload()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        restored = self._restore(step, ocp.args.StandardRestore(_plain(like)))
-        tree, facts = restored["tree"], restored["facts"]
+        tree, facts = self._restore(step, _plain(like))
         _verify(tree, facts)
         return _keyed(tree, like), {k: v for k, v in facts.items() if k not in _OURS}
 
-    def _restore(self, step: int, how: Any) -> Any:
-        facts = self._manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))
-        found = facts["facts"].get("format", 1)
+    def _restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+        facts = self._part(step, "facts", ocp.args.JsonRestore())
+        found = facts.get("format", 1)
         if isinstance(found, int) and found > FORMAT:
             raise NewerFormatError(
                 f"{self._manager.directory}: step {step} has format {found}, and this version of fl_jax "
                 f"reads formats up to {FORMAT}: use a newer version"
             )
-        return self._manager.restore(
-            step, args=ocp.args.Composite(tree=how, facts=ocp.args.JsonRestore())
-        )
+        if found in (1, 2):
+            return self._part(step, "tree", ocp.args.StandardRestore(like)), facts
+        named = typed(self._part(step, "arrays", Restore()), facts["arrays"])
+        return (named if like is None else shaped(named, like)), facts
+
+    def _part(self, step: int, name: str, how: Any) -> Any:
+        return self._manager.restore(step, args=ocp.args.Composite(**{name: how}))[name]
 
 
 class NewerFormatError(ValueError):
@@ -189,22 +195,7 @@ class NewerFormatError(ValueError):
 
 def arrays(tree: Any) -> list[dict[str, Any]]:
     """Path, dtype, shape and SHA-256 of the bytes of every array of a tree, sorted by path."""
-    rows = []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(_plain(tree)):
-        array = np.asarray(leaf)
-        rows.append(
-            {
-                "path": _name(path),
-                "dtype": str(array.dtype),
-                "shape": list(array.shape),
-                "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
-            }
-        )
-    return sorted(rows, key=lambda row: row["path"])
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return table(by_path(_plain(tree)))
 
 
 def _verify(tree: Any, facts: dict[str, Any]) -> None:
@@ -215,9 +206,8 @@ def _verify(tree: Any, facts: dict[str, Any]) -> None:
         return
     if _sum_of({k: v for k, v in facts.items() if k != "facts_digest"}) != facts["facts_digest"]:
         raise ValueError("its facts are not those that were saved")
-    table = arrays(tree)
     saved = {row["path"]: row for row in facts["arrays"]}
-    wrong = [row["path"] for row in table if saved.pop(row["path"], None) != row]
+    wrong = [row["path"] for row in arrays(tree) if saved.pop(row["path"], None) != row]
     if wrong or saved:
         raise ValueError(f"not as they were saved: {', '.join([*wrong, *saved])}")
 

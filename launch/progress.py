@@ -19,6 +19,7 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from fl_jax.files import whole
 from fl_jax.text import printable
 
 Event = dict[str, Any]
@@ -178,6 +179,9 @@ class Metrics:
             write_text(self._path, "".join(json.dumps(r) + "\n" for r in known))
         with self._path.open("ab", buffering=0) as file:
             file.write(json.dumps(record).encode() + b"\n")
+            os.fsync(
+                file.fileno()
+            )  # before the next round's checkpoint, which would leave a gap behind it
         self._last, self._cut = record["round"], False
         for name in ("loss", "val_loss", "val_macro_auroc", "images_per_second"):
             if record[name] is not None:
@@ -197,9 +201,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as file:
+        file.write(text)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.task",
         "fl_jax.spec",
         "fl_jax.text",
+        "fl_jax.arrays",
+        "fl_jax.files",
         "fl_jax.data.dicom",
         "fl_jax.data.sources",
         "fl_jax.layers",

@@ -13,13 +13,13 @@ program, which is read beside ours (`known`), may leave out the columns of `KNOW
 import csv
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.data.sources.listing import HOLDOUT, csv_lines
+from fl_jax.files import whole
 from fl_jax.types import LABELS
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
@@ -75,9 +75,7 @@ def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
             other than 0 and 1, a split unknown.
     """
     _check(path, predictions)
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for image, patient, site, split, truth, scores in zip(
@@ -87,7 +85,6 @@ def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
                 (image, label, f"{score:.9g}", positive, patient, site, split)
                 for label, score, positive in zip(LABELS, scores, truth, strict=True)
             )
-    os.replace(partial, path)
 
 
 def _check(path: str | os.PathLike[str], predictions: Predictions) -> None:

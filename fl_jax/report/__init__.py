@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.data.sources.listing import check_link
+from fl_jax.files import whole
 from fl_jax.report import cases, export, files, page, results
 from fl_jax.report.cases import Thumbnails
 
@@ -145,6 +146,5 @@ def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:
 
 
 def _replace(path: Path, content: str | bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
+    with whole(path, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)

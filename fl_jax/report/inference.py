@@ -10,7 +10,6 @@ whoever has the source finds it again.
 import csv
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from fl_jax.data.slices import Slices
 from fl_jax.data.windows import STUDY_WINDOWS
+from fl_jax.files import whole
 from fl_jax.report import cases, documents, page
 from fl_jax.types import LABELS
 
@@ -108,15 +108,12 @@ def collect(slices: Slices, scores: NDArray[np.float64]) -> Inference:
 
 def write(path: str | os.PathLike[str], found: Inference) -> None:
     """Writes the CSV, one line a slice, whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for image, patient, study, series, position, scores in zip(*found[1:], strict=True):
             probabilities = (f"{score:.9g}" for score in scores)
             writer.writerow((image, patient, study, series, f"{position:.6g}", *probabilities))
-    os.replace(partial, path)
 
 
 def refusals(path: str | os.PathLike[str], source: str | os.PathLike[str] = "") -> list[Refused]:

@@ -1,9 +1,10 @@
 """Does a long run end as it began? Memory, open files, the time of a checkpoint, the metrics file.
 
 Federations of a tiny model (a linear layer) as `launch.train` runs them: a checkpoint and a line of
-`metrics.jsonl` after every round. While a run goes on, a thread reads the file again and again: each line
-must be whole and the rounds must follow one another. Memory is the process's resident set; what counts is
-whether it grows after the first tenth of the rounds, in which caches and pools fill up.
+`metrics.jsonl` after every round. While a run goes on, a thread reads along in the file: each line must
+be whole and the rounds must follow one another. Memory is what the process holds of its own, without
+the pages of files, which the system takes and gives as it likes; what counts is whether it grows after the
+first tenth of the rounds, in which caches and pools fill up.
 """
 
 import json
@@ -72,7 +73,7 @@ class Measured(NamedTuple):
     rounds: int
     round_ms: float
     save_ms: tuple[float, float]
-    resident_mib: tuple[float, float]
+    held_mib: tuple[float, float]
     files: tuple[int, int]
     reads: int
 
@@ -140,7 +141,7 @@ def measure(case: Case, folder: Path) -> Measured:
         store.save(int(after.round), after, {"round": int(after.round)})
         saves.append(time.perf_counter() - began)
         log.record(_record(int(after.round), metrics))
-        memory.append(resident_mib())
+        memory.append(held_mib())
         files.append(len(os.listdir("/proc/self/fd")))
         began = time.perf_counter()
     log.close()
@@ -152,23 +153,23 @@ def measure(case: Case, folder: Path) -> Measured:
         rounds=case.rounds,
         round_ms=1e3 * float(np.median(seconds)),
         save_ms=_each(saves, ends, 1e3),
-        resident_mib=_each(memory, ends, 1),
+        held_mib=_each(memory, ends, 1),
         files=(max(files[ends[0]]), max(files[ends[1]])),
         reads=reads,
     )
 
 
 class Reader:
-    """Reads a metrics file over and over in a thread of its own, as somebody who follows a run does."""
+    """Reads on in a metrics file in a thread of its own, as somebody who follows a run does."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._stop = path, threading.Event()
-        self._reads, self._fault = 0, ""
+        self._reads, self._fault, self._place, self._last = 0, "", 0, 0
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def stop(self) -> int:
-        """Ends the thread and returns how often it has read the file.
+        """Ends the thread and returns how often it has looked into the file.
 
         Raises:
             ValueError: when a line was not whole, or a round was missing or twice.
@@ -183,32 +184,36 @@ class Reader:
         while not self._stop.wait(0.05) and not self._fault:
             if not self._path.exists():
                 continue
-            text = self._path.read_text(encoding="utf-8")
+            with self._path.open("rb") as file:
+                file.seek(self._place)
+                text = file.read()
             self._reads += 1
-            if not text.endswith("\n"):
-                self._fault = f"the last line is not whole: {text[-80:]!r}"
+            self._place += len(text)
+            if not text.endswith(b"\n"):
+                self._fault = f"the last line is not whole: {text[-80:]!r}" if text else ""
                 continue
-            lines = text.splitlines()[-50:]
             try:
-                numbers = [json.loads(line)["round"] for line in lines]
+                numbers = [json.loads(line)["round"] for line in text.splitlines()]
             except ValueError as error:
                 self._fault = f"a line is not whole: {error}"
                 continue
-            if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-                self._fault = f"rounds {numbers}"
+            if numbers != list(range(self._last + 1, self._last + 1 + len(numbers))):
+                self._fault = f"after round {self._last}, rounds {numbers}"
+            self._last = numbers[-1]
 
 
-def resident_mib() -> float:
-    """The memory that this process holds, MiB."""
+def held_mib() -> float:
+    """The memory that this process holds, MiB, without pages of files."""
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        _, resident, of_files, *_ = map(int, file.read().split())
+    return (resident - of_files) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def cells(name: str, found: Measured) -> tuple[str, ...]:
     """A line of the table."""
     figures = (
         *(f"{found.rounds:,}", f"{found.round_ms:.1f}", *(f"{ms:.1f}" for ms in found.save_ms)),
-        *(f"{mib:.0f}" for mib in found.resident_mib),
+        *(f"{mib:.0f}" for mib in found.held_mib),
         *(str(count) for count in found.files),
         f"{found.reads:,}",
     )

@@ -1,7 +1,6 @@
 """Where each patient belongs, as a table in memory and as a file; no patient is ever on two sides."""
 
 import csv
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
@@ -9,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fl_jax.data.sources.listing import HOLDOUT, check_site, csv_lines
+from fl_jax.files import whole
 
 SPLITS = ("train", "validation", "test", HOLDOUT)
 HEADER = ("patient", "site", "split")
@@ -174,13 +174,10 @@ def _check_alone(partition: Partition) -> None:
 
 def save(partition: Partition, path: str | pathlib.Path) -> None:
     """Writes `patient,site,split`, one line a patient, whole or not at all."""
-    path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         writer.writerows(zip(*(column.tolist() for column in partition), strict=True))
-    os.replace(partial, path)
 
 
 def load(

@@ -1,0 +1,38 @@
+"""A file is there whole or as it was before, whatever is killed and when; after a power cut, too."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
+    """Opens `<path>.partial`, which takes the file's name once it is written and on the disk.
+
+    Args:
+        path: the file; its folder must exist.
+        mode: `'w'`, UTF-8 with line ends as they are given, or `'wb'`.
+
+    Yields:
+        The open file. After an exception the file is what it was before.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    with partial.open(mode, encoding=encoding, newline=newline) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync(path.parent)
+
+
+def sync(path: str | os.PathLike[str]) -> None:
+    """Waits until the disk has a file's bytes, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
