@@ -67,7 +67,7 @@ def load(
             "choose one with --model, or train it with launch.study"
         )
     found = json.loads((folder / "inputs.json").read_text())
-    config: experiment.Config = ConfigDict(found)
+    config: experiment.Config = ConfigDict(experiment.BEFORE | found)
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)
