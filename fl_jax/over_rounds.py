@@ -112,5 +112,8 @@ def _set(tree: Any, factor: Array) -> tuple[Any, int]:
     """The tree with the factor in every `RoundFactor`, and how many there are."""
     ours = lambda node: isinstance(node, RoundFactor)  # noqa: E731
     nodes, structure = jax.tree.flatten(tree, is_leaf=ours)
-    found = [RoundFactor(factor) if ours(node) else node for node in nodes]
+    found = [
+        RoundFactor(jnp.broadcast_to(factor, node.factor.shape)) if ours(node) else node
+        for node in nodes
+    ]
     return structure.unflatten(found), sum(map(ours, nodes))
