@@ -82,7 +82,6 @@ def train(
     faults: Sequence[Fault] = (),
     min_sites: int = 0,
     void: str = "skip",
-    balanced: bool = False,
     on_examples: Callable[[int], None] = lambda count: None,
     complain: Callable[[str], None],
 ) -> Iterator[Progress]:
@@ -104,7 +103,6 @@ def train(
         faults: what goes wrong at the sites, see `simulate.rounds`.
         min_sites: with fewer messages taken, a round is void.
         void: `'skip'` or `'stop'` at a void round.
-        balanced: whether sites draw examples by their labels, see `pipeline.balanced_order`.
         on_examples: called with the number of real examples of every batch as it is handed out.
         complain: called with a sentence about every damaged checkpoint.
 
@@ -136,7 +134,7 @@ def train(
             seed=seed,
             round=round,
             site=arm.sites[site],
-            balanced=balanced,
+            balanced=arm.balanced,
         ):
             on_examples(int(batch.mask.sum()))
             yield batch

@@ -170,6 +170,7 @@ def load(config: Config, workdir: Path) -> Experiment:
         min_sites=config.min_sites,
         key=key,
         local_budget=config.local_budget,
+        balanced=config.sampling == "balanced",
     )
     return Experiment(held(config, slices), divided, arms, key)
 

@@ -94,7 +94,6 @@ def _train(
             faults=experiment.faults(config, name, len(arm.sites)),
             min_sites=min(config.min_sites, len(arm.sites)),
             void=config.void_rounds,
-            balanced=config.sampling == "balanced",
             on_examples=lambda count: show({"model": name, "examples": count}),
             complain=say,
         ):

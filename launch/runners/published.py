@@ -131,7 +131,6 @@ class Trainings:
                 store,
                 batch_size=batch_size or self.config.batch_size,
                 seed=self.config.seed,
-                balanced=self.config.sampling == "balanced",
                 complain=logging.warning,
             )
             self._models[name] = deque(steps, maxlen=1).pop().best.params
