@@ -60,9 +60,7 @@ def get_config() -> ConfigDict:
     config.round_schedule = ""
     config.batch_size = 16
     config.accumulate = 1  # parts of a batch whose gradients are summed: less memory, the same step
-    config.remat = (
-        False  # of the large models: compute a block again for its gradient, in less memory
-    )
+    config.remat = False  # of large models: compute blocks again for the gradient; no use on CPU
     config.max_degrees = 20.0
     config.flip = True
     config.mixup = 0.0  # alpha of Zhang 2018, 0.2 say; 0: no mixed examples

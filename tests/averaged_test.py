@@ -30,16 +30,13 @@ def make(text):
     return spec.build(text, "fl_jax.algorithms", network_loss, optax.sgd(0.3))
 
 
-KINDS = [
-    "fed_avg(server_optimizer=adam(0.1))",
-    "scaffold()",
-    "ifca(clusters=2)",
-    "fed_bn()",
-    "ditto()",
+QUICK = ["fed_avg(server_optimizer=adam(0.1))", "ifca(clusters=2)"]
+SLOW = [
+    pytest.param(text, marks=pytest.mark.slow) for text in ("scaffold()", "fed_bn()", "ditto()")
 ]
 
 
-@pytest.mark.parametrize("text", KINDS)
+@pytest.mark.parametrize("text", [*QUICK, *SLOW])
 def test_the_mean_is_weighted_by_age_and_the_algorithm_goes_on_as_before(text):
     algorithm = make(text)
     plain, with_mean = run(algorithm), run(averaged(algorithm, DECAY))

@@ -42,7 +42,7 @@ def make(parts):
     )
 
 
-@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("parts", [4, pytest.param(2, marks=pytest.mark.slow)])
 def test_value_and_gradient_are_the_whole_batch_s(parts):
     params = make(1).init(KEY)
     whole, of = (jax.value_and_grad(make(k).loss)(params, batch(), KEY) for k in (1, parts))
@@ -75,7 +75,9 @@ def test_each_part_is_as_small_as_it_is_said_to_be():
     assert set(seen) == {(2,)}
 
 
-@pytest.mark.parametrize("text", ["scaffold(option=1)", "fed_sam()"])
+@pytest.mark.parametrize(
+    "text", ["fed_sam()", pytest.param("scaffold(option=1)", marks=pytest.mark.slow)]
+)
 def test_algorithms_that_take_gradients_of_their_own(text):
     """In lock-step, so also under `vmap`."""
     draw = np.random.default_rng(2)

@@ -27,10 +27,12 @@ def make(text, rate=RATE, factors=None):
     return over_rounds(timed, factors)
 
 
-KINDS = ["fed_avg()", "fed_rep()", "mime()", "fed_nova()"]
+SLOW = [
+    pytest.param(f"{name}()", marks=pytest.mark.slow) for name in ("fed_rep", "mime", "fed_nova")
+]
 
 
-@pytest.mark.parametrize("text", KINDS)
+@pytest.mark.parametrize("text", ["fed_avg()", *SLOW])
 def test_a_factor_is_another_rate(text):
     """Momentum's state does not know of the rate, so that a round may be run with that of another."""
     timed = make(text, factors=FACTORS)
