@@ -51,11 +51,29 @@ def get_config() -> ConfigDict:
     # Of batch normalisation: frozen as in the file, aggregate (pooled from the sites' moments), local (each
     # site's own, never sent) or naive (the mean of the sites' variances).
     config.statistics = "frozen"
+    # Of optax; a rate may be a schedule: 'sgd(warmup_cosine_decay_schedule(0.0, 0.1, 50, 1000))'. It counts
+    # the steps of the optimiser's state: at a site all of its own, or each round's with keep_optimizer=False.
+    # The central model takes as many steps a round as all sites together, so that its schedule runs that much
+    # faster; round_schedule is the same in every arm.
     config.optimizer = "adam(3e-4)"
+    # A factor of the rate in each round: 'cosine_decay_schedule(1.0, rounds)'; void rounds do not count.
+    config.round_schedule = ""
     config.batch_size = 16
+    config.accumulate = 1  # parts of a batch whose gradients are summed: less memory, the same step
+    config.remat = False  # of large models: compute blocks again for the gradient; no use on CPU
     config.max_degrees = 20.0
     config.flip = True
+    config.mixup = 0.0  # alpha of Zhang 2018, 0.2 say; 0: no mixed examples
+    # Or 'cross_entropy(label_weights=(2, 1, 1, 1, 1, 1), smoothing=0.05)', `any` twice as in the challenge;
+    # 'focal(gamma=2.0)'. Each with a weight of positives for each label, which is 1 with a ceiling of 1.
+    config.loss = "cross_entropy()"
     config.positive_weight_ceiling = 10.0
+    # Or balanced: as many examples, half without a bleed, half with one, by turns of its subtypes. Weights of
+    # positives are counted on the slices all the same: set their ceiling to 1.
+    config.sampling = "natural"
+    # Predict with a mean of the server's models: 0.9 is that of some ten rounds, in every arm; 0: the last.
+    config.ema = 0.0
+    config.test_flip = False  # predict with the mean logits of a slice and its mirror image
 
     # Federation. Central and local models are trained plainly, by fed_avg() over one site.
     config.algorithm = "fed_avg()"

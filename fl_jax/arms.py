@@ -20,6 +20,7 @@ class Arm(NamedTuple):
         validation: the rows that choose its checkpoint: of its own sites, and no others.
         participating: bool[R, S], who takes part in each round.
         examples: int[R, S], examples that each site sees in each round, repeats included.
+        balanced: whether its sites draw them by their labels, see `pipeline.balanced_order`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Arm(NamedTuple):
     validation: np.ndarray
     participating: np.ndarray
     examples: np.ndarray
+    balanced: bool = False
 
     @property
     def budget(self) -> int:
@@ -44,6 +46,7 @@ def arms(
     min_sites: int,
     key: jax.Array,
     local_budget: str = "examples",
+    balanced: bool = False,
 ) -> dict[str, Arm]:
     """Plans the federated, the central and each local training with matched budgets.
 
@@ -57,6 +60,7 @@ def arms(
         key: decides who takes part.
         local_budget: `'examples'`: a local model sees as many examples as the federated one, however
             small its hospital; `'epochs'`: as many passes over its own slices as in the federation.
+        balanced: of every arm, which leaves their budgets as they are.
 
     Returns:
         The arms by name: `federated`, `central`, `local_<site>`.
@@ -96,4 +100,4 @@ def arms(
         budget = total if local_budget == "examples" else examples[:, index : index + 1]
         name = f"local_{site}"
         planned[name] = Arm(name, (site,), (rows,), own[index], always, budget)
-    return planned
+    return {name: arm._replace(balanced=balanced) for name, arm in planned.items()}

@@ -95,13 +95,27 @@ def transformation(
     """Builds an optax transformation from a spec such as `'adam(3e-4)'` or `'sgd(0.1, momentum=0.9)'`.
 
     Args:
-        text: a spec; a nested call is a transformation, too.
+        text: a spec; a nested call is a transformation, too, or a schedule of optax, such as
+            `'sgd(cosine_decay_schedule(0.1, 500))'`, which counts the updates of its own state.
         values: see `parse`.
 
     Raises:
         ValueError: for a name that optax does not have, or arguments that it does not take.
     """
     return _transformation(text, parse(text, values))
+
+
+def schedule(text: str, values: Mapping[str, Any] | None = None) -> optax.Schedule:
+    """Builds a schedule of optax from a spec such as `'cosine_decay_schedule(1.0, 24)'`.
+
+    Args:
+        text: a spec.
+        values: see `parse`.
+
+    Raises:
+        ValueError: for a name that `optax.schedules` does not have, or arguments that it does not take.
+    """
+    return _schedule(text, parse(text, values))
 
 
 def names(package: str) -> list[str]:
@@ -132,10 +146,29 @@ def _transformation(text: str, spec: Spec) -> optax.GradientTransformation:
     factory = getattr(optax, spec.name, None)
     if not inspect.isfunction(factory):
         raise ValueError(f"{text!r}: optax has no transformation {spec.name!r}")
-    built = _call(text, factory, spec, partial(_transformation, text))
+    built = _call(text, factory, spec, partial(_of_optax, text))
     if not isinstance(built, optax.GradientTransformation):
         raise ValueError(f"{text!r}: optax.{spec.name} does not return a gradient transformation")
     return built
+
+
+def _of_optax(text: str, spec: Spec) -> Any:
+    return (_schedule if _is_schedule(spec.name) else _transformation)(text, spec)
+
+
+def _is_schedule(name: str) -> bool:
+    """Whether optax has such a schedule; what it calls so and takes functions is none here."""
+    made = inspect.isfunction(getattr(optax.schedules, name, None))
+    return made and not name.startswith(("_", "inject_", "join_"))
+
+
+def _schedule(text: str, spec: Spec) -> optax.Schedule:
+    if not _is_schedule(spec.name):
+        there = [name for name in dir(optax.schedules) if _is_schedule(name)]
+        raise ValueError(
+            f"{text!r}: optax has no schedule {spec.name!r}; there are: {', '.join(there)}"
+        )
+    return _call(text, getattr(optax.schedules, spec.name), spec, partial(_of_optax, text))
 
 
 def _call(

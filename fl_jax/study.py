@@ -134,6 +134,7 @@ def train(
             seed=seed,
             round=round,
             site=arm.sites[site],
+            balanced=arm.balanced,
         ):
             on_examples(int(batch.mask.sum()))
             yield batch

@@ -2,6 +2,8 @@
 
 multi_label:  loss = sum_b mask_b mean_l [ -w_l y_bl log p_bl - (1 - y_bl) log(1 - p_bl) ] / sum_b mask_b
 multi_class:  loss = sum_b mask_b sum_l [ -y_bl log softmax_l ] / sum_b mask_b
+
+`fl_jax.losses` has others for labels, `fl_jax.mixup` mixed examples.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fl_jax.keys import stream
+from fl_jax.losses.cross_entropy import Losses, cross_entropy
+from fl_jax.micro_batches import accumulate
+from fl_jax.mixup import Mix
 from fl_jax.types import LABELS, Array, Batch, Params
 
 
@@ -45,6 +51,9 @@ def multi_label(
     positive_weights: Array | None = None,
     frozen: Mapping[str, Any] | None = None,
     running: bool = False,
+    losses: Losses | None = None,
+    mix: Mix | None = None,
+    micro_batches: int = 1,
 ) -> Task:
     """Makes the task of predicting L binary labels with a Flax model.
 
@@ -58,17 +67,34 @@ def multi_label(
             `batch_stats` of pretrained weights. They stay as they are, in training, too.
         running: whether batch normalisation uses a batch's own moments in training, and keeps running ones
             for prediction; for models whose `__call__` takes a batch's `mask`.
+        losses: see `fl_jax.losses`; None for the cross-entropy.
+        mix: of the examples of a batch, in training only, after `prepare`; None for none.
+        micro_batches: in how many parts a batch's gradient is computed, see `micro_batches.accumulate`.
 
     Returns:
         The task; its `init` raises ValueError for a model that has other such variables.
+
+    Raises:
+        ValueError: for `micro_batches` with `running`: a batch's moments would be those of its parts.
     """
+    if running and micro_batches > 1:
+        raise ValueError(
+            f"accumulate={micro_batches} with running statistics: a batch's moments would be those of its "
+            "parts; freeze the statistics, or take a model without"
+        )
     weights = jnp.ones(()) if positive_weights is None else jnp.asarray(positive_weights)
-
-    def losses(outputs: jax.Array, labels: Array) -> jax.Array:
-        each = optax.sigmoid_binary_cross_entropy(outputs, labels)
-        return jnp.where(labels > 0, weights * each, each).mean(-1)
-
-    return _task(model, example, prepare, augment, losses, frozen or {}, running)
+    judge = losses or cross_entropy()
+    return _task(
+        model,
+        example,
+        prepare,
+        augment,
+        lambda outputs, labels: judge(outputs, labels, weights),
+        frozen or {},
+        running,
+        mix,
+        micro_batches,
+    )
 
 
 def multi_class(
@@ -106,6 +132,8 @@ def _task(
     losses: Callable[[jax.Array, Array], jax.Array],
     frozen: Mapping[str, Any],
     running: bool,
+    mix: Mix | None = None,
+    micro_batches: int = 1,
 ) -> Task:
     kept = {"batch_stats"} if running else set()
 
@@ -121,28 +149,36 @@ def _task(
             {name: variables[name] for name in ("params", *kept)} if kept else variables["params"]
         )
 
-    def logits(params: Params, inputs: Array) -> jax.Array:
+    def outputs(params: Params, images: jax.Array) -> jax.Array:
         variables = params if kept else {"params": params}
-        output = model.apply({**variables, **frozen}, prepare(inputs))
+        output = model.apply({**variables, **frozen}, images)
         assert isinstance(output, jax.Array)
         return output
 
-    def trained(
-        params: Params, statistics: Any, batch: Batch, key: jax.Array
-    ) -> tuple[jax.Array, Any]:
+    def seen(batch: Batch, key: jax.Array) -> Batch:
+        """A batch of training as the model reads it."""
         images = prepare(augment(key, batch.inputs))
-        variables = {"params": params, "batch_stats": statistics, **frozen}
-        outputs: Any
-        outputs, changed = model.apply(variables, images, batch.mask, mutable=["batch_stats"])
-        return outputs, changed["batch_stats"]
+        if mix is None:
+            return batch._replace(inputs=images)
+        mixed = mix(stream(key, "mixup"), images, batch.labels, batch.mask)
+        return Batch(*mixed, batch.mask)
 
-    def loss(params: Params, batch: Batch, key: jax.Array) -> jax.Array:
-        if kept:
-            outputs, _ = trained(params, initial(), batch, key)
-        else:
-            outputs = logits(params, augment(key, batch.inputs))
-        each = losses(outputs, batch.labels)
+    def trained(params: Params, statistics: Any, batch: Batch) -> tuple[jax.Array, Any]:
+        variables = {"params": params, "batch_stats": statistics, **frozen}
+        found: Any
+        found, changed = model.apply(variables, batch.inputs, batch.mask, mutable=["batch_stats"])
+        return found, changed["batch_stats"]
+
+    def fit(params: Params, batch: Batch) -> jax.Array:
+        found = (
+            trained(params, initial(), batch)[0]
+            if kept
+            else outputs(params, jnp.asarray(batch.inputs))
+        )
+        each = losses(found, batch.labels)
         return (each * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
+
+    in_parts = accumulate(fit, micro_batches) if micro_batches > 1 else fit
 
     def initial() -> Any:
         """Statistics of the right shapes, whose values training does not read."""
@@ -152,9 +188,30 @@ def _task(
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["batch_stats"])
 
     def statistics(params: Params, statistics: Any, batch: Batch, key: jax.Array) -> Any:
-        return trained(params, statistics, batch, key)[1]
+        return trained(params, statistics, seen(batch, key))[1]
 
-    return Task(init, loss, logits, statistics if kept else None)
+    return Task(
+        init,
+        lambda params, batch, key: in_parts(params, seen(batch, key)),
+        lambda params, inputs: outputs(params, prepare(inputs)),
+        statistics if kept else None,
+    )
+
+
+def flipped(task: Task) -> Task:
+    """Predicts with the mean of the logits of an image and of its mirror image, left and right.
+
+    Args:
+        task: of images [B, ..., H, W], as scans are.
+
+    Returns:
+        The task; training is as before.
+    """
+
+    def logits(params: Params, inputs: Array) -> jax.Array:
+        return (task.logits(params, inputs) + task.logits(params, inputs[..., ::-1])) / 2
+
+    return task._replace(logits=logits)
 
 
 def positive_weights(positives: np.ndarray, examples: int, *, ceiling: float = 10.0) -> np.ndarray:

@@ -15,7 +15,10 @@ import numpy as np
 from fl_jax import spec
 from fl_jax.data import windows
 from fl_jax.data.slices import Slices, Summary
-from fl_jax.task import Task, multi_label
+from fl_jax.losses.cross_entropy import Losses
+from fl_jax.mixup import mixup
+from fl_jax.task import Task, flipped, multi_label
+from fl_jax.types import LABELS
 from fl_jax.weights import features
 from fl_jax.weights.fine_tune import begin_from, train_only
 from fl_jax.weights.pretrained import pretrained
@@ -33,14 +36,14 @@ class Network(NamedTuple):
         prepare: HU to the images that it reads.
         given: its pretrained variables by collection; empty where none are.
         task: what is learned, on slices.
-        weights: float32[L], the loss's weights of a positive; None for prediction.
+        loss: what the task is trained by, as keywords of `multi_label`.
     """
 
     model: nn.Module
     prepare: Any
     given: dict[str, Any]
     task: Task
-    weights: np.ndarray | None
+    loss: dict[str, Any]
 
 
 def network(
@@ -52,6 +55,12 @@ def network(
         ValueError: when fields do not go together, or the weights do not fit.
     """
     model = spec.build(config.model, "fl_jax.models")
+    if config.remat:
+        if not hasattr(model, "remat"):
+            raise ValueError(
+                f"config.remat=True: {config.model} has no blocks to compute again; set --noconfig.remat"
+            )
+        model = model.clone(remat=True)
     example = jnp.zeros((1, *input_shape), jnp.int16)
     prepare = partial(windows.channels, windows=windows.named(config.windows))
     if config.trainable and not config.pretrained:
@@ -75,12 +84,18 @@ def network(
             head=config.pretrained_head,
             channels=config.pretrained_channels,
         )
+    loss = {
+        "positive_weights": positive_weights,
+        "losses": _losses(config),
+        "mix": mixup(config.mixup) if config.mixup else None,
+    }
     task = multi_label(
         model,
         example,
         prepare=prepare,
         augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
-        positive_weights=positive_weights,
+        micro_batches=config.accumulate,
+        **loss,
         frozen={name: x for name, x in given.items() if name != "params" and not running},
         running=running,
     )
@@ -88,7 +103,16 @@ def network(
         task = train_only(task, config.trainable, given["params"])
     elif given:
         task = begin_from(task, given if running else given["params"])
-    return Network(model, prepare, given, task, positive_weights)
+    if config.test_flip:
+        task = flipped(task)
+    return Network(model, prepare, given, task, loss)
+
+
+def _losses(config: Config) -> Losses:
+    losses: Losses = spec.build(config.loss, "fl_jax.losses")
+    labels = jnp.zeros((1, len(LABELS)))
+    jax.eval_shape(losses, labels, labels, labels[0])  # refuses other than one weight a label
+    return losses
 
 
 def on_features(
@@ -97,13 +121,21 @@ def on_features(
     """The head's task and the dataset of features, which are computed once and kept as `folder/<digest>.npy`.
 
     Raises:
-        ValueError: when more than the head is trained, or images are augmented in training.
+        ValueError: when more than the head is trained, images are augmented in training, or what is asked for
+            is of no use for a head.
     """
     if config.max_degrees or config.flip:
         raise ValueError(
             f"config.cached_features=True with max_degrees={config.max_degrees}, flip={config.flip}: "
             "features are of slices as they are; set --config.max_degrees=0 --noconfig.flip"
         )
+    whole = {"accumulate": 1, "remat": False, "test_flip": False}
+    for name, value in whole.items():
+        if config[name] != value:
+            raise ValueError(
+                f"config.cached_features=True with {name}={config[name]}: is for models that read images; "
+                f"set --config.{name}={value}"
+            )
     head = getattr(made.model, "head", None)
     if not config.trainable or not isinstance(head, str):
         raise ValueError(
@@ -123,7 +155,7 @@ def on_features(
         with part.open("wb") as file:
             np.save(file, found)
         part.replace(path)
-    task = features.head_task(made.task, head, found.shape[1], positive_weights=made.weights)
+    task = features.head_task(made.task, head, found.shape[1], **made.loss)
     return task, features.in_place_of_pixels(slices, found)
 
 

@@ -4,6 +4,7 @@
     python -m launch.benchmark --suite=input --json=FILE
     python -m launch.benchmark --suite=statistics --json=FILE
     python -m launch.benchmark --suite=load --json=FILE [--cases=REGEX]
+    python -m launch.benchmark --suite=memory [--cases=REGEX]
     python -m launch.benchmark --suite=peers --task=A --peers=DIR [--json=FILE]
 
 A suite is a module of `launch/benchmarks/` with a function `run`. On CPU `--devices` splits the machine into
@@ -69,7 +70,7 @@ if __name__ == "__main__":
         "round, input, ingest: interleaved repetitions, of which medians are taken.",
     )
     flags.DEFINE_string(
-        "cases", "", "round, load: a regular expression; only cases whose name it finds."
+        "cases", "", "round, load, memory: a regular expression; only cases whose name it finds."
     )
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")
     flags.DEFINE_string("peers", "", "peers: the folder that holds common.py and flax_models.py.")

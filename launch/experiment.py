@@ -14,10 +14,12 @@ from absl import logging
 
 from fl_jax import faulty, spec, statistics, study
 from fl_jax import round as rounds
+from fl_jax.averaged import averaged
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
 from fl_jax.keys import stream
+from fl_jax.over_rounds import by_round, over_rounds
 from fl_jax.report import patients as pictures
 from fl_jax.task import Task, positive_weights
 from fl_jax.types import Aggregator, Algorithm, Params
@@ -33,6 +35,16 @@ MACHINE = (
     *("memory_limit", "resamples", "margin", "survey"),
 )
 """Config keys that change where and how a training runs, and not what it gives; the dataset has a digest."""
+
+
+BEFORE = {
+    **{"pretrained": "", "pretrained_digest": "", "pretrained_head": "new"},
+    **{"pretrained_channels": "same", "trainable": "", "cached_features": False},
+    **{"layer_rates": [], "statistics": "frozen", "round_schedule": "", "accumulate": 1},
+    **{"remat": False, "mixup": 0.0, "loss": "cross_entropy()", "sampling": "natural"},
+    **{"ema": 0.0, "test_flip": False, "faults": [], "void_rounds": "skip", "threads": 1},
+}
+"""What a run that is older than a field of its config was made with."""
 
 
 class Experiment(NamedTuple):
@@ -158,6 +170,7 @@ def load(config: Config, workdir: Path) -> Experiment:
         min_sites=config.min_sites,
         key=key,
         local_budget=config.local_budget,
+        balanced=config.sampling == "balanced",
     )
     return Experiment(held(config, slices), divided, arms, key)
 
@@ -231,6 +244,8 @@ def start(
     optimizer = spec.transformation(config.optimizer)
     if config.layer_rates:
         optimizer = layer_rates(optimizer, config.layer_rates)
+    if config.round_schedule:
+        optimizer = by_round(optimizer)
     between = (config.algorithm, config.aggregator)
     if arm != "federated":
         between = ("fed_avg()", "weighted_mean()")
@@ -238,11 +253,21 @@ def start(
     if task.statistics is not None:
         rule = config.statistics if arm == "federated" else "aggregate"
         algorithm = statistics.carry(algorithm, task.statistics, rule)
+    if config.round_schedule:
+        algorithm = over_rounds(algorithm, _factors(config))
+    if config.ema:
+        algorithm = averaged(algorithm, config.ema)
     aggregator = faulty.between(
         spec.build(between[1], "fl_jax.aggregators"), faults(config, arm, sites)
     )
     params = jax.jit(task.init)(stream(key, "init"))
     return algorithm, aggregator, rounds.init(algorithm, aggregator, params, sites, key)
+
+
+def _factors(config: Config) -> list[float]:
+    """The factor of the rate in each round."""
+    factor = spec.schedule(config.round_schedule, {"rounds": config.rounds})
+    return np.array([factor(round) for round in range(config.rounds)], np.float32).tolist()
 
 
 def faults(config: Config, arm: str, sites: int) -> tuple[faulty.Fault, ...]:
@@ -269,7 +294,7 @@ def check_inputs(config: Config, workdir: Path) -> None:
     """
     path, wanted = _inputs_path(config, workdir), inputs(config, workdir)
     begun = json.loads(path.read_text()) if path.exists() else wanted
-    begun.setdefault("threads", wanted["threads"])  # of a run that is older than the field
+    begun = BEFORE | {"threads": wanted["threads"]} | begun
     differ = sorted(k for k in begun | wanted if begun.get(k) != wanted.get(k))
     if differ:
         shown = "; ".join(f"{k}: {begun.get(k)!r} there, {wanted.get(k)!r} now" for k in differ)

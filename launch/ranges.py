@@ -13,6 +13,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "batch_size": (1, 2**20),
     "max_degrees": (0, 180),
     "positive_weight_ceiling": (1, 1e9),
+    "mixup": (0, 100),
+    "ema": (0, 1 - 1e-9),
+    "accumulate": (1, 2**20),
     "rounds": (1, 2**31 - 1),
     "resamples": (1, 2**31 - 1),
     "margin": (1e-9, 1),
@@ -20,14 +23,19 @@ RANGES: dict[str, tuple[float, float]] = {
     "threads": (0, 2**16),
 }
 """Field to the least and the greatest value that it may have."""
-CHOICES = {"void_rounds": ("skip", "stop"), "layout": ("auto", "sequential", "vmapped", "mesh")}
+CHOICES = {
+    "void_rounds": ("skip", "stop"),
+    "layout": ("auto", "sequential", "vmapped", "mesh"),
+    "sampling": ("natural", "balanced"),
+}
 
 
 def check(config: Any) -> None:
     """Checks the fields of a config as `configs/ich_fed_avg.py`.
 
     Raises:
-        ValueError: for a number out of its range, or NaN, or a word that is none of the choices.
+        ValueError: for a number out of its range, or NaN, a word that is none of the choices, or a batch that
+            cannot be divided.
     """
     for name, (low, high) in RANGES.items():
         value = config[name]
@@ -36,3 +44,7 @@ def check(config: Any) -> None:
     for name, choices in CHOICES.items():
         if config[name] not in choices:
             raise ValueError(f"config.{name}={config[name]!r}: must be one of {', '.join(choices)}")
+    if config.batch_size % config.accumulate:
+        raise ValueError(
+            f"config.accumulate={config.accumulate}: must divide batch_size={config.batch_size}"
+        )

@@ -15,19 +15,6 @@ from fl_jax.types import Params
 from launch import backbone, experiment
 from launch.folder import check_model
 
-LATER: dict[str, Any] = {
-    **{"pretrained": "", "pretrained_digest": "", "pretrained_head": "new"},
-    **{"pretrained_channels": "same", "trainable": "", "cached_features": False},
-    **{
-        "layer_rates": (),
-        "statistics": "frozen",
-        "faults": (),
-        "void_rounds": "skip",
-        "threads": 1,
-    },
-}
-"""Fields that configs had not always, as models of before were trained: without what they ask for."""
-
 
 class Trained(NamedTuple):
     """A model to predict with.
@@ -52,8 +39,8 @@ class Trained(NamedTuple):
 
 
 def completed(found: Mapping[str, Any]) -> experiment.Config:
-    """The config of `inputs.json`, with the fields that came after the training: see `LATER`."""
-    return ConfigDict({**LATER, **found})
+    """The config of `inputs.json`, with the fields that came after the training: see `experiment.BEFORE`."""
+    return ConfigDict({**experiment.BEFORE, **found})
 
 
 def load(

@@ -39,6 +39,30 @@ def test_a_bare_name_is_one_of_the_values_and_may_be_traced():
         spec.transformation("sgd(rate)", {"lr": 3})
 
 
+def test_a_rate_may_be_a_schedule_that_counts_the_updates_of_its_state():
+    optimizer = spec.transformation("sgd(linear_schedule(1.0, 0.0, transition_steps=4))")
+    state, moves = optimizer.init(np.float32(0)), []
+    for _ in range(6):
+        move, state = optimizer.update(np.float32(1), state)
+        moves.append(float(move))
+    np.testing.assert_allclose(moves, [-1, -0.75, -0.5, -0.25, 0, 0])
+    nested = "fed_avg(server_optimizer=adam(constant_schedule(0.1)))"
+    built = spec.build(nested, "fl_jax.algorithms", lambda *_: 0.0, optax.sgd(0.1))
+    assert len(jax.tree.leaves(built.init_server(np.zeros(2)).optimizer)) == 4  # and a count
+
+
+def test_a_schedule_by_itself():
+    factor = spec.schedule("cosine_decay_schedule(1.0, rounds)", {"rounds": 4})
+    np.testing.assert_allclose([factor(r) for r in (0, 2, 4)], [1, 0.5, 0], atol=1e-7)
+    for text in ("sgd(0.1)", "inject_hyperparams(1)", "join_schedules(1, 2)", "cosine()"):
+        with pytest.raises(ValueError, match=r"no schedule .*there are:.* cosine_decay_schedule"):
+            spec.schedule(text)
+    with pytest.raises(ValueError, match="constant_schedule"):
+        spec.transformation("constant_schedule(0.1)")
+    with pytest.raises(ValueError, match=r"signature is cosine_decay_schedule\("):
+        spec.transformation("sgd(cosine_decay_schedule(1.0))")
+
+
 def test_an_unknown_name_is_answered_with_the_list():
     with pytest.raises(ValueError, match=r"there are:.* fed_avg"):
         spec.build("fed_magic()", "fl_jax.algorithms")

@@ -53,6 +53,10 @@ def test_every_arm_sees_as_many_examples_in_every_round(slices, partition):
             np.where(arm.participating, arm.examples, 0).sum(1), federated
         )
         assert arm.budget == federated.sum()
+    balanced = plan(slices, partition, balanced=True)
+    for name, arm in balanced.items():
+        assert arm.balanced
+        np.testing.assert_array_equal(arm.examples, arms[name].examples)
 
 
 def test_a_budget_of_epochs_gives_a_local_model_its_own_passes(slices, partition):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.task import multi_class, multi_label, positive_weights
+from fl_jax.task import flipped, multi_class, multi_label, positive_weights
 from fl_jax.types import Batch
 
 
@@ -57,6 +57,37 @@ def test_augmentation_acts_in_training_only():
     np.testing.assert_array_equal(
         task.logits(params, batch.inputs)[0], task.logits(params, batch.inputs)[1]
     )
+
+
+def test_mixed_examples_are_seen_in_training_only():
+    def swap(key, inputs, labels, mask):
+        assert inputs.shape == (2, 3)
+        return inputs[::-1] * 2, labels[::-1]
+
+    plain, mixing = (multi_label(nn.Dense(1), jnp.zeros((2, 3)), mix=mix) for mix in (None, swap))
+    params, key = plain.init(jax.random.key(0)), jax.random.key(1)
+    batch = Batch(jnp.arange(6.0).reshape(2, 3), jnp.array([[1.0], [0.0]]), jnp.array([1.0, 0.0]))
+    mixed = Batch(batch.inputs[::-1] * 2, batch.labels[::-1], batch.mask)
+    assert mixing.loss(params, batch, key) == plain.loss(params, mixed, key)
+    assert mixing.loss(params, batch, key) != plain.loss(params, batch, key)
+    np.testing.assert_array_equal(
+        mixing.logits(params, batch.inputs), plain.logits(params, batch.inputs)
+    )
+
+
+def test_a_flipped_prediction_is_the_mean_of_the_logits_and_knows_no_side():
+    flat = lambda x: x.reshape(len(x), -1)  # noqa: E731
+    plain = multi_label(nn.Dense(2), jnp.zeros((1, 3, 4, 5)), prepare=flat)
+    params, both = plain.init(jax.random.key(0)), flipped(plain)
+    x = jax.random.normal(jax.random.key(1), (2, 3, 4, 5))
+    mirrored = x[:, :, :, ::-1]
+    wanted = (plain.logits(params, x) + plain.logits(params, mirrored)) / 2
+    np.testing.assert_allclose(both.logits(params, x), wanted, rtol=1e-6)
+    np.testing.assert_allclose(
+        both.logits(params, x), both.logits(params, mirrored), rtol=1e-5, atol=1e-6
+    )
+    assert np.abs(both.logits(params, x) - plain.logits(params, x)).max() > 0.1
+    assert both.loss is plain.loss
 
 
 def test_positive_weights_from_counts():

@@ -13,7 +13,7 @@ when the first batch is asked for, and kept off the accelerator.
 import hashlib
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,66 @@ def example_order(n: int, examples: int, seed: int, round: int, site: str) -> np
     Raises:
         ValueError: n < 1, examples < 0, or a negative seed or round.
     """
+    return _epochs(n, examples, _generator(n, examples, seed, round, site))
+
+
+def _generator(n: int, examples: int, seed: int, round: int, site: str) -> np.random.Generator:
     if n < 1:
         raise ValueError(f"n is {n}: site {site!r} has no examples to train on")
     if examples < 0 or seed < 0 or round < 0:
         raise ValueError(f"examples {examples}, seed {seed}, round {round}: none may be negative")
     name = int.from_bytes(hashlib.sha256(site.encode()).digest()[:8], "big")
-    rng = np.random.default_rng([seed, round, name])
+    return np.random.default_rng([seed, round, name])
+
+
+def _epochs(n: int, examples: int, rng: np.random.Generator) -> np.ndarray:
     epochs = [rng.permutation(n) for _ in range(-(-examples // n))]
     return np.concatenate(epochs)[:examples] if epochs else np.zeros(0, np.int64)
+
+
+def balanced_order(
+    labels: np.ndarray, examples: int, seed: int, round: int, site: str
+) -> np.ndarray:
+    """An order in which every second example is without a finding, and no finding is rare.
+
+    Those with a finding take turns by subtype: each that the site has, and `any` where it is all that is
+    known. An example with several subtypes may come for each.
+
+    Args:
+        labels: {0, 1}[n, L] of the site's examples, `any` first.
+        examples: how many to yield.
+        seed: see `example_order`.
+        round: see `example_order`.
+        site: see `example_order`.
+
+    Returns:
+        int64[examples] in [0, n). In a round no example of a class is seen k + 2 times for it before all of
+        the class were seen k + 1 times. A site that has but one kind, with or without, yields that.
+
+    Raises:
+        ValueError: see `example_order`.
+    """
+    rng = _generator(len(labels), examples, seed, round, site)
+    found = labels.astype(bool)
+    bare = ~found[:, 1:].any(1)
+    members = [~found.any(1), bare & found[:, 0], *found[:, 1:].T]
+    none, *kinds = [np.flatnonzero(rows) for rows in members]
+    kinds = [rows for rows in kinds if len(rows)]
+    halves = [half for half in ([none], kinds) if half and len(half[0])]
+    order = np.empty(examples, np.int64)
+    for rows, at in _in_turn(halves, np.arange(examples), rng):
+        for own, places in _in_turn(rows, at, rng):
+            order[places] = own[_epochs(len(own), len(places), rng)]
+    return order
+
+
+def _in_turn(
+    choices: Sequence[Any], places: np.ndarray, rng: np.random.Generator
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Deals places to choices, one each in every turn, in a random order of each turn."""
+    turns = _epochs(len(choices), len(places), rng)
+    for number, choice in enumerate(choices):
+        yield choice, places[turns == number]
 
 
 def train_batches(
@@ -61,8 +113,9 @@ def train_batches(
     seed: int,
     round: int,
     site: str,
+    balanced: bool = False,
 ) -> Iterator[Batch]:
-    """One round's batches of one site, in the order of `example_order`.
+    """One round's batches of one site, in the order of `example_order`, or of `balanced_order`.
 
     Args:
         slices: the dataset, on disk or in memory.
@@ -72,6 +125,7 @@ def train_batches(
         seed: the run's seed.
         round: the round's number, from 0.
         site: the site's name.
+        balanced: which order.
 
     Returns:
         An iterator over ceil(examples / B) batches of NumPy arrays: int16[B, H, W] HU,
@@ -81,7 +135,10 @@ def train_batches(
     Raises:
         ValueError: batch_size < 1, or `example_order` objects.
     """
-    order = example_order(len(rows), examples, seed, round, site)
+    if balanced:
+        order = balanced_order(slices.labels[rows], examples, seed, round, site)
+    else:
+        order = example_order(len(rows), examples, seed, round, site)
     return _batches(slices, np.asarray(rows)[order], batch_size)
 
 

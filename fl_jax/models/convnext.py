@@ -50,12 +50,13 @@ class Block(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """See `convnext`."""
+    """See `convnext`; with `remat` a block is computed again for its gradient, to hold less."""
 
     depths: Sequence[int]
     widths: Sequence[int]
     labels: int
     dtype: Any
+    remat: bool = False
     stem = "features_0_0"
     head = "classifier_2"
 
@@ -74,12 +75,13 @@ class ConvNeXt(nn.Module):
         conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=_INIT)
         x = conv(self.widths[0], (4, 4), 4, name=self.stem)(images)
         x = _norm(self.dtype, name="features_0_1")(x)
+        block_of = nn.remat(Block) if self.remat else Block
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             if stage:
                 x = _norm(self.dtype, name=f"features_{2 * stage}_0")(x)
                 x = conv(width, (2, 2), 2, name=f"features_{2 * stage}_1")(x)
             for block in range(depth):
-                x = Block(self.dtype, name=f"features_{2 * stage + 1}_{block}")(x)
+                x = block_of(self.dtype, name=f"features_{2 * stage + 1}_{block}")(x)
         x = _norm(jnp.float32, name="classifier_0")(x.mean((1, 2), dtype=jnp.float32))
         return x if features else nn.Dense(self.labels, kernel_init=_INIT, name=self.head)(x)
 

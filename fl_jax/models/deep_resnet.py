@@ -101,7 +101,7 @@ class Block(nn.Module):
 
 
 class DeepResNet(nn.Module):
-    """See `deep_resnet`."""
+    """See `deep_resnet`; with `remat` a block is computed again for its gradient, to hold less."""
 
     blocks: Sequence[int]
     bottleneck: bool
@@ -111,6 +111,7 @@ class DeepResNet(nn.Module):
     labels: int
     norm: str
     dtype: Any
+    remat: bool = False
     stem = "conv1"
     head = "fc"
 
@@ -122,9 +123,10 @@ class DeepResNet(nn.Module):
         x = conv(images, 64, 7, 2, kind=self.norm, dtype=self.dtype, name=self.stem)
         x = nn.relu(Norm(self.norm, dtype=self.dtype, name="bn1")(x, mask))
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        block_of = nn.remat(Block) if self.remat else Block
         for stage, blocks in enumerate(self.blocks):
             for block in range(blocks):
-                x = Block(
+                x = block_of(
                     width=64 * 2**stage,
                     stride=2 if stage and not block else 1,
                     bottleneck=self.bottleneck,

@@ -46,12 +46,14 @@ class DenseBlock(nn.Module):
     layers: int
     norm: str
     dtype: Any
+    remat: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Maps float[B, H, W, c] to float[B, H, W, c + 32 layers]."""
+        layer_of = nn.remat(DenseLayer) if self.remat else DenseLayer
         for layer in range(self.layers):
-            x = DenseLayer(self.norm, self.dtype, name=f"denselayer{layer + 1}")(x, mask)
+            x = layer_of(self.norm, self.dtype, name=f"denselayer{layer + 1}")(x, mask)
         return x
 
 
@@ -70,12 +72,13 @@ class Transition(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """See `densenet`."""
+    """See `densenet`; with `remat` a layer is computed again for its gradient, to hold less."""
 
     layers: Sequence[int]
     labels: int
     norm: str
     dtype: Any
+    remat: bool = False
     stem = "conv0"
     head = "classifier"
 
@@ -94,7 +97,9 @@ class DenseNet(nn.Module):
         x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm0")(x, mask))
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         for number, layers in enumerate(self.layers, 1):
-            x = DenseBlock(layers, self.norm, self.dtype, name=f"denseblock{number}")(x, mask)
+            x = DenseBlock(layers, self.norm, self.dtype, self.remat, name=f"denseblock{number}")(
+                x, mask
+            )
             if number < len(self.layers):
                 x = Transition(self.norm, self.dtype, name=f"transition{number}")(x, mask)
         x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm5")(x, mask))

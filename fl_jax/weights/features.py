@@ -17,6 +17,8 @@ import numpy as np
 
 from fl_jax.data import pipeline
 from fl_jax.data.slices import Slices
+from fl_jax.losses.cross_entropy import Losses
+from fl_jax.mixup import Mix
 from fl_jax.task import Task, multi_label
 from fl_jax.types import Array, Params
 
@@ -87,7 +89,13 @@ def in_place_of_pixels(slices: Slices, features: np.ndarray) -> Slices:
 
 
 def head_task(
-    whole: Task, layer: str, features: int, *, positive_weights: Array | None = None
+    whole: Task,
+    layer: str,
+    features: int,
+    *,
+    positive_weights: Array | None = None,
+    losses: Losses | None = None,
+    mix: Mix | None = None,
 ) -> Task:
     """Makes the task of training a model's last layer on features.
 
@@ -96,6 +104,8 @@ def head_task(
         layer: the last layer's name, `model.head`.
         features: F.
         positive_weights: as `whole` has them.
+        losses: as `whole` has them.
+        mix: of features, where `whole` mixes images.
 
     Returns:
         A task with the parameters of `whole`, and the same beginning.
@@ -111,5 +121,11 @@ def head_task(
             f"must train that layer alone; give train_only the pattern '^{layer}/'"
         )
     head = Head(layer, kernel.shape[1])
-    task = multi_label(head, jnp.zeros((1, features)), positive_weights=positive_weights)
+    task = multi_label(
+        head,
+        jnp.zeros((1, features)),
+        positive_weights=positive_weights,
+        losses=losses,
+        mix=mix,
+    )
     return task._replace(init=whole.init)

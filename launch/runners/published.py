@@ -118,9 +118,9 @@ class Trainings:
             here = self.right._replace(slices=slices or self.right.slices)
             if task is None:
                 task, _ = experiment.task(self.config, self._folder, here, arm)
-            run, state, _ = experiment.federation(self.config, here, arm, task)
             if start is not None:
-                state = state._replace(server=state.server._replace(params=start))
+                task = task._replace(init=lambda key: start)
+            run, state, _ = experiment.federation(self.config, here, arm, task)
             store = Store(self._folder / name)
             steps = study.train(
                 arm,

@@ -44,6 +44,62 @@ def train(slices, **changes):
 # --- the order
 
 
+def labelled(counts):
+    """Rows without a finding, with `any` alone, and with each of two subtypes alone."""
+    kinds = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 0, 1]], np.uint8)
+    return np.repeat(kinds, counts, axis=0)
+
+
+def balanced(labels, examples=400, seed=0, round=0, site="a"):
+    return pipeline.balanced_order(labels, examples, seed, round, site)
+
+
+def test_a_balanced_order_has_half_without_and_the_kinds_alike():
+    labels = labelled((60, 0, 20, 2))
+    order = balanced(labels)
+    drawn = labels[order]
+    assert drawn.sum(0).tolist() == [200, 100, 100]
+    pairs = drawn[:, 0].reshape(-1, 2)
+    assert (pairs.sum(1) == 1).all()  # so that every batch is balanced
+    seen = np.bincount(order, minlength=len(labels))
+    for members in (seen[:60], seen[60:80], seen[80:]):  # everyone of a kind alike
+        assert np.ptp(members) <= 1
+    assert balanced(labels, 401).shape == (401,)
+    assert labels[balanced(labels, 401)].sum(0)[0] in (200, 201)
+
+
+def test_a_balanced_order_of_examples_with_several_subtypes_and_of_any_alone():
+    labels = np.concatenate([labelled((10, 6, 4, 0)), [[1, 1, 1]]]).astype(np.uint8)
+    drawn = balanced(labels, 600)
+    assert (drawn < 10).sum() == 300
+    assert ((drawn >= 10) & (drawn < 16)).sum() == 100
+    assert (drawn == 20).sum() == 120  # all of the second subtype, a fifth of the first
+
+
+@pytest.mark.parametrize("counts", [(5, 0, 0, 0), (0, 0, 3, 2), (0, 3, 0, 0)])
+def test_a_site_of_one_kind_yields_that(counts):
+    order = balanced(labelled(counts), 37)
+    assert sorted(set(order.tolist())) == list(range(sum(counts)))
+    np.testing.assert_array_equal(balanced(labelled((1, 0, 0, 0)), 3), 0)
+
+
+def test_a_balanced_order_depends_on_seed_round_and_site():
+    labels = labelled((30, 3, 4, 5))
+    keys = list(itertools.product((0, 1), (0, 1, 2), ("a", "b", "ab")))
+    orders = [tuple(balanced(labels, 40, *key)) for key in keys]
+    assert len(set(orders)) == len(keys)
+    np.testing.assert_array_equal(balanced(labels), balanced(labels))
+    with pytest.raises(ValueError, match="has no examples"):
+        balanced(labels[:0])
+
+
+def test_balanced_batches_are_of_the_balanced_order(on_disk):
+    held = on_disk.in_memory()
+    found = np.concatenate([batch.labels for batch in train(held, balanced=True)])[:18]
+    wanted = held.labels[ROWS][balanced(held.labels[ROWS], 18, 1, 2)]
+    np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.parametrize(("n", "examples"), [(7, 7), (7, 3), (7, 21), (7, 25), (1, 5), (5, 0)])
 def test_order_is_whole_epochs(n, examples):
     order = pipeline.example_order(n, examples, 0, 0, "a")

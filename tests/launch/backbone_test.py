@@ -66,6 +66,15 @@ def test_fields_that_do_not_go_together(config):
         backbone.network(config, (8, 8))
 
 
+def test_what_a_head_on_features_has_no_use_for(config, slices, tmp_path):
+    for name, value in (("test_flip", True), ("accumulate", 2), ("remat", True)):
+        old, config[name] = config[name], value
+        made = backbone.network(config, slices.input_shape)
+        with pytest.raises(ValueError, match=f"cached_features=True with {name}="):
+            backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+        config[name] = old
+
+
 def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, monkeypatch):
     made = backbone.network(config, slices.input_shape, np.arange(1.0, 7.0))
     task, dataset = backbone.on_features(config, made, slices, SUMMARY, tmp_path)

@@ -13,8 +13,19 @@ import jax.numpy as jnp
 import pytest
 
 from fl_jax.data import pipeline
+from fl_jax.models.densenet import DenseNet
 from launch import benchmark, machine
-from launch.benchmarks import cases, ingest, measure, peers, round, side_by_side, statistics, table
+from launch.benchmarks import (
+    cases,
+    ingest,
+    measure,
+    memory,
+    peers,
+    round,
+    side_by_side,
+    statistics,
+    table,
+)
 from launch.benchmarks import input as inputs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,6 +65,20 @@ def test_the_suite_gives_what_it_promises(tiny, capsys):
     printed = capsys.readouterr().out
     assert "fastest" in printed
     assert "the range is the noise" in printed
+
+
+def test_the_suite_memory_sees_parts_and_blocks_computed_again(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "MODEL", "densenet(121)")
+    monkeypatch.setattr(memory.spec, "build", lambda *_: DenseNet((2,), 6, "group", jnp.float32))
+    monkeypatch.setattr(memory, "PIXELS", 64)
+    result = benchmark.benchmark("memory", SimpleNamespace(cases="1, remat|2, remat=False"))
+    assert "accumulate=2, remat=False" in capsys.readouterr().out
+    whole, parts, again = result["cases"]
+    assert again["case"] == "accumulate=1, remat=True"
+    assert parts["kept_bytes"] < 0.6 * whole["kept_bytes"]
+    assert again["kept_bytes"] < whole["kept_bytes"]
+    assert parts["temporary_bytes"] < 0.8 * whole["temporary_bytes"]
+    assert parts["flops"] == pytest.approx(whole["flops"], rel=0.05)
 
 
 def test_every_layout_does_the_same_work(tiny):

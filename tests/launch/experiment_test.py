@@ -1,12 +1,16 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from configs import demo
+from fl_jax.averaged import Averaged
 from fl_jax.data import slices as datasets
-from launch import experiment, progress, train
+from fl_jax.evaluation import predictions
+from fl_jax.types import Batch
+from launch import backbone, experiment, progress, train, trained
 
 
 @pytest.fixture
@@ -179,4 +183,124 @@ def test_a_model_may_read_three_slices_in_one_window(config, tmp_path):
     assert train.train(config, tmp_path, say=print)["rounds"] == 1
     config.adjacent = 5
     with pytest.raises(ValueError, match="adjacent=5: must be 1, or 3"):
+        experiment.load(config, tmp_path)
+
+
+OPTIONS = {
+    **{"loss": "focal(gamma=1.0, smoothing=0.1)", "mixup": 0.4, "accumulate": 2, "test_flip": True},
+    **{"sampling": "balanced", "ema": 0.5, "round_schedule": "linear_schedule(1.0, 0.2, rounds)"},
+    "optimizer": "adam(warmup_cosine_decay_schedule(1e-4, 3e-2, 3, 40))",
+}
+
+
+def test_a_run_with_all_options_goes_on_with_the_same_bits_and_predicts_as_it_was_validated(
+    config, tmp_path, slices, monkeypatch
+):
+    config.update(model="mlp(6, widths=(4,))", rounds=3, epochs=1.0, layout="sequential")
+    for folder in ("plain", "whole", "halves"):
+        if folder == "whole":
+            config.update(**OPTIONS)
+        workdir = tmp_path / folder
+        if folder == "halves":
+
+            def stop(event):
+                if event.get("record", {}).get("round") == 2:
+                    raise InterruptedError
+
+            with pytest.raises(InterruptedError):
+                train.train(config, workdir, say=print, show=stop)
+        train.train(config, workdir, say=print)
+    files = {name: tmp_path / name / "predictions" / "federated.csv" for name in ("plain", "whole")}
+    halves = tmp_path / "halves" / "predictions" / "federated.csv"
+    assert files["whole"].read_bytes() == halves.read_bytes() != files["plain"].read_bytes()
+
+    restored = trained.load(tmp_path / "whole", complain=pytest.fail)
+    found = predictions.read(files["whole"])
+    rows = [list(slices.image).index(name) for name in found.image[:5]]
+    logits = restored.logits(restored.params, slices.held[rows])
+    np.testing.assert_allclose(found.scores[:5], jax.nn.sigmoid(logits), rtol=1e-4)
+    last = trained.load(tmp_path / "whole", checkpoint=3, complain=pytest.fail)
+    assert jax.tree.structure(last.params) == jax.tree.structure(restored.params)
+
+    kept = tmp_path / "plain" / "models" / "federated" / "inputs.json"  # as an older run has it
+    older = {k: v for k, v in json.loads(kept.read_text()).items() if k not in experiment.BEFORE}
+    kept.write_text(json.dumps(older))
+    trained.load(tmp_path / "plain", complain=pytest.fail)
+    config.update(demo.get_config())
+    config.update(image_size=8, min_sites=2, model="mlp(6, widths=(4,))")
+    config.update(rounds=3, epochs=1.0, layout="sequential")
+    experiment.check_inputs(config, tmp_path / "plain")
+
+
+def test_each_option_changes_what_it_is_for_and_nothing_else(config, tmp_path):
+    config.model = "mlp(6, widths=(4,))"
+    draw = np.random.default_rng(0)
+    hu = draw.integers(-50, 150, (4, 8, 8)).astype(np.int16)
+    labels = draw.integers(0, 2, (4, 6)).astype(np.float32)
+    key = jax.random.key(1)
+
+    def made():
+        task = backbone.network(config, (8, 8)).task
+        params = task.init(key)
+        batch = Batch(hu, labels, np.ones(4, np.float32))
+        found = {
+            "loss": float(task.loss(params, batch, key)),
+            "logits": np.asarray(task.logits(params, hu)).tolist(),
+            "program": "custom_vjp" in str(jax.make_jaxpr(task.loss)(params, batch, key)),
+            "sampling": experiment.load(config, tmp_path).arms["local_a"].balanced,
+        }
+        for arm in ("federated", "central"):
+            state = experiment.start(config, arm, task, sites=1, key=key)[-1]
+            found[arm] = type(state.server).__name__, len(jax.tree.leaves(state.sites))
+        return found
+
+    before, whole = made(), config.copy_and_resolve_references()
+    changes = {
+        ("loss", "focal()"): {"loss"},
+        ("mixup", 1.0): {"loss"},
+        ("test_flip", True): {"logits"},
+        ("sampling", "balanced"): {"sampling"},
+        ("ema", 0.9): {"federated", "central"},
+        ("round_schedule", "constant_schedule(0.5)"): {"federated", "central"},
+        ("accumulate", 2): {"program"},
+    }
+    for (name, value), what in changes.items():
+        config.update(whole)
+        config[name] = value
+        after = made()
+        assert {key for key in after if after[key] != before[key]} - {"loss"} == what - {"loss"}, (
+            name
+        )
+        assert (after["loss"] == pytest.approx(before["loss"], rel=1e-5)) == ("loss" not in what), (
+            name
+        )
+
+
+def test_options_that_do_not_go_together(config, tmp_path):
+    config.model = "mlp(6, widths=(4,))"
+    for name, value, said in (
+        ("remat", True, r"mlp\(.* has no blocks to compute again"),
+        ("mixup", 1e-3, "mixup=0.001: must lie in"),
+        ("loss", "cross_entropy(label_weights=(1, 2))", "there are 6 labels"),
+        ("loss", "hinge()", "there are: cross_entropy, focal"),
+    ):
+        old, config[name] = config[name], value
+        with pytest.raises(ValueError, match=said):
+            backbone.network(config, (8, 8))
+        config[name] = old
+    task, key = backbone.network(config, (8, 8)).task, jax.random.key(0)
+    for name, value, said in (
+        ("round_schedule", "cosine()", "no schedule 'cosine'"),
+        ("round_schedule", "constant_schedule(-1.0)", "round_schedule: its factors are"),
+        ("algorithm", "cyclic()", "round_schedule: a chained algorithm"),
+    ):
+        config.round_schedule = "constant_schedule(1.0)"
+        config[name] = value
+        with pytest.raises(ValueError, match=said):
+            experiment.start(config, "federated", task, sites=2, key=key)
+    config.round_schedule, config.ema = "", 0.9
+    _, _, state = experiment.start(config, "federated", task, sites=2, key=key)
+    assert isinstance(state.server, Averaged)
+    config.accumulate = 3
+    with pytest.raises(ValueError, match="accumulate=3: must divide batch_size=16"):
         experiment.load(config, tmp_path)

@@ -94,3 +94,17 @@ def test_bad_arguments_are_named(text, named):
 def test_an_image_that_is_halved_away(name):
     with pytest.raises(ValueError, match="must be at least 32 x 32"):
         shapes(spec.build(name, "fl_jax.models"), (1, 31, 64, 3))
+
+
+@pytest.mark.parametrize("name", ["deep_resnet(18", "se_resnext(50", "densenet(121", "convnext("])
+def test_blocks_computed_again_have_the_same_parameters(name):
+    model, images = build(name), jnp.zeros((1, 64, 64, 3))
+    again = model.clone(remat=True)
+    variables = shapes(model, images.shape)
+    assert shapes(again, images.shape) == variables
+
+    def program(model):
+        return str(jax.make_jaxpr(lambda v: model.apply(v, images))(variables))
+
+    assert "remat" not in program(model)
+    assert program(again).count("remat") > 5
