@@ -147,7 +147,11 @@ def load(config: Config, workdir: Path) -> Experiment:
     ranges.check(config)
     logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
     slices = open_data(config, workdir)
-    divided = partition(config, workdir, slices)
+    return plan(config, slices, partition(config, workdir, slices))
+
+
+def plan(config: Config, slices: datasets.Slices, divided: partitions.Partition) -> Experiment:
+    """Plans the arms of a dataset that is open and divided."""
     slices = dataclasses.replace(slices, site=divided.sites_of(slices))
     key = jax.random.key(config.seed)
     arms = study.arms(

@@ -33,6 +33,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.evaluation.roc",
         "fl_jax.evaluation.delong",
         "fl_jax.evaluation.intervals",
+        "fl_jax.evaluation.own_other",
         "fl_jax.evaluation.predictions",
         "fl_jax.evaluation.proportions",
         "fl_jax.evaluation.detection",
