@@ -20,7 +20,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "threads": (0, 2**16),
 }
 """Field to the least and the greatest value that it may have."""
-CHOICES = {"void_rounds": ("skip", "stop"), "layout": ("auto", "sequential", "vmapped", "mesh")}
+CHOICES = {
+    "void_rounds": ("skip", "stop"),
+    "layout": ("auto", "sequential", "vmapped", "mesh"),
+    "statistics": ("frozen", "aggregate", "local", "naive", "recompute"),
+}
 
 
 def check(config: Any) -> None:

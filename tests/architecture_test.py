@@ -52,6 +52,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.models",
         "fl_jax.weights",
         "fl_jax.statistics",
+        "fl_jax.recompute",
         "fl_jax.data.pipeline",
         "fl_jax.data.builder",
         "fl_jax.evaluation.summary",

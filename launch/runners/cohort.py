@@ -175,6 +175,7 @@ def _train(
         faults=experiment.faults(config, name, len(arm.sites)),
         min_sites=min(config.min_sites, len(arm.sites)),
         void=config.void_rounds,
+        finish=experiment.finish(config, arm, task, slices, personal),
         complain=logging.warning,
     )
     last = deque(steps, maxlen=1).pop()
