@@ -13,7 +13,7 @@ second kind of message (one algorithm for each list of shapes) on `sequential`. 
 product.
 
 `<algorithm> <rule>` is an algorithm that takes the running statistics of a network with batch normalisation
-along, under the weighted mean. The default run has FedAvg on three layouts, and every other on `sequential`.
+along, under the weighted mean. The default run has FedAvg's on three layouts, three others on `sequential`.
 """
 
 from collections.abc import Callable
@@ -107,19 +107,21 @@ def cases():
     yield from carried()
 
 
-TWO_MODELS = ("apfl", "ditto")
-"""They train two models at a site, which statistics refuse."""
+SEVERAL = ("apfl", "ditto", "ifca")
+"""They train several models at a site, which statistics refuse."""
+CARRIED = ("fed_avg aggregate", "fed_bn local", "scaffold aggregate", "cyclic naive")
+"""What the default run has of algorithms with statistics."""
 
 
 def carried():
     """The same with running statistics, which each algorithm takes along in the same way."""
     for name, rule in product(ALGORITHMS, statistics.RULES):
-        if name in TWO_MODELS:
+        if name in SEVERAL:
             continue
         for layout in LAYOUTS[:1] if algorithm(name).chained else LAYOUTS:
-            quick = rule == "aggregate" and layout == "sequential"
-            quick |= name == "fed_avg" and rule != "naive" and layout in ("vmapped", "mesh")
             case = Case(f"{name} {rule}", "weighted_mean", layout)
+            everywhere = case.algorithm == CARRIED[0] and layout != "whole"
+            quick = everywhere or (case.algorithm in CARRIED and layout == "sequential")
             yield pytest.param(case, id="-".join(case), marks=() if quick else pytest.mark.slow)
 
 
@@ -300,8 +302,8 @@ def test_the_order_of_the_sites_does_not_matter(case):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), permuted, server)
 
 
-@pytest.mark.parametrize("name", TWO_MODELS)
-def test_two_models_at_a_site_take_no_statistics_along(name):
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_models_at_a_site_take_no_statistics_along(name):
     with pytest.raises(ValueError, match="train one model at a site"):
         ran(Case(f"{name} aggregate", "weighted_mean", "sequential"))
 
