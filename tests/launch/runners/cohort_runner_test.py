@@ -1,54 +1,68 @@
-"""A regime on a small cohort: which numbers come back, and that they come back the same."""
+"""A regime on a small dataset: which numbers come back, and that they come back the same."""
 
 import numpy as np
 import pytest
 
 from configs import ich_fed_avg
+from fl_jax.data import slices as datasets
 from fl_jax.evaluation.own_other import NAMES
 from launch.runners.cohort import cohort
 
 SETTINGS = ich_fed_avg.get_config().to_dict() | {
     "partition_seed": 0,
-    "cohort": {"seed": 0, "scale": 0.08, "matrix": 64},
-    "partition": "iid(sites=2)",
+    "data_dir": "prepared",
     "min_sites": 2,
-    "image_size": 16,
+    "image_size": 8,
     "model": "mlp(outputs=6, widths=(4,))",
     "rounds": 1,
+    "epochs": 1.0,
     "resamples": 20,
+    "layout": "sequential",
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("cohort")
+@pytest.fixture
+def run(slices, monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets, "load", lambda folder: slices)
+    monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
+    return cohort((0,), tmp_path)
 
 
-@pytest.fixture(scope="module")
-def run(folder):
-    return cohort((0,), folder)
+def check(results):
+    assert all(len(results[f"{name}_samples"]) == 20 for name in NAMES)
+    assert all(0 < results[name] < 1 for name in NAMES)
+    sites = {key for key in results if key.startswith("micro_at_")}
+    assert len(sites) == 3
+    assert all(results[site] <= results[f"best_{site}"] for site in sites)
+    assert results["best_round"] == 1
 
 
-def test_regimes_seeds_and_what_is_kept(run, folder):
-    found = {regime: run(SETTINGS | {"regime": regime}, 0) for regime in ("federated", "local")}
-    for results in found.values():
-        assert all(len(results[f"{name}_samples"]) == 20 for name in NAMES)
-        assert all(0 < results[name] < 1 for name in NAMES)
-        sites = {key for key in results if key.startswith("micro_at_")}
-        assert len(sites) == 2
-        assert all(results[site] <= results[f"best_{site}"] for site in sites)
-    assert found["federated"]["own_macro"] != found["local"]["own_macro"]
-    again = cohort((0,), folder)(SETTINGS, 0)
-    np.testing.assert_equal(again, found["federated"])  # NaN where a resample has no positive
-    other = run(SETTINGS, 1)
-    assert other["holdout_macro"] != again["holdout_macro"]
-    assert not [*folder.rglob("checkpoints")]
+def test_a_federated_model_and_what_is_kept(run, tmp_path):
+    found = run(SETTINGS, 0)
+    check(found)
+    assert found["micro_at_a"] == found["best_micro_at_a"]
+    assert not [*tmp_path.rglob("federated")]
+    assert [*tmp_path.rglob("partition.csv")]
 
 
-def test_personal_models_are_judged_as_such(run):
-    found = run(SETTINGS | {"algorithm": "ditto()"}, 0)
-    assert 0 < found["holdout_macro"] < 1
-    assert found["best_round"] == 1
+@pytest.mark.slow
+def test_local_models_other_seeds_and_the_same_seed_again(run, tmp_path):
+    first = run(SETTINGS, 0)
+    np.testing.assert_equal(cohort((0,), tmp_path)(SETTINGS, 0), first)
+    assert run(SETTINGS, 1)["holdout_macro"] != first["holdout_macro"]
+    local = run(SETTINGS | {"regime": "local"}, 0)
+    check(local)
+    assert local["own_macro"] != first["own_macro"]
+    check(run(SETTINGS | {"algorithm": "ditto()"}, 0))
+
+
+@pytest.mark.slow
+def test_without_a_dataset_it_draws_the_cohort(tmp_path):
+    small = {"seed": 0, "scale": 0.08, "matrix": 64}
+    run = cohort((0,), tmp_path)
+    found = run(SETTINGS | {"data_dir": "", "cohort": small, "image_size": 16}, 0)
+    assert 0 < found["own_micro"] < 1
+    assert len([*tmp_path.glob("seed0_scale0.08_matrix64/data_16")]) == 1
 
 
 def test_bad_settings(run):
