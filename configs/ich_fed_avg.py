@@ -49,7 +49,8 @@ def get_config() -> ConfigDict:
     config.cached_features = False  # of a head alone, without augmentation: images are read once
     config.layer_rates = ()  # e.g. (('^(conv1|bn1|layer1)', 0.1),): factors of the optimiser's rate
     # Of batch normalisation: frozen as in the file, aggregate (pooled from the sites' moments), local (each
-    # site's own, never sent) or naive (the mean of the sites' variances).
+    # site's own, never sent), naive (the mean of the sites' variances), or recompute: as aggregate, and after
+    # the last round from all training slices.
     config.statistics = "frozen"
     # Of optax; a rate may be a schedule: 'sgd(warmup_cosine_decay_schedule(0.0, 0.1, 50, 1000))'. It counts
     # the steps of the optimiser's state: at a site all of its own, or each round's with keep_optimizer=False.

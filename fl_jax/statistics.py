@@ -40,12 +40,12 @@ class Carried(NamedTuple):
     Attributes:
         base: the algorithm's part.
         statistics: the running statistics; `()` where there are none.
-        steps: float32[], real steps done in the round.
+        steps: float32[], real steps done in the round; `()` outside of one.
     """
 
     base: Any
     statistics: Any
-    steps: Array | float = 0.0
+    steps: Any = ()
 
 
 class Message(NamedTuple):

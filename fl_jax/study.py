@@ -82,6 +82,7 @@ def train(
     faults: Sequence[Fault] = (),
     min_sites: int = 0,
     void: str = "skip",
+    finish: Callable[[Params], Params] | None = None,
     on_examples: Callable[[int], None] = lambda count: None,
     complain: Callable[[str], None],
 ) -> Iterator[Progress]:
@@ -103,6 +104,8 @@ def train(
         faults: what goes wrong at the sites, see `simulate.rounds`.
         min_sites: with fewer messages taken, a round is void.
         void: `'skip'` or `'stop'` at a void round.
+        finish: what becomes of the best round's global model when the last round is done; its validation
+            figures stay those of before.
         on_examples: called with the number of real examples of every batch as it is handed out.
         complain: called with a sentence about every damaged checkpoint.
 
@@ -162,6 +165,8 @@ def train(
             facts = facts | {"best_round": done}
             facts = facts | {f"best_{name}": value for name, value in validation.items()}
         facts = facts | {"record": record}
+        if finish is not None and done == len(arm.examples):
+            best = best._replace(params=finish(best.params))
         store.save(done, (new, best), facts)
         yield Progress(record, best, facts, restored=False)
         before = time.monotonic()

@@ -1,7 +1,9 @@
 """Builds a dataset with a progress bar and shows what it holds; for `prepare_data` and `study`."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 from rich import box
@@ -9,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fl_jax.data import builder, dicom
+from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.types import LABELS
-from launch import progress
+from launch import machine, progress
 
 SHORT = dict(zip(LABELS, ("any", "EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
 """The labels as a narrow table can show them."""
@@ -54,6 +57,22 @@ def prepare(
             copied=partial(tick, name="records", unit="slices sorted and written"),
             say=progress.speaker(console),
         )
+
+
+def prepare_cohort(
+    cohort: Mapping[str, Any], folder: Path, *, data_dir: Path, image_size: int, max_refused: float
+) -> None:
+    """Draws the synthetic cohort into `folder` and builds its dataset, quietly, unless both are there."""
+    make_cohort(folder, **cohort, workers=machine.cores())
+    prepare(
+        Console(stderr=True, quiet=True),
+        folder,
+        layout="sites",
+        data_dir=data_dir,
+        image_size=image_size,
+        max_refused=max_refused,
+        workers=None,
+    )
 
 
 def table(summary: builder.Summary) -> Table:

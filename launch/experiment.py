@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,12 @@ from fl_jax import faulty, spec, statistics, study
 from fl_jax import round as rounds
 from fl_jax.averaged import averaged
 from fl_jax.data import partition as partitions
+from fl_jax.data import pipeline
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
 from fl_jax.keys import stream
 from fl_jax.over_rounds import by_round, over_rounds
+from fl_jax.recompute import recompute
 from fl_jax.report import patients as pictures
 from fl_jax.task import Task, positive_weights
 from fl_jax.types import Aggregator, Algorithm, Params
@@ -30,6 +33,10 @@ Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
 NATURAL = "natural()"
 """The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
+RECOMPUTE = "recompute"
+"""The rule of `config.statistics` that is none of `fl_jax.statistics`: see `finish`."""
+TOLERANCE = 1e-3
+"""Of recomputed statistics: a thousandth of a standard deviation, or of a variance."""
 MACHINE = (
     *("jobs", "data_dir", "source", "source_layout"),
     *("memory_limit", "resamples", "margin", "survey"),
@@ -159,7 +166,11 @@ def load(config: Config, workdir: Path) -> Experiment:
     ranges.check(config)
     logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
     slices = open_data(config, workdir)
-    divided = partition(config, workdir, slices)
+    return plan(config, slices, partition(config, workdir, slices))
+
+
+def plan(config: Config, slices: datasets.Slices, divided: partitions.Partition) -> Experiment:
+    """Plans the arms of a dataset that is open and divided."""
     slices = dataclasses.replace(slices, site=divided.sites_of(slices))
     key = jax.random.key(config.seed)
     arms = study.arms(
@@ -251,7 +262,8 @@ def start(
         between = ("fed_avg()", "weighted_mean()")
     algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
     if task.statistics is not None:
-        rule = config.statistics if arm == "federated" else "aggregate"
+        pooled = arm != "federated" or config.statistics == RECOMPUTE
+        rule = "aggregate" if pooled else config.statistics
         algorithm = statistics.carry(algorithm, task.statistics, rule)
     if config.round_schedule:
         algorithm = over_rounds(algorithm, _factors(config))
@@ -268,6 +280,44 @@ def _factors(config: Config) -> list[float]:
     """The factor of the rate in each round."""
     factor = spec.schedule(config.round_schedule, {"rounds": config.rounds})
     return np.array([factor(round) for round in range(config.rounds)], np.float32).tolist()
+
+
+def finish(
+    config: Config,
+    arm: study.Arm,
+    task: Task,
+    slices: datasets.Slices,
+    personal: Callable[[Any, Any], Params] | None,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Callable[[Params], Params] | None:
+    """What makes the final model of the best round's: statistics from the arm's training slices, or nothing.
+
+    Until then the running ones are carried along, by which the best round is chosen: to recompute them before
+    each validation would cost several forward passes over all training slices, more than the round itself.
+
+    Raises:
+        ValueError: when the sites have models of their own.
+    """
+    if config.statistics != RECOMPUTE:
+        return None
+    if personal is not None:
+        raise ValueError(
+            f"config.statistics={RECOMPUTE!r} with algorithm={config.algorithm!r}: sites have models of "
+            "their own, which pooled statistics do not fit; set --config.statistics=local"
+        )
+
+    def made(params: Params) -> Params:
+        began = time.monotonic()
+        sites = [partial(pipeline.eval_batches, slices, rows, batch_size=64) for rows in arm.train]
+        found = recompute(task.logits, params, sites, tolerance=TOLERANCE)
+        say(
+            f"{arm.name}: statistics recomputed in {len(found.shifts)} passes and "
+            f"{time.monotonic() - began:.1f} s, moved by up to {found.shifts[0]:.2g}, then "
+            f"{', '.join(f'{shift:.1g}' for shift in found.shifts[1:])}"
+        )
+        return found.variables
+
+    return made
 
 
 def faults(config: Config, arm: str, sites: int) -> tuple[faulty.Fault, ...]:

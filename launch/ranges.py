@@ -27,6 +27,7 @@ CHOICES = {
     "void_rounds": ("skip", "stop"),
     "layout": ("auto", "sequential", "vmapped", "mesh"),
     "sampling": ("natural", "balanced"),
+    "statistics": ("frozen", "aggregate", "local", "naive", "recompute"),
 }
 
 

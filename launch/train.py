@@ -74,6 +74,7 @@ def _train(
 
     task, slices = experiment.task(config, workdir, opened, arm)
     run, state, personal = experiment.federation(config, opened, arm, task, say)
+    finish = experiment.finish(config, arm, task, slices, personal, say)
     experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
     show({"model": name, "budget": arm.budget, "rounds": config.rounds})
@@ -94,6 +95,7 @@ def _train(
             faults=experiment.faults(config, name, len(arm.sites)),
             min_sites=min(config.min_sites, len(arm.sites)),
             void=config.void_rounds,
+            finish=finish,
             on_examples=lambda count: show({"model": name, "examples": count}),
             complain=say,
         ):

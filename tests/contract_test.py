@@ -11,6 +11,9 @@ The default run has every algorithm under the weighted mean on every layout but 
 in one program, every aggregator under FedAvg on `sequential` and `vmapped`, and each aggregator under every
 second kind of message (one algorithm for each list of shapes) on `sequential`. `-m slow` has the rest of the
 product.
+
+`<algorithm> <rule>` is an algorithm that takes the running statistics of a network with batch normalisation
+along, under the weighted mean. The default run has FedAvg's on three layouts, three others on `sequential`.
 """
 
 from collections.abc import Callable
@@ -24,10 +27,11 @@ import numpy as np
 import optax
 import pytest
 from linear_problem import site_batches, streamed
+from normalised_problem import TASK, normalised_variables
 from personal_problem import network_loss, network_params
 
 from fl_jax import round as fl_round
-from fl_jax import spec
+from fl_jax import spec, statistics
 from fl_jax.types import Algorithm, Batch
 
 ALGORITHMS = spec.names("fl_jax.algorithms")
@@ -63,7 +67,14 @@ class Row(NamedTuple):
 
 @cache
 def algorithm(name: str) -> Algorithm:
-    return spec.build(f"{name}()", "fl_jax.algorithms", network_loss, optax.sgd(0.1, momentum=0.9))
+    name, _, rule = name.partition(" ")
+    loss = TASK.loss if rule else network_loss
+    made = spec.build(f"{name}()", "fl_jax.algorithms", loss, optax.sgd(0.1, momentum=0.9))
+    return statistics.carry(made, TASK.statistics, rule) if rule else made
+
+
+def initial(name: str):
+    return normalised_variables() if " " in name else network_params()
 
 
 def kind(name: str) -> tuple[tuple[int, ...], ...]:
@@ -92,6 +103,25 @@ def cases():
                 or (name in every_second and layout == "sequential")
             )
             case = Case(name, aggregator, layout)
+            yield pytest.param(case, id="-".join(case), marks=() if quick else pytest.mark.slow)
+    yield from carried()
+
+
+SEVERAL = ("apfl", "ditto", "ifca")
+"""They train several models at a site, which statistics refuse."""
+CARRIED = ("fed_avg aggregate", "fed_bn local", "scaffold aggregate", "cyclic naive")
+"""What the default run has of algorithms with statistics."""
+
+
+def carried():
+    """The same with running statistics, which each algorithm takes along in the same way."""
+    for name, rule in product(ALGORITHMS, statistics.RULES):
+        if name in SEVERAL:
+            continue
+        for layout in LAYOUTS[:1] if algorithm(name).chained else LAYOUTS:
+            case = Case(f"{name} {rule}", "weighted_mean", layout)
+            everywhere = case.algorithm == CARRIED[0] and layout != "whole"
+            quick = everywhere or (case.algorithm in CARRIED and layout == "sequential")
             yield pytest.param(case, id="-".join(case), marks=() if quick else pytest.mark.slow)
 
 
@@ -145,7 +175,7 @@ class Run(NamedTuple):
 def ran(case):
     parts = algorithm(case.algorithm), spec.build(f"{case.aggregator}()", "fl_jax.aggregators")
     run = layout(case.layout, *parts)
-    start = state = fl_round.init(*parts, network_params(), SITES, jax.random.key(0))
+    start = state = fl_round.init(*parts, initial(case.algorithm), SITES, jax.random.key(0))
     rows = []
     for given in HISTORY:
         before = len(COMPILED)
@@ -270,6 +300,12 @@ def test_the_order_of_the_sites_does_not_matter(case):
     order = np.array([3, 7, 0, 6, 1, 5, 2, 4])
     permuted = twice(jax.tree.map(lambda x: x[order], BATCHES))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), permuted, server)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_models_at_a_site_take_no_statistics_along(name):
+    with pytest.raises(ValueError, match="train one model at a site"):
+        ran(Case(f"{name} aggregate", "weighted_mean", "sequential"))
 
 
 @pytest.mark.parametrize("name", [n for n in ALGORITHMS if algorithm(n).personal])

@@ -15,6 +15,7 @@ from fl_jax.algorithms.ditto import ditto
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.layers.norm import Norm
 from fl_jax.models.deep_resnet import DeepResNet
+from fl_jax.recompute import recompute
 from fl_jax.types import Batch
 
 KEY = jax.random.key(0)
@@ -161,6 +162,77 @@ def test_models_of_this_house_train_with_them():
     )
     assert jax.tree.structure(moved) == jax.tree.structure(variables["batch_stats"])
     assert jax.eval_shape(task.loss, variables["params"], batch, KEY).shape == ()
+
+
+class Contrast(nn.Module):
+    """A linear model of normalised pixels."""
+
+    norm: str
+
+    @nn.compact
+    def __call__(self, images, mask=None):
+        x = Norm(self.norm, name="bn")(images, mask)
+        return nn.Dense(1, kernel_init=nn.initializers.zeros)(x.reshape(len(x), -1))
+
+
+BRIGHT, APART = 1.4, 2.0
+
+
+def contrasts(key):
+    """The label is whether the left half is bright or dark. All pixels of site 1 are brighter by `APART`.
+
+    Both sites have 32 examples: site 0 in eight steps, site 1 in one, which naive averages forget.
+    """
+    labels = jnp.broadcast_to(jnp.arange(32.0) % 2, (2, 8, 32))[..., None]
+    left = jnp.arange(4) < 2
+    images = BRIGHT * (2 * labels[..., None, None] - 1) * left[:, None]
+    images += jnp.array([0, APART])[:, None, None, None, None, None]
+    images += jax.random.normal(key, (2, 8, 32, 4, 4, 1)) / 2
+    mask = jnp.zeros((2, 8, 32)).at[0, :, :4].set(1).at[1, 0].set(1)
+    return Batch(images, labels, mask)
+
+
+def accuracies(remedy):
+    """Of the model that each site uses, on its own examples."""
+    running = remedy != "group"
+    rule = {"recompute": "naive"}.get(remedy, remedy)
+    example = jnp.zeros((1, 4, 4, 1))
+    task = tasks.multi_label(Contrast("batch" if running else "group"), example, running=running)
+    algorithm = fed_avg(task.loss, optax.adam(0.03))
+    if running:
+        assert task.statistics is not None
+        algorithm = statistics.carry(algorithm, task.statistics, rule)
+    state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
+    run = jax.jit(rounds.whole(algorithm, weighted_mean()))
+    for number in range(30):
+        state, _ = run(state, contrasts(jax.random.key(number)), jnp.ones(2, bool))
+    models = [state.server.params] * 2
+    if remedy == "recompute":
+        seen = contrasts(jax.random.key(0))
+        steps = lambda site: [Batch(*(leaf[site, t] for leaf in seen)) for t in range(8)]  # noqa: E731
+        data = [lambda: steps(0), lambda: steps(1)]
+        models = [recompute(task.logits, state.server.params, data).variables] * 2
+    if algorithm.personal is not None:
+        models = [
+            algorithm.personal(state.server, jax.tree.map(lambda x, s=s: x[s], state.sites))
+            for s in range(2)
+        ]
+    test = contrasts(jax.random.key(99))
+    return [
+        float(((task.logits(m, test.inputs[s, 0]) > 0) == (test.labels[s, 0] > 0)).mean())
+        for s, m in enumerate(models)
+    ]
+
+
+def test_naive_statistics_fail_the_site_of_few_steps():
+    ours, theirs = accuracies("naive")
+    assert ours > 0.95
+    assert theirs < 0.6  # with the other site's mean all of its images are bright
+
+
+@pytest.mark.parametrize("remedy", ["aggregate", "local", "recompute", "group"])
+def test_each_remedy_removes_that_failure(remedy):
+    assert min(accuracies(remedy)) > 0.95
 
 
 def test_what_does_not_go_together():

@@ -207,6 +207,24 @@ def test_the_best_round_is_that_of_the_highest_validation_auroc(slices, partitio
     assert progress[-1].facts["best_val_macro_auroc"] == max(aurocs)
 
 
+def test_the_best_model_is_finished_once_and_kept_so(slices, partition, tmp_path):
+    _, _, plain = run(slices, partition, tmp_path / "plain")
+    asked = []
+
+    def finish(params):
+        asked.append(params)
+        return jax.tree.map(jnp.zeros_like, params)
+
+    _, _, progress = run(slices, partition, tmp_path / "finished", finish=finish)
+    _, _, again = run(slices, partition, tmp_path / "finished", finish=finish)
+    (given,) = asked
+    jax.tree.map(np.testing.assert_array_equal, given, plain[-1].best.params)
+    assert without_times(progress[-1].record) == without_times(plain[-1].record)
+    assert any(np.any(leaf) for leaf in jax.tree.leaves(progress[-2].best.params))
+    for last in (progress[-1], again[-1]):
+        assert not any(np.any(leaf) for leaf in jax.tree.leaves(last.best.params))
+
+
 def test_ties_go_to_the_lower_loss_and_undefined_loses(slices):
     known = {"best_val_macro_auroc": 0.9, "best_val_loss": 0.5}
     better = study._better

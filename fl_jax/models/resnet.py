@@ -1,10 +1,10 @@
-"""A small residual network over local histograms of density, with group normalisation.
+"""A small residual network over local histograms of density, with group normalisation or another.
 
 h_k(patch) = mean over the patch's pixels of max(0, 1 - |(K - 1) window - k|),   k = 0 .. K - 1, each window
 logits     = dense(max over places of the stages(stem(h)))
 
-Histograms are fixed, so nothing goes back through the pixels, and there are no batch statistics to average
-wrongly.
+Histograms are fixed, so nothing goes back through the pixels. With group normalisation there are no batch
+statistics to average wrongly.
 
 He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; Wu and He, "Group Normalization",
 ECCV 2018; Wang et al., "Learnable Histogram: Statistical Context Features for Deep Neural Networks", ECCV
@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fl_jax.layers.norm import Norm, StandardisedConv, checked
 from fl_jax.types import LABELS
 
 
@@ -52,14 +53,15 @@ class Block(nn.Module):
 
     width: int
     stride: int
+    norm: str = "group"
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """Maps float32[B, H, W, c] to float32[B, H / stride, W / stride, width]."""
-        y = nn.relu(_norm(_conv(x, self.width, 3, self.stride)))
-        y = _norm(_conv(y, self.width, 3, 1))
+        y = nn.relu(_norm(_conv(x, self.width, 3, self.stride, self.norm), self.norm, mask))
+        y = _norm(_conv(y, self.width, 3, 1, self.norm, last=True), self.norm, mask)
         if x.shape[-1] != self.width or self.stride != 1:
-            x = _norm(_conv(x, self.width, 1, self.stride))
+            x = _norm(_conv(x, self.width, 1, self.stride, self.norm), self.norm, mask)
         return nn.relu(x + y)
 
 
@@ -73,18 +75,19 @@ class ResNet(nn.Module):
     patch: int
     bins: int
     labels: int
+    norm: str = "group"
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L]."""
+    def __call__(self, images: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L]; `mask` as in `Norm`."""
         # Blood is a band of density between brain and bone. A convolution of the pixels has to find that
         # band first and sees little gradient until it has; a histogram's bin is the band.
         x = histograms(images, patch=self.patch, bins=self.bins)
-        x = nn.relu(_norm(_conv(x, self.stem, 3, 1)))
+        x = nn.relu(_norm(_conv(x, self.stem, 3, 1, self.norm), self.norm, mask))
         stages = zip(self.widths, self.blocks, self.strides, strict=True)
         for width, blocks, stride in stages:
             for block in range(blocks):
-                x = Block(width, stride if block == 0 else 1)(x)
+                x = Block(width, stride if block == 0 else 1, self.norm)(x, mask)
         # A bleed fills a few cells of many: a mean would dilute it, and learning would start late.
         return nn.Dense(self.labels)(x.max((1, 2)))
 
@@ -98,6 +101,7 @@ def resnet(
     patch: int = 4,
     bins: int = 5,
     labels: int = len(LABELS),
+    norm: str = "group",
 ) -> ResNet:
     """Makes a ResNet for small computers; the default has 0.08 million parameters.
 
@@ -110,9 +114,11 @@ def resnet(
             32 x 32, and the stages to 16 x 16.
         bins: of the histogram of each window, at least 2.
         labels: L.
+        norm: one of `fl_jax.layers.norm.KINDS`; groups are 8, or 4 where 8 do not divide the channels.
 
     Raises:
-        ValueError: when stages differ in number, a width is no multiple of 4, or patch or bins are too small.
+        ValueError: when stages differ in number, a width is no multiple of 4, patch or bins are too small, or
+            the normalisation is unknown.
     """
     if not len(widths) == len(blocks) == len(strides):
         raise ValueError(
@@ -122,12 +128,20 @@ def resnet(
         raise ValueError(f"widths={widths}, stem={stem}: each must be a multiple of 4")
     if patch < 1 or bins < 2:
         raise ValueError(f"patch={patch}, bins={bins}: give at least 1 pixel and 2 bins")
-    return ResNet(tuple(widths), tuple(blocks), tuple(strides), stem, patch, bins, labels)
+    kind, _, outputs = checked(norm, "float32", labels)
+    return ResNet(tuple(widths), tuple(blocks), tuple(strides), stem, patch, bins, outputs, kind)
 
 
-def _conv(x: jax.Array, width: int, size: int, stride: int) -> jax.Array:
+def _conv(
+    x: jax.Array, width: int, size: int, stride: int, norm: str, *, last: bool = False
+) -> jax.Array:
+    if norm == "none":  # a residual branch begins as nothing
+        gain = nn.initializers.zeros if last else nn.initializers.ones
+        return StandardisedConv(width, size, stride, gain_init=gain)(x)
     return nn.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)
 
 
-def _norm(x: jax.Array) -> jax.Array:
-    return nn.GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)
+def _norm(x: jax.Array, norm: str, mask: jax.Array | None) -> jax.Array:
+    if norm == "group":
+        return nn.GroupNorm(8 if x.shape[-1] % 8 == 0 else 4)(x)
+    return Norm(norm)(x, mask)

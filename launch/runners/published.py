@@ -22,17 +22,15 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 from numpy.typing import NDArray
-from rich.console import Console
 
 from fl_jax import study
 from fl_jax.checkpoint import Store
-from fl_jax.data.phantom.cohort import make_cohort
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import intervals, roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.task import Task
 from fl_jax.types import Params
-from launch import backbone, dataset, experiment, flaws, machine
+from launch import backbone, dataset, experiment, flaws
 
 Settings = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -88,7 +86,13 @@ class Trainings:
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["study"].items()}
         self.config: experiment.Config = ConfigDict(fields)
         self.config.update(seed=seed, data_dir=str(folder / "data"))
-        _prepare(self.config, folder)
+        dataset.prepare_cohort(
+            self.config.cohort,
+            folder / "cohort",
+            data_dir=folder / "data",
+            image_size=self.config.image_size,
+            max_refused=self.config.max_refused,
+        )
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         self._folder = folder / digest / str(seed)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -169,20 +173,6 @@ class Trainings:
     def patients(self, rows: np.ndarray) -> np.ndarray:
         """The patients of some rows, sorted."""
         return np.unique(self.right.slices.patient[rows])
-
-
-def _prepare(config: experiment.Config, folder: Path) -> None:
-    console = Console(stderr=True, quiet=True)
-    make_cohort(folder / "cohort", **config.cohort, workers=machine.cores())
-    dataset.prepare(
-        console,
-        folder / "cohort",
-        layout="sites",
-        data_dir=folder / "data",
-        image_size=config.image_size,
-        max_refused=config.max_refused,
-        workers=None,
-    )
 
 
 def _compared(

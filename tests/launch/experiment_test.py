@@ -9,6 +9,7 @@ from configs import demo
 from fl_jax.averaged import Averaged
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
+from fl_jax.recompute import layer_moments
 from fl_jax.types import Batch
 from launch import backbone, experiment, progress, train, trained
 
@@ -104,6 +105,33 @@ def test_central_and_local_models_are_trained_plainly_whatever_the_federation_do
     assert [name for name, made in personal.items() if made] == ["federated"]
     assert kept["federated"] == "Beside"
     assert kept["central"] == kept["local_b"] != "Beside"
+
+
+def test_recomputed_statistics_are_of_the_arms_own_training_slices(config, tmp_path):
+    config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4, norm='batch')"
+    config.statistics = "recompute"
+    opened, said = experiment.load(config, tmp_path), []
+    arm = opened.arms["local_b"]
+    task, slices = experiment.task(config, tmp_path, opened, arm)
+    _, state, personal = experiment.federation(config, opened, arm, task)
+    finish = experiment.finish(config, arm, task, slices, personal, said.append)
+    assert finish is not None
+    assert said == []
+    finished = finish(state.server.params)["batch_stats"]["Norm_0"]["BatchNorm_0"]
+    hu = slices.hu(arm.train[0])
+    wanted = layer_moments(task.logits)(state.server.params, hu, np.ones(len(hu)))
+    first = wanted["Norm_0", "BatchNorm_0"]
+    np.testing.assert_allclose(finished["mean"], first.mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(finished["var"], first.square / first.n, rtol=1e-4, atol=1e-6)
+    assert "recomputed in" in said[0]
+
+    config.algorithm = "fed_bn()"
+    arm = opened.arms["federated"]
+    _, _, personal = experiment.federation(config, opened, arm, task)
+    with pytest.raises(ValueError, match=r"algorithm='fed_bn\(\)': sites have models of their own"):
+        experiment.finish(config, arm, task, slices, personal)
+    config.statistics = "aggregate"
+    assert experiment.finish(config, arm, task, slices, personal) is None
 
 
 def test_other_inputs_are_named(config, tmp_path, slices):

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fl_jax.layers.norm import KINDS
 from fl_jax.models.resnet import histograms, resnet
 
 
@@ -38,6 +39,26 @@ def test_patches_must_fill_the_image():
         histograms(jnp.zeros((1, 30, 32, 3)), patch=4, bins=5)
 
 
+@pytest.mark.parametrize("norm", KINDS)
+def test_every_normalisation_has_its_parameters_and_a_gradient(norm):
+    model = resnet((8,), (1,), (2,), stem=8, patch=2, bins=2, labels=2, norm=norm)
+    images, mask = jax.random.uniform(jax.random.key(0), (4, 8, 8, 2)), jnp.ones(4)
+    variables = model.init(jax.random.key(1), images)
+    rest = {name: x for name, x in variables.items() if name != "params"}
+    assert [*rest] == (["batch_stats"] if norm == "batch" else [])
+    names = "/".join(map(str, jax.tree.leaves_with_path(variables["params"])))
+    found = [name for name in ("BatchNorm", "GroupNorm", "StandardisedConv") if name in names]
+    layer = {"batch": "BatchNorm", "none": "StandardisedConv"}.get(norm, "GroupNorm")
+    assert found == [layer]
+
+    def loss(params):
+        outputs, _ = model.apply({"params": params, **rest}, images, mask, mutable=["batch_stats"])
+        return (outputs**2).sum()
+
+    gradient = jax.jit(jax.grad(loss))(variables["params"])
+    assert all(np.isfinite(x).all() and np.any(x) for x in jax.tree.leaves(gradient["Dense_0"]))
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -46,6 +67,7 @@ def test_patches_must_fill_the_image():
         ({"stem": 2}, "stem=2"),
         ({"patch": 0}, "patch=0"),
         ({"bins": 1}, "bins=1"),
+        ({"norm": "instance"}, "norm='instance'"),
     ],
 )
 def test_bad_arguments_are_named(arguments, named):
