@@ -6,6 +6,7 @@ study that started it.
 """
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -177,7 +178,10 @@ class Metrics:
             known = [r for r in self.records() if r["round"] < record["round"]]
             write_text(self._path, "".join(json.dumps(r) + "\n" for r in known))
         with self._path.open("ab", buffering=0) as file:
-            file.write(json.dumps(record).encode() + b"\n")
+            line = json.dumps(record).encode() + b"\n"
+            if file.write(line) < len(line):  # a disk that fills up takes a part and says nothing
+                self._cut = True
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         self._last, self._cut = record["round"], False
         for name in ("loss", "val_loss", "val_macro_auroc", "images_per_second"):
             if record[name] is not None:
@@ -197,8 +201,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content)
     os.replace(partial, path)
 
 

@@ -104,10 +104,12 @@ class Tally:
 
     def write_refused(self, path: pathlib.Path) -> None:
         """Writes which files were refused and why, also where the build then failed."""
-        with path.open("w", newline="", encoding="utf-8") as file:
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("site", "path", "reason", "detail"))
             writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in self.refused)
+        partial.replace(path)
 
     def summary(self) -> Summary:
         """`summary.json` without its key."""
