@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
@@ -156,6 +157,9 @@ class Metrics:
     """
 
     def __init__(self, folder: Path) -> None:
+        # The name by which TensorBoard knows that it shall write files itself, and not import TensorFlow for it,
+        # which takes a training longer than many a round.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         from tensorboard.summary import Writer
 
         self._path = folder / "metrics.jsonl"
