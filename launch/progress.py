@@ -157,8 +157,8 @@ class Metrics:
     """
 
     def __init__(self, folder: Path) -> None:
-        # The name by which TensorBoard knows that it shall write files itself, and not import TensorFlow for it,
-        # which takes a training longer than many a round.
+        # By this name TensorBoard knows that it shall write its files itself: for that alone it would import
+        # TensorFlow, which takes longer than many a round.
         sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         from tensorboard.summary import Writer
 

@@ -2,7 +2,6 @@
 
 import pkgutil
 from functools import lru_cache
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,7 +14,7 @@ from fl_jax import round as rounds
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.layouts.common import all_finite
-from fl_jax.types import LABELS, Batch
+from fl_jax.types import LABELS, Aggregator, Algorithm, Batch
 
 SITES, ROUNDS, FEATURES = 4, 12, 8
 NAMES = tuple(m.name for m in pkgutil.iter_modules(faults.__path__) if m.name != "trusting")
@@ -28,12 +27,12 @@ def struck(name: str, seed: int) -> str:
     Returns:
         What is lost; empty where all rounds were run and the state was finite after each.
     """
-    run, parts, job, drawn = _federation(name)
+    run, algorithm, aggregator, job, drawn = _federation(name)
     generator = np.random.default_rng(seed)
     inputs = generator.normal(size=(SITES, 4, FEATURES)).astype(np.float32)
     labels = (inputs[..., : len(LABELS)] > 0).astype(np.float32)
     key = jax.random.key(seed)
-    state = rounds.init(*parts, job.init(key), SITES, key)
+    state = rounds.init(algorithm, aggregator, job.init(key), SITES, key)
     done = 0
     for after, _ in simulate.rounds(
         run,
@@ -53,8 +52,12 @@ def struck(name: str, seed: int) -> str:
 
 
 @lru_cache(maxsize=1)
-def _federation(name: str) -> tuple[Any, ...]:
+def _federation(
+    name: str,
+) -> tuple[rounds.Round, Algorithm, Aggregator, task.Task, tuple[faulty.Fault, ...]]:
     drawn = faulty.build((f"{name}({SITES // 2}, share=0.5)",), SITES)
     job = task.multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
-    parts = fed_avg(job.loss, optax.adam(1e-2)), faulty.between(weighted_mean(), drawn)
-    return rounds.sequential(*parts, steps_per_call=2), parts, job, drawn
+    algorithm = fed_avg(job.loss, optax.adam(1e-2))
+    aggregator = faulty.between(weighted_mean(), drawn)
+    run = rounds.sequential(algorithm, aggregator, steps_per_call=2)
+    return run, algorithm, aggregator, job, drawn

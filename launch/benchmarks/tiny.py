@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,3 +83,41 @@ def without_report(workdir: Path) -> Path:
             continue
         shutil.rmtree(path) if path.is_dir() else os.unlink(path)
     return workdir
+
+
+def unfinished(study: Whole, workdir: Path) -> Path:
+    """A study in which one model has yet to predict, and the report to be written."""
+    without_predictions(copied(study.workdir, workdir), "local_trauma")
+    return without_report(workdir)
+
+
+class Bench:
+    """What trials are made with, each made when it is first asked for, in one folder.
+
+    Attributes:
+        folder: for everything.
+        kills: how often a program of it was killed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.kills = folder, 0
+
+    @cached_property
+    def data(self) -> Path:
+        """The dataset."""
+        return dataset(self.folder)
+
+    @cached_property
+    def training(self) -> Whole:
+        """The training, undisturbed."""
+        return whole(training(self.folder, self.data), self.folder / "training")
+
+    @cached_property
+    def study(self) -> Whole:
+        """The study, undisturbed."""
+        return whole(study(self.folder, self.data), self.folder / "study")
+
+    @cached_property
+    def ending(self) -> Whole:
+        """The study, undisturbed from where it is `unfinished`."""
+        return whole(self.study.program, unfinished(self.study, self.folder / "ending"))

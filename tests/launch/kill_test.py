@@ -1,6 +1,6 @@
 """Killed at any moment and started again by the same command, a run ends with the bits of one that was not.
 
-What is tried and how is in `launch/benchmarks/faults.py`; here few trials of each, with `-m slow` 50.
+What is tried and how is in `launch/benchmarks/disturbed.py`; here few trials of each, with `-m slow` 50.
 """
 
 import os
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from launch import benchmark, inspect
-from launch.benchmarks import faults, outcomes, tiny, trials
+from launch.benchmarks import disturbed, outcomes, tiny, trials
 from launch.benchmarks.trials import Moment
 
 ROOT = trials.ROOT
@@ -68,15 +68,17 @@ def test_hash_seed_cores_and_the_shell_change_no_bit(training, tmp_path):
 @pytest.mark.parametrize("phase", [*("training", "save", "deletion"), *("evaluation", "any")])
 def test_killed_twice(training, tmp_path, phase, request):
     generator = random.Random(request.node.name)
-    assert not faults.killed(training, tmp_path, generator, phase, kills=2)
+    lost, kills = disturbed.killed(training, tmp_path, generator, phase, kills=2)
+    assert not lost
+    assert kills
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trial", range(50))
 def test_killed_twice_again_and_again(training, tmp_path, trial):
-    generator = random.Random(trial)
-    phase = generator.choice(["training", "save", "deletion", "evaluation"])
-    assert not faults.killed(training, tmp_path, generator, phase, kills=2)
+    lost, kills = disturbed.killed(training, tmp_path, random.Random(trial), "any", kills=2)
+    assert not lost
+    assert kills
 
 
 def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
@@ -93,11 +95,11 @@ def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
     saved = next(inspect.steps(tmp_path)).number
     assert f"federated: ended by SIGTERM, round {saved} is saved" in ended.said
     assert saved < tiny.ROUNDS
-    assert not faults.again(training, tmp_path)
+    assert not disturbed.again(training, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", faults.FAULTS)
+@pytest.mark.parametrize("name", disturbed.FAULTS)
 def test_nothing_is_lost(name, capsys):
     options = SimpleNamespace(trials=3, cases=f"^{name}$", devices=0)
     result = benchmark.benchmark("faults", options)["measured"][name]
