@@ -16,9 +16,11 @@ TIMES = (
 )
 """Fields that say when, how fast and by which command something was done, in any file."""
 _SHOWN = re.compile(
-    rb"<p><code>python -m .*?</code>|<tr><th>(started|git|training)</th><td>.*?</td></tr>"
+    rb"python -m [^`<]*|[Cc]ommit:? [0-9a-f]+(-dirty)?|"
+    rb"<tr><th>(started|git|training)</th><td>.*?</td></tr>|<code>jobs</code></th><td>.*?</td>|"
+    rb'<td class="n">[^<]*</td><td class="n">[\d.]+ (s|min|h)[^<]*</td></tr>'  # images/s and time
 )
-"""The same on the page."""
+"""The same on the page and in the documents."""
 
 
 def outcome(workdir: Path) -> Outcome:
@@ -72,6 +74,6 @@ def _content(path: Path) -> Any:
         return [without_times(json.loads(x)) if x.endswith(b"\n") else "cut off" for x in lines]
     if path.suffix == ".json":
         return without_times(json.loads(content))
-    if path.name == "report.html":
+    if path.suffix in (".html", ".md"):
         content = _SHOWN.sub(b"", content)
     return hashlib.sha256(content).hexdigest()

@@ -48,17 +48,8 @@ def test_bad_flags_are_named(flags, message):
 
 
 def test_moments_are_of_their_phase():
-    kinds = [
-        "training",
-        "save",
-        "save",
-        "deletion",
-        "training",
-        "evaluation",
-        "evaluation",
-        "training",
-        "report",
-    ]
+    kinds = ["training", "save", "save", "deletion", "training"]
+    kinds += ["evaluation", "evaluation", "training", "report"]
     done = [Operation(float(n), kind, "open", "x") for n, kind in enumerate(kinds)]
     named = {
         phase: [(m.kind, m.number) for m, _ in trials.moments(done, phase)]
