@@ -33,9 +33,7 @@ def outcome(workdir: Path) -> Outcome:
     for path in sorted(workdir.glob("models/*/checkpoints")):
         store = Store(path, read_only=True)
         for number in store.steps():
-            facts = without_times(store.read(number)[1])
-            facts.pop("facts_digest", None)  # it is of the times too
-            found[f"{path.relative_to(workdir)}/{number}"] = facts
+            found[f"{path.relative_to(workdir)}/{number}"] = _step(store, number)
         store.close()
     return found
 
@@ -65,6 +63,14 @@ def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: without_times(v) for k, v in value.items() if k not in TIMES}
     return [without_times(v) for v in value] if isinstance(value, list) else value
+
+
+def _step(store: Store, number: int) -> Any:
+    try:
+        facts = without_times(store.read(number)[1])
+    except Exception as error:  # whatever a damaged file makes Orbax raise
+        return f"damaged: {error!r}"
+    return {k: v for k, v in facts.items() if k != "facts_digest"}  # which is of the times too
 
 
 def _content(path: Path) -> Any:
