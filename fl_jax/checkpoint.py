@@ -50,7 +50,7 @@ class Store:
             create=not read_only,
             read_only=read_only,
         )
-        self._read_only = read_only
+        self._read_only, self._keep = read_only, keep
         self._manager = ocp.CheckpointManager(Path(directory).absolute(), options=options)
 
     def save(self, step: int, tree: Any, facts: dict[str, Any]) -> None:
@@ -79,6 +79,7 @@ class Store:
         folder = Path(self._manager.directory) / str(step)
         for path in (*folder.rglob("*"), folder, folder.parent):
             sync(path)
+        self._remove(self.steps()[self._keep :])
 
     def check_room(self, tree: Any) -> None:
         """Refuses a tree that the disk has no room for.
@@ -125,6 +126,7 @@ class Store:
                 complain(f"checkpoint {number} in {self._manager.directory} is damaged: {error!r}")
                 continue
             self._set_aside(steps[:index])
+            self._remove(steps[index + self._keep :])
             return number, tree, facts
         if steps:
             raise ValueError(
@@ -165,6 +167,14 @@ class Store:
             folder = Path(self._manager.directory)
             shutil.rmtree(folder / f"damaged_{step}", ignore_errors=True)
             (folder / str(step)).rename(folder / f"damaged_{step}")
+        self._manager.reload()
+
+    def _remove(self, old: list[int]) -> None:
+        """Ends the deletion of steps that was cut off; where their metadata is gone Orbax never would."""
+        if self._read_only or not old:
+            return
+        for step in old:
+            shutil.rmtree(Path(self._manager.directory) / str(step))
         self._manager.reload()
 
     def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:

@@ -5,12 +5,13 @@
     python -m launch.benchmark --suite=statistics --json=FILE
     python -m launch.benchmark --suite=load --json=FILE [--cases=REGEX]
     python -m launch.benchmark --suite=memory [--cases=REGEX]
+    python -m launch.benchmark --suite=faults --json=FILE [--trials=10] [--cases=REGEX]
     python -m launch.benchmark --suite=peers --task=A --peers=DIR [--json=FILE]
 
 A suite is a module of `launch/benchmarks/` with a function `run`. On CPU `--devices` splits the machine into
 devices of one thread each, which is what the layout `mesh` trains sites on at the same time; without it the
 suite chooses. Needs no more than jax, flax, optax, numpy and absl, but for `input`, which needs TFDS,
-and `statistics`, which needs what the report does.
+`statistics`, which needs what the report does, and `faults`, which needs all that a study does.
 """
 
 import importlib
@@ -70,8 +71,11 @@ if __name__ == "__main__":
         "round, input, ingest: interleaved repetitions, of which medians are taken.",
     )
     flags.DEFINE_string(
-        "cases", "", "round, load, memory: a regular expression; only cases whose name it finds."
+        "cases",
+        "",
+        "round, load, memory, faults: a regular expression; only cases whose name it finds.",
     )
+    flags.DEFINE_integer("trials", 10, "faults: of each fault.")
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")
     flags.DEFINE_string("peers", "", "peers: the folder that holds common.py and flax_models.py.")
     flags.DEFINE_string("layout", "auto", "peers: a layout of fl_jax.round, or auto.")

@@ -151,9 +151,14 @@ def partition(
         stratify=config.stratify,
     )
     workdir.mkdir(parents=True, exist_ok=True)
-    partitions.save(made, path)
-    path.with_suffix(".png").write_bytes(pictures.draw(slices, made))
-    progress.write_json(beside, wanted | {"digest": _digest(path)})
+    path.unlink(
+        missing_ok=True
+    )  # it is there last or not at all, or it would be taken for a person's
+    written = path.with_name("partition.new")
+    partitions.save(made, written)
+    progress.write_bytes(path.with_suffix(".png"), pictures.draw(slices, made))
+    progress.write_json(beside, wanted | {"digest": _digest(written)})
+    written.replace(path)
     return load()
 
 

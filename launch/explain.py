@@ -211,7 +211,7 @@ def main(argv: list[str]) -> None:
         )
         (workdir / "saliency").mkdir(exist_ok=True)
         for subtype, panel in panels.items():
-            (workdir / "saliency" / f"{subtype}.png").write_bytes(cases.png(panel))
+            progress.write_bytes(workdir / "saliency" / f"{subtype}.png", cases.png(panel))
         progress.write_json(workdir / "saliency.json", files.jsonable(found))
     print(workdir / "saliency.json")
 

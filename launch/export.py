@@ -65,9 +65,7 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
         }
         facts = {"model": model, "best_round": facts["best_round"], "digest": facts["digest"]}
         data = save(params, {name: str(value) for name, value in facts.items()})
-        partial = out.with_name(out.name + ".partial")
-        partial.write_bytes(data)
-        partial.replace(out)
+        progress.write_bytes(out, data)
         store.close()
         return len(params)
     raise ValueError(f"{folder}: none of the checkpoints {store.steps()} can be read")

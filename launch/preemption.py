@@ -1,4 +1,4 @@
-"""SIGTERM, by which a cluster asks for its machine back: what is finished first, and the exit status."""
+"""How a program is ended from outside: by SIGTERM, as a cluster does it, or by its parent's end."""
 
 import contextlib
 import os
@@ -19,6 +19,21 @@ def end_on_sigterm() -> None:
         sys.exit(STATUS)
 
     signal.signal(signal.SIGTERM, end)
+
+
+def end_with_parent() -> None:
+    """Ends this process at once, with `STATUS`, when whoever writes to its standard input is gone.
+
+    However that ended: the system closes the pipe. The round under way is lost, as with the parent; to finish
+    it would hold the lock that the same command, started again, needs.
+    """
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(STATUS)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextlib.contextmanager

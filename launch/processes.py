@@ -3,6 +3,9 @@
 Their events and sentences are passed on as they come. When one fails, or this process is told to end, the
 others are told to end too, with SIGTERM, and waited for: a training saves its round first. Told a second
 time, they end at once.
+
+Each has a pipe from this process as its standard input: where this process is killed and can tell nobody, the
+pipe's end does, see `preemption.end_with_parent`.
 """
 
 import json
@@ -104,6 +107,7 @@ def _watch(
     with subprocess.Popen(
         command,
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -6,6 +6,7 @@ study that started it.
 """
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
@@ -156,6 +158,9 @@ class Metrics:
     """
 
     def __init__(self, folder: Path) -> None:
+        # By this name TensorBoard knows that it shall write its files itself: for that alone it would import
+        # TensorFlow, which takes longer than many a round.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         from tensorboard.summary import Writer
 
         self._path = folder / "metrics.jsonl"
@@ -178,10 +183,11 @@ class Metrics:
             known = [r for r in self.records() if r["round"] < record["round"]]
             write_text(self._path, "".join(json.dumps(r) + "\n" for r in known))
         with self._path.open("ab", buffering=0) as file:
-            file.write(json.dumps(record).encode() + b"\n")
-            os.fsync(
-                file.fileno()
-            )  # before the next round's checkpoint, which would leave a gap behind it
+            line = json.dumps(record).encode() + b"\n"
+            if file.write(line) < len(line):  # a disk that fills up takes a part and says nothing
+                self._cut = True
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            os.fsync(file.fileno())  # before the next checkpoint, which would leave a gap behind it
         self._last, self._cut = record["round"], False
         for name in ("loss", "val_loss", "val_macro_auroc", "images_per_second"):
             if record[name] is not None:
@@ -203,6 +209,12 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     with whole(path) as file:
         file.write(text)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    with whole(path, "wb") as file:
+        file.write(content)
 
 
 @contextlib.contextmanager

@@ -236,7 +236,7 @@ def _train(
         else:
             start = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}"]
             own = [[f"--config.{k}={arm[k]}" for k in ("regime", "site")] for arm in left]
-            commands = [[*start, *flags, "--progress=lines"] for flags in own]
+            commands = [[*start, *flags, "--progress=lines", "--attached"] for flags in own]
             processes.run(commands, jobs, os.environ, show=bars.show, say=say)
     return True
 

@@ -144,6 +144,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
     preemption.end_on_sigterm()
+    if FLAGS.attached:
+        preemption.end_with_parent()
     with progress.readable_errors(), progress.reporter(FLAGS.progress) as (show, say):
         machine.use_threads(FLAGS.config.threads)
         train(FLAGS.config, Path(FLAGS.workdir).expanduser(), say=say, show=show)
@@ -153,5 +155,8 @@ if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
     flags.DEFINE_string("workdir", None, "Folder for everything that the run writes.")
     flags.DEFINE_enum("progress", "bar", ["bar", "lines"], "A bar, or JSON lines on stdout.")
+    flags.DEFINE_bool(
+        "attached", False, "End at once when standard input does: its writer is gone."
+    )
     flags.mark_flags_as_required(["config", "workdir"])
     app.run(main)

@@ -34,6 +34,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.data.digits",
         "fl_jax.data.slices",
         "fl_jax.data.tally",
+        "fl_jax.data.workers",
         "fl_jax.data.duplicates",
         "fl_jax.evaluation.roc",
         "fl_jax.evaluation.delong",

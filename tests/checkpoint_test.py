@@ -84,6 +84,25 @@ def test_only_the_newest_are_kept(tmp_path):
     assert sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()) == [3, 4]
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_deletion_that_was_cut_off_is_ended(tmp_path, goes_on):
+    """Without its metadata Orbax knows a step no longer, and would leave the rest of it for ever."""
+    store = Store(tmp_path)
+    for step in (3, 4):
+        store.save(step, tree(step), {})
+    store.close()
+    shutil.copytree(tmp_path / "3", tmp_path / "2")
+    shutil.rmtree(tmp_path / "2" / "facts")
+    (tmp_path / "2" / "_CHECKPOINT_METADATA").unlink()
+    assert Store(tmp_path, read_only=True).steps() == [4, 3, 2]  # and it changes nothing
+    store = Store(tmp_path)
+    if goes_on:
+        store.save(5, tree(5), {})
+    else:
+        store.restore(tree(0), complain=silent)
+    assert store.steps() == ([5, 4] if goes_on else [4, 3])
+
+
 def spoil(folder):
     """Flips one bit in the middle of a step's largest file, which is in the array `w`."""
     largest = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)

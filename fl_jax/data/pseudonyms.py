@@ -11,7 +11,6 @@ name, which stays, because it joins labels, predictions and files. So it must no
 """
 
 import csv
-import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
@@ -44,8 +43,7 @@ def replace(index: pathlib.Path) -> dict[str, str]:
                 "and reports show: rename the files, e.g. with python -m launch.deidentify"
             )
     numbers = {column: _number(found[column], before) for column, before in COLUMNS.items()}
-    partial = index.with_name(index.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with whole(index) as file:
         writer = csv.writer(file, lineterminator="\n")
         for place, line in enumerate(_lines(index)):
             if not place:
@@ -54,7 +52,6 @@ def replace(index: pathlib.Path) -> dict[str, str]:
                 numbers[column][value] if column in numbers else value
                 for column, value in line.items()
             )
-    os.replace(partial, index)
     return numbers["patient"]
 
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from fl_jax.data import dicom, duplicates, sources
 from fl_jax.data.slices import Summary
+from fl_jax.files import whole
 from fl_jax.types import LABELS
 
 
@@ -104,7 +105,7 @@ class Tally:
 
     def write_refused(self, path: pathlib.Path) -> None:
         """Writes which files were refused and why, also where the build then failed."""
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with whole(path) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("site", "path", "reason", "detail"))
             writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in self.refused)

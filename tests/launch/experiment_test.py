@@ -47,6 +47,21 @@ def test_a_partition_is_made_once_and_anew_for_other_inputs(config, tmp_path, sl
     assert (other.split == "train").sum() < (first.split == "train").sum()
 
 
+@pytest.mark.parametrize("last", ["write_bytes", "write_json"])
+def test_a_partition_that_was_cut_off_is_made_again(config, tmp_path, slices, monkeypatch, last):
+    def killed(path, content):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, last, killed)
+        with pytest.raises(KeyboardInterrupt):
+            divide(config, tmp_path, slices)
+    _, said = divide(config, tmp_path, slices)
+    assert not said  # that somebody wrote it by hand
+    for name in ("partition.csv", "partition.json", "partition.png"):
+        assert (tmp_path / name).stat().st_size
+
+
 def test_sites_may_be_made(config, tmp_path, slices):
     config.partition = "iid(sites=4)"
     opened = experiment.load(config, tmp_path)

@@ -1,174 +1,108 @@
-"""A training that is killed at any moment and started again ends with the bits of one that was not.
+"""Killed at any moment and started again by the same command, a run ends with the bits of one that was not.
 
-By default 5 trials, with `-m slow` 50.
+What is tried and how is in `launch/benchmarks/disturbed.py`; here few trials of each, with `-m slow` 50.
 """
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
 
 import pytest
 
-from fl_jax.checkpoint import Store
-from fl_jax.data.phantom.cohort import make_cohort
-from launch import inspect
+from launch import benchmark, inspect
+from launch.benchmarks import disturbed, outcomes, tiny, trials
+from launch.benchmarks.trials import Moment
 
-ROOT = Path(__file__).parent.parent.parent
-ROUNDS = 12
-TINY = (
-    *("--config=configs/demo.py", "--config.image_size=32", "--config.epochs=0.2"),
-    *(f"--config.rounds={ROUNDS}", "--config.model=mlp(6, (8,))", "--progress=lines"),
-    *("--config.optimizer=adam(1e-3)", "--config.algorithm=scaffold(option=1)"),
-    "--config.aggregator=top_k(0.1)",
-)
-TIMES = ("seconds", "images_per_second", "wall_seconds")
+ROOT = trials.ROOT
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """The command of a training, but for its workdir, and an environment in which it compiles once."""
+def training(tmp_path_factory):
+    """The training, undisturbed."""
     folder = tmp_path_factory.mktemp("kill")
-    make_cohort(folder / "cohort", seed=0, scale=0.08, matrix=64, workers=1)
-    prepare = [sys.executable, "-m", "launch.prepare_data", f"--source={folder / 'cohort'}"]
-    prepare += ["--layout=sites", f"--data_dir={folder / 'data'}", "--image_size=32"]
-    subprocess.run(prepare, cwd=ROOT, check=True, capture_output=True)
+    return tiny.whole(tiny.training(folder, tiny.dataset(folder)), folder / "whole")
+
+
+def start(program, workdir, *before, **more):
+    """Starts a program as a person does, in a process of its own."""
+    command = [*before, sys.executable, "-m", program.module, *program.flags]
     environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-        "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": "",
+        "JAX_COMPILATION_CACHE_DIR": str(program.folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    train = [sys.executable, "-m", "launch.train", *TINY, f"--config.data_dir={folder / 'data'}"]
-    return train, environment
-
-
-def start(command, workdir, **more):
-    train, environment = command
     return subprocess.Popen(
-        [*train, f"--workdir={workdir}"],
+        [*command, f"--workdir={workdir}"],
         cwd=ROOT,
         env=environment | more,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def finish(command, workdir, **more):
-    with start(command, workdir, **more) as process:
-        assert process.stdout
-        said = process.stdout.read()
+def test_the_undisturbed_training_is_whole(training):
+    steps = sorted(name for name in training.found if "checkpoints" in name)
+    numbers = [tiny.ROUNDS - 1, tiny.ROUNDS]
+    assert steps == [f"models/federated/checkpoints/{n}" for n in numbers]
+    records = training.found["models/federated/metrics.jsonl"]
+    assert [record["round"] for record in records] == [*range(1, tiny.ROUNDS + 1)]
+    for phase in ("training", "save", "deletion", "evaluation"):
+        assert len(trials.moments(training.operations, phase)) > 5
+
+
+def test_hash_seed_cores_and_the_shell_change_no_bit(training, tmp_path):
+    cores = str(max(os.sched_getaffinity(0)))
+    one = ["taskset", "--cpu-list", cores] if shutil.which("taskset") else []
+    with start(training.program, tmp_path, *one, PYTHONHASHSEED="2") as process:
+        said = process.communicate()[0]
     assert process.returncode == 0, said
-    return said
+    assert not outcomes.differences(outcomes.outcome(tmp_path), training.found)
 
 
-def without_times(value):
-    return {name: kept for name, kept in value.items() if name not in TIMES}
-
-
-def outcome(workdir):
-    """All that a run leaves, but for the times."""
-    model = workdir / "models" / "federated"
-    store = Store(model / "checkpoints", read_only=True)
-    steps = {}
-    for number in store.steps():
-        facts = store.read(number)[1]
-        record = without_times(facts["record"])
-        steps[number] = facts["digest"], facts["arrays"], facts["best_round"], record
-    store.close()
-    lines = (model / "metrics.jsonl").read_text().splitlines()
-    return {
-        "steps": steps,
-        "metrics": [without_times(json.loads(line)) for line in lines],
-        "done": without_times(json.loads((model / "done.json").read_text())),
-        "predictions": (workdir / "predictions" / "federated.csv").read_bytes(),
-        "partition": (workdir / "partition.csv").read_bytes(),
-        "inputs": (model / "inputs.json").read_bytes(),
-    }
-
-
-class Whole(NamedTuple):
-    """What uninterrupted runs leave: one, and one on a single core with another hash seed, and its seconds
-    from its first word to its end, when all is compiled."""
-
-    found: dict[str, Any]
-    other: dict[str, Any]
-    seconds: float
-
-
-@pytest.fixture(scope="module")
-def whole(command, tmp_path_factory):
-    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
-    finish(command, first, PYTHONHASHSEED="1")
-    train, environment = command
-    if shutil.which("taskset"):
-        train = ["taskset", "--cpu-list", str(max(os.sched_getaffinity(0))), *train]
-    with start((train, environment), second, PYTHONHASHSEED="2") as process:
-        assert process.stdout
-        process.stdout.readline()
-        began = time.monotonic()
-        said = process.stdout.read()
-    assert process.returncode == 0, said
-    return Whole(outcome(first), outcome(second), time.monotonic() - began)
-
-
-def test_hash_seed_and_cores_change_no_bit(whole):
-    assert whole.found == whole.other
-    assert list(whole.found["steps"]) == [ROUNDS, ROUNDS - 1]
-    assert [record["round"] for record in whole.found["metrics"]] == [*range(1, ROUNDS + 1)]
-
-
-def killed(command, workdir, generator, seconds):
-    """Kills a training twice, at a random time from its first word on, and lets it end; counts the kills."""
-    kills = 0
-    for _ in range(2):
-        with start(command, workdir) as process:
-            assert process.stdout
-            process.stdout.readline()
-            try:
-                process.communicate(timeout=generator.uniform(0, 0.8) * seconds)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
-                kills += 1
-    finish(command, workdir)
-    return kills
-
-
-def check(command, whole, workdir, trial):
-    kills = killed(command, workdir, random.Random(trial), whole.seconds)
-    assert outcome(workdir) == whole.found, f"trial {trial}, after {kills} kills"
-    return kills
-
-
-def test_killed_at_random_times(command, whole, tmp_path):
-    kills = [check(command, whole, tmp_path / str(trial), trial) for trial in range(5)]
-    assert sum(kills) >= 5, kills
+@pytest.mark.parametrize("phase", [*("training", "save", "deletion"), *("evaluation", "any")])
+def test_killed_twice(training, tmp_path, phase, request):
+    generator = random.Random(request.node.name)
+    lost, kills = disturbed.killed(training, tmp_path, generator, phase, kills=2)
+    assert not lost
+    assert kills
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("trial", range(5, 55))
-def test_killed_at_more_random_times(command, whole, tmp_path, trial):
-    check(command, whole, tmp_path, trial)
+@pytest.mark.parametrize("trial", range(50))
+def test_killed_twice_again_and_again(training, tmp_path, trial):
+    lost, kills = disturbed.killed(training, tmp_path, random.Random(trial), "any", kills=2)
+    assert not lost
+    assert kills
 
 
-def test_sigterm_saves_the_round_and_the_same_command_goes_on(command, whole, tmp_path):
-    with start(command, tmp_path) as process:
+def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
+    """And after SIGTERM with status 75; the same command goes on either way."""
+    program = training.program._replace(flags=(*training.program.flags, "--attached"))
+    with start(program, tmp_path) as process:
+        assert process.stdin
         assert process.stdout
-        for line in process.stdout:
-            if '"record"' in line:
-                process.send_signal(signal.SIGTERM)
-                break
-        said = process.stdout.read()
-    assert process.returncode == os.EX_TEMPFAIL, said
-    saved = [step.number for step in inspect.steps(tmp_path)]
-    assert f"federated: ended by SIGTERM, round {saved[0]} is saved" in said
-    assert saved[0] < ROUNDS
-    assert f"goes on after round {saved[0]}" in finish(command, tmp_path)
-    assert outcome(tmp_path) == whole.found
+        process.stdout.readline()
+        process.stdin.close()  # as the system does when its writer is killed
+        assert process.wait(timeout=60) == 75
+    ended = trials.run(training.program, tmp_path, Moment("save", 0, signal=signal.SIGTERM))
+    assert ended.status == 75, ended.said
+    saved = next(inspect.steps(tmp_path)).number
+    assert f"federated: ended by SIGTERM, round {saved} is saved" in ended.said
+    assert saved < tiny.ROUNDS
+    assert not disturbed.again(training, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", disturbed.FAULTS)
+def test_nothing_is_lost(name, capsys):
+    options = SimpleNamespace(trials=3, cases=f"^{name}$", devices=0)
+    result = benchmark.benchmark("faults", options)["measured"][name]
+    assert result["note"] or result["trials"] == 3
+    assert result["lost"] == []
+    assert name in capsys.readouterr().out

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,28 @@ def test_a_training_that_was_asked_to_end_ends_the_study_so(study):
     process, training = study(CHILD.format(seconds=0, status=75))
     os.kill(training, signal.SIGTERM)
     assert process.wait(timeout=30) == 75
+
+
+LONG = "from launch import preemption; preemption.end_with_parent(); "
+LONG += "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+
+
+def test_the_trainings_of_a_study_that_is_killed_end_too(study):
+    process, training = study(LONG)
+    assert runs(training)
+    process.kill()
+    until = time.monotonic() + 30
+    while runs(training):
+        assert time.monotonic() < until, "it lives on, and would hold its lock"
+        time.sleep(0.02)
+
+
+def runs(number):
+    """Whether a process runs; one that nobody has asked for its status is a zombie and does not."""
+    try:
+        return "Z" not in Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(

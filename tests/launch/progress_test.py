@@ -1,5 +1,6 @@
 import io
 import json
+import resource
 
 import pytest
 from rich.console import Console
@@ -94,6 +95,22 @@ def test_a_line_that_a_crash_cut_off_is_dropped(tmp_path):
     again.record(record(3))
     again.close()
     assert [json.loads(line)["round"] for line in path.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_is_no_success(tmp_path):
+    log = progress.Metrics(tmp_path)
+    log.record(record(1))
+    path = tmp_path / "metrics.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            log.record(record(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.record(record(2))  # there is room again
+    log.close()
+    assert [json.loads(line)["round"] for line in path.read_text().splitlines()] == [1, 2]
 
 
 @pytest.mark.parametrize("kind", [ValueError, NotADirectoryError, PermissionError])

@@ -8,7 +8,6 @@ too is refused, and the rest is read on.
 import itertools
 import multiprocessing
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +20,7 @@ import numpy as np
 from fl_jax.data.dicom import shared
 from fl_jax.data.dicom.read import Slice, read
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
+from fl_jax.data.workers import end_with_parent
 
 Read = Callable[[str], Slice | Refusal]
 Results = list[Slice | Refusal]
@@ -162,19 +162,11 @@ def _prepare(memory: shared.Shared | None) -> None:
     """Sets up a reading process, with the memory that it shares."""
     global _memory
     _memory = None if memory is None else memory.array
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     cv2.setNumThreads(1)  # the processes are the parallelism
     # Freeing one large block makes glibc keep the pages of later ones, where it would return half a
     # megabyte to the system after each slice and fault it in again: more than twice the time.
     np.empty(2**24, np.uint8)
-
-
-def _end_with_parent() -> None:
-    """Ends a reading process whose parent was killed: it would wait for its next files for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _read_chunk(one: Read, paths: list[str], place: int) -> Results:

@@ -31,6 +31,7 @@ from fl_jax.data.phantom.scanner import scan
 from fl_jax.data.phantom.sites import SITES, Site
 from fl_jax.data.phantom.tables import Record, SiteSummary
 from fl_jax.data.phantom.write import Person, write_series
+from fl_jax.data.workers import end_with_parent
 
 Draw = Callable[[PatientParams, Grid], Drawing]
 VERSION = 1
@@ -220,10 +221,11 @@ def _in_processes(
 
 
 def _one_thread() -> None:
-    """Keep a worker on one CPU thread and off the accelerator; runs before it draws anything."""
+    """Keep a worker on one CPU thread, off the accelerator, and no longer than its parent; runs first."""
     import cv2
     import jax
 
+    end_with_parent()  # or it would write into the folder that the next call has cleared
     jax.config.update("jax_platforms", "cpu")  # JAX read the environment when this module came
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["NPROC"] = os.environ["PJRT_NPROC"] = "1"
