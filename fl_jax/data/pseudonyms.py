@@ -15,6 +15,8 @@ import pathlib
 import re
 from collections.abc import Iterable, Iterator
 
+from fl_jax.files import whole
+
 SHORT = 4
 """An ID of fewer characters is too common to say that an image's name holds it."""
 COLUMNS = {"patient": "p", "study": "study", "series": "series"}
