@@ -66,7 +66,7 @@ def test_the_program_prints_both_tables_and_its_status_tells_of_damage(workdir):
     digest = next(inspect.steps(workdir)).facts["digest"]
     assert digest[:16] in done.stdout
     assert np.all([word in done.stdout for word in ("federated", "0/w", "3 x 2", "int32")])
-    shutil.rmtree(workdir / "models" / "central" / "checkpoints" / "2" / "tree")
+    shutil.rmtree(workdir / "models" / "central" / "checkpoints" / "2" / "arrays")
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "damaged: central 2; a run goes on from the step before\n"
