@@ -107,6 +107,12 @@ def layer_rates(
     Raises:
         ValueError: for a factor that is negative or not finite, or what is no regular expression.
     """
+    for pair in rates:
+        match pair:
+            case (str(), int() | float()):
+                pass
+            case _:
+                raise ValueError(f"rates: {pair!r} is no pair such as ('^fc/', 10.0)")
     for pattern, rate in rates:
         if not 0 <= rate < float("inf"):
             raise ValueError(f"rates: {pattern!r} has {rate}: must be at least 0, and finite")
