@@ -109,12 +109,12 @@ def layer_rates(
             expression.
     """
     for pair in rates:
-        if not isinstance(pair, tuple | list) or [*map(type, pair)] not in (
-            [str, float],
-            [str, int],
-        ):
-            raise ValueError(f"rates: {pair!r}: give pairs of a pattern and a factor")
-        pattern, rate = pair
+        match pair:
+            case (str(), int() | float()):
+                pass
+            case _:
+                raise ValueError(f"rates: {pair!r} is no pair such as ('^fc/', 10.0)")
+    for pattern, rate in rates:
         if not 0 <= rate < float("inf"):
             raise ValueError(f"rates: {pattern!r} has {rate}: must be at least 0, and finite")
     compiled = [_compiled(pattern) for pattern, _ in rates]

@@ -163,3 +163,9 @@ class TestStatistics:
         np.testing.assert_allclose(
             loss, optax.sigmoid_binary_cross_entropy(wanted, labels).mean(), rtol=1e-5
         )
+
+
+@pytest.mark.parametrize("pair", ["ab", ("^fc/", "x"), (1.0, 2.0), ("^fc/",), 3])
+def test_rates_that_are_no_pairs(pair):
+    with pytest.raises(ValueError, match="is no pair such as"):
+        layer_rates(optax.sgd(0.1), [pair])
