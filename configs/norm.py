@@ -57,7 +57,7 @@ def get_config() -> ConfigDict:
         },
         sort_keys=False,
     )
-    config.seeds = (0, 1)
+    config.seeds = (0, 1, 2)
     config.tuning = ConfigDict({"seeds": (), "grid": {}, "metric": "own_macro", "highest": True})
     config.columns = ConfigDict(
         {
