@@ -1,6 +1,10 @@
 """Normalisation x running statistics x algorithm on the synthetic cohort.
 
 python -m launch.sweep --config=configs/norm.py --workdir=runs/norm
+
+A small model for few rounds: 45 runs took 42 minutes on two busy cores. Seen with three seeds: FedBN is
+better at home than FedAvg, batch normalisation learns faster than group normalisation, and how statistics are
+pooled makes no difference that shows here. The table and what else did not help are in the README.
 """
 
 from ml_collections import ConfigDict
@@ -57,7 +61,7 @@ def get_config() -> ConfigDict:
         },
         sort_keys=False,
     )
-    config.seeds = (0, 1)
+    config.seeds = (0, 1, 2)
     config.tuning = ConfigDict({"seeds": (), "grid": {}, "metric": "own_macro", "highest": True})
     config.columns = ConfigDict(
         {

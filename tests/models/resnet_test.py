@@ -40,7 +40,7 @@ def test_patches_must_fill_the_image():
 
 
 @pytest.mark.parametrize("norm", KINDS)
-def test_every_normalisation_has_its_parameters_and_a_gradient(norm):
+def test_every_normalisation_has_its_layers_and_reads_a_batch(norm):
     model = resnet((8,), (1,), (2,), stem=8, patch=2, bins=2, labels=2, norm=norm)
     images, mask = jax.random.uniform(jax.random.key(0), (4, 8, 8, 2)), jnp.ones(4)
     variables = model.init(jax.random.key(1), images)
@@ -51,12 +51,10 @@ def test_every_normalisation_has_its_parameters_and_a_gradient(norm):
     layer = {"batch": "BatchNorm", "none": "StandardisedConv"}.get(norm, "GroupNorm")
     assert found == [layer]
 
-    def loss(params):
-        outputs, _ = model.apply({"params": params, **rest}, images, mask, mutable=["batch_stats"])
-        return (outputs**2).sum()
-
-    gradient = jax.jit(jax.grad(loss))(variables["params"])
-    assert all(np.isfinite(x).all() and np.any(x) for x in jax.tree.leaves(gradient["Dense_0"]))
+    outputs, changed = model.apply(variables, images, mask, mutable=[*rest])
+    assert np.isfinite(outputs).all()
+    assert np.ptp(outputs, axis=0).min() > 0  # it tells examples apart
+    assert jax.tree.structure(changed) == jax.tree.structure(rest)
 
 
 @pytest.mark.parametrize(

@@ -124,9 +124,9 @@ def test_rates_out_of_range(rate):
         layer_rates(optax.sgd(1.0), [("a", rate)])
 
 
-@pytest.mark.parametrize("pair", ["()", ("a", "b"), ("a", True), ("a",), (1, 1.0), 1.0, None])
+@pytest.mark.parametrize("pair", ["()", ("a", "b"), ("a",), (1, 1.0), 1.0, None])
 def test_rates_that_are_no_pairs(pair):
-    with pytest.raises(ValueError, match="give pairs of a pattern and a factor"):
+    with pytest.raises(ValueError, match="is no pair such as"):
         layer_rates(optax.sgd(1.0), [pair])
 
 
@@ -163,9 +163,3 @@ class TestStatistics:
         np.testing.assert_allclose(
             loss, optax.sigmoid_binary_cross_entropy(wanted, labels).mean(), rtol=1e-5
         )
-
-
-@pytest.mark.parametrize("pair", ["ab", ("^fc/", "x"), (1.0, 2.0), ("^fc/",), 3])
-def test_rates_that_are_no_pairs(pair):
-    with pytest.raises(ValueError, match="is no pair such as"):
-        layer_rates(optax.sgd(0.1), [pair])
