@@ -175,9 +175,23 @@ def score(
     batch_size: int = 64,
 ) -> np.ndarray:
     """Returns the logits of some slices, float64[n, L], in the order of `rows`."""
+    examples = slices.examples(rows)
+    found = answers(predict, params, slices, examples, batch_size=batch_size)
+    return slices.of_slices(found, examples, rows)
+
+
+def answers(
+    predict: Callable[[Params, Any], jax.Array],
+    params: Params,
+    slices: Slices,
+    examples: np.ndarray,
+    *,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Returns what the model says of some examples, float64[n, ...]: logits [L], or a study's [1 + S, L]."""
     found = [
         np.asarray(predict(params, batch.inputs))[batch.mask > 0]
-        for batch in pipeline.eval_batches(slices, rows, batch_size=batch_size)
+        for batch in pipeline.eval_batches(slices, examples, batch_size=batch_size)
     ]
     return np.concatenate(found).astype(np.float64)
 

@@ -31,7 +31,7 @@ from fl_jax import study
 from fl_jax.data import slices as datasets
 from fl_jax.report import evaluation, inference
 from fl_jax.report.files import data_folder
-from launch import dataset, experiment, labelled, progress, trained
+from launch import dataset, labelled, progress, trained
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Folder for everything that is written.")
@@ -78,7 +78,7 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
             f"--data={data_dir} holds slices of {height} x {width}, the model reads "
             f"{model.image_size}: prepare them with --image_size={model.image_size}"
         )
-    slices = experiment.as_read(model.config, slices)
+    slices = trained.as_read(model, slices)
     logits = study.score(model.logits, model.params, slices, np.arange(len(slices)))
     found = inference.collect(slices, expit(logits))
     refused = inference.refusals(data_dir / "refused.csv", source)

@@ -18,7 +18,7 @@ from fl_jax.report import evaluation
 from fl_jax.report.files import data_folder
 from fl_jax.report.results import own_validation
 from fl_jax.types import LABELS
-from launch import experiment, progress, trained
+from launch import progress, trained
 
 Facts = dict[str, Any]
 EMPTY, NONE = np.zeros(0, str), np.zeros((0, len(LABELS)))
@@ -151,7 +151,7 @@ def _thresholds(
         return kept.validation, "the study's validation predictions of this model"
     data_dir = data_folder(workdir)
     if _digest(data_dir) == model.config.dataset[0]:
-        slices = experiment.as_read(model.config, datasets.load(data_dir))
+        slices = trained.as_read(model, datasets.load(data_dir))
         divided = _partition(workdir, slices)
         rows = divided.rows(slices, "validation")
         logits = np.full(slices.labels.shape, np.nan)

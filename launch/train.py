@@ -19,7 +19,7 @@ from ml_collections import config_flags
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.evaluation import predictions
-from launch import experiment, folder, machine, preemption, progress, ranges
+from launch import experiment, folder, heads, machine, preemption, progress, ranges, trained
 
 FLAGS = flags.FLAGS
 
@@ -72,7 +72,11 @@ def _train(
         say(f"{name}: complete, skipped")
         return json.loads((model / "done.json").read_text())
 
-    task, slices = experiment.task(config, workdir, opened, arm)
+    if config.backbone:
+        read = trained.reader(config, complain=say)
+        task, slices = heads.task(config, workdir, opened, arm, read)
+    else:
+        task, slices = experiment.task(config, workdir, opened, arm)
     run, state, personal = experiment.federation(config, opened, arm, task, say)
     experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))

@@ -73,10 +73,11 @@ class ResNet(nn.Module):
     patch: int
     bins: int
     labels: int
+    head = "Dense_0"
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L]."""
+    def __call__(self, images: jax.Array, features: bool = False) -> jax.Array:
+        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L], or features float32[B, F]."""
         # Blood is a band of density between brain and bone. A convolution of the pixels has to find that
         # band first and sees little gradient until it has; a histogram's bin is the band.
         x = histograms(images, patch=self.patch, bins=self.bins)
@@ -86,7 +87,8 @@ class ResNet(nn.Module):
             for block in range(blocks):
                 x = Block(width, stride if block == 0 else 1)(x)
         # A bleed fills a few cells of many: a mean would dilute it, and learning would start late.
-        return nn.Dense(self.labels)(x.max((1, 2)))
+        x = x.max((1, 2))
+        return x if features else nn.Dense(self.labels, name=self.head)(x)
 
 
 def resnet(
