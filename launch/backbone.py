@@ -15,6 +15,7 @@ import numpy as np
 from fl_jax import spec
 from fl_jax.data import windows
 from fl_jax.data.slices import Slices, Summary
+from fl_jax.models.study_head import StudyHead
 from fl_jax.task import Task, multi_label
 from fl_jax.weights import features
 from fl_jax.weights.fine_tune import begin_from, train_only
@@ -52,6 +53,8 @@ def network(
         ValueError: when fields do not go together, or the weights do not fit.
     """
     model = spec.build(config.model, "fl_jax.models")
+    if isinstance(model, StudyHead):
+        raise ValueError(f"config.model={config.model!r}: reads features; give config.backbone")
     example = jnp.zeros((1, *input_shape), jnp.int16)
     prepare = partial(windows.channels, windows=windows.named(config.windows))
     if config.trainable and not config.pretrained:

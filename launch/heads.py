@@ -4,8 +4,8 @@
 
 A head learns on features that are computed once for each slice. Every arm reads with its own model of the
 backbone's study (`config.backbone_model=own`): a hospital's local head stands on its local model, which has
-seen no other hospital's scans, and both have the budgets of their arm. With `federated` all arms read with the
-federated model, which tells heads apart and no longer hospitals.
+seen no other hospital's scans, and both have the budgets of their arm. With `federated` all arms read with
+the federated model, which tells heads apart and no longer hospitals.
 
 No patient that a backbone was trained or chosen on may be one that a head is judged on: head and backbone
 must have the same dataset and the same partition, or the head is refused.

@@ -16,8 +16,9 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from fl_jax import study
+from fl_jax import study, whole_studies
 from fl_jax.checkpoint import Store
+from fl_jax.data.studies import Studies
 from fl_jax.evaluation import predictions
 from launch import experiment, folder, heads, machine, preemption, progress, ranges, trained
 
@@ -123,6 +124,10 @@ def _train(
     found = study.predictions(arm, task, last.best, slices, opened.partition)
     for judged, scores in found.items():
         predictions.write(workdir / "predictions" / f"{judged}.csv", scores)
+    if isinstance(slices, Studies):
+        (workdir / "predictions" / "studies").mkdir(exist_ok=True)
+        whole = whole_studies.predictions(arm, task, last.best, slices, opened.partition)
+        predictions.write(workdir / "predictions" / "studies" / f"{name}.csv", whole)
     seconds = sum(record["seconds"] for record in log.records())
     examples = sum(record["examples"] for record in log.records())
     done = {
