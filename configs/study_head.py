@@ -16,12 +16,12 @@ from configs import demo
 def get_config() -> ConfigDict:
     config = demo.get_config()
     config.backbone = "runs/demo"
-    config.model = "study_head('gru')"
+    config.model = "study_head('transformer')"
     config.max_degrees, config.flip = 0.0, False  # features are of slices as they are
     config.optimizer = "adam(2e-3)"
     config.batch_size = 8
     config.rounds = 60
-    config.epochs = 1.0
+    config.epochs = 2.0
     config.layout = (
         "sequential"  # of one step a call: compiling several at once takes longer than training
     )

@@ -142,7 +142,8 @@ def of_studies(
         whole = each[:, 0].mean(-1)
         each = jnp.where(batch.labels > 0, weights * each, each)[:, 1:].mean(-1)
         real = jnp.asarray(study.mask)
-        losses = jnp.where(real, each, 0).sum(1) / real.sum(1) + study_weight * whole
+        means = jnp.where(real, each, 0).sum(1) / jnp.maximum(real.sum(1), 1)
+        losses = means + study_weight * whole
         return (losses * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
 
     return Task(init, loss, logits)

@@ -51,7 +51,7 @@ class Study(NamedTuple):
         slices: float32[B, S, F] features, or int16[B, S, H, W] in HU, in order along the slice normal; the
             real slices come first, and what padding holds changes nothing.
         position: float32[B, S], mm along the slice normal, growing; of padding anything.
-        mask: bool[B, S], whether a slice is real; each study has one.
+        mask: bool[B, S], whether a slice is real.
     """
 
     slices: Array

@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fl_jax import spec, study
-from fl_jax.data.slices import Slices, read_summary
+from fl_jax.data import slices as datasets
+from fl_jax.data.slices import Slices
 from fl_jax.models.study_head import StudyHead
 from fl_jax.task import Task, of_studies
 from fl_jax.types import Study
@@ -163,6 +164,6 @@ def task(
         )
     check_patients(config, workdir)
     weights = experiment.loss_weights(config, opened.slices, arm)
-    summary = read_summary(experiment.data_dir(config, workdir)) or {}
+    summary = datasets.read_summary(experiment.data_dir(config, workdir)) or {}
     slices = as_read(read, opened.slices, summary, workdir / "features")
     return head_task(config, read.size, weights), slices

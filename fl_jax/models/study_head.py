@@ -48,8 +48,8 @@ class StudyHead(nn.Module):
             c = jnp.where(real, self._mixed(c, real[..., 0], train, layer), 0)
         c = nn.Dropout(self.dropout, deterministic=not train)(c)
         slices = nn.Dense(self.labels, name="slices")(jnp.concatenate([x, c], -1))
-        most = jnp.where(real, c, -jnp.inf).max(1)
-        mean = c.sum(1) / real.sum(1)
+        most = jnp.where(real.any(1), jnp.where(real, c, -jnp.inf).max(1), 0)
+        mean = c.sum(1) / jnp.maximum(real.sum(1), 1)
         whole = nn.Dense(self.labels, name="study")(jnp.concatenate([most, mean], -1))
         return jnp.concatenate([whole[:, None], slices], 1)
 
