@@ -1,4 +1,4 @@
-"""A head on the features of a study's own models: trained in every arm, judged alike, refused where it leaks."""
+"""A head on the features of a study's own models: trained, judged, and refused where it leaks."""
 
 import dataclasses
 import json
@@ -134,7 +134,7 @@ def test_a_backbone_may_be_pretrained(config, tmp_path):
 
 def test_a_head_that_could_have_seen_its_test_patients(config, demo, tmp_path, monkeypatch):
     config.seed = 1
-    with pytest.raises(ValueError, match="its partition is another, .* copy .*partition.csv here"):
+    with pytest.raises(ValueError, match=r"its partition is another, .* copy .*partition.csv here"):
         train.train(config, tmp_path, say=quiet)
     assert not list(tmp_path.glob("models/*/inputs.json"))
     (tmp_path / "partition.csv").write_bytes((demo / "partition.csv").read_bytes())
@@ -150,7 +150,7 @@ def test_another_backbone_is_another_run(config, demo, tmp_path):
     experiment.check_inputs(config, tmp_path)
     config.backbone_model = "local_b"
     with pytest.raises(
-        ValueError, match="backbone_inputs: .* there, .* now; backbone_model: 'own'"
+        ValueError, match=r"backbone_inputs: .* there, .* now; backbone_model: 'own'"
     ):
         experiment.check_inputs(config, tmp_path)
     config.backbone_model = "central"
