@@ -70,8 +70,9 @@ class Studies(Slices):
         A study has a label where one of its slices has it.
         """
         windows = self.windows[examples]
-        each = np.where(windows[..., None] < 0, UNKNOWN, self.labels[windows])
-        return np.concatenate([each.max(1, keepdims=True), each], 1).astype(np.float32)
+        labels = self.labels[windows].astype(np.float32)
+        each = np.where(windows[..., None] < 0, np.float32(UNKNOWN), labels)
+        return np.concatenate([each.max(1, keepdims=True), each], 1)
 
     def of_slices(self, answers: np.ndarray, examples: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The logits of these rows, float64[n, L], each the mean over the examples that it is in.

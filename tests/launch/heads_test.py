@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from configs import study_head
 from fl_jax import study
+from fl_jax.checkpoint import Store
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.studies import largest
@@ -37,17 +38,27 @@ def _data(scans, monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo(scans, tmp_path_factory):
-    """A study of one round, of which the federated and one local model are trained."""
+    """A study whose federated model is as it began, and has predicted; a local one has only begun."""
     folder = tmp_path_factory.mktemp("demo")
     config = study_head.get_config()
     config.backbone, config.model, config.image_size, config.min_sites = "", SMALL, 8, 2
-    config.rounds, config.layout, config.batch_size = 1, "sequential", 64
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(datasets, "load", lambda folder: scans)
         patched.setattr(datasets, "read_summary", lambda folder: FACTS)
-        train.train(config, folder, say=print)
+        opened = experiment.load(config, folder)
+        arm = opened.arms["federated"]
+        task, _ = experiment.task(config, folder, opened, arm)
+        _, state, _ = experiment.federation(config, opened, arm, task)
+        experiment.keep_inputs(config, folder)
+        store = Store(folder / "models" / "federated" / "checkpoints")
+        begun = study.model(state, None)
+        store.save(1, (state, begun), {"best_round": 1})
+        store.close()
+        found = study.predictions(arm, task, begun, scans, opened.partition)["federated"]
+        (folder / "predictions").mkdir()
+        predictions.write(folder / "predictions" / "federated.csv", found)
         config.regime, config.site = "local", "b"
-        train.train(config, folder, say=print)
+        experiment.keep_inputs(config, folder)
     return folder
 
 
@@ -56,7 +67,7 @@ def config(demo):
     config = study_head.get_config()
     config.backbone, config.image_size, config.min_sites = str(demo), 8, 2
     config.model = "study_head('transformer', 8, heads=2)"
-    config.rounds = 2
+    config.rounds = 1
     return config
 
 
@@ -66,7 +77,7 @@ def quiet(sentence):
 
 def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, scans, monkeypatch):
     done = train.train(config, tmp_path, say=quiet)
-    assert done["rounds"] == 2
+    assert done["rounds"] == 1
     opened = experiment.load(config, tmp_path)
     arm = opened.arms["federated"]
     assert sum(map(len, arm.train)) == (opened.partition.split == "train").sum()  # studies
@@ -77,11 +88,10 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     whole = predictions.read(tmp_path / "predictions" / "studies" / "federated.csv")
     np.testing.assert_array_equal(whole.truth, largest(single, single.patient).truth)
 
-    monkeypatch.setattr(features, "extract", lambda *_, **__: pytest.fail("computed again"))
-    config.layout = "vmapped"
-    again = train.train(config, tmp_path, say=quiet)
-    assert again == done  # complete
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(features, "extract", lambda *_, **__: pytest.fail("computed again"))
+        read = trained.reader(config, complain=pytest.fail)
+        heads.task(config, tmp_path, opened, arm, read)
 
     model = trained.load(tmp_path, complain=pytest.fail)
     seen = trained.as_read(model, scans)
@@ -106,22 +116,22 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-5)  # files in another order
 
 
-def test_each_arm_reads_with_its_own_model_or_all_with_one(config, scans):
-    own = {}
-    for regime, site in (("federated", ""), ("local", "b")):
-        config.regime, config.site = regime, site
-        own[regime] = trained.reader(config, complain=pytest.fail)
-        assert own[regime].size == 4
-    kernels = [jax.tree.leaves(read.variables)[0] for read in own.values()]
-    assert not np.array_equal(*kernels)
+def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
+    config.regime, config.site = "local", "b"
+    assert experiment.backbone_name(config) == "local_b"
+    with pytest.raises(FileNotFoundError, match="local_b holds no trained model"):
+        trained.reader(config, complain=pytest.fail)
     config.backbone_model = "federated"
-    shared = trained.reader(config, complain=pytest.fail)
-    jax.tree.map(np.testing.assert_array_equal, shared.variables, own["federated"].variables)
-    found = heads.as_read(shared, scans)
-    expected = features.extract(
-        shared.network.model, shared.variables, shared.network.prepare, scans
-    )
-    np.testing.assert_array_equal(found.hu(np.arange(len(scans))), expected)
+    read = trained.reader(config, complain=pytest.fail)
+    assert read.size == 4
+    federated = trained.load(demo, complain=pytest.fail).params
+    jax.tree.map(np.testing.assert_array_equal, read.variables, {"params": federated})
+    found = heads.as_read(read, scans).hu(np.arange(len(scans)))
+    logits = found @ federated["Dense_0"]["kernel"] + federated["Dense_0"]["bias"]
+    single = predictions.read(demo / "predictions" / "federated.csv")
+    row = {name: number for number, name in enumerate(scans.image)}
+    rows = np.array([row[name] for name in single.image])
+    np.testing.assert_allclose(expit(logits[rows]), single.scores, rtol=1e-4)
 
 
 def test_a_backbone_may_be_pretrained(config, tmp_path):
