@@ -48,6 +48,13 @@ def get_config() -> ConfigDict:
     )
     config.cached_features = False  # of a head alone, without augmentation: images are read once
     config.layer_rates = ()  # e.g. (('^(conv1|bn1|layer1)', 0.1),): factors of the optimiser's rate
+    # Slices in their study, see configs/study_head.py: the workdir of a study whose models give a slice's
+    # features, or, with `pretrained`, such a model; `model` is then study_head(...).
+    config.backbone = ""
+    config.backbone_model = (
+        "own"  # each arm reads with its own; or federated, or another one for all
+    )
+    config.study_weight = 0.5  # of the study's own loss, beside the mean over its slices
     # Of batch normalisation: frozen as in the file, aggregate (pooled from the sites' moments), local (each
     # site's own, never sent), naive (the mean of the sites' variances), or recompute: as aggregate, and after
     # the last round from all training slices.

@@ -16,7 +16,7 @@ class Arm(NamedTuple):
     Attributes:
         name: `federated`, `central` or `local_<site>`.
         sites: the names of its S sites; central training has one, `all`.
-        train: each site's training rows in the dataset, int[n_s].
+        train: each site's training examples in the dataset, int[n_s]: rows, or numbers of studies.
         validation: the rows that choose its checkpoint: of its own sites, and no others.
         participating: bool[R, S], who takes part in each round.
         examples: int[R, S], examples that each site sees in each round, repeats included.
@@ -77,7 +77,7 @@ def arms(
         raise ValueError(f"local_budget={local_budget!r}: must be 'examples' or 'epochs'")
     slices.require_labels()
     sites = partition.sites
-    train = tuple(partition.rows(slices, "train", site) for site in sites)
+    train = tuple(slices.examples(partition.rows(slices, "train", site)) for site in sites)
     own = tuple(partition.rows(slices, "validation", site) for site in sites)
     for name, parts in (("training", train), ("validation", own)):
         for site, rows in zip(sites, parts, strict=True):

@@ -28,7 +28,16 @@ from fl_jax.round import REFUSED, Round, State
 from fl_jax.task import Task
 from fl_jax.types import Batch, Metrics, Params
 
-__all__ = ["Arm", "Model", "Progress", "arms", "model", "predictions", "score", "train"]
+__all__ = [
+    "Arm",
+    "Model",
+    "Progress",
+    "arms",
+    "model",
+    "predictions",
+    "score",
+    "train",
+]
 
 
 class Model(NamedTuple):
@@ -181,9 +190,23 @@ def score(
     batch_size: int = 64,
 ) -> np.ndarray:
     """Returns the logits of some slices, float64[n, L], in the order of `rows`."""
+    examples = slices.examples(rows)
+    found = answers(predict, params, slices, examples, batch_size=batch_size)
+    return slices.of_slices(found, examples, rows)
+
+
+def answers(
+    predict: Callable[[Params, Any], jax.Array],
+    params: Params,
+    slices: Slices,
+    examples: np.ndarray,
+    *,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Returns what the model says of some examples, float64[n, ...]: logits [L], or a study's [1 + S, L]."""
     found = [
         np.asarray(predict(params, batch.inputs))[batch.mask > 0]
-        for batch in pipeline.eval_batches(slices, rows, batch_size=batch_size)
+        for batch in pipeline.eval_batches(slices, examples, batch_size=batch_size)
     ]
     return np.concatenate(found).astype(np.float64)
 
@@ -198,19 +221,13 @@ def predictions(
         `personal` for these, each on its own site's slices. The hold-out's patients belong to no site, so
         `personal` is without them.
     """
-    slices.require_labels()
-    parts = {
-        "validation": arm.validation,
-        "test": partition.rows(slices, "test"),
-        "holdout": partition.rows(slices, "holdout"),
-    }
-    rows = np.concatenate(list(parts.values()))
+    rows, split = judged(arm, slices, partition)
     predict = jax.jit(task.logits)
     found = Predictions(
         image=slices.image[rows],
         patient=slices.patient[rows],
         site=slices.site[rows],
-        split=np.repeat(list(parts), [len(part) for part in parts.values()]),
+        split=split,
         truth=slices.labels[rows],
         scores=expit(score(predict, model.params, slices, rows)),
     )
@@ -219,6 +236,18 @@ def predictions(
     own = found.split != "holdout"
     scores = expit(_score_each(predict, model, arm, slices, rows[own]))
     return {arm.name: found, "personal": select(found, own)._replace(scores=scores)}
+
+
+def judged(arm: Arm, slices: Slices, partition: Partition) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that an arm is judged on, int[n], and the split of each."""
+    slices.require_labels()
+    parts = {
+        "validation": arm.validation,
+        "test": partition.rows(slices, "test"),
+        "holdout": partition.rows(slices, "holdout"),
+    }
+    split = np.repeat(list(parts), [len(part) for part in parts.values()])
+    return np.concatenate(list(parts.values())), split
 
 
 def _score_each(

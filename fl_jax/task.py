@@ -2,6 +2,7 @@
 
 multi_label:  loss = sum_b mask_b mean_l [ -w_l y_bl log p_bl - (1 - y_bl) log(1 - p_bl) ] / sum_b mask_b
 multi_class:  loss = sum_b mask_b sum_l [ -y_bl log softmax_l ] / sum_b mask_b
+of_studies:   loss = sum_b mask_b ( mean_s of multi_label's + v times that of the study ) / sum_b mask_b
 
 `fl_jax.losses` has others for labels, `fl_jax.mixup` mixed examples.
 """
@@ -19,7 +20,7 @@ from fl_jax.keys import stream
 from fl_jax.losses.cross_entropy import Losses, cross_entropy
 from fl_jax.micro_batches import accumulate
 from fl_jax.mixup import Mix
-from fl_jax.types import LABELS, Array, Batch, Params
+from fl_jax.types import LABELS, Array, Batch, Params, Study
 
 
 class Task(NamedTuple):
@@ -29,7 +30,7 @@ class Task(NamedTuple):
         init: `(key) -> params`.
         loss: `(params, batch, key) -> float32[]`, the mean over the batch's real examples; the key is
             for augmentation and dropout.
-        logits: `(params, inputs) -> float32[B, L]`, without augmentation.
+        logits: `(params, inputs) -> float32[B, L]`, without augmentation; of studies [B, 1 + S, L].
         statistics: `(params, statistics, batch, key) -> statistics`, the running statistics after a step of
             training; None where there are none. With them `init` and `logits` have variables
             `{'params': ..., 'batch_stats': ...}`, `loss` the parameters alone, and an algorithm needs
@@ -38,7 +39,7 @@ class Task(NamedTuple):
 
     init: Callable[[jax.Array], Params]
     loss: Callable[[Params, Batch, jax.Array], jax.Array]
-    logits: Callable[[Params, Array], jax.Array]
+    logits: Callable[[Params, Any], jax.Array]
     statistics: Callable[[Params, Any, Batch, jax.Array], Any] | None = None
 
 
@@ -122,6 +123,56 @@ def multi_class(
     return _task(
         model, example, prepare, augment, optax.softmax_cross_entropy, frozen or {}, running
     )
+
+
+def of_studies(
+    model: nn.Module,
+    example: Study,
+    *,
+    positive_weights: Array | None = None,
+    study_weight: float = 0.5,
+) -> Task:
+    """Makes the task of predicting L binary labels of every slice of a study, and of the study.
+
+    Every study of a batch counts alike, whatever the number of its slices.
+
+    Args:
+        model: maps a `Study` to logits float32[B, 1 + S, L], the study's first; `train=True` and a key named
+            `dropout` are for training.
+        example: inputs of one batch; only shapes and dtypes matter, and S may be another later.
+        positive_weights: float32[L] > 0, the loss's weight w of a slice's positive; None for ones.
+        study_weight: v >= 0, what the study's own loss counts beside the mean of its slices'.
+
+    Returns:
+        The task; a batch's labels are float32[B, 1 + S, L] in {0, 1}, of padding -1.
+
+    Raises:
+        ValueError: when `study_weight` is out of range.
+    """
+    if not 0 <= study_weight < np.inf:
+        raise ValueError(f"study_weight={study_weight}: must be at least 0, and finite")
+    weights = jnp.ones(()) if positive_weights is None else jnp.asarray(positive_weights)
+
+    def init(key: jax.Array) -> Params:
+        return dict(model.init(key, jax.tree.map(jnp.ones_like, example)))["params"]
+
+    def logits(params: Params, inputs: Study) -> jax.Array:
+        output = model.apply({"params": params}, inputs)
+        assert isinstance(output, jax.Array)
+        return output
+
+    def loss(params: Params, batch: Batch, key: jax.Array) -> jax.Array:
+        study: Study = batch.inputs  # pyright: ignore[reportAssignmentType]
+        outputs = model.apply({"params": params}, study, train=True, rngs={"dropout": key})
+        each = optax.sigmoid_binary_cross_entropy(outputs, batch.labels)
+        whole = each[:, 0].mean(-1)
+        each = jnp.where(batch.labels > 0, weights * each, each)[:, 1:].mean(-1)
+        real = jnp.asarray(study.mask)
+        means = jnp.where(real, each, 0).sum(1) / jnp.maximum(real.sum(1), 1)
+        losses = means + study_weight * whole
+        return (losses * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
+
+    return Task(init, loss, logits)
 
 
 def _task(

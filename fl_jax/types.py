@@ -34,13 +34,28 @@ class Batch(NamedTuple):
 
     Attributes:
         inputs: [B, ...] what the model reads; for CT int16[B, H, W] in Hounsfield units (HU), or
-            [B, 3, H, W]: the slices below and above it around each.
-        labels: float32[B, L] in {0, 1}.
+            [B, 3, H, W]: the slices below and above it around each; or a `Study`.
+        labels: float32[B, L] in {0, 1}; of studies float32[B, 1 + S, L], the study's first, -1 in padding.
         mask: float32[B], 1 for a real example and 0 for the padding that fills a last batch.
     """
 
-    inputs: Array
+    inputs: Any
     labels: Array
+    mask: Array
+
+
+class Study(NamedTuple):
+    """What a model that reads slices in their study reads: the inputs of a batch of B studies.
+
+    Attributes:
+        slices: float32[B, S, F] features, or int16[B, S, H, W] in HU, in order along the slice normal; the
+            real slices come first, and what padding holds changes nothing.
+        position: float32[B, S], mm along the slice normal, growing; of padding anything.
+        mask: bool[B, S], whether a slice is real.
+    """
+
+    slices: Array
+    position: Array
     mask: Array
 
 

@@ -17,6 +17,7 @@ from fl_jax.data import windows
 from fl_jax.data.slices import Slices, Summary
 from fl_jax.losses.cross_entropy import Losses
 from fl_jax.mixup import mixup
+from fl_jax.models.study_head import StudyHead
 from fl_jax.task import Task, flipped, multi_label
 from fl_jax.types import LABELS
 from fl_jax.weights import features
@@ -55,6 +56,8 @@ def network(
         ValueError: when fields do not go together, or the weights do not fit.
     """
     model = spec.build(config.model, "fl_jax.models")
+    if isinstance(model, StudyHead):
+        raise ValueError(f"config.model={config.model!r}: reads features; give config.backbone")
     if config.remat:
         if not hasattr(model, "remat"):
             raise ValueError(
@@ -142,21 +145,43 @@ def on_features(
             f"config.cached_features=True with trainable={config.trainable!r}, model={config.model!r}: "
             "give a model with pretrained weights, and its last layer as trainable, such as '^fc/'"
         )
-    facts = [summary.get("digest"), summary.get("options"), sha256(_weights(config))]
-    facts += [config.model, list(config.windows), config.adjacent, config.pretrained_channels]
-    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    path = folder / f"{name}.npy"
-    if path.exists():
-        found = np.load(path, allow_pickle=False)
-    else:
-        found = features.extract(made.model, made.given, made.prepare, slices)
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as file:
-            np.save(file, found)
-        part.replace(path)
+    found = cached(made, made.given, slices, facts(config, summary), folder)
     task = features.head_task(made.task, head, found.shape[1], **made.loss)
     return task, features.in_place_of_pixels(slices, found)
+
+
+def facts(config: Config, summary: Summary) -> list[Any]:
+    """What the features of a config's pretrained model depend on, for `cached`."""
+    known = [summary.get("digest"), summary.get("options"), sha256(_weights(config))]
+    return [
+        *known,
+        *(config.model, list(config.windows), config.adjacent, config.pretrained_channels),
+    ]
+
+
+def cached(
+    made: Network, variables: Any, slices: Slices, depends_on: list[Any], folder: Path
+) -> np.ndarray:
+    """The features of every slice, float32[N, F], read from `folder/<digest>.npy` or computed and kept there.
+
+    Args:
+        made: of `network`; its `model` and `prepare` are used.
+        variables: of the model.
+        slices: the dataset, each slice an example.
+        depends_on: what JSON can hold, and all that the features depend on: the name is its digest.
+        folder: made where it is lacking.
+    """
+    name = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{name}.npy"
+    if path.exists():
+        return np.load(path, allow_pickle=False)
+    found = features.extract(made.model, variables, made.prepare, slices)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.save(file, found)
+    part.replace(path)
+    return found
 
 
 def _weights(config: Config) -> Path:

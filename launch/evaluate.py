@@ -9,8 +9,10 @@
 predictions.html. Where every slice has labels, evaluation.json, evaluation.csv and evaluation.html hold the
 statistics, per site and pooled, and judged.csv what they are made from; the training patients of the study's
 own dataset are left out. Without `--data` and `--checkpoint` they come from the predictions that the training
-has left, and no model is run. `--predictions` names files of other programs in the format of judged.csv
-(Image, subtype and pred_label are enough), which are judged on the same images and compared with the model.
+has left, and no model is run. With `--by_study` these are judged by study: a head by its own answer, another
+model by the largest probability of a study's slices. `--predictions` names files of other programs in the
+format of judged.csv (Image, subtype and pred_label are enough), which are judged on the same images and
+compared with the model.
 
 `--source` is for scans without labels: every file in and under it is tried, and what is no axial CT slice is
 refused with its reason and shown on the page. The dataset of it, in data/ of the output folder, does hold the
@@ -31,7 +33,7 @@ from fl_jax import study
 from fl_jax.data import slices as datasets
 from fl_jax.report import evaluation, inference
 from fl_jax.report.files import data_folder
-from launch import dataset, experiment, labelled, progress, trained
+from launch import dataset, labelled, progress, trained
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
 _OUT = flags.DEFINE_string("out", None, "Folder for everything that is written.")
@@ -46,6 +48,7 @@ _MODEL = flags.DEFINE_string("model", "federated", "A folder of the workdir's mo
 _CHECKPOINT = flags.DEFINE_integer(
     "checkpoint", None, "Round whose parameters to take; by default the best by validation.", 1
 )
+_BY_STUDY = flags.DEFINE_bool("by_study", False, "Judge whole studies, not slices.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
 
 
@@ -78,7 +81,7 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
             f"--data={data_dir} holds slices of {height} x {width}, the model reads "
             f"{model.image_size}: prepare them with --image_size={model.image_size}"
         )
-    slices = experiment.as_read(model.config, slices)
+    slices = trained.as_read(model, slices)
     logits = study.score(model.logits, model.params, slices, np.arange(len(slices)))
     found = inference.collect(slices, expit(logits))
     refused = inference.refusals(data_dir / "refused.csv", source)
@@ -122,10 +125,15 @@ def prepare(source: Path, data_dir: Path, model: trained.Trained, console: Conso
         console.print(notes)
 
 
-def judge(ours: labelled.Judged, out: Path) -> None:
+def judge(ours: labelled.Judged, out: Path, workdir: Path) -> None:
     """Writes the statistics of our model and of the programs that the flags name."""
     found = labelled.write(
-        out, ours, _PREDICTIONS.value, resamples=_RESAMPLES.value, seed=_SEED.value
+        out,
+        ours,
+        _PREDICTIONS.value,
+        resamples=_RESAMPLES.value,
+        seed=_SEED.value,
+        studies_of=workdir if _BY_STUDY.value else None,
     )
     print(evaluation.sentence(found))
     print(*(out / f"evaluation.{kind}" for kind in ("json", "csv", "html")), sep="\n")
@@ -142,13 +150,19 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
     console = Console(stderr=True, highlight=False)
     say, workdir = progress.speaker(console), Path(_WORKDIR.value).expanduser()
+    if _BY_STUDY.value and not (_SOURCE.value is _DATA.value is _CHECKPOINT.value is None):
+        raise app.UsageError(
+            "--by_study is for the predictions that the training has left: leave out --source, --data and "
+            "--checkpoint"
+        )
     named = _MODEL.value if _CHECKPOINT.value is None else f"{_MODEL.value}-{_CHECKPOINT.value}"
+    named += "-studies" if _BY_STUDY.value else ""
     out = Path(_OUT.value or workdir / "evaluations" / named).expanduser()
     with progress.readable_errors():
         if _SOURCE.value is None and _DATA.value is None and _CHECKPOINT.value is None:
             ours = labelled.stored(workdir, _MODEL.value)
             if ours is not None:
-                judge(ours, out)
+                judge(ours, out, workdir)
                 return
         model = load(workdir, say)
         source = "" if _SOURCE.value is None else Path(_SOURCE.value).expanduser()
@@ -164,7 +178,7 @@ def main(argv: list[str]) -> None:
         if seen.slices.labelled and not source:
             best = _CHECKPOINT.value is None
             ours = labelled.judged(model, *seen, workdir, data_dir, best=best, say=say)
-            judge(ours._replace(facts=facts(model) | ours.facts), out)
+            judge(ours._replace(facts=facts(model) | ours.facts), out, workdir)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,12 @@ from fl_jax.data import partition as partitions
 from fl_jax.data import pipeline
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
+from fl_jax.data.studies import in_studies
 from fl_jax.keys import stream
 from fl_jax.over_rounds import by_round, over_rounds
 from fl_jax.recompute import recompute
 from fl_jax.report import patients as pictures
+from fl_jax.report.files import data_folder
 from fl_jax.task import Task, positive_weights
 from fl_jax.types import Aggregator, Algorithm, Params
 from fl_jax.weights.fine_tune import layer_rates
@@ -44,12 +46,13 @@ MACHINE = (
 """Config keys that change where and how a training runs, and not what it gives; the dataset has a digest."""
 
 
-BEFORE = {
+BEFORE: dict[str, Any] = {
     **{"pretrained": "", "pretrained_digest": "", "pretrained_head": "new"},
     **{"pretrained_channels": "same", "trainable": "", "cached_features": False},
     **{"layer_rates": [], "statistics": "frozen", "round_schedule": "", "accumulate": 1},
     **{"remat": False, "mixup": 0.0, "loss": "cross_entropy()", "sampling": "natural"},
     **{"ema": 0.0, "test_flip": False, "faults": [], "void_rounds": "skip", "threads": 1},
+    **{"backbone": "", "backbone_model": "own", "study_weight": 0.5},
 }
 """What a run that is older than a field of its config was made with."""
 
@@ -64,8 +67,18 @@ class Experiment(NamedTuple):
 
 
 def data_dir(config: Config, workdir: Path) -> Path:
-    """Where the prepared dataset is."""
-    return Path(config.data_dir).expanduser() if config.data_dir else workdir / "data"
+    """Where the prepared dataset is; a head reads that of its backbone, unless it is told of another."""
+    if config.data_dir:
+        return Path(config.data_dir).expanduser()
+    backbone_of = backbone_folder(config)
+    return workdir / "data" if backbone_of is None or config.source else data_folder(backbone_of)
+
+
+def backbone_folder(config: Config) -> Path | None:
+    """The study that a head's backbones are from; None without one, or where its weights are from a file."""
+    if not config.backbone or config.pretrained:
+        return None
+    return Path(config.backbone).expanduser().absolute()
 
 
 def open_data(config: Config, workdir: Path) -> datasets.Slices:
@@ -85,22 +98,27 @@ def open_data(config: Config, workdir: Path) -> datasets.Slices:
 
 
 def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
-    """The dataset as the config's model reads it: single slices, or each with its neighbours.
+    """The dataset as the config's model reads it: single slices, each with its neighbours, or studies.
+
+    A head reads features, which `trained.as_read` puts in place of the pixels.
 
     Raises:
-        ValueError: when `adjacent` is wrong.
+        ValueError: when `adjacent` is wrong, or a study lacks a position.
     """
     if config.adjacent not in (1, 3):
         raise ValueError(f"config.adjacent={config.adjacent}: must be 1, or 3 for slices around it")
-    if config.adjacent == 1:
-        return slices
-    return dataclasses.replace(slices, adjacent=neighbours(slices))
+    if config.adjacent == 3:
+        slices = dataclasses.replace(slices, adjacent=neighbours(slices))
+    return in_studies(slices) if config.backbone else slices
 
 
 def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
-    """The dataset in memory where it is within `memory_limit`, or else on disk, from where it streams."""
+    """The dataset in memory where it is within `memory_limit`, or else on disk, from where it streams.
+
+    A head's stays on disk: its features are read from there once.
+    """
     fits = slices.pixel_bytes <= config.memory_limit * 2**30
-    return slices.in_memory() if fits else slices
+    return slices.in_memory() if fits and not config.backbone else slices
 
 
 def partition(
@@ -208,22 +226,30 @@ def arm_name(config: Config) -> str:
     return f"local_{config.site}"
 
 
+def backbone_name(config: Config) -> str:
+    """Which of the backbone's models gives an arm's features."""
+    return arm_name(config) if config.backbone_model == "own" else config.backbone_model
+
+
 def task(
     config: Config, workdir: Path, experiment: Experiment, arm: study.Arm
 ) -> tuple[Task, datasets.Slices]:
     """What an arm learns, and from what; the positive weights come from the counts of its own sites."""
-    labels = experiment.slices.labels
-    counts = [labels[rows].sum(0, dtype=np.int64) for rows in arm.train]
-    weights = positive_weights(
-        np.sum(counts, 0),
-        sum(len(rows) for rows in arm.train),
-        ceiling=config.positive_weight_ceiling,
-    )
+    weights = loss_weights(config, experiment.slices, arm)
     made = backbone.network(config, experiment.slices.input_shape, weights)
     if not config.cached_features:
         return made.task, experiment.slices
     summary = datasets.read_summary(data_dir(config, workdir)) or {}
     return backbone.on_features(config, made, experiment.slices, summary, workdir / "features")
+
+
+def loss_weights(config: Config, slices: datasets.Slices, arm: study.Arm) -> np.ndarray:
+    """The weights of a positive, float32[L], from the counts of an arm's own training slices."""
+    rows = [slices.rows(examples) for examples in arm.train]
+    counts = [slices.labels[each].sum(0, dtype=np.int64) for each in rows]
+    return positive_weights(
+        np.sum(counts, 0), sum(map(len, rows)), ceiling=config.positive_weight_ceiling
+    )
 
 
 def federation(
@@ -338,6 +364,15 @@ def inputs(config: Config, workdir: Path) -> dict[str, Any]:
     parts = {name: value for name, value in parts.items() if name not in MACHINE}
     parts["dataset"] = [summary.get("digest"), summary.get("options")]
     parts["partition"] = _digest(workdir / "partition.csv")
+    folder = backbone_folder(config)
+    if folder is not None:
+        begun = folder / "models" / backbone_name(config) / "inputs.json"
+        if not begun.exists():
+            raise ValueError(
+                f"config.backbone={config.backbone!r}: there is no {begun}; train it with launch.study, "
+                "or choose another with config.backbone_model"
+            )
+        parts |= {"backbone": str(folder), "backbone_inputs": _digest(begun)}
     return json.loads(json.dumps(parts))
 
 

@@ -94,7 +94,9 @@ def explain(
         What saliency.json holds, and a panel uint8[H', W'] by subtype.
     """
     if data.input_shape != data.image_shape:
-        raise ValueError("config.adjacent: maps are made of models that read one slice")
+        raise ValueError(
+            "config.adjacent, config.backbone: maps are made of models that read one slice"
+        )
     lesions = masks(cohort, held.image, model.image_size)
     row = {str(name): number for number, name in enumerate(data.image)}
     key = stream(jax.random.key(seed), "saliency")

@@ -18,13 +18,15 @@ from fl_jax.report import evaluation
 from fl_jax.report.files import data_folder
 from fl_jax.report.results import own_validation
 from fl_jax.types import LABELS
-from launch import experiment, progress, trained
+from launch import by_study, progress, trained
 from launch.folder import check_model
 
 Facts = dict[str, Any]
 EMPTY, NONE = np.zeros(0, str), np.zeros((0, len(LABELS)))
 NOTHING = Predictions(EMPTY, EMPTY, EMPTY, EMPTY, NONE.astype(np.uint8), NONE)
 """Validation data of a study that has none here."""
+LARGEST = "the largest of its slices"
+"""Where a study's probability is from, of a model of slices."""
 Say = Callable[[str], None]
 
 
@@ -153,7 +155,7 @@ def _thresholds(
         return kept.validation, "the study's validation predictions of this model"
     data_dir = data_folder(workdir)
     if _digest(data_dir) == model.config.dataset[0]:
-        slices = experiment.as_read(model.config, datasets.load(data_dir))
+        slices = trained.as_read(model, datasets.load(data_dir))
         divided = _partition(workdir, slices)
         rows = divided.rows(slices, "validation")
         logits = np.full(slices.labels.shape, np.nan)
@@ -200,7 +202,13 @@ def others(
 
 
 def write(
-    out: Path, ours: Judged, files: Sequence[str], *, resamples: int, seed: int
+    out: Path,
+    ours: Judged,
+    files: Sequence[str],
+    *,
+    resamples: int,
+    seed: int,
+    studies_of: Path | None = None,
 ) -> dict[str, Any]:
     """Judges our model and other programs, and writes `evaluation.json`, `.csv`, `.html` and `judged.csv`.
 
@@ -210,13 +218,15 @@ def write(
         files: of other programs, see `others`.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
+        studies_of: a workdir: whole studies are judged and no slices, a head by its own answers to them and
+            others by the largest of a study's slices.
 
     Returns:
         The results, as in `evaluation.json`; see `evaluation.compute`.
 
     Raises:
-        ValueError: as `others` and `evaluation.compute`.
-        FileNotFoundError: as `others`.
+        ValueError: as `others` and `evaluation.compute`, or an image of no known study.
+        FileNotFoundError: as `others`, or the study's dataset is not on this disk.
     """
     programs, validation, facts = others(files, ours)
     overwritten = {str((out / "judged.csv").resolve())} & {
@@ -226,6 +236,13 @@ def write(
         raise ValueError(
             f"--predictions names {overwritten.pop()}, which this command writes: give another --out"
         )
+    if studies_of is not None:
+        whole = by_study.summing_up(studies_of)
+        programs = {name: whole(data) for name, data in programs.items()}
+        scores, how = by_study.stored(studies_of, ours.name) or (whole(ours.scores), LARGEST)
+        said = ours.facts | {"a study's probability": how}
+        ours = Judged(ours.name, scores, own_validation(ours.name, scores), said)
+        validation = {n: select(data, data.split == "validation") for n, data in programs.items()}
     found = evaluation.compute(
         {ours.name: ours.scores} | programs,
         {ours.name: ours.validation} | validation,

@@ -81,7 +81,7 @@ def _study(
     console = Console(stderr=True, highlight=False)
     say = progress.speaker(console)
     manifest = Manifest(workdir, config)
-    if config.source or not config.data_dir:
+    if config.source or experiment.data_dir(config, workdir) == workdir / "data":
         source = Path(config.source).expanduser() if config.source else workdir / "cohort"
         if not config.source:
             manifest.stage("cohort", lambda: _cohort(config, source, console))
@@ -114,9 +114,9 @@ class Manifest:
     def describe(self, config: experiment.Config, *, anew: bool) -> None:
         """Writes the config and, where something is trained anew, what trains it."""
         self.content["config"] = config.to_dict()
-        if config.data_dir:  # the report finds it from any folder
-            found = experiment.data_dir(config, self._path.parent).absolute()
-            self.content["config"]["data_dir"] = str(found)
+        found = experiment.data_dir(config, self._path.parent)
+        if found != self._path.parent / "data":  # the report finds it from any folder
+            self.content["config"]["data_dir"] = str(found.absolute())
         if config.survey:
             found = Path(config.survey).expanduser().absolute()
             self.content["config"]["survey"] = str(found)

@@ -16,10 +16,11 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from fl_jax import study
+from fl_jax import study, whole_studies
 from fl_jax.checkpoint import Store
+from fl_jax.data.studies import Studies
 from fl_jax.evaluation import predictions
-from launch import experiment, folder, machine, preemption, progress, ranges
+from launch import experiment, folder, heads, machine, preemption, progress, ranges, trained
 
 FLAGS = flags.FLAGS
 
@@ -72,7 +73,11 @@ def _train(
         say(f"{name}: complete, skipped")
         return json.loads((model / "done.json").read_text())
 
-    task, slices = experiment.task(config, workdir, opened, arm)
+    if config.backbone:
+        read = trained.reader(config, complain=say)
+        task, slices = heads.task(config, workdir, opened, arm, read)
+    else:
+        task, slices = experiment.task(config, workdir, opened, arm)
     run, state, personal = experiment.federation(config, opened, arm, task, say)
     finish = experiment.finish(config, arm, task, slices, personal, say)
     experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
@@ -121,6 +126,10 @@ def _train(
     found = study.predictions(arm, task, last.best, slices, opened.partition)
     for judged, scores in found.items():
         predictions.write(workdir / "predictions" / f"{judged}.csv", scores)
+    if isinstance(slices, Studies):
+        (workdir / "predictions" / "studies").mkdir(exist_ok=True)
+        whole = whole_studies.predictions(arm, task, last.best, slices, opened.partition)
+        predictions.write(workdir / "predictions" / "studies" / f"{name}.csv", whole)
     seconds = sum(record["seconds"] for record in log.records())
     examples = sum(record["examples"] for record in log.records())
     done = {

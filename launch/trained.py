@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from flax import traverse_util
 from ml_collections import ConfigDict
 
 from fl_jax import study
 from fl_jax.checkpoint import Store
 from fl_jax.data import partition
+from fl_jax.data.slices import Slices
 from fl_jax.types import Params
-from launch import backbone, experiment
+from launch import backbone, experiment, heads
 from launch.folder import check_model
 
 
@@ -23,10 +25,11 @@ class Trained(NamedTuple):
         name: `federated`, `central` or `local_<site>`.
         round: of which its parameters are, from 1.
         params: the global model's parameters.
-        logits: `(params, int16[B, H, W] HU) -> float32[B, L]`.
+        logits: `(params, int16[B, H, W] HU) -> float32[B, L]`; of a head `(params, Study) -> [B, 1 + S, L]`.
         image_size: H = W, pixels.
         config: what it was trained with, from `inputs.json`.
         personal: whether the sites have models of their own beside it.
+        reader: what gives a head its features; None for a model of pixels.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Trained(NamedTuple):
     image_size: int
     config: experiment.Config
     personal: bool
+    reader: heads.Reader | None = None
 
 
 def completed(found: Mapping[str, Any]) -> experiment.Config:
@@ -79,8 +83,12 @@ def load(
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)
-    around = (config.adjacent,) if config.adjacent > 1 else ()
-    task = backbone.network(config, (*around, config.image_size, config.image_size)).task
+    read = reader(config, complain=complain) if config.backbone else None
+    task = (
+        backbone.network(config, _input_shape(config)).task
+        if read is None
+        else heads.head_task(config, read.size)
+    )
     algorithm, _, state = experiment.start(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )
@@ -99,4 +107,48 @@ def load(
         image_size=config.image_size,
         config=config,
         personal=best.personal is not None,
+        reader=read,
     )
+
+
+def reader(config: experiment.Config, *, complain: Callable[[str], None]) -> heads.Reader:
+    """Reads what gives a head its features: a model of the backbone's study, or pretrained weights.
+
+    Args:
+        config: the head's.
+        complain: see `load`.
+
+    Raises:
+        FileNotFoundError: as `load`.
+        ValueError: as `load`, and for a backbone that reads slices otherwise or gives no features.
+    """
+    folder, shape = experiment.backbone_folder(config), _input_shape(config)
+    if folder is None:
+        own = ConfigDict(config.to_dict() | {"model": config.backbone, "backbone": ""})
+        made = backbone.network(own, shape)
+        return heads.reader(made, made.given, backbone.facts(own, {}), shape)
+    model = load(folder, experiment.backbone_name(config), complain=complain)
+    if model.reader is not None:
+        raise ValueError(
+            f"config.backbone={config.backbone!r}: is a head itself; give its backbone"
+        )
+    heads.check_same(config, model.config)
+    made = backbone.network(model.config, shape)
+    variables = model.params
+    if model.config.statistics == "frozen":
+        given = traverse_util.flatten_dict(made.given.get("params", {}))
+        params = traverse_util.unflatten_dict(given | traverse_util.flatten_dict(model.params))
+        variables = {**made.given, "params": params}
+    begun = (folder / "models" / model.name / "inputs.json").read_text()
+    return heads.reader(made, variables, [json.loads(begun), model.round], shape)
+
+
+def as_read(model: Trained, slices: Slices) -> Slices:
+    """A dataset as a model reads it; for a head the features of all slices are computed."""
+    slices = experiment.as_read(model.config, slices)
+    return slices if model.reader is None else heads.as_read(model.reader, slices)
+
+
+def _input_shape(config: experiment.Config) -> tuple[int, ...]:
+    around = (config.adjacent,) if config.adjacent > 1 else ()
+    return (*around, config.image_size, config.image_size)

@@ -33,6 +33,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.data.label_skew",
         "fl_jax.data.digits",
         "fl_jax.data.slices",
+        "fl_jax.data.studies",
         "fl_jax.data.tally",
         "fl_jax.data.workers",
         "fl_jax.data.duplicates",
@@ -41,6 +42,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.evaluation.intervals",
         "fl_jax.evaluation.own_other",
         "fl_jax.evaluation.predictions",
+        "fl_jax.evaluation.studies",
         "fl_jax.evaluation.proportions",
         "fl_jax.evaluation.detection",
         "fl_jax.evaluation.comparisons",
@@ -73,7 +75,14 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
         "fl_jax.evaluation.operating",
         "fl_jax.evaluation.subgroups",
     ],
-    ["fl_jax.study", "fl_jax.arms", "fl_jax.simulate", "fl_jax.checkpoint", "fl_jax.report"],
+    [
+        "fl_jax.study",
+        "fl_jax.whole_studies",
+        "fl_jax.arms",
+        "fl_jax.simulate",
+        "fl_jax.checkpoint",
+        "fl_jax.report",
+    ],
     ["launch"],
 ]
 MODULES = sorted(

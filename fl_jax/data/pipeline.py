@@ -119,7 +119,7 @@ def train_batches(
 
     Args:
         slices: the dataset, on disk or in memory.
-        rows: int[n], the site's training rows.
+        rows: int[n], the site's training examples: slices, or studies where the dataset is `Studies`.
         batch_size: B; every batch has it.
         examples: how many examples to yield in all; the last batch is padded with mask 0.
         seed: the run's seed.
@@ -130,7 +130,7 @@ def train_batches(
     Returns:
         An iterator over ceil(examples / B) batches of NumPy arrays: int16[B, H, W] HU,
         or int16[B, 3, H, W] where the dataset says which slices are adjacent, float32[B, L],
-        float32[B].
+        float32[B]; for studies see `types.Study` and `Studies.truth`.
 
     Raises:
         ValueError: batch_size < 1, or `example_order` objects.
@@ -147,7 +147,7 @@ def eval_batches(slices: Slices, rows: np.ndarray, *, batch_size: int) -> Iterat
 
     Args:
         slices: the dataset, on disk or in memory.
-        rows: int[n]; n = 0 yields nothing.
+        rows: int[n], examples as in `train_batches`; n = 0 yields nothing.
         batch_size: B; every batch has it.
 
     Returns:
@@ -194,8 +194,8 @@ def _stream(slices: Slices, order: np.ndarray, mask: np.ndarray) -> Iterator[Bat
     options.autotune.enabled = False
     dataset = dataset.prefetch(PREFETCH).with_options(options)
     for step, hu in enumerate(dataset.as_numpy_iterator()):
-        labels = slices.labels[order[step]].astype(np.float32)
-        yield Batch(hu, labels, mask[step])
+        rows = order[step]
+        yield Batch(slices.inputs(hu, rows), slices.truth(rows), mask[step])
 
 
 def _pixels(slices: Slices, tf: Any) -> Any:

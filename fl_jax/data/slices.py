@@ -102,9 +102,35 @@ class Slices:
         """What all pixels take in memory: N * H * W * 2 bytes."""
         return len(self) * self.image_shape[0] * self.image_shape[1] * 2
 
-    def read_as(self, rows: np.ndarray) -> np.ndarray:
-        """The rows that these rows' inputs are made of: int[n], or int[n, 3] with neighbours."""
-        return rows if self.adjacent is None else self.adjacent[rows]
+    def read_as(self, examples: np.ndarray) -> np.ndarray:
+        """The rows that these examples' inputs are made of: int[n], or int[n, 3] with neighbours."""
+        return examples if self.adjacent is None else self.adjacent[examples]
+
+    def examples(self, rows: np.ndarray) -> np.ndarray:
+        """The examples that these rows are in, int[M]: here an example is a slice; see `studies`."""
+        return rows
+
+    def rows(self, examples: np.ndarray) -> np.ndarray:
+        """The rows that are in these examples, each once."""
+        return examples
+
+    def inputs(self, read: np.ndarray, examples: np.ndarray) -> Any:
+        """What a model is given of what was read for these examples."""
+        del examples
+        return read
+
+    def truth(self, examples: np.ndarray) -> np.ndarray:
+        """What a model is to say of these examples: float32[B, L] in {0, 1}."""
+        return self.labels[examples].astype(np.float32)
+
+    def of_slices(self, answers: np.ndarray, examples: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """What a model's answers to `examples(rows)` say of the rows: float64[n, L]."""
+        del examples, rows
+        return answers
+
+    def singly(self) -> "Slices":
+        """The same slices, each an example."""
+        return self
 
     def hu(self, rows: np.ndarray) -> np.ndarray:
         """The pixels of some rows, int[...]: int16[..., H, W] in HU."""

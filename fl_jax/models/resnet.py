@@ -76,10 +76,16 @@ class ResNet(nn.Module):
     bins: int
     labels: int
     norm: str = "group"
+    head = "Dense_0"
 
     @nn.compact
-    def __call__(self, images: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L]; `mask` as in `Norm`."""
+    def __call__(
+        self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
+    ) -> jax.Array:
+        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L], or features float32[B, F].
+
+        `mask` is as in `Norm`.
+        """
         # Blood is a band of density between brain and bone. A convolution of the pixels has to find that
         # band first and sees little gradient until it has; a histogram's bin is the band.
         x = histograms(images, patch=self.patch, bins=self.bins)
@@ -89,7 +95,8 @@ class ResNet(nn.Module):
             for block in range(blocks):
                 x = Block(width, stride if block == 0 else 1, self.norm)(x, mask)
         # A bleed fills a few cells of many: a mean would dilute it, and learning would start late.
-        return nn.Dense(self.labels)(x.max((1, 2)))
+        x = x.max((1, 2))
+        return x if features else nn.Dense(self.labels, name=self.head)(x)
 
 
 def resnet(

@@ -1,0 +1,175 @@
+"""Heads that read slices in their study, on the features of a study's own models or of pretrained ones.
+
+    python -m launch.study --config=configs/study_head.py --config.backbone=runs/demo --workdir=runs/head
+
+A head learns on features that are computed once for each slice. Every arm reads with its own model of the
+backbone's study (`config.backbone_model=own`): a hospital's local head stands on its local model, which has
+seen no other hospital's scans, and both have the budgets of their arm. With `federated` all arms read with
+the federated model, which tells heads apart and no longer hospitals.
+
+No patient that a backbone was trained or chosen on may be one that a head is judged on: head and backbone
+must have the same dataset and the same partition, or the head is refused.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax import spec, study
+from fl_jax.data import slices as datasets
+from fl_jax.data.slices import Slices
+from fl_jax.models.study_head import StudyHead
+from fl_jax.task import Task, of_studies
+from fl_jax.types import Study
+from fl_jax.weights import features
+from launch import backbone, experiment
+
+Config = Any
+"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
+SAME = ("image_size", "windows", "adjacent")
+"""Fields that say how slices are read, and so must be those of the backbone."""
+
+
+class Reader(NamedTuple):
+    """A model without its last layer, which gives the features of slices.
+
+    Attributes:
+        network: the model and what it reads.
+        variables: its parameters and running statistics.
+        depends_on: what the features depend on beside the slices, for `backbone.cached`.
+        size: F, features of a slice.
+    """
+
+    network: backbone.Network
+    variables: Any
+    depends_on: list[Any]
+    size: int
+
+
+def reader(
+    network: backbone.Network, variables: Any, depends_on: list[Any], shape: tuple[int, ...]
+) -> Reader:
+    """Makes a reader of slices whose inputs have this shape.
+
+    Raises:
+        ValueError: for a model that gives no features.
+    """
+    if not isinstance(getattr(network.model, "head", None), str):
+        raise ValueError(
+            f"config.backbone: {type(network.model).__name__} gives no features of a slice; take "
+            "resnet, deep_resnet, resnext, se_resnext, densenet or convnext"
+        )
+    images = jax.eval_shape(network.prepare, jnp.zeros((1, *shape), jnp.int16))
+    found: Any = jax.eval_shape(lambda x: network.model.apply(variables, x, features=True), images)
+    return Reader(network, variables, depends_on, found.shape[-1])
+
+
+def check_same(config: Config, other: Config) -> None:
+    """Refuses a head that would read slices otherwise than its backbone.
+
+    Raises:
+        ValueError: names the field.
+    """
+    for name in SAME:
+        mine, theirs = config[name], other[name]
+        if (list(mine) if name == "windows" else mine) != (
+            list(theirs) if name == "windows" else theirs
+        ):
+            raise ValueError(
+                f"config.{name}={mine!r}: the backbone reads slices with {theirs!r}; set the same"
+            )
+
+
+def check_patients(config: Config, workdir: Path) -> None:
+    """Refuses a head that could be judged on patients that its backbone has seen.
+
+    Raises:
+        ValueError: when dataset or partition are not the backbone's.
+    """
+    folder = experiment.backbone_folder(config)
+    if folder is None:
+        return
+    path = folder / "models" / experiment.backbone_name(config) / "inputs.json"
+    theirs, ours = json.loads(path.read_text()), experiment.inputs(config, workdir)
+    for name, remedy in (
+        ("dataset", "leave config.data_dir and config.source empty, and it is the backbone's"),
+        (
+            "partition",
+            f"set config.seed and its like as there, or copy {folder}/partition.csv here",
+        ),
+    ):
+        if theirs[name] != ours[name]:
+            raise ValueError(
+                f"config.backbone={config.backbone!r}: its {name} is another, so that it may have learned "
+                f"from patients that this study judges it on; {remedy}"
+            )
+
+
+def head_task(config: Config, size: int, positive_weights: np.ndarray | None = None) -> Task:
+    """The task of a head on F = `size` features; without weights it is for prediction.
+
+    Raises:
+        ValueError: when `config.model` is no head.
+    """
+    head = spec.build(config.model, "fl_jax.models")
+    if not isinstance(head, StudyHead):
+        raise ValueError(f"config.model={config.model!r} with a backbone: must be study_head(...)")
+    example = Study(jnp.zeros((1, 2, size)), jnp.zeros((1, 2)), jnp.ones((1, 2), bool))
+    return of_studies(
+        head, example, positive_weights=positive_weights, study_weight=config.study_weight
+    )
+
+
+def as_read(
+    read: Reader, slices: Slices, summary: Any = None, folder: Path | None = None
+) -> Slices:
+    """Puts features in place of a dataset's pixels.
+
+    Args:
+        read: what gives the features.
+        slices: the dataset, its examples slices or studies.
+        summary: of the dataset, for the name of the file; None where nothing is to be kept.
+        folder: where they are kept.
+    """
+    made, alone = read.network, slices.singly()
+    if folder is None or summary is None:
+        found = features.extract(made.model, read.variables, made.prepare, alone)
+    else:
+        depends_on = [summary.get("digest"), summary.get("options"), *read.depends_on]
+        found = backbone.cached(made, read.variables, alone, depends_on, folder)
+    return features.in_place_of_pixels(slices, found)
+
+
+def task(
+    config: Config, workdir: Path, opened: experiment.Experiment, arm: study.Arm, read: Reader
+) -> tuple[Task, Slices]:
+    """What an arm's head learns, and from what; the features are kept in `workdir/features`.
+
+    Raises:
+        ValueError: for fields that do not go together, or a backbone that may have seen too much.
+    """
+    if config.trainable or config.layer_rates or config.statistics != "frozen":
+        raise ValueError(
+            "config.backbone: the backbone is frozen and the head is trained whole; leave trainable, "
+            "layer_rates and statistics as they are"
+        )
+    if config.max_degrees or config.flip:
+        raise ValueError(
+            f"config.backbone with max_degrees={config.max_degrees}, flip={config.flip}: features are of "
+            "slices as they are; set --config.max_degrees=0 --noconfig.flip"
+        )
+    for name in ("loss", "mixup", "test_flip", "accumulate", "remat", "sampling"):
+        if config[name] != experiment.BEFORE[name]:
+            raise ValueError(
+                f"config.backbone with {name}={config[name]!r}: is for models that read single slices; "
+                f"leave it at {experiment.BEFORE[name]!r}"
+            )
+    check_patients(config, workdir)
+    weights = experiment.loss_weights(config, opened.slices, arm)
+    summary = datasets.read_summary(experiment.data_dir(config, workdir)) or {}
+    slices = as_read(read, opened.slices, summary, workdir / "features")
+    return head_task(config, read.size, weights), slices
