@@ -3,6 +3,7 @@
     python -m launch.benchmark --suite=round --json=FILE [--cases=REGEX] [--devices=2]
     python -m launch.benchmark --suite=input --json=FILE
     python -m launch.benchmark --suite=statistics --json=FILE
+    python -m launch.benchmark --suite=models --json=FILE [--models=REGEX] [--threads=1]
     python -m launch.benchmark --suite=load --json=FILE [--cases=REGEX]
     python -m launch.benchmark --suite=memory [--cases=REGEX]
     python -m launch.benchmark --suite=faults --json=FILE [--trials=10] [--cases=REGEX]
@@ -68,7 +69,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "repetitions",
         5,
-        "round, input, ingest: interleaved repetitions, of which medians are taken.",
+        "round, input, ingest, models: interleaved repetitions, of which medians are taken.",
     )
     flags.DEFINE_string(
         "cases",
@@ -76,6 +77,10 @@ if __name__ == "__main__":
         "round, load, memory, faults: a regular expression; only cases whose name it finds.",
     )
     flags.DEFINE_integer("trials", 10, "faults: of each fault.")
+    flags.DEFINE_string(
+        "models", "", "models: a regular expression; only models whose name it finds."
+    )
+    flags.DEFINE_integer("threads", 1, "models: of each program, as a training has; 0: all cores.")
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")
     flags.DEFINE_string("peers", "", "peers: the folder that holds common.py and flax_models.py.")
     flags.DEFINE_string("layout", "auto", "peers: a layout of fl_jax.round, or auto.")

@@ -20,6 +20,7 @@ from launch.benchmarks import (
     ingest,
     measure,
     memory,
+    models,
     peers,
     round,
     side_by_side,
@@ -135,6 +136,10 @@ def test_a_table_lines_up():
         (
             lambda: round.run(SimpleNamespace(cases="nothing", repetitions=1, devices=0)),
             "cases='nothing': finds none of",
+        ),
+        (
+            lambda: models.run(SimpleNamespace(models="nothing", repetitions=1, threads=0)),
+            "models='nothing': finds none of: demo's ResNet, ResNet-18",
         ),
         (lambda: measure.compare(lambda: 0, {}, 0), "repetitions=0: must be at least 1"),
         (lambda: machine.split(-1), "devices=-1: must be 0"),
@@ -288,3 +293,48 @@ def test_other_suites_need_neither_tensorflow_nor_what_the_report_does():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_the_suite_of_models_gives_what_it_promises(monkeypatch, capsys):
+    small = models.Model(
+        "small", "resnet(widths=(8, 8), stem=8, patch=2)", ("SmallResNet",), 2, 9, 0.5
+    )
+    monkeypatch.setattr(models, "MODELS", (small,))
+    monkeypatch.setattr(models, "PIXELS", 16)
+    monkeypatch.setattr(models, "PRODUCT", {"cpu": 8})
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    options = SimpleNamespace(models="mal", repetitions=1, threads=0)
+    result = benchmark.benchmark("models", options)
+    json.dumps(result)
+    (line,) = result["models"]
+    assert (line["batch"], line["published"], result["peer"]) == (2, (9, 0.5), None)
+    assert list(line["predict"]) == ["floor", "fl_jax", "matrix product"]
+    assert list(line["train"]) == ["floor", "fl_jax", "windows", "matrix product"]
+    assert 0 < line["windows_share"] < 1
+    ours = line["train"]["fl_jax"]
+    assert ours["images_per_second"] == pytest.approx(2 / ours["seconds"])
+    printed = capsys.readouterr().out
+    assert "no PyTorch" in printed
+    assert "counts: 1000 labels" in printed
+
+
+def test_counts_are_the_papers():
+    """Products with padding are in the tables alone, operations on each number in XLA's count alone."""
+    for name in ("ResNet-18", "ResNeXt-50 32x4d"):
+        (model,) = (m for m in models.MODELS if m.name == name)
+        parameters, products = models.counts(model)
+        assert parameters == model.parameters
+        assert model.products
+        assert 0.92 < products / model.products < 1.02
+
+
+@pytest.mark.parametrize("model", models.MODELS, ids=lambda model: model.name)
+def test_the_peer_is_the_same_model(model):
+    torch = pytest.importorskip("torch", reason="needs PyTorch, to compare models")
+    from launch import torch_models
+
+    name, *arguments = model.peer
+    with torch.device("meta"):
+        peer = getattr(torch_models, name)(*arguments, labels=6)
+    ours = models.count(models.build(model, 6), (1, 64, 64, 3))[0]
+    assert ours == sum(p.numel() for p in peer.parameters())

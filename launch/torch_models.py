@@ -1,24 +1,33 @@
-"""The models in PyTorch, written from the papers with torchvision's names; for comparison where torch is."""
+"""The models in PyTorch, written from the papers with torchvision's names; for comparison where torch is.
 
-import torch
-from torch import nn
+The project does not depend on PyTorch: whoever imports this module sees to it that torch is there.
+"""
+
+import torch  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
 
 
 def conv(inputs, outputs, size, stride=1, groups=1):
+    """A convolution without bias that keeps the size, but for its stride."""
     return nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False)
 
 
 class Gate(nn.Module):
+    """Squeeze and excitation."""
+
     def __init__(self, width):
         super().__init__()
         self.fc1 = nn.Conv2d(width, width // 16, 1)
         self.fc2 = nn.Conv2d(width // 16, width, 1)
 
     def forward(self, x):
+        """Maps a batch."""
         return x * torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3), keepdim=True)))))
 
 
 class Block(nn.Module):
+    """A residual block, see `fl_jax.models.deep_resnet.Block`."""
+
     def __init__(self, inputs, width, stride, bottleneck, groups, group_width, gate):
         super().__init__()
         if bottleneck:
@@ -39,6 +48,7 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(conv(inputs, outer, 1, stride), nn.BatchNorm2d(outer))
 
     def forward(self, x):
+        """Maps a batch."""
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         if self.bottleneck:
             y = self.bn3(self.conv3(torch.relu(y)))
@@ -48,6 +58,8 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
+    """ResNet, ResNeXt and SE-ResNeXt."""
+
     def __init__(self, blocks, bottleneck, groups, group_width, gate, labels, channels=3):
         super().__init__()
         self.conv1, self.bn1 = conv(channels, 64, 7, 2), nn.BatchNorm2d(64)
@@ -63,6 +75,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(inputs, labels)
 
     def forward(self, x):
+        """Maps a batch."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
@@ -70,17 +83,22 @@ class ResNet(nn.Module):
 
 
 class DenseLayer(nn.Module):
+    """Adds 32 channels."""
+
     def __init__(self, inputs):
         super().__init__()
         self.norm1, self.conv1 = nn.BatchNorm2d(inputs), conv(inputs, 128, 1)
         self.norm2, self.conv2 = nn.BatchNorm2d(128), conv(128, 32, 3)
 
     def forward(self, x):
+        """Maps a batch."""
         y = self.conv1(torch.relu(self.norm1(x)))
         return torch.cat([x, self.conv2(torch.relu(self.norm2(y)))], 1)
 
 
 class DenseNet(nn.Module):
+    """DenseNet."""
+
     def __init__(self, blocks, labels):
         super().__init__()
         self.features = nn.Sequential()
@@ -107,24 +125,33 @@ class DenseNet(nn.Module):
         self.classifier = nn.Linear(width, labels)
 
     def forward(self, x):
+        """Maps a batch."""
         return self.classifier(torch.relu(self.features(x)).mean((2, 3)))
 
 
 class ChannelsFirst(nn.LayerNorm):
+    """Layer normalisation of the channels, which come first."""
+
     def forward(self, x):
+        """Maps a batch."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Permute(nn.Module):
+    """Another order of the axes."""
+
     def __init__(self, *order):
         super().__init__()
         self.order = order
 
     def forward(self, x):
+        """Maps a batch."""
         return x.permute(self.order)
 
 
 class ConvNeXtBlock(nn.Module):
+    """A residual block, see `fl_jax.models.convnext.Block`."""
+
     def __init__(self, width):
         super().__init__()
         self.block = nn.Sequential(
@@ -139,10 +166,13 @@ class ConvNeXtBlock(nn.Module):
         self.layer_scale = nn.Parameter(torch.full((width, 1, 1), 1e-6))
 
     def forward(self, x):
+        """Maps a batch."""
         return x + self.layer_scale * self.block(x)
 
 
 class ConvNeXt(nn.Module):
+    """ConvNeXt."""
+
     def __init__(self, depths, widths, labels):
         super().__init__()
         stages = [nn.Sequential(nn.Conv2d(3, widths[0], 4, 4), ChannelsFirst(widths[0], 1e-6))]
@@ -159,7 +189,44 @@ class ConvNeXt(nn.Module):
         )
 
     def forward(self, x):
+        """Maps a batch."""
         return self.classifier(self.features(x).mean((2, 3), keepdim=True))
+
+
+class SmallBlock(nn.Module):
+    """A residual block with group normalisation, see `fl_jax.models.resnet.Block`."""
+
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        self.conv1, self.norm1 = conv(inputs, width, 3, stride), nn.GroupNorm(8, width, 1e-6)
+        self.conv2, self.norm2 = conv(width, width, 3), nn.GroupNorm(8, width, 1e-6)
+        self.shortcut = nn.Identity()
+        if inputs != width or stride != 1:
+            norm = nn.GroupNorm(8, width, 1e-6)
+            self.shortcut = nn.Sequential(conv(inputs, width, 1, stride), norm)
+
+    def forward(self, x):
+        """Maps a batch."""
+        y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x)))))
+        return torch.relu(y + self.shortcut(x))
+
+
+class SmallResNet(nn.Module):
+    """The default of `fl_jax.models.resnet.resnet`."""
+
+    def __init__(self, labels, channels=3, patch=4, bins=5):
+        super().__init__()
+        self.patch, self.bins = patch, bins
+        self.stem, self.norm = conv(bins * channels, 32, 3), nn.GroupNorm(8, 32, 1e-6)
+        self.blocks = nn.Sequential(SmallBlock(32, 32, 2), SmallBlock(32, 64, 1))
+        self.fc = nn.Linear(64, labels)
+
+    def forward(self, x):
+        """Maps a batch of images in [0, 1]."""
+        grey = x * (self.bins - 1)
+        found = [torch.relu(1 - (grey - k).abs()) for k in range(self.bins)]
+        x = torch.cat([nn.functional.avg_pool2d(f, self.patch) for f in found], 1)
+        return self.fc(self.blocks(torch.relu(self.norm(self.stem(x)))).amax((2, 3)))
 
 
 def randomised(model, seed):

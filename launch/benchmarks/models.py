@@ -1,0 +1,339 @@
+"""What the models cost at the study's 256 pixels: prediction and training step, beside the same in PyTorch.
+
+The floor is the model of `launch.torch_models` in the same process, turn by turn, where torch can be imported
+and JAX runs on CPU: channels last, inference mode, and Adam's step on the same batch. `fl_jax` is a client's
+step, running statistics of batch normalisation included, and `parameters alone` one without these. `windows`
+is what a step of slices in HU has before it: windows, turns and flips. For the share of the rate of a
+`matrix product`, a step is taken for three predictions.
+
+Counts are for 1000 labels and 224 pixels, as in the papers' tables. XLA leaves out products with padding,
+which tables count, and counts what is done to each number, which they leave out. On CPU float32, on
+accelerators bfloat16 and larger batches.
+"""
+
+import importlib
+import importlib.util
+import math
+import re
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fl_jax import spec, statistics, task
+from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.data import windows
+from fl_jax.types import LABELS, Batch
+from launch import machine
+from launch.benchmarks import measure, table
+
+PIXELS, RATE = 256, 3e-4
+PRODUCT = {"cpu": 1536}
+"""Rows of the square matrices whose product is timed; elsewhere `LARGE`."""
+LARGE = 8192
+LARGER = 16
+"""How many times the batch an accelerator gets."""
+_HEAD = ("", "ms", "x PyTorch", "range", "images/s", "of product %", "temp MB", "compile s", "")
+_COUNTS = ("", "parameters", "published", "10^9 products", "published", "")
+
+
+class Model(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+        name: what `--models` looks in.
+        made: as in `config.model`, without labels and dtype.
+        peer: class of `launch.torch_models` and its arguments before the labels.
+        batch: B on CPU.
+        parameters: published, for 1000 labels; None where nothing is.
+        products: published, 10^9 multiply-adds of an image of 224 pixels.
+    """
+
+    name: str
+    made: str
+    peer: tuple[Any, ...]
+    batch: int
+    parameters: int | None = None
+    products: float | None = None
+
+
+_FIFTY, _HUNDRED = (3, 4, 6, 3), (3, 4, 23, 3)
+MODELS = (  # torchvision's tables; SE-ResNeXt: Hu et al., CVPR 2018
+    Model("demo's ResNet", "resnet()", ("SmallResNet",), 16),
+    Model(
+        "ResNet-18",
+        "deep_resnet(18)",
+        ("ResNet", (2, 2, 2, 2), False, 1, 64, False),
+        8,
+        11_689_512,
+        1.81,
+    ),
+    Model(
+        "ResNet-34",
+        "deep_resnet(34)",
+        ("ResNet", _FIFTY, False, 1, 64, False),
+        8,
+        21_797_672,
+        3.66,
+    ),
+    Model(
+        "ResNet-50", "deep_resnet(50)", ("ResNet", _FIFTY, True, 1, 64, False), 4, 25_557_032, 4.09
+    ),
+    Model(
+        "ResNeXt-50 32x4d",
+        "resnext(50)",
+        ("ResNet", _FIFTY, True, 32, 4, False),
+        4,
+        25_028_904,
+        4.23,
+    ),
+    Model(
+        "ResNeXt-101 32x8d",
+        "resnext(101, 32, 8)",
+        ("ResNet", _HUNDRED, True, 32, 8, False),
+        2,
+        88_791_336,
+        16.41,
+    ),
+    Model(
+        "SE-ResNeXt-50 32x4d",
+        "se_resnext(50)",
+        ("ResNet", _FIFTY, True, 32, 4, True),
+        4,
+        27_559_896,
+        4.25,
+    ),
+    Model("DenseNet-121", "densenet(121)", ("DenseNet", (6, 12, 24, 16)), 4, 7_978_856, 2.83),
+    Model("DenseNet-169", "densenet(169)", ("DenseNet", (6, 12, 32, 32)), 4, 14_149_480, 3.36),
+    Model(
+        "ConvNeXt-T",
+        "convnext()",
+        ("ConvNeXt", (3, 3, 9, 3), (96, 192, 384, 768)),
+        4,
+        28_589_128,
+        4.46,
+    ),
+)
+
+
+def run(options: Any) -> dict[str, Any]:
+    """Measures the models that `options.models` finds, and prints their tables.
+
+    Args:
+        options: `models`, `repetitions`, `threads`; see `launch.benchmark`.
+
+    Returns:
+        `{"pixels", "dtype", "peer", "threads", "models": [{"model", "batch", "parameters", "products",
+        "published", "windows_share", "predict": {name: ...}, "train": {name: ...}}]}`.
+
+    Raises:
+        ValueError: when no model is found.
+    """
+    machine.use_threads(options.threads)
+    chosen = [model for model in MODELS if re.search(options.models, model.name)]
+    if not chosen:
+        names = ", ".join(model.name for model in MODELS)
+        raise ValueError(f"models={options.models!r}: finds none of: {names}")
+    on_cpu = jax.default_backend() == "cpu"
+    peer = on_cpu and importlib.util.find_spec("torch") is not None
+    torch = importlib.import_module("torch") if peer else None
+    if torch is not None and options.threads:
+        torch.set_num_threads(options.threads)
+    if torch is None:
+        print("no PyTorch beside it: ratios are to fl_jax itself", flush=True)
+    dtype = "float32" if on_cpu else "bfloat16"
+    lines = [measured(model, dtype, torch, options.repetitions) for model in chosen]
+    rows = [
+        _counts_row(line["model"], line["parameters"], line["products"], *line["published"])
+        for line in lines
+    ]
+    print(table.text("counts: 1000 labels, 224 pixels", _COUNTS, rows), flush=True)
+    version = None if torch is None else f"torch {torch.__version__}"
+    return {
+        "pixels": PIXELS,
+        "dtype": dtype,
+        "peer": version,
+        "threads": options.threads,
+        "models": lines,
+    }
+
+
+def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str, Any]:
+    """Measures one model and prints its table."""
+    batch = model.batch if jax.default_backend() == "cpu" else LARGER * model.batch
+    parameters, products = counts(model)
+    made = build(model, len(LABELS), dtype)
+    generator = np.random.default_rng(0)
+    images = generator.random((batch, PIXELS, PIXELS, 3), np.float32)
+    hu = generator.integers(-100, 200, images.shape[:-1], np.int16)
+    labels = (generator.random((batch, len(LABELS))) < 0.3).astype(np.float32)
+    example = Batch(images, labels, np.ones(batch, np.float32))
+
+    job = learned(made, images)
+    params = jax.jit(job.init)(jax.random.key(0))
+    predict = partial(jax.jit(job.logits), params, images)
+    train = {"fl_jax": stepping(job, params, example)}
+    if job.statistics is not None:
+        train["parameters alone"] = stepping(
+            job._replace(statistics=None), params["params"], example
+        )
+    prepare = jax.jit(lambda key, hu: windows.channels(windows.augment(key, hu)))
+    train["windows"] = partial(prepare, jax.random.key(2), hu)
+    product = {"matrix product": multiplying(dtype)}
+    peers = _peers(torch, model, example)
+    compare = partial(measure.compare, repetitions=repetitions, hopeless=math.inf)
+    found = {
+        "predict": compare(peers[0] or predict, {"fl_jax": predict} | product),
+        "train": compare(peers[1] or train["fl_jax"], train | product),
+    }
+    flops = 2e9 * count(made, (batch, PIXELS, PIXELS, 3))[1]
+    work = {"predict": flops, "train": 3 * flops}
+    lines: dict[str, Any] = {}
+    for part, taken in found.items():
+        rate = 2 * _rows() ** 3 / taken["matrix product"].seconds
+        lines[part] = {
+            name: took._asdict()
+            | (
+                {
+                    "images_per_second": batch / took.seconds,
+                    "product_share": work[part] / took.seconds / rate,
+                }
+                if name in ("floor", "fl_jax", "parameters alone")
+                else {}
+            )
+            for name, took in taken.items()
+        }
+    before = found["train"]["windows"].seconds
+    share = before / (before + found["train"]["fl_jax"].seconds)
+    rows = [
+        _row(f"{part}: {name}", line) for part, each in lines.items() for name, line in each.items()
+    ]
+    print(table.text(f"{model.name}: {batch} images of {PIXELS} px", _HEAD, rows))
+    print(f"windows, turns and flips: {100 * share:.2f} % of a step", flush=True)
+    return {
+        "model": model.name,
+        "batch": batch,
+        "parameters": parameters,
+        "products": products,
+        "published": (model.parameters, model.products),
+        "windows_share": share,
+        **lines,
+    }
+
+
+def build(model: Model, labels: int, dtype: str = "float32") -> Any:
+    """The Flax module."""
+    arguments = model.made.removesuffix(")") + (", " if not model.made.endswith("()") else "")
+    kind = f", dtype={dtype!r}" if dtype != "float32" and model.parameters else ""
+    return spec.build(f"{arguments}labels={labels}{kind})", "fl_jax.models")
+
+
+def counts(model: Model) -> tuple[int, float]:
+    """Parameters and 10^9 multiply-adds of an image, as the papers count: 1000 labels, 224 pixels."""
+    return count(build(model, 1000), (1, 224, 224, 3))
+
+
+def count(made: Any, shape: tuple[int, ...]) -> tuple[int, float]:
+    """Parameters, and 10^9 multiply-adds of a prediction: half of XLA's operations, before it compiles."""
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    variables = jax.eval_shape(made.init, jax.random.key(0), images)
+    analysis: Any = jax.jit(made.apply).lower(variables, images).cost_analysis()
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"])), (
+        analysis["flops"] / 2e9
+    )
+
+
+def learned(made: Any, images: np.ndarray) -> task.Task:
+    """The task of a model; batch normalisation uses a batch's own moments."""
+    variables: Any = jax.eval_shape(made.init, jax.random.key(0), images)
+    return task.multi_label(made, images[:1], running="batch_stats" in variables)
+
+
+def stepping(job: task.Task, params: Any, batch: Batch) -> measure.Work:
+    """A client's step, which goes on from where it was."""
+    algorithm = fed_avg(job.loss, optax.adam(RATE))
+    if job.statistics is not None:
+        algorithm = statistics.carry(algorithm, job.statistics)
+    server, site = algorithm.init_server(params), algorithm.init_site(params)
+    held = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(1))
+    step = jax.jit(algorithm.client.step, donate_argnums=0)
+    held = jax.tree.map(jnp.copy, held)  # parameters are read elsewhere
+
+    def work() -> Any:
+        nonlocal held
+        held = step(held, batch)
+        return held
+
+    return work
+
+
+def multiplying(dtype: str) -> measure.Work:
+    """The product of two square matrices."""
+    sides = jax.random.normal(jax.random.key(3), (2, _rows(), _rows()), dtype)
+    return partial(jax.jit(jnp.matmul), *sides)
+
+
+def _rows() -> int:
+    return PRODUCT.get(jax.default_backend(), LARGE)
+
+
+def _peers(torch: Any, model: Model, batch: Batch) -> tuple[Any, Any]:
+    """Prediction and training step in PyTorch; None without it."""
+    if torch is None:
+        return None, None
+    theirs: Any = importlib.import_module("launch.torch_models")
+    name, *arguments = model.peer
+    made = getattr(theirs, name)(*arguments, labels=len(LABELS))
+    made = made.to(memory_format=torch.channels_last)
+    images = torch.from_numpy(
+        np.moveaxis(np.asarray(batch.inputs), -1, 1)
+    )  # channels last in memory
+    labels = torch.from_numpy(np.asarray(batch.labels))
+    optimizer = torch.optim.Adam(made.parameters(), RATE)
+    loss = torch.nn.BCEWithLogitsLoss()
+
+    def predict() -> None:
+        made.eval()
+        with torch.inference_mode():
+            made(images)
+
+    def train() -> None:
+        made.train()
+        optimizer.zero_grad()
+        loss(made(images), labels).backward()
+        optimizer.step()
+
+    return predict, train
+
+
+def _row(name: str, line: dict[str, Any]) -> list[str]:
+    low, high = line["spread"]
+    images = f"{line['images_per_second']:,.1f}" if "product_share" in line else ""
+    share = f"{100 * line['product_share']:.0f}" if "product_share" in line else ""
+    return [
+        name,
+        f"{1000 * line['seconds']:,.1f}",
+        f"{line['ratio']:.2f}",
+        f"{low:.2f}-{high:.2f}",
+        images,
+        share,
+        f"{line['temporary_bytes'] / 2**20:,.0f}",
+        f"{line['compile_seconds']:.1f}",
+        "the range is the noise" if name.endswith("floor") else "",
+    ]
+
+
+def _counts_row(
+    name: str, parameters: int, products: float, known: int | None, known_products: float | None
+) -> list[str]:
+    return [
+        name,
+        f"{parameters:,}",
+        "" if known is None else f"{known:,}",
+        f"{products:.2f}",
+        "" if known_products is None else f"{known_products:.2f}",
+        "",
+    ]
