@@ -87,15 +87,16 @@ def as_markdown(found: Mapping[str, Line], reference: str, kind: str) -> str:
     titles += [f"hold-out, less {reference}" for _ in range(compared)]
     table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
     for title, line in found.items():
-        cells = [title, *(_shown(line["auroc"][f"{place}_{kind}"]) for place in PLACES)]
+        cells = [title, *(shown(line["auroc"][f"{place}_{kind}"]) for place in PLACES)]
         if compared:
             less = line.get("less")
-            cells.append(_shown(less[f"holdout_{kind}"], sign=True) if less else "")
+            cells.append(shown(less[f"holdout_{kind}"], sign=True) if less else "")
         table.append(f"| {' | '.join(cells)} |")
     return "\n".join(table) + "\n"
 
 
-def _shown(value: Spread, *, sign: bool = False) -> str:
+def shown(value: Spread, *, sign: bool = False) -> str:
+    """A mean with its limits, where it has any."""
     form = "+.3f" if sign else ".3f"
     if np.isnan(value.mean):
         return "–"
