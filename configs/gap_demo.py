@@ -8,9 +8,10 @@ The demo's cohort at 48 pixels. First each factor by itself against the demo's s
 the best rows and their panels' central and local models with three: the second command, and its table.
 
 A panel is what central and federated model share, so that each difference is to the matched central model:
-the same initial parameters, examples, optimiser, checkpoint rule and, where there is one, server average or
-schedule. All see as many examples: twelve passes, whatever the rounds. A seed decides starting point, order
-and participation; test and hold-out patients stay the same.
+the same initial parameters, examples, optimiser, rounds to choose the best from and, where there is one,
+server average or schedule. Panels differ from `half an epoch`, the demo's setting, by what names them. All
+see as many examples: twelve passes, whatever the rounds. A seed decides starting point, order and
+participation; test and hold-out patients stay the same.
 """
 
 from typing import Any
@@ -31,57 +32,47 @@ def base() -> ConfigDict:
     return config
 
 
-def often(times: int) -> dict[str, Any]:
-    """Averages so many times as often as the demo, over as many examples."""
-    return {"rounds": 24 * times, "epochs": 0.5 / times}
-
-
-def seldom(times: int) -> dict[str, Any]:
-    return {"rounds": 24 // times, "epochs": 0.5 * times}
-
-
 def rows() -> ConfigDict:
     """By `PANEL/NAME`; each panel has its central model."""
 
     def served(optimizer: str) -> dict[str, Any]:
         return {"algorithm": f"fed_avg(server_optimizer={optimizer})"}
 
-    def algorithm(text: str) -> dict[str, Any]:
-        return {"algorithm": text}
-
     factors: dict[str, dict[str, Any]] = {
-        "fed_avg": {},
-        "16 times as often": often(16),
-        "4 times as often": often(4),
-        "half as often": seldom(2),
-        "an eighth as often": seldom(8),
         "every site, every round": {"min_sites": 5},
-        "Adam's moments afresh": algorithm("fed_avg(keep_optimizer=False)"),
-        "fed_prox": algorithm("fed_prox(mu=0.01)"),
-        "scaffold": algorithm("scaffold()"),
-        "fed_nova": algorithm("fed_nova()"),
-        "fed_dyn": algorithm("fed_dyn(alpha=0.01)"),
-        "fed_sam": algorithm("fed_sam(rho=0.05)"),
-        "cyclic": algorithm("cyclic()") | {"layout": "sequential"},
+        "Adam's moments afresh": {"algorithm": "fed_avg(keep_optimizer=False)"},
+        "fed_prox": {"algorithm": "fed_prox(mu=0.01)"},
+        "scaffold": {"algorithm": "scaffold()"},
+        "fed_nova": {"algorithm": "fed_nova()"},
+        "fed_dyn": {"algorithm": "fed_dyn(alpha=0.01)"},
+        "fed_sam": {"algorithm": "fed_sam(rho=0.05)"},
+        "cyclic": {"algorithm": "cyclic()", "layout": "sequential"},
         "server momentum": served("sgd(1.0, momentum=0.5)"),
         "server steps half as long again": served("sgd(1.5)"),
         "FedAdam": served(f"adam(0.003, {ADAPTIVE})"),
     }
-    shared: dict[str, dict[str, Any]] = {
-        "group": {},
-        "average": {"ema": 0.9},
+    often = {"rounds": 96, "epochs": 0.125}
+    panels: dict[str, dict[str, Any]] = {
+        "half an epoch": {},
+        "an eighth": often,
+        "a sixteenth": {"rounds": 192, "epochs": 0.0625},
+        "one epoch": {"rounds": 12, "epochs": 1.0},
+        "four epochs": {"rounds": 3, "epochs": 4.0},
+        "server average": {"ema": 0.9},
         "cosine": {"round_schedule": "cosine_decay_schedule(1.0, rounds)"},
-        "layer": {"model": "resnet(norm='layer')"},
-        "none": {"model": "resnet(norm='none')"},
-        "batch": {"model": "resnet(norm='batch')", "statistics": "aggregate"},
+        "layer norm": {"model": "resnet(norm='layer')"},
+        "no norm": {"model": "resnet(norm='none')"},
+        "batch norm": {"model": "resnet(norm='batch')", "statistics": "aggregate"},
+        "an eighth, cosine": often | {"round_schedule": "cosine_decay_schedule(1.0, rounds)"},
     }
-    found: dict[str, dict[str, Any]] = {"group/central": {"regime": "central"}}
-    found |= {f"group/{name}": fields for name, fields in factors.items()}
-    for panel, fields in list(shared.items())[1:]:
+    found: dict[str, dict[str, Any]] = {}
+    for panel, fields in panels.items():
         found[f"{panel}/central"] = fields | {"regime": "central"}
         found[f"{panel}/fed_avg"] = fields
-        found[f"{panel}/4 times as often"] = fields | often(4)
-    found["group/local"] = {"regime": "local"}
+        if not fields:
+            found |= {f"{panel}/{name}": factor for name, factor in factors.items()}
+    found["an eighth, cosine/every site"] = panels["an eighth, cosine"] | {"min_sites": 5}
+    found["half an epoch/local"] = {"regime": "local"}
     return ConfigDict(found, sort_keys=False)
 
 
