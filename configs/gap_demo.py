@@ -40,38 +40,39 @@ def rows() -> ConfigDict:
 
     factors: dict[str, dict[str, Any]] = {
         "every site, every round": {"min_sites": 5},
-        "Adam's moments afresh": {"algorithm": "fed_avg(keep_optimizer=False)"},
-        "fed_prox": {"algorithm": "fed_prox(mu=0.01)"},
+        "server momentum": served("sgd(1.0, momentum=0.5)"),
         "scaffold": {"algorithm": "scaffold()"},
+        "FedAdam": served(f"adam(0.003, {ADAPTIVE})"),
+        "cyclic": {"algorithm": "cyclic()", "layout": "sequential"},
+        "Adam's moments afresh": {"algorithm": "fed_avg(keep_optimizer=False)"},
+        "server steps half as long again": served("sgd(1.5)"),
+        "fed_prox": {"algorithm": "fed_prox(mu=0.01)"},
         "fed_nova": {"algorithm": "fed_nova()"},
         "fed_dyn": {"algorithm": "fed_dyn(alpha=0.01)"},
         "fed_sam": {"algorithm": "fed_sam(rho=0.05)"},
-        "cyclic": {"algorithm": "cyclic()", "layout": "sequential"},
-        "server momentum": served("sgd(1.0, momentum=0.5)"),
-        "server steps half as long again": served("sgd(1.5)"),
-        "FedAdam": served(f"adam(0.003, {ADAPTIVE})"),
     }
     often = {"rounds": 96, "epochs": 0.125}
+    cosine = {"round_schedule": "cosine_decay_schedule(1.0, rounds)"}
     panels: dict[str, dict[str, Any]] = {
         "half an epoch": {},
         "an eighth": often,
-        "a sixteenth": {"rounds": 192, "epochs": 0.0625},
+        "cosine": cosine,
+        "server average": {"ema": 0.9},
+        "an eighth, cosine": often | cosine,
         "one epoch": {"rounds": 12, "epochs": 1.0},
         "four epochs": {"rounds": 3, "epochs": 4.0},
-        "server average": {"ema": 0.9},
-        "cosine": {"round_schedule": "cosine_decay_schedule(1.0, rounds)"},
         "layer norm": {"model": "resnet(norm='layer')"},
         "no norm": {"model": "resnet(norm='none')"},
         "batch norm": {"model": "resnet(norm='batch')", "statistics": "aggregate"},
-        "an eighth, cosine": often | {"round_schedule": "cosine_decay_schedule(1.0, rounds)"},
     }
     found: dict[str, dict[str, Any]] = {}
     for panel, fields in panels.items():
         found[f"{panel}/central"] = fields | {"regime": "central"}
         found[f"{panel}/fed_avg"] = fields
-        if not fields:
-            found |= {f"{panel}/{name}": factor for name, factor in factors.items()}
-    found["an eighth, cosine/every site"] = panels["an eighth, cosine"] | {"min_sites": 5}
+    found |= {f"half an epoch/{name}": factor for name, factor in factors.items()}
+    found["an eighth, cosine/every site, every round"] = panels["an eighth, cosine"] | {
+        "min_sites": 5
+    }
     found["half an epoch/local"] = {"regime": "local"}
     return ConfigDict(found, sort_keys=False)
 
