@@ -39,8 +39,8 @@ def convolution(
     """As `jax.lax.conv_general_dilated`, for `flax.linen.Conv(conv_general_dilated=convolution)`.
 
     Only on CPU, in float32, channels last and not dilated, does a convolution take a quicker form: a narrow
-    one of stride 1 with no more than 16 channels in and out; one in groups; and one of a single pixel. Every
-    other one is the stock one.
+    one of stride 1 with no more than 16 channels in and out; one in groups of several channels; and one of a
+    single pixel. Every other one is the stock one.
 
     Args:
         lhs: float32[B, H, W, C].
@@ -62,11 +62,12 @@ def convolution(
         padding = jax.lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], (rows, columns), padding)
     above, beside = (tuple(pair) for pair in padding)
     groups = options.get("feature_group_count", 1)
-    if groups > 1:
+    if groups > 1 and rhs.shape[2] > 1:
         return _grouped(lhs, rhs, (rows, columns), (above, beside), groups)
-    if rhs.shape[:2] == (1, 1) and above == beside == (0, 0):
+    if groups == 1 and rhs.shape[:2] == (1, 1) and above == beside == (0, 0):
         return jnp.einsum("bhvc,cd->bhvd", lhs[:, ::rows, ::columns], rhs[0, 0])
-    if rhs.shape[1] > 1 and max(rhs.shape[2:]) <= _VECTOR and (rows, columns) == (1, 1):
+    narrow = groups == 1 and rhs.shape[1] > 1 and max(rhs.shape[2:]) <= _VECTOR
+    if narrow and (rows, columns) == (1, 1):
         return _narrow(lhs, rhs, (above, beside))
     return jax.lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
 

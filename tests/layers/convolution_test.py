@@ -16,7 +16,7 @@ def result(conv, x, w, padding=((1, 1), (1, 1)), strides=(1, 1)):
         y = conv(x, w, strides, padding, dimension_numbers=form, feature_group_count=groups)
         return jnp.sum(jnp.sin(y)), y
 
-    return jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(x, w)
+    return jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))(x, w)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def result(conv, x, w, padding=((1, 1), (1, 1)), strides=(1, 1)):
         ((2, 12, 12, 3), (5, 5, 3, 6), "VALID", (1, 1)),
         ((2, 6, 9, 6), (2, 4, 6, 3), ((0, 2), (3, 0)), (1, 1)),
         ((2, 4, 6, 1), (1, 3, 1, 2), "SAME", (1, 1)),
-        # in groups, the last one channel by channel
+        # in groups, the last one channel by channel, which is the stock one
         ((2, 7, 8, 12), (3, 3, 3, 8), ((1, 1), (1, 1)), (2, 2)),
         ((2, 7, 8, 12), (3, 2, 6, 4), ((0, 2), (3, 0)), (1, 3)),
         ((1, 9, 6, 5), (5, 5, 1, 5), "SAME", (1, 1)),
@@ -66,6 +66,7 @@ def test_it_is_taken_where_it_helps_and_only_there():
     assert not forms(32, 1)
     assert not forms(16, 2)
     assert forms(32, 2, groups=2)
+    assert not forms(16, 1, groups=16)
 
 
 def test_under_vmap_too():
