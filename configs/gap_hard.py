@@ -6,13 +6,13 @@ The same cohort, dealt to five sites by label (Dirichlet 0.2, where the demo's h
 and 36 % of the patients to train on in the place of 72 %; the steps are as many.
 """
 
-from ml_collections import ConfigDict
+from typing import Any
 
 from configs import gap_demo
 
 
-def get_config() -> ConfigDict:
-    config = gap_demo.get_config()
+def get_config() -> Any:
+    config: Any = gap_demo.get_config()
     config.base.partition = "dirichlet(sites=5, alpha=0.2)"
     config.base.fractions = (0.36, 0.12, 0.52)
     config.base.epochs *= 2
