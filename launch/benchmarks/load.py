@@ -154,7 +154,10 @@ def measure(case: Case, folder: Path) -> Measured:
         round_ms=1e3 * float(np.median(seconds)),
         save_ms=_each(saves, ends, 1e3),
         held_mib=_each(memory, ends, 1),
-        files=(max(files[ends[0]]), max(files[ends[1]])),
+        files=(
+            int(np.median(files[ends[0]])),
+            int(np.median(files[ends[1]])),
+        ),  # the reader's comes and goes
         reads=reads,
     )
 
