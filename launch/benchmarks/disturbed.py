@@ -23,12 +23,16 @@ class NotTriedError(Exception):
     """This machine or user cannot bring the fault about; says why."""
 
 
-def again(whole: tiny.Whole, workdir: Path) -> str:
-    """Runs the command again; what is lost."""
+def again(whole: tiny.Whole, workdir: Path, unneeded: str = "") -> str:
+    """Runs the command again; what is lost. A step that it does not need may stay damaged, if it shows."""
     ended = trials.run(whole.program, workdir)
     if ended.status:
         return f"the same command ends with status {ended.status}: {ended.said[-300:]!r}"
-    return told(outcomes.differences(outcomes.outcome(workdir), whole.found))
+    found = outcomes.outcome(workdir)
+    names = outcomes.differences(found, whole.found)
+    if unneeded in names and str(found.get(unneeded)).startswith("damaged: "):
+        names.remove(unneeded)
+    return told(names)
 
 
 def told(names: list[str]) -> str:
@@ -112,8 +116,10 @@ def damaged(how: Callable[[Path, random.Random], None]) -> Trial:
     def trial(bench: Bench, workdir: Path, generator: random.Random) -> str:
         whole = bench.training
         tiny.without_predictions(tiny.copied(whole.workdir, workdir), "federated")
-        how(workdir / "models" / "federated" / "checkpoints", generator)
-        return again(whole, workdir)
+        folder = Path("models", "federated", "checkpoints")
+        how(workdir / folder, generator)
+        before = str(folder / str(tiny.ROUNDS - 1))  # the newest is sound where this one is not
+        return again(whole, workdir, unneeded=before)
 
     return trial
 

@@ -27,8 +27,16 @@ def missing_metadata(checkpoints: Path, generator: random.Random) -> None:
 
 
 def half_deleted_step(checkpoints: Path, generator: random.Random) -> None:
-    """Removes some files of the newest step, or of the one before, as a deletion that is cut off does."""
-    files = _files(_step(checkpoints, generator.choice([0, 1])))
+    """Removes some files of the newest step, as a deletion that is cut off does."""
+    _delete_some(_files(_step(checkpoints)), generator)
+
+
+def half_deleted_step_before(checkpoints: Path, generator: random.Random) -> None:
+    """The same of the step before the newest."""
+    _delete_some(_files(_step(checkpoints, 1)), generator)
+
+
+def _delete_some(files: list[Path], generator: random.Random) -> None:
     for path in generator.sample(files, generator.randint(1, len(files))):
         path.unlink()
 
@@ -49,4 +57,5 @@ KINDS: dict[str, Callable[[Path, random.Random], None]] = {
     "truncated file": truncated_file,
     "missing metadata": missing_metadata,
     "half-deleted step": half_deleted_step,
+    "half-deleted step before the newest": half_deleted_step_before,
 }
