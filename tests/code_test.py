@@ -13,7 +13,7 @@ FILES = sorted(
 )
 MODULES = {
     *("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"),
-    *("yaml", "ruamel", "jsonpickle", "runpy", "code", "builtins"),
+    *("yaml", "ruamel", "jsonpickle", "code", "builtins"),
 }
 """What reads objects or runs text, whichever of its functions is called."""
 CALLS = {"eval", "exec", "compile", "__import__"}
@@ -23,7 +23,7 @@ SAFE = {
     "torch.load": ("weights_only", "True"),
 }
 """Readers, and the argument without which they unpickle."""
-ENDINGS = ("load_module", "read_pickle", "hub.load", "jit.load")
+ENDINGS = ("run_path", "load_module", "read_pickle", "hub.load", "jit.load")
 
 
 def dangers(tree):
@@ -79,6 +79,7 @@ def test_no_code_from_data(path):
         *(f"import {name}" for name in ("pickle", "marshal", "shelve", "joblib", "yaml", "dill")),
         *("import pickle as p", "from pickle import loads", "from yaml import load"),
         *("import_module('pickle')", "importlib.import_module('marshal')", "__import__(name)"),
+        *("runpy.run_path(path)", "from runpy import run_path\nrun_path(path)"),
         *("eval(text)", "exec(text)", "compile(text, '', 'exec')", "map(eval, texts)"),
         *("np.load(path)", "numpy.load(path)", "np.load(path, allow_pickle=True)"),
         *("np.load(path, allow_pickle=flag)", "np.load(path, **given)", "map(np.load, paths)"),

@@ -77,10 +77,14 @@ def cohort(
         config = _config(settings)
         config.seed = seed
         ranges.check(config)
+        if config.backbone:
+            raise ValueError(
+                f"backbone={config.backbone!r}: heads are trained by launch.study alone"
+            )
         with lock:
             machine.use_threads(config.threads)
             _prepare(config, home)
-            keys = (*MODEL, "data_dir", "image_size", "memory_limit")
+            keys = (*MODEL, "data_dir", "image_size", "memory_limit", "backbone")
             text = json.dumps({k: config[k] for k in keys}, sort_keys=True)
             here = home / _digest(json.dumps(settings, sort_keys=True)) / str(seed)
             found = _run(config, here, *opened(text))

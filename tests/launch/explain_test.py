@@ -12,7 +12,7 @@ from configs import demo
 from fl_jax.data.dicom.hounsfield import resize
 from fl_jax.evaluation import predictions
 from fl_jax.types import LABELS
-from launch import experiment, explain, trained
+from launch import backbone, explain, trained
 
 SIZE = 32
 INSIDE = np.zeros((5, SIZE, SIZE), bool)
@@ -59,7 +59,7 @@ def model(monkeypatch):
         logits=lambda params, hu: jnp.einsum("bhw,lhw->bl", hu, params["w"]),
         init=lambda key: {"w": jax.random.normal(key, (len(LABELS), SIZE, SIZE))},
     )
-    monkeypatch.setattr(experiment, "network", lambda config, shape: task)
+    monkeypatch.setattr(backbone, "network", lambda config, shape: SimpleNamespace(task=task))
     return trained.Trained("federated", 3, looks, task.logits, SIZE, demo.get_config(), False)
 
 

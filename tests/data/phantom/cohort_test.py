@@ -178,7 +178,8 @@ def test_small_cohorts_have_bleeding_and_normal_patients_everywhere():
 
 def test_workers_stay_off_the_accelerator():
     code = (
-        "import jax; from fl_jax.data.phantom import cohort; cohort._one_thread();"
+        "import jax; from fl_jax.data.phantom import cohort;"
+        "cohort.end_with_parent = lambda: None; cohort._one_thread();"  # this one has no parent
         "print(jax.config.jax_platforms, jax.default_backend())"
     )
     environment = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
