@@ -90,7 +90,8 @@ def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
         process.stdout.readline()
         process.stdin.close()  # as the system does when its writer is killed
         assert process.wait(timeout=60) == 75
-    ended = trials.run(training.program, tmp_path, Moment("save", 0, signal=signal.SIGTERM))
+    first = Moment("save", 1, signal=signal.SIGTERM)  # of a step; before it comes their folder
+    ended = trials.run(training.program, tmp_path, first)
     assert ended.status == 75, ended.said
     saved = next(inspect.steps(tmp_path)).number
     assert f"federated: ended by SIGTERM, round {saved} is saved" in ended.said
