@@ -53,6 +53,7 @@ def test_an_arm_counts_studies(arm, studies):
     assert len(federated.validation) > len(studies.examples(federated.validation))  # slices
 
 
+@pytest.mark.slow
 def test_layouts_agree_on_studies(arm, studies, task):
     algorithm = scaffold(task.loss, optax.sgd(0.05))
     params = jax.jit(task.init)(KEY)

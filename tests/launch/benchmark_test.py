@@ -204,6 +204,7 @@ def test_a_common_task_writes_the_peers_record(tmp_path):
     assert "images/s" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_suite_of_inputs_gives_what_it_promises(monkeypatch, capsys):
     for name, value in (("SLICES", 64), ("PIXELS", 16), ("BATCH", 4), ("STEPS", 3)):
         monkeypatch.setattr(inputs, name, value)

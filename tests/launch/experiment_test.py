@@ -234,6 +234,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_with_all_options_goes_on_with_the_same_bits_and_predicts_as_it_was_validated(
     config, tmp_path, slices, monkeypatch
 ):

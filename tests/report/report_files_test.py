@@ -103,6 +103,7 @@ def test_models_of_one_colour_differ_in_the_legend_by_their_dashes(results):
     assert a.get_linestyle() != f.get_linestyle()
 
 
+@pytest.mark.slow
 def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(copy, results):
     made = set(figures.draw(results))
     assert made <= export.FIGURES
