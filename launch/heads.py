@@ -26,7 +26,7 @@ from fl_jax.models.study_head import StudyHead
 from fl_jax.task import Task, of_studies
 from fl_jax.types import Study
 from fl_jax.weights import features
-from launch import backbone, experiment
+from launch import backbone, experiment, inputs, training
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -94,7 +94,7 @@ def check_patients(config: Config, workdir: Path) -> None:
     if folder is None:
         return
     path = folder / "models" / experiment.backbone_name(config) / "inputs.json"
-    theirs, ours = json.loads(path.read_text()), experiment.inputs(config, workdir)
+    theirs, ours = json.loads(path.read_text()), inputs.of(config, workdir)
     for name, remedy in (
         ("dataset", "leave config.data_dir and config.source empty, and it is the backbone's"),
         (
@@ -163,13 +163,13 @@ def task(
             "slices as they are; set --config.max_degrees=0 --noconfig.flip"
         )
     for name in ("loss", "mixup", "test_flip", "accumulate", "remat", "sampling"):
-        if config[name] != experiment.BEFORE[name]:
+        if config[name] != inputs.BEFORE[name]:
             raise ValueError(
                 f"config.backbone with {name}={config[name]!r}: is for models that read single slices; "
-                f"leave it at {experiment.BEFORE[name]!r}"
+                f"leave it at {inputs.BEFORE[name]!r}"
             )
     check_patients(config, workdir)
-    weights = experiment.loss_weights(config, opened.slices, arm)
+    weights = training.loss_weights(config, opened.slices, arm)
     summary = datasets.read_summary(experiment.data_dir(config, workdir)) or {}
     slices = as_read(read, opened.slices, summary, workdir / "features")
     return head_task(config, read.size, weights), slices

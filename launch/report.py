@@ -19,7 +19,7 @@ from absl import app, flags, logging
 from fl_jax import report
 from fl_jax.report import files, seeds
 from fl_jax.report.answer import sentence
-from launch import answers, experiment, progress
+from launch import answers, inputs, progress
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of launch.study; repeated for a study of several seeds.", required=True
@@ -60,7 +60,7 @@ def merge(workdirs: list[Path], out: Path) -> None:
         studies,
         resamples=_RESAMPLES.value or int(config.get("resamples", 1000)),
         seed=_SEED.value or 0,
-        free=experiment.MACHINE,
+        free=inputs.MACHINE,
     )
     out.mkdir(parents=True, exist_ok=True)
     table = seeds.as_markdown(found)

@@ -37,6 +37,7 @@ from launch import (
     dataset,
     experiment,
     folder,
+    inputs,
     machine,
     preemption,
     processes,
@@ -213,7 +214,7 @@ def _arms(
     for regime, site in regimes:
         own = config.copy_and_resolve_references()
         own.update(regime=regime, site=site)
-        experiment.check_inputs(own, workdir)
+        inputs.check(own, workdir)
         arms.append(own)
     return arms
 

@@ -20,7 +20,18 @@ from fl_jax import study, whole_studies
 from fl_jax.checkpoint import Store
 from fl_jax.data.studies import Studies
 from fl_jax.evaluation import predictions
-from launch import experiment, folder, heads, machine, preemption, progress, ranges, trained
+from launch import (
+    experiment,
+    folder,
+    heads,
+    inputs,
+    machine,
+    preemption,
+    progress,
+    ranges,
+    trained,
+    training,
+)
 
 FLAGS = flags.FLAGS
 
@@ -68,7 +79,7 @@ def _train(
     if name not in opened.arms:
         raise ValueError(f"config.site={config.site!r}: the sites are {opened.partition.sites}")
     arm = opened.arms[name]
-    experiment.check_inputs(config, workdir)
+    inputs.check(config, workdir)
     if experiment.is_complete(config, workdir):
         say(f"{name}: complete, skipped")
         return json.loads((model / "done.json").read_text())
@@ -77,33 +88,24 @@ def _train(
         read = trained.reader(config, complain=say)
         task, slices = heads.task(config, workdir, opened, arm, read)
     else:
-        task, slices = experiment.task(config, workdir, opened, arm)
-    run, state, personal = experiment.federation(config, opened, arm, task, say)
-    finish = experiment.finish(config, arm, task, slices, personal, say)
-    experiment.keep_inputs(config, workdir)  # not before: a name that does not exist begins no run
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
+        task, slices = training.task(config, workdir, opened, arm)
+    ready = training.prepare(
+        config,
+        opened,
+        arm,
+        task,
+        slices,
+        say=say,
+        on_examples=lambda count: show({"model": name, "examples": count}),
+        complain=say,
+    )
+    inputs.keep(config, workdir)  # not before: a name that does not exist begins no run
     show({"model": name, "budget": arm.budget, "rounds": config.rounds})
     store = Store(model / "checkpoints")
     log = progress.Metrics(model)
     last = None
     with preemption.noted() as asked:
-        for last in study.train(
-            arm,
-            task,
-            run,
-            state,
-            slices,
-            store,
-            batch_size=config.batch_size,
-            seed=config.seed,
-            personal=personal,
-            faults=experiment.faults(config, name, len(arm.sites)),
-            min_sites=min(config.min_sites, len(arm.sites)),
-            void=config.void_rounds,
-            finish=finish,
-            on_examples=lambda count: show({"model": name, "examples": count}),
-            complain=say,
-        ):
+        for last in ready.rounds(store):
             log.record(last.record)
             show({"model": name, "record": last.record})
             if last.restored:
@@ -140,7 +142,7 @@ def _train(
         "seconds": round(seconds, 1),
         "images_per_second": round(examples / seconds, 1),
         "wall_seconds": round(time.monotonic() - began, 1),
-        "parameters": parameters,
+        "parameters": ready.parameters,
         "predictions": [*found],
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }

@@ -14,7 +14,7 @@ from fl_jax.checkpoint import Store
 from fl_jax.data import partition
 from fl_jax.data.slices import Slices
 from fl_jax.types import Params
-from launch import backbone, experiment, heads
+from launch import backbone, experiment, heads, inputs, training
 from launch.folder import check_model
 
 
@@ -43,8 +43,8 @@ class Trained(NamedTuple):
 
 
 def completed(found: Mapping[str, Any]) -> experiment.Config:
-    """The config of `inputs.json`, with the fields that came after the training: see `experiment.BEFORE`."""
-    return ConfigDict({**experiment.BEFORE, **found})
+    """The config of `inputs.json`, with the fields that came after the training: see `inputs.BEFORE`."""
+    return ConfigDict({**inputs.BEFORE, **found})
 
 
 def load(
@@ -89,7 +89,7 @@ def load(
         if read is None
         else heads.head_task(config, read.size)
     )
-    algorithm, _, state = experiment.start(
+    algorithm, _, state = training.start(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )
     held = (state, study.model(state, algorithm.personal))

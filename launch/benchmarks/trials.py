@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 KINDS = ("training", "save", "deletion", "evaluation", "report")
 LIMIT = 900.0
 """Seconds after which a program counts as one that hangs."""
-_SHARED = ("fl_jax.report", "launch.experiment", "launch.processes", "tensorboard.summary")
+_SHARED = ("fl_jax.report", "launch.processes", "launch.training", "tensorboard.summary")
 _EVALUATION = ("predictions", "done.json", "done.json.partial")
 _REPORT = ("results.json", "cross_site.json", "report.html", "model_card.md", "figures", "tables")
 _REPORT += ("reporting_checklist.md",)

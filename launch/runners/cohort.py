@@ -35,7 +35,7 @@ from fl_jax.checkpoint import Store
 from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import own_other
-from launch import dataset, experiment, machine, ranges
+from launch import dataset, experiment, machine, ranges, training
 
 Settings = dict[str, Any]
 MODEL = ("partition", "partition_seed", "fractions", "stratify", "folds", "fold", "adjacent")
@@ -162,32 +162,15 @@ def _train(
 ) -> Trained:
     """Trains an arm as `launch.train` does, and scores the rows with each of its models."""
     arm = planned.arms[name]
-    task, slices = experiment.task(config, folder, planned, arm)
-    run, state, personal = experiment.federation(config, planned, arm, task)
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.server.params))
+    task, slices = training.task(config, folder, planned, arm)
+    ready = training.prepare(config, planned, arm, task, slices, complain=logging.warning)
     store = Store(folder / name)
-    steps = study.train(
-        arm,
-        task,
-        run,
-        state,
-        slices,
-        store,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        personal=personal,
-        faults=experiment.faults(config, name, len(arm.sites)),
-        min_sites=min(config.min_sites, len(arm.sites)),
-        void=config.void_rounds,
-        finish=experiment.finish(config, arm, task, slices, personal),
-        complain=logging.warning,
-    )
-    last = deque(steps, maxlen=1).pop()
+    last = deque(ready.rounds(store), maxlen=1).pop()
     store.close()
     predict, best = jax.jit(task.logits), last.best
     models = [best.params]
     if best.personal is not None:
         models = [jax.tree.map(lambda x, s=s: x[s], best.personal) for s in range(len(arm.sites))]
     logits = np.stack([study.score(predict, model, slices, rows) for model in models])
-    facts = {"best_round": last.facts["best_round"], "parameters": parameters}
+    facts = {"best_round": last.facts["best_round"], "parameters": ready.parameters}
     return Trained(logits, facts | {"examples": arm.budget})

@@ -30,7 +30,7 @@ from fl_jax.evaluation import intervals, roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.task import Task
 from fl_jax.types import Params
-from launch import backbone, dataset, experiment, flaws
+from launch import backbone, dataset, experiment, flaws, training
 
 Settings = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -121,23 +121,14 @@ class Trainings:
         if name not in self._models:
             here = self.right._replace(slices=slices or self.right.slices)
             if task is None:
-                task, _ = experiment.task(self.config, self._folder, here, arm)
+                task, _ = training.task(self.config, self._folder, here, arm)
             if start is not None:
                 task = task._replace(init=lambda key: start)
-            run, state, _ = experiment.federation(self.config, here, arm, task)
+            config = self.config.copy_and_resolve_references()
+            config.batch_size = batch_size or config.batch_size
+            ready = training.prepare(config, here, arm, task, here.slices, complain=logging.warning)
             store = Store(self._folder / name)
-            steps = study.train(
-                arm,
-                task,
-                run,
-                state,
-                here.slices,
-                store,
-                batch_size=batch_size or self.config.batch_size,
-                seed=self.config.seed,
-                complain=logging.warning,
-            )
-            self._models[name] = deque(steps, maxlen=1).pop().best.params
+            self._models[name] = deque(ready.rounds(store), maxlen=1).pop().best.params
             store.close()
         return self._models[name]
 

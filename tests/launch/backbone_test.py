@@ -7,7 +7,7 @@ from configs import demo
 from fl_jax import study
 from fl_jax.models.deep_resnet import deep_resnet
 from fl_jax.weights import features
-from launch import backbone, experiment
+from launch import backbone, training
 
 SUMMARY = {"digest": "1", "options": {}}
 
@@ -30,7 +30,7 @@ def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
     assert jax.tree.map(np.shape, params) == {"fc": {"kernel": (512, 6), "bias": (6,)}}
     config.trainable, config.layer_rates = "", (("^fc/", 10.0), ("", 0.1))
     made = backbone.network(config, (8, 8))
-    _, _, state = experiment.start(config, "central", made.task, sites=1, key=jax.random.key(0))
+    _, _, state = training.start(config, "central", made.task, sites=1, key=jax.random.key(0))
     jax.tree.map(
         np.testing.assert_array_equal,
         {**made.given["params"], "fc": state.server.params["fc"]},
@@ -43,14 +43,14 @@ def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
     config.trainable, config.statistics = "", rule
     made = backbone.network(config, (8, 8))
     key = jax.random.key(0)
-    algorithm, _, state = experiment.start(config, "federated", made.task, sites=2, key=key)
+    algorithm, _, state = training.start(config, "federated", made.task, sites=2, key=key)
     jax.tree.map(
         np.testing.assert_array_equal,
         state.server.params["batch_stats"],
         made.given["batch_stats"],
     )
     assert (algorithm.personal is not None) == (rule == "local")
-    central, _, _ = experiment.start(config, "central", made.task, sites=1, key=key)
+    central, _, _ = training.start(config, "central", made.task, sites=1, key=key)
     assert central.personal is None
     config.trainable = "^fc/"
     with pytest.raises(ValueError, match="statistics of what is not trained stay"):

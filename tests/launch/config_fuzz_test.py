@@ -10,7 +10,7 @@ from ml_collections import config_flags
 
 from configs import demo
 from fl_jax.data import slices as datasets
-from launch import experiment
+from launch import experiment, inputs, training
 
 INTEGERS = (-(2**63), -1, 0, 1, 2, 3, 7, 40, 2**31)
 FLOATS = (-1.0, -0.0, 0.0, 1e-300, 0.3, 1.0, 1.5, 1e300, float("inf"), float("nan"))
@@ -91,10 +91,10 @@ def test_no_config_breaks_the_promise(prepared, tmp_path):
             name = experiment.arm_name(config)
             opened = experiment.load(config, workdir)
             arm = opened.arms.get(name, opened.arms["federated"])
-            task, _ = experiment.task(config, workdir, opened, arm)
-            _, state, _ = experiment.federation(config, opened, arm, task)
-            experiment.faults(config, arm.name, len(arm.sites))
-            experiment.keep_inputs(config, workdir)
+            task, _ = training.task(config, workdir, opened, arm)
+            _, state, _ = training.federation(config, opened, arm, task)
+            training.faults(config, arm.name, len(arm.sites))
+            inputs.keep(config, workdir)
         except ValueError as error:
             return "refused" if str(error) else "without a word"
         finally:

@@ -11,7 +11,7 @@ from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
 from fl_jax.recompute import layer_moments
 from fl_jax.types import Batch
-from launch import backbone, experiment, progress, train, trained
+from launch import backbone, experiment, inputs, progress, train, trained, training
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_sites_may_be_made(config, tmp_path, slices):
 
 def test_trainings_keep_the_partition_that_they_began_with(config, tmp_path, slices):
     divide(config, tmp_path, slices)
-    experiment.keep_inputs(config, tmp_path)
+    inputs.keep(config, tmp_path)
     config.seed = 1
     with pytest.raises(ValueError, match="use another --workdir"):
         divide(config, tmp_path, slices)
@@ -114,8 +114,8 @@ def test_central_and_local_models_are_trained_plainly_whatever_the_federation_do
     personal, kept = {}, {}
     for name in ("federated", "central", "local_b"):
         arm = opened.arms[name]
-        task, _ = experiment.task(config, tmp_path, opened, arm)
-        _, state, personal[name] = experiment.federation(config, opened, arm, task)
+        task, _ = training.task(config, tmp_path, opened, arm)
+        _, state, personal[name] = training.federation(config, opened, arm, task)
         kept[name] = type(state.sites).__name__
     assert [name for name, made in personal.items() if made] == ["federated"]
     assert kept["federated"] == "Beside"
@@ -127,9 +127,9 @@ def test_recomputed_statistics_are_of_the_arms_own_training_slices(config, tmp_p
     config.statistics = "recompute"
     opened, said = experiment.load(config, tmp_path), []
     arm = opened.arms["local_b"]
-    task, slices = experiment.task(config, tmp_path, opened, arm)
-    _, state, personal = experiment.federation(config, opened, arm, task)
-    finish = experiment.finish(config, arm, task, slices, personal, said.append)
+    task, slices = training.task(config, tmp_path, opened, arm)
+    _, state, personal = training.federation(config, opened, arm, task)
+    finish = training.finish(config, arm, task, slices, personal, said.append)
     assert finish is not None
     assert said == []
     finished = finish(state.server.params)["batch_stats"]["Norm_0"]["BatchNorm_0"]
@@ -142,29 +142,29 @@ def test_recomputed_statistics_are_of_the_arms_own_training_slices(config, tmp_p
 
     config.algorithm = "fed_bn()"
     with pytest.raises(ValueError, match=r"algorithm='fed_bn\(\)': sites have models of their own"):
-        experiment.finish(config, arm, task, slices, lambda server, site: site)
+        training.finish(config, arm, task, slices, lambda server, site: site)
     config.statistics = "aggregate"
-    assert experiment.finish(config, arm, task, slices, personal) is None
+    assert training.finish(config, arm, task, slices, personal) is None
 
 
 def test_other_inputs_are_named(config, tmp_path, slices):
     divide(config, tmp_path, slices)
-    experiment.keep_inputs(config, tmp_path)
+    inputs.keep(config, tmp_path)
     config.jobs = 7  # changes no number
-    experiment.check_inputs(config, tmp_path)
+    inputs.check(config, tmp_path)
     config.batch_size, config.threads = 3, 2
     with pytest.raises(ValueError, match="batch_size: 16 there, 3 now; threads: 1 there, 2 now"):
-        experiment.check_inputs(config, tmp_path)
+        inputs.check(config, tmp_path)
 
 
 def test_a_run_from_before_there_were_threads_goes_on(config, tmp_path, slices):
     divide(config, tmp_path, slices)
-    experiment.keep_inputs(config, tmp_path)
+    inputs.keep(config, tmp_path)
     path = tmp_path / "models" / "federated" / "inputs.json"
     kept = json.loads(path.read_text())
     assert kept.pop("threads") == 1
     path.write_text(json.dumps(kept))
-    experiment.check_inputs(config, tmp_path)
+    inputs.check(config, tmp_path)
 
 
 def test_a_training_without_its_predictions_is_not_complete(config, tmp_path):
@@ -185,8 +185,8 @@ def test_the_layout_that_auto_takes_is_said(config, tmp_path):
     opened, said = experiment.load(config, tmp_path), []
     for name in ("federated", "central"):
         arm = opened.arms[name]
-        experiment.federation(
-            config, opened, arm, experiment.task(config, tmp_path, opened, arm)[0], said.append
+        training.federation(
+            config, opened, arm, training.task(config, tmp_path, opened, arm)[0], said.append
         )
     assert said == ["layout mesh: 4 devices train 3 sites at the same time"]
 
@@ -218,7 +218,7 @@ def test_a_model_may_read_three_slices_in_one_window(config, tmp_path):
     config.adjacent, config.windows, config.rounds = 3, ("brain",), 1
     config.layout = "sequential"
     opened = experiment.load(config, tmp_path)
-    task, _ = experiment.task(config, tmp_path, opened, opened.arms["central"])
+    task, _ = training.task(config, tmp_path, opened, opened.arms["central"])
     assert opened.slices.input_shape == (3, 8, 8)
     assert task.logits(task.init(opened.key), np.zeros((2, 3, 8, 8), np.int16)).shape == (2, 6)
     assert train.train(config, tmp_path, say=print)["rounds"] == 1
@@ -265,13 +265,13 @@ def test_a_run_with_all_options_goes_on_with_the_same_bits_and_predicts_as_it_wa
     assert jax.tree.structure(last.params) == jax.tree.structure(restored.params)
 
     kept = tmp_path / "plain" / "models" / "federated" / "inputs.json"  # as an older run has it
-    older = {k: v for k, v in json.loads(kept.read_text()).items() if k not in experiment.BEFORE}
+    older = {k: v for k, v in json.loads(kept.read_text()).items() if k not in inputs.BEFORE}
     kept.write_text(json.dumps(older))
     trained.load(tmp_path / "plain", complain=pytest.fail)
     config.update(demo.get_config())
     config.update(image_size=8, min_sites=2, model="mlp(6, widths=(4,))")
     config.update(rounds=3, epochs=1.0, layout="sequential")
-    experiment.check_inputs(config, tmp_path / "plain")
+    inputs.check(config, tmp_path / "plain")
 
 
 def test_each_option_changes_what_it_is_for_and_nothing_else(config, tmp_path):
@@ -292,7 +292,7 @@ def test_each_option_changes_what_it_is_for_and_nothing_else(config, tmp_path):
             "sampling": experiment.load(config, tmp_path).arms["local_a"].balanced,
         }
         for arm in ("federated", "central"):
-            state = experiment.start(config, arm, task, sites=1, key=key)[-1]
+            state = training.start(config, arm, task, sites=1, key=key)[-1]
             found[arm] = type(state.server).__name__, len(jax.tree.leaves(state.sites))
         return found
 
@@ -339,9 +339,9 @@ def test_options_that_do_not_go_together(config, tmp_path):
         config.round_schedule = "constant_schedule(1.0)"
         config[name] = value
         with pytest.raises(ValueError, match=said):
-            experiment.start(config, "federated", task, sites=2, key=key)
+            training.start(config, "federated", task, sites=2, key=key)
     config.round_schedule, config.ema = "", 0.9
-    _, _, state = experiment.start(config, "federated", task, sites=2, key=key)
+    _, _, state = training.start(config, "federated", task, sites=2, key=key)
     assert isinstance(state.server, Averaged)
     config.accumulate = 3
     with pytest.raises(ValueError, match="accumulate=3: must divide batch_size=16"):

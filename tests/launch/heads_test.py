@@ -17,7 +17,7 @@ from fl_jax.evaluation import predictions
 from fl_jax.evaluation.studies import largest
 from fl_jax.models.deep_resnet import deep_resnet
 from fl_jax.weights import features
-from launch import backbone, experiment, heads, train, trained
+from launch import backbone, experiment, heads, inputs, train, trained, training
 
 SMALL = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
 FACTS = {"digest": "1", "options": {}}
@@ -47,9 +47,9 @@ def demo(scans, tmp_path_factory):
         patched.setattr(datasets, "read_summary", lambda folder: FACTS)
         opened = experiment.load(config, folder)
         arm = opened.arms["federated"]
-        task, _ = experiment.task(config, folder, opened, arm)
-        _, state, _ = experiment.federation(config, opened, arm, task)
-        experiment.keep_inputs(config, folder)
+        task, _ = training.task(config, folder, opened, arm)
+        _, state, _ = training.federation(config, opened, arm, task)
+        inputs.keep(config, folder)
         store = Store(folder / "models" / "federated" / "checkpoints")
         begun = study.model(state, None)
         store.save(1, (state, begun), {"best_round": 1})
@@ -58,7 +58,7 @@ def demo(scans, tmp_path_factory):
         (folder / "predictions").mkdir()
         predictions.write(folder / "predictions" / "federated.csv", found)
         config.regime, config.site = "local", "b"
-        experiment.keep_inputs(config, folder)
+        inputs.keep(config, folder)
     return folder
 
 
@@ -156,16 +156,16 @@ def test_a_head_that_could_have_seen_its_test_patients(config, demo, tmp_path, m
 
 def test_another_backbone_is_another_run(config, demo, tmp_path):
     experiment.load(config, tmp_path)
-    experiment.keep_inputs(config, tmp_path)
-    experiment.check_inputs(config, tmp_path)
+    inputs.keep(config, tmp_path)
+    inputs.check(config, tmp_path)
     config.backbone_model = "local_b"
     with pytest.raises(
         ValueError, match=r"backbone_inputs: .* there, .* now; backbone_model: 'own'"
     ):
-        experiment.check_inputs(config, tmp_path)
+        inputs.check(config, tmp_path)
     config.backbone_model = "central"
     with pytest.raises(ValueError, match=r"there is no .*central.inputs.json; train it"):
-        experiment.inputs(config, tmp_path)
+        inputs.of(config, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_run_from_before_there_were_heads_is_read(demo, tmp_path):
     (folder / "checkpoints").symlink_to(demo / "models" / "federated" / "checkpoints")
     (tmp_path / "partition.csv").write_bytes((demo / "partition.csv").read_bytes())
     kept = json.loads((demo / "models" / "federated" / "inputs.json").read_text())
-    old = {name: value for name, value in kept.items() if name not in experiment.BEFORE}
+    old = {name: value for name, value in kept.items() if name not in inputs.BEFORE}
     assert len(old) < len(kept)
     (folder / "inputs.json").write_text(json.dumps(old))
     assert trained.load(tmp_path, complain=pytest.fail).round == 1

@@ -3,7 +3,7 @@
 import json
 
 from configs import ich_fed_avg
-from launch import experiment, trained
+from launch import inputs, trained
 
 
 def test_a_config_of_an_older_version_gets_the_fields_that_came_later():
@@ -12,4 +12,4 @@ def test_a_config_of_an_older_version_gets_the_fields_that_came_later():
     assert (found.trainable, found.pretrained, found.statistics) == ("", "", "frozen")
     defaults = ich_fed_avg.get_config()
     held = json.loads(defaults.to_json())
-    assert {name: held[name] for name in experiment.BEFORE} == experiment.BEFORE
+    assert {name: held[name] for name in inputs.BEFORE} == inputs.BEFORE
