@@ -17,7 +17,6 @@ between. Writes `results.json`, `table.md`, `table.csv` and `figure.png`. A conf
 - `tables`, if given: what writes tables and figure in the place of the sweep, a file in `launch/tables/`.
 """
 
-import os
 import platform
 import threading
 import time
@@ -33,6 +32,7 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from fl_jax import spec
+from fl_jax.files import whole
 from fl_jax.report import comparison
 from launch import preemption, processes, progress
 from launch.cells import Cell, Kept, plan
@@ -201,9 +201,8 @@ def write(results: Mapping[str, Any], workdir: Path) -> None:
     progress.write_json(workdir / "results.json", results)
     progress.write_text(workdir / "table.md", comparison.as_markdown(rows, columns, reference))
     progress.write_text(workdir / "table.csv", comparison.as_csv(rows, columns))
-    partial = workdir / "figure.partial.png"
-    comparison.draw(rows, columns, reference).savefig(partial, dpi=110)
-    os.replace(partial, workdir / "figure.png")
+    with whole(workdir / "figure.png", "wb") as file:
+        comparison.draw(rows, columns, reference).savefig(file, dpi=110)
 
 
 def _compare(rows: list[dict[str, Any]], config: Any) -> None:

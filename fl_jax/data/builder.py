@@ -53,6 +53,7 @@ from fl_jax.data.slices import (
     read_summary,
 )
 from fl_jax.data.tally import RefusedError, Tally
+from fl_jax.files import whole
 from fl_jax.types import LABELS
 
 __all__ = ["CtSlices", "RefusedError", "Slices", "Summary", "load", "prepare", "read_summary"]
@@ -210,9 +211,8 @@ def prepare(
         tally.write_refused(data_dir / "refused.csv")
         shutil.rmtree(building, ignore_errors=True)
     summary = key | {"versions": _versions()} | tally.summary()
-    partial = data_dir / "summary.json.partial"
-    partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, data_dir / "summary.json")
+    with whole(data_dir / "summary.json") as file:
+        file.write(json.dumps(summary, indent=1) + "\n")
     return summary
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 
 from fl_jax.evaluation.intervals import Resampled
 from fl_jax.evaluation.seeds import Spread, spread
+from fl_jax.files import whole
 from fl_jax.report.figures import FEDERATED, INK, MUTED, STYLE
 from launch import progress
 
@@ -153,6 +153,5 @@ def _write(rows: Mapping[str, tuple[Mapping[str, Any], Runs]], folder: Path) -> 
     lines = [costs(title, settings, runs) for title, (settings, runs) in rows.items()]
     progress.write_text(folder / "table.csv", as_csv(lines))
     progress.write_text(folder / "table.md", as_markdown(lines))
-    partial = folder / "figure.partial.png"
-    draw(lines).savefig(partial, dpi=110)
-    os.replace(partial, folder / "figure.png")
+    with whole(folder / "figure.png", "wb") as file:
+        draw(lines).savefig(file, dpi=110)
