@@ -13,20 +13,20 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from scipy.special import expit, log_expit
+from scipy.special import expit
 
-from fl_jax import simulate
+from fl_jax import record, simulate
 from fl_jax.arms import Arm, arms
 from fl_jax.checkpoint import Store
 from fl_jax.data import pipeline
 from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
-from fl_jax.evaluation import roc
+from fl_jax.data.sources.listing import HOLDOUT
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.faulty import Fault
-from fl_jax.round import REFUSED, Round, State
+from fl_jax.round import Round, State
 from fl_jax.task import Task
-from fl_jax.types import Batch, Metrics, Params
+from fl_jax.types import Batch, Params
 
 __all__ = [
     "Arm",
@@ -166,18 +166,18 @@ def train(
         seconds = time.monotonic() - before
         current = current_model(new)
         logits = _score_each(predict, current, arm, slices, arm.validation)
-        validation = _validation(logits, slices.labels[arm.validation])
+        figures = record.validation(logits, slices.labels[arm.validation])
         done = int(new.round)
-        record = _record(arm, done, metrics, seconds, faults) | validation
-        if _better(validation, facts):
+        line = record.of_round(arm, done, metrics, seconds, faults) | figures
+        if record.better(figures, facts):
             best = current
             facts = facts | {"best_round": done}
-            facts = facts | {f"best_{name}": value for name, value in validation.items()}
-        facts = facts | {"record": record}
+            facts = facts | {f"best_{name}": value for name, value in figures.items()}
+        facts = facts | {"record": line}
         if finish is not None and done == len(arm.examples):
             best = best._replace(params=finish(best.params))
         store.save(done, (new, best), facts)
-        yield Progress(record, best, facts, restored=False)
+        yield Progress(line, best, facts, restored=False)
         before = time.monotonic()
 
 
@@ -233,7 +233,7 @@ def predictions(
     )
     if model.personal is None:
         return {arm.name: found}
-    own = found.split != "holdout"
+    own = found.split != HOLDOUT
     scores = expit(_score_each(predict, model, arm, slices, rows[own]))
     return {arm.name: found, "personal": select(found, own)._replace(scores=scores)}
 
@@ -244,7 +244,7 @@ def judged(arm: Arm, slices: Slices, partition: Partition) -> tuple[np.ndarray, 
     parts = {
         "validation": arm.validation,
         "test": partition.rows(slices, "test"),
-        "holdout": partition.rows(slices, "holdout"),
+        HOLDOUT: partition.rows(slices, HOLDOUT),
     }
     split = np.repeat(list(parts), [len(part) for part in parts.values()])
     return np.concatenate(list(parts.values())), split
@@ -267,61 +267,3 @@ def _score_each(
             own = jax.tree.map(lambda leaf, number=number: leaf[number], model.personal)
             logits[here] = score(predict, own, slices, rows[here])
     return logits
-
-
-def _validation(logits: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    losses = -np.where(truth > 0, log_expit(logits), log_expit(-logits))
-    areas = [roc.auroc(y, x) for y, x in zip(truth.T, logits.T, strict=True)]
-    defined = [area for area in areas if not np.isnan(area)]
-    return {
-        "val_macro_auroc": float(np.mean(defined)) if defined else None,
-        "val_loss": float(losses.mean()),
-    }
-
-
-def _better(new: dict[str, Any], facts: dict[str, Any]) -> bool:
-    """The higher macro AUROC wins, then the lower loss; an undefined AUROC loses to a defined one."""
-    if facts["best_val_loss"] is None:
-        return True
-    rank = lambda auroc, loss: (-1.0 if auroc is None else auroc, -loss)  # noqa: E731
-    return rank(new["val_macro_auroc"], new["val_loss"]) > rank(
-        facts["best_val_macro_auroc"], facts["best_val_loss"]
-    )
-
-
-def _record(
-    arm: Arm, number: int, metrics: Metrics, seconds: float, faults: Sequence[Fault] = ()
-) -> dict[str, Any]:
-    present, accepted = np.asarray(metrics["participating"]), np.asarray(metrics["accepted"])
-    examples, loss = np.asarray(metrics["examples"]), np.asarray(metrics["loss"])
-    taken, left_out = np.flatnonzero(accepted), np.flatnonzero(present & ~accepted)
-    seen = int(np.nansum(examples[present]))  # NaN at a site that sent nothing
-    names = lambda where: [arm.sites[site] for site in np.flatnonzero(where)]  # noqa: E731
-    struck = [
-        (fault.name, names(hit))
-        for fault, hit in zip(faults, metrics.get("struck", ()), strict=True)
-    ]
-    return {
-        "round": number,
-        "loss": float(np.average(loss[taken], weights=examples[taken])) if taken.size else None,
-        "examples": seen,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(seen / seconds, 1),
-        "participants": names(present),
-        "site_loss": {arm.sites[site]: float(loss[site]) for site in taken},
-        "left_out": {arm.sites[site]: _reason(metrics, int(site)) for site in left_out},
-        "faults": {
-            name: sorted({site for other, hit in struck if other == name for site in hit})
-            for name, hits in struck
-            if hits
-        },
-        "void": bool(metrics.get("void", False)),
-    }
-
-
-def _reason(metrics: Metrics, site: int) -> str:
-    """Why nothing of a site that was to take part is in the round."""
-    if metrics["dropped"][site]:
-        return "dropped out"
-    refused = metrics["refused"][site]
-    return "absent" if np.isnan(refused) else REFUSED[int(refused)]

@@ -77,6 +77,7 @@ FLOORS = [  # from the ground up; the first pattern that a module's name begins 
     ],
     [
         "fl_jax.study",
+        "fl_jax.record",
         "fl_jax.whole_studies",
         "fl_jax.arms",
         "fl_jax.simulate",

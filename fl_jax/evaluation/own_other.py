@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.data.sources.listing import HOLDOUT
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.intervals import Resampled, bootstrap, patient_weights
 
 Floats = NDArray[np.float64]
-PLACES = ("own", "other", "holdout")
+PLACES = ("own", "other", HOLDOUT)
 KINDS = ("macro", "micro")
 NAMES = tuple(f"{place}_{kind}" for place in PLACES for kind in KINDS)
 """The statistics of `measure`."""
@@ -63,7 +64,7 @@ def measure(
     parts = {
         "own": [(own, inside)],
         "other": [(m, inside & ~h) for m, h in zip(models, here, strict=True)],
-        "holdout": [(m, ~inside) for m in scores],
+        HOLDOUT: [(m, ~inside) for m in scores],
     }
 
     def one(scored: Floats, rows: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
