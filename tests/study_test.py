@@ -90,26 +90,6 @@ def test_every_site_has_training_and_validation_slices(slices, partition, split,
         plan(slices, partition._replace(split=emptied))
 
 
-def test_a_round_is_recorded_without_the_numbers_of_a_site_that_was_left_out(slices, partition):
-    metrics = {
-        "participating": np.array([True, True, False]),
-        "accepted": np.array([True, False, False]),
-        "examples": np.array([8, 4, np.nan]),
-        "loss": np.array([0.5, np.nan, np.nan]),
-        "dropped": np.zeros(3, bool),
-        "refused": np.array([0, 2, np.nan]),
-    }
-    arm = plan(slices, partition)["federated"]
-    record = study._record(arm, 1, metrics, 2.0)
-    assert record["loss"] == 0.5
-    assert record["site_loss"] == {"a": 0.5}
-    assert record["left_out"] == {"b": "not finite"}
-    assert record["participants"] == ["a", "b"]
-    assert record["examples"] == 12
-    metrics["accepted"][0] = False
-    json.dumps(study._record(arm, 1, metrics, 2.0), allow_nan=False)
-
-
 def test_an_arm_sees_its_own_patients_and_no_others(slices, partition):
     arms = plan(slices, partition)
     for name, arm in arms.items():
@@ -223,15 +203,6 @@ def test_the_best_model_is_finished_once_and_kept_so(slices, partition, tmp_path
     assert any(np.any(leaf) for leaf in jax.tree.leaves(progress[-2].best.params))
     for last in (progress[-1], again[-1]):
         assert not any(np.any(leaf) for leaf in jax.tree.leaves(last.best.params))
-
-
-def test_ties_go_to_the_lower_loss_and_undefined_loses(slices):
-    known = {"best_val_macro_auroc": 0.9, "best_val_loss": 0.5}
-    better = study._better
-    assert better({"val_macro_auroc": 0.9, "val_loss": 0.4}, known)
-    assert not better({"val_macro_auroc": 0.9, "val_loss": 0.5}, known)
-    assert not better({"val_macro_auroc": None, "val_loss": 0.1}, known)
-    assert better({"val_macro_auroc": 0.5, "val_loss": 9}, known | {"best_val_macro_auroc": None})
 
 
 def test_predictions_cover_own_validation_every_test_set_and_the_holdout(
