@@ -4,6 +4,7 @@ import re
 import string
 
 import pytest
+from browser import text_of
 
 from fl_jax import report
 from fl_jax.report import cards
@@ -118,21 +119,31 @@ def test_a_bar_in_a_name_is_escaped(results):
 
 
 @pytest.mark.parametrize(
-    "lost",
+    ("lost", "words"),
     [
-        "manifest.json",
-        "data/summary.json",
-        "partition.csv",
-        "models/*/*",
-        "predictions/federated.csv",
-        "predictions/central.csv",
-        "predictions/local_*.csv",
+        (["manifest.json"], "holds no manifest.json"),
+        (["data/summary.json"], "holds no cohort table"),
+        (["partition.csv"], "What was read from each hospital"),
+        (["models/*/*"], "holds no record of the training"),
+        (["predictions/central.csv"], "with no pooled training to compare it with"),
+        (["predictions/federated.csv"], "no federated model among the predictions"),
+        (["predictions/local_*.csv"], "no local models"),
+        (
+            ["predictions/local_[b-e]*.csv"],
+            "none of 1 hospitals gains over a model of its own and alder",
+        ),
     ],
 )
-def test_what_is_not_on_disk_is_said_or_left_to_the_authors(copy, lost):
-    for path in copy.glob(lost):
-        path.unlink()
-    report.build(copy, resamples=20, thumbnails=lambda names: {})
+def test_what_is_not_on_disk_is_said_or_left_to_the_authors(copy, lost, words):
+    for pattern in lost:
+        for path in copy.glob(pattern):
+            path.unlink()
+    results = report.build(copy, resamples=20)
+    text = text_of((copy / "report.html").read_text())
+    assert words in text
+    assert "The dataset is not in this workdir" in text or (
+        not results["cases"] and "No cases" in text
+    )
     text = (copy / "reporting_checklist.md").read_text()
     claim, tripod = _answers(text)
     assert list(claim) == CLAIM

@@ -21,7 +21,9 @@ def personal(study, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("personal") / "work"
     shutil.copytree(study, workdir)
     fake_study.add_personal(workdir)
-    report.build(workdir, resamples=30, thumbnails=fake_study.heads)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(export, "_saved", lambda *_: b"")  # as in `unsaved`
+        report.build(workdir, resamples=60, thumbnails=fake_study.heads)
     return workdir, json.loads((workdir / "results.json").read_text())
 
 
@@ -88,6 +90,31 @@ def test_the_page_speaks_of_both_and_names_them(personal):
     }
     rows = export.printed(results)["gains"].rows
     assert [row[1] for row in rows] == ["personal"] * 5 + ["federated"] * 5
+
+
+def test_personal_models_are_one_more_column_which_the_hold_out_does_not_have(personal, built):
+    workdir, results = personal
+    assert results["models"][-1] == "personal"
+    for site in fake_study.SITES:
+        cell = results["cross_site"][site]["personal"]["auroc/micro"]
+        assert (cell["estimate"], cell["rank"]) == (1, 1)
+    assert results["mean_rank"]["auroc/micro"]["personal"] == 1
+    cell = results["cross_site"]["holdout"]["personal"]["auroc/micro"]
+    assert (cell["estimate"], cell["rank"]) == (None, None)
+    assert cell["undefined"] == cell["resamples"] == 60
+    assert results["not_applicable"] == {name: [] for name in [*fake_study.SITES, "all_sites"]} | {
+        "holdout": ["personal"]
+    }
+    page = (workdir / "report.html").read_text()
+    assert page.count(">n/a<") == 2  # the micro and the macro table
+    assert "not applicable (n/a) to the hold-out" in text_of(page)
+    assert "Local model of personal" not in page
+    plain = (built / "report.html").read_text()
+    assert "n/a" not in text_of(plain)
+    assert "ersonal" not in plain
+    before = json.loads((built / "results.json").read_text())  # nobody else's numbers change
+    for name in ("federated_minus_central", "roc", "cases"):
+        assert results[name] == before[name]
 
 
 def test_few_patients_and_many_tests_are_said_beside_the_gains():

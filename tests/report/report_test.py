@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 
 import fake_study
 import numpy as np
@@ -163,34 +161,6 @@ def test_a_second_build_gives_the_same_bytes(built, copy):
     assert not list(copy.glob("*.partial"))
 
 
-@pytest.mark.parametrize(
-    ("lost", "words"),
-    [
-        (["manifest.json"], "holds no manifest.json"),
-        (["data/summary.json"], "holds no cohort table"),
-        (["partition.csv"], "What was read from each hospital"),
-        (["models/*/*"], "holds no record of the training"),
-        (["predictions/central.csv"], "with no pooled training to compare it with"),
-        (["predictions/federated.csv"], "no federated model among the predictions"),
-        (["predictions/local_*.csv"], "no local models"),
-        (
-            ["predictions/local_[b-e]*.csv"],
-            "none of 1 hospitals gains over a model of its own and alder",
-        ),
-    ],
-)
-def test_what_is_missing_is_said_in_words(copy, lost, words):
-    for pattern in lost:
-        for path in copy.glob(pattern):
-            path.unlink()
-    results = report.build(copy, resamples=20)
-    text = text_of(_page(copy))
-    assert words in text
-    assert "The dataset is not in this workdir" in text or (
-        not results["cases"] and "No cases" in text
-    )
-
-
 def test_without_a_hold_out_the_pooled_test_patients_are_the_primary_data(copy):
     for path in (copy / "predictions").glob("*.csv"):
         data = predictions.read(path)
@@ -198,32 +168,6 @@ def test_without_a_hold_out_the_pooled_test_patients_are_the_primary_data(copy):
     results = report.build(copy, resamples=20)
     assert results["primary"]["data"] == "all_sites"
     assert "test patients of all hospitals" in text_of(_page(copy))
-
-
-def test_personal_models_are_one_more_column_which_the_hold_out_does_not_have(copy, built):
-    fake_study.add_personal(copy)
-    results = report.build(copy, resamples=60)
-    assert results["models"][-1] == "personal"
-    for site in fake_study.SITES:
-        cell = results["cross_site"][site]["personal"]["auroc/micro"]
-        assert (cell["estimate"], cell["rank"]) == (1, 1)
-    assert results["mean_rank"]["auroc/micro"]["personal"] == 1
-    cell = results["cross_site"]["holdout"]["personal"]["auroc/micro"]
-    assert (cell["estimate"], cell["rank"]) == (None, None)
-    assert cell["undefined"] == cell["resamples"] == 60
-    assert results["not_applicable"] == {name: [] for name in [*fake_study.SITES, "all_sites"]} | {
-        "holdout": ["personal"]
-    }
-    page = _page(copy)
-    assert page.count(">n/a<") == 2  # the micro and the macro table
-    assert "not applicable (n/a) to the hold-out" in text_of(page)
-    assert "Local model of personal" not in page
-    plain = _page(built)
-    assert "n/a" not in text_of(plain)
-    assert "ersonal" not in plain
-    before = _results(built)  # nobody else's numbers change
-    for name in ("federated_minus_central", "roc", "cases"):
-        assert results[name] == before[name]
 
 
 def test_without_a_hold_out_personal_models_have_an_operating_point_like_the_others(copy):
@@ -274,14 +218,8 @@ def test_without_predictions_there_is_nothing_to_report(tmp_path):
         report.build(tmp_path)
 
 
-def _program(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "launch.report", *flags], capture_output=True, text=True
-    )
-
-
-def test_the_program_builds_the_page_with_the_studys_options_and_prints_the_answer(copy):
-    done = _program(f"--workdir={copy}")
+def test_the_program_builds_the_page_with_the_studys_options_and_prints_the_answer(copy, program):
+    done = program(f"--workdir={copy}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
         "On 60 hold-out patients the federated model reaches an AUROC of "
@@ -290,12 +228,14 @@ def test_the_program_builds_the_page_with_the_studys_options_and_prints_the_answ
     assert _results(copy)["bootstrap"] == {"resamples": 30, "seed": 0, "level": 0.95}
 
 
-def test_the_program_takes_other_options_and_refuses_a_folder_in_one_line(copy, monkeypatch):
+def test_the_program_takes_other_options_and_refuses_a_folder_in_one_line(
+    copy, program, monkeypatch
+):
     monkeypatch.setenv("HOME", str(copy.parent))
-    done = _program("--workdir=~/work", "--resamples=20", "--seed=7")
+    done = program("--workdir=~/work", "--resamples=20", "--seed=7")
     assert done.returncode == 0, done.stderr
     assert _results(copy)["bootstrap"] == {"resamples": 20, "seed": 7, "level": 0.95}
-    done = _program("--workdir=~/typo")
+    done = program("--workdir=~/typo")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1

@@ -2,16 +2,12 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-import fake_study
 import numpy as np
 import pytest
 from browser import browse, text_of
 
-from fl_jax import report
 from fl_jax.report import page, survey
 
 TEMPLATE = Path(__file__).parents[2] / "configs" / "survey.csv"
@@ -171,26 +167,25 @@ def test_the_page_shows_answers_escaped_and_without_their_site(built, tmp_path):
     assert page.render(results) == path.read_text()
 
 
-def test_the_report_takes_a_file_or_the_studys(copy, tmp_path):
+def test_the_report_takes_a_file_or_the_studys(copy, program, tmp_path):
     items = survey.questionnaire(TEMPLATE)
     row = [item.levels[-1] if item.levels else "fine" for item in items]
     answers = _write(tmp_path / "answers.csv", [row], [item.wording for item in items])
-    command = [sys.executable, "-m", "launch.report", f"--workdir={copy}", "--resamples=20"]
-    done = subprocess.run([*command, f"--survey={answers}"], capture_output=True, text=True)
+    flags = (f"--workdir={copy}", "--resamples=20")
+    done = program(*flags, f"--survey={answers}")
     assert done.returncode == 0, done.stderr
     assert json.loads((copy / "results.json").read_text())["survey"]["respondents"] == 1
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["config"]["survey"] = str(answers)
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = program(*flags)
     assert done.returncode == 0, done.stderr
     assert "I would take part" in text_of((copy / "report.html").read_text())
     answers.write_text("Name\nDoe\n")
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = program(*flags)
     assert done.returncode == 1
     assert "column 'Name' is no item" in done.stderr
 
 
-def test_without_answers_there_is_no_picture(copy):
+def test_without_answers_there_is_no_picture():
     assert survey.pictures(None) == []
-    assert report.build(copy, resamples=20, thumbnails=fake_study.heads)["survey"] is None
