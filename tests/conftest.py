@@ -1,6 +1,7 @@
 """Fixtures that several test files share, and four CPU devices for the layout `mesh`."""
 
 import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,31 @@ from fl_jax.types import LABELS
 # Read when jax first looks for devices; what was set before comes after and so decides.
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 os.environ["XLA_FLAGS"] = f"{FOUR_DEVICES} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+FIRST = ("end_to_end_test", "kill_test", "rsna_study_test", "sweep_test", "digits_runner_test")
+"""The longest files, the longest first; begun last, they would keep one worker when all else is done."""
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled(tmp_path_factory):
+    """Keeps what is compiled for the worker's other tests, and for the programs that they start.
+
+    Each worker has a folder of its own, as jax writes such files without a lock.
+    """
+    folder = tmp_path_factory.mktemp("compiled")
+    for name, value in (
+        ("jax_compilation_cache_dir", str(folder)),
+        ("jax_persistent_cache_min_compile_time_secs", 0),
+    ):
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+    yield
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

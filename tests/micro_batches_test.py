@@ -45,9 +45,12 @@ def make(parts):
 @pytest.mark.parametrize("parts", [4, pytest.param(2, marks=pytest.mark.slow)])
 def test_value_and_gradient_are_the_whole_batch_s(parts):
     params = make(1).init(KEY)
-    whole, of = (jax.value_and_grad(make(k).loss)(params, batch(), KEY) for k in (1, parts))
+    whole, of = (
+        jax.jit(jax.value_and_grad(make(k).loss))(params, batch(), KEY) for k in (1, parts)
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), whole, of)
-    np.testing.assert_allclose(make(parts).loss(params, batch(), KEY), whole[0], rtol=1e-6)
+    alone = jax.jit(make(parts).loss)(params, batch(), KEY)
+    np.testing.assert_allclose(alone, whole[0], rtol=1e-6)
 
 
 def test_nothing_real_and_masks_that_are_weights():

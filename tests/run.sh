@@ -5,4 +5,4 @@ cd "$root" # what is given to pytest is relative to the repository
 .venv/bin/ruff format --check --quiet .
 .venv/bin/ruff check --quiet .
 .venv/bin/pyright >.venv/pyright.log || { cat .venv/pyright.log; exit 1; }
-exec "$python" -m pytest -n "${FL_JAX_TEST_WORKERS:-auto}" -m "not slow" "$@"
+exec "$python" -m pytest -n "${FL_JAX_TEST_WORKERS:-auto}" --dist loadfile --no-loadscope-reorder -m "not slow" "$@"

@@ -3,7 +3,11 @@
 import json
 
 import make_rsna
+import pytest
 from end_to_end_test import TINY, program
+
+from configs import demo
+from launch import study
 
 
 def test_the_challenges_folder_becomes_a_study(tmp_path):
@@ -24,10 +28,9 @@ def test_the_challenges_folder_becomes_a_study(tmp_path):
 
 
 def test_a_layout_that_makes_no_study_is_refused_at_once(tmp_path):
+    config = demo.get_config()
     for layout, words in (("loose", "launch.evaluate"), ("rsna", "needs --config.source")):
-        done = program(
-            "study", *TINY, f"--config.source_layout={layout}", f"--workdir={tmp_path / 'run'}"
-        )
-        assert done.returncode == 1
-        assert words in done.stderr.splitlines()[-1]
+        config.source_layout = layout
+        with pytest.raises(ValueError, match=words):
+            study.study(config, tmp_path / "run", [])
     assert not (tmp_path / "run").exists()
