@@ -1,6 +1,10 @@
 """Local training in steps: what every gradient-based client does between broadcast and report.
 
 local: params <- params + u,  (u, o) = optimizer(grad loss(params, batch, key), o)
+
+Running statistics of the model, where there are any, move by the forward pass of that gradient, at `params`
+as they are before the step. Whatever else an algorithm asks the loss for, at another point or at this one,
+moves nothing.
 """
 
 import re
@@ -11,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.types import Algorithm, Array, Batch, Client, Metrics, Params, Report
+from fl_jax.types import Algorithm, Array, Batch, Client, Metrics, Params, Report, RunningLoss
 
 Loss = Callable[[Params, Batch, jax.Array], jax.Array]
-"""`(params, batch, key) -> float32[]`, the mean loss of the batch's real examples."""
+"""`(params, batch, key) -> float32[]`, the mean loss of the batch's real examples; may be a `RunningLoss`."""
 
 
 class Local(NamedTuple):
@@ -27,6 +31,7 @@ class Local(NamedTuple):
         examples: float32[], real examples seen this round.
         loss: float32[], the sum of their losses, each before its step.
         extra: what the algorithm's own rule reads or gathers during the round, see `Direction`.
+        statistics: the model's running statistics, see `fl_jax.statistics.carry`; `()` where none are kept.
     """
 
     params: Params
@@ -35,6 +40,7 @@ class Local(NamedTuple):
     examples: Array
     loss: Array
     extra: Any = ()
+    statistics: Any = ()
 
 
 Direction = Callable[[Local, Params, Batch, jax.Array], tuple[Params, Any]]
@@ -58,12 +64,25 @@ def gradient_step(
         direction: what the algorithm makes of the gradient before the optimiser sees it; None for nothing.
 
     Returns:
-        `(local, batch) -> local`, pure.
+        `(local, batch) -> local`, pure. With `local.statistics` it raises ValueError for a loss that moves
+        none, as does a function around a `RunningLoss`.
     """
+
+    def fit(params: Params, statistics: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
+        if not jax.tree.leaves(statistics):
+            return loss(params, batch, key), statistics
+        if not isinstance(loss, RunningLoss):
+            raise ValueError(
+                "running statistics move by the task's own loss: hand `gradient_step` that, and what the "
+                "algorithm makes of its gradient as `direction`; or freeze the statistics"
+            )
+        return loss.moving(params, statistics, batch, key)
 
     def step(local: Local, batch: Batch) -> Local:
         key, step_key = jax.random.split(local.key)
-        value, gradient = jax.value_and_grad(loss)(local.params, batch, step_key)
+        (value, statistics), gradient = jax.value_and_grad(fit, has_aux=True)(
+            local.params, local.statistics, batch, step_key
+        )
         extra = local.extra
         if direction is not None:
             gradient, extra = direction(local, gradient, batch, step_key)
@@ -71,7 +90,8 @@ def gradient_step(
         params = optax.apply_updates(local.params, updates)
         examples = batch.mask.sum()
         loss_sum = local.loss + value * examples
-        return Local(params, optimizer_state, key, local.examples + examples, loss_sum, extra)
+        examples = local.examples + examples
+        return Local(params, optimizer_state, key, examples, loss_sum, extra, statistics)
 
     return step
 

@@ -11,13 +11,15 @@ Naive statistics forget sites of few steps, and the variance between sites. A fe
 training's by each rule.
 
 Training uses a batch's own moments, so that the loss is a function of the parameters alone, and an algorithm
-need not know of statistics: `carry` takes them around it. The w_s are the algorithm's own.
+need not know of statistics: `carry` takes them around it, and `client.gradient_step` moves them by the very
+forward pass whose gradient it takes, as PyTorch does in training: at the site's model before the step,
+whatever gradient elsewhere the algorithm takes besides. The w_s are the algorithm's own.
 
 Ioffe and Szegedy, "Batch Normalization", ICML 2015; local: Andreux et al., "Siloed Federated Learning for
 Multi-centric Histopathology Datasets" (SiloBN), DCL 2020.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -30,21 +32,19 @@ from fl_jax.types import Algorithm, Array, Batch, Client, Params, Report
 
 RULES = ("aggregate", "local", "naive")
 PARAMS, STATISTICS = "params", "batch_stats"
-Update = Callable[[Params, Any, Batch, jax.Array], Any]
-"""`(params, statistics, batch, key) -> statistics` after a step on the batch."""
 
 
 class Carried(NamedTuple):
     """What a site is sent, keeps, or holds during a round.
 
     Attributes:
-        base: the algorithm's part.
-        statistics: the running statistics; `()` where there are none.
+        base: the algorithm's part; during a round its `statistics` are the running ones.
+        statistics: the running statistics outside of a round; `()` where there are none.
         steps: float32[], real steps done in the round; `()` outside of one.
     """
 
     base: Any
-    statistics: Any
+    statistics: Any = ()
     steps: Any = ()
 
 
@@ -78,23 +78,17 @@ def from_moments(found: Any) -> Any:
 
 
 def carry(
-    algorithm: Algorithm,
-    update: Update,
-    rule: str = "aggregate",
-    *,
-    momentum: float = MOMENTUM,
+    algorithm: Algorithm, rule: str = "aggregate", *, momentum: float = MOMENTUM
 ) -> Algorithm:
     """Takes running statistics around an algorithm that knows parameters only.
 
     Guarantees: the algorithm's own part is as without. With `'local'` no statistic is sent either way.
 
     Args:
-        algorithm: whose local state has `params` and `key`, as `client.Local`: it trains one model.
-        update: see `Update`. It takes the key of the algorithm's own step, so that both see the same batch
-            after augmentation. It is a forward pass of its own, which XLA does not merge with the loss's: a
-            step of a small ResNet takes 1.2 times as long.
+        algorithm: whose local state is `client.Local`, as it trains one model, and whose step is
+            `client.gradient_step`'s of a `RunningLoss`.
         rule: one of `RULES`.
-        momentum: the share of the running statistics that a step of `update` keeps, in [0, 1).
+        momentum: the share of the running statistics that a step keeps, in [0, 1).
 
     Returns:
         An algorithm of variables `{'params': ..., 'batch_stats': ...}`. With `'local'` each site has a model
@@ -102,7 +96,7 @@ def carry(
 
     Raises:
         ValueError: for an unknown rule or a momentum out of range; when it runs, for an algorithm that trains
-            two models at a site.
+            two models at a site, or whose step moves no statistics.
     """
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: must be one of {', '.join(RULES)}")
@@ -127,31 +121,37 @@ def carry(
 
     def start(sent: Carried, site: Carried, key: jax.Array) -> Carried:
         begun = algorithm.client.start(sent.base, site.base, key)
-        if not hasattr(begun, "params") or not hasattr(begun, "key"):
+        if not hasattr(begun, "statistics"):
             raise ValueError(
                 "running statistics go with algorithms that train one model at a site; this one trains "
                 "more: freeze the statistics, or take a model without"
             )
-        return Carried(begun, site.statistics if local else sent.statistics, jnp.zeros(()))
+        begun = begun._replace(statistics=site.statistics if local else sent.statistics)
+        return Carried(begun, steps=jnp.zeros(()))
 
     def step(held: Carried, batch: Batch) -> Carried:
-        key = jax.random.split(held.base.key)[1]  # as in `client.gradient_step`
-        moved = update(held.base.params, held.statistics, batch, key)
+        before = held.base.statistics
+        base = algorithm.client.step(held.base, batch)
+        if base.statistics is before:
+            raise ValueError(
+                "running statistics go with algorithms whose step is `client.gradient_step`'s; this one's "
+                "moves none: freeze the statistics, or take a model without"
+            )
         some = batch.mask.sum() > 0
-        statistics = jax.tree.map(lambda a, b: jnp.where(some, a, b), moved, held.statistics)
-        return Carried(algorithm.client.step(held.base, batch), statistics, held.steps + some)
+        statistics = jax.tree.map(partial(jnp.where, some), base.statistics, before)
+        return Carried(base._replace(statistics=statistics), steps=held.steps + some)
 
     def finish(sent: Carried, site: Carried, held: Carried) -> tuple[Report, Carried]:
         report, base = algorithm.client.finish(sent.base, site.base, held.base)
         if local:
-            return report, Carried(base, held.statistics)
+            return report, Carried(base, held.base.statistics)
         share = jnp.ones(())
         if rule == "aggregate":
             share = 1 - momentum ** jnp.maximum(held.steps, 1)
-        moved = optax.tree.sub(held.statistics, sent.statistics)
+        moved = optax.tree.sub(held.base.statistics, sent.statistics)
         own = optax.tree.add_scale(sent.statistics, 1 / share, moved)
         change = optax.tree.sub(to(own), to(sent.statistics))
-        return report._replace(message=Message(report.message, change, share)), Carried(base, ())
+        return report._replace(message=Message(report.message, change, share)), Carried(base)
 
     def server(state: Any, message: Any, fraction: Array) -> Any:
         statistics = state.params[STATISTICS]

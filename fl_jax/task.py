@@ -20,7 +20,7 @@ from fl_jax.keys import stream
 from fl_jax.losses.cross_entropy import Losses, cross_entropy
 from fl_jax.micro_batches import accumulate
 from fl_jax.mixup import Mix
-from fl_jax.types import LABELS, Array, Batch, Params, Study
+from fl_jax.types import LABELS, Array, Batch, Params, RunningLoss, Study
 
 
 class Task(NamedTuple):
@@ -29,18 +29,22 @@ class Task(NamedTuple):
     Attributes:
         init: `(key) -> params`.
         loss: `(params, batch, key) -> float32[]`, the mean over the batch's real examples; the key is
-            for augmentation and dropout.
+            for augmentation and dropout. A `RunningLoss` where the model keeps running statistics.
         logits: `(params, inputs) -> float32[B, L]`, without augmentation; of studies [B, 1 + S, L].
-        statistics: `(params, statistics, batch, key) -> statistics`, the running statistics after a step of
-            training; None where there are none. With them `init` and `logits` have variables
-            `{'params': ..., 'batch_stats': ...}`, `loss` the parameters alone, and an algorithm needs
-            `fl_jax.statistics.carry`.
     """
 
     init: Callable[[jax.Array], Params]
     loss: Callable[[Params, Batch, jax.Array], jax.Array]
     logits: Callable[[Params, Any], jax.Array]
-    statistics: Callable[[Params, Any, Batch, jax.Array], Any] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the model keeps running statistics.
+
+        Then `init` and `logits` have variables `{'params': ..., 'batch_stats': ...}`, `loss` the parameters
+        alone, and an algorithm needs `fl_jax.statistics.carry`.
+        """
+        return isinstance(self.loss, RunningLoss)
 
 
 def multi_label(
@@ -214,22 +218,23 @@ def _task(
         mixed = mix(stream(key, "mixup"), images, batch.labels, batch.mask)
         return Batch(*mixed, batch.mask)
 
-    def trained(params: Params, statistics: Any, batch: Batch) -> tuple[jax.Array, Any]:
-        variables = {"params": params, "batch_stats": statistics, **frozen}
-        found: Any
-        found, changed = model.apply(variables, batch.inputs, batch.mask, mutable=["batch_stats"])
-        return found, changed["batch_stats"]
-
-    def fit(params: Params, batch: Batch) -> jax.Array:
-        found = (
-            trained(params, initial(), batch)[0]
-            if kept
-            else outputs(params, jnp.asarray(batch.inputs))
-        )
+    def mean(found: jax.Array, batch: Batch) -> jax.Array:
         each = losses(found, batch.labels)
         return (each * batch.mask).sum() / jnp.maximum(batch.mask.sum(), 1)
 
+    def fit(params: Params, batch: Batch) -> jax.Array:
+        return mean(outputs(params, jnp.asarray(batch.inputs)), batch)
+
     in_parts = accumulate(fit, micro_batches) if micro_batches > 1 else fit
+
+    def moving(
+        params: Params, statistics: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, Any]:
+        batch = seen(batch, key)
+        variables = {"params": params, "batch_stats": statistics, **frozen}
+        found: Any
+        found, changed = model.apply(variables, batch.inputs, batch.mask, mutable=["batch_stats"])
+        return mean(found, batch), changed["batch_stats"]
 
     def initial() -> Any:
         """Statistics of the right shapes, whose values training does not read."""
@@ -238,14 +243,12 @@ def _task(
         )
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["batch_stats"])
 
-    def statistics(params: Params, statistics: Any, batch: Batch, key: jax.Array) -> Any:
-        return trained(params, statistics, seen(batch, key))[1]
-
     return Task(
         init,
-        lambda params, batch, key: in_parts(params, seen(batch, key)),
+        RunningLoss(moving, initial)
+        if running
+        else lambda params, batch, key: in_parts(params, seen(batch, key)),
         lambda params, inputs: outputs(params, prepare(inputs)),
-        statistics if kept else None,
     )
 
 

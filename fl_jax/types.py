@@ -59,6 +59,23 @@ class Study(NamedTuple):
     mask: Array
 
 
+class RunningLoss(NamedTuple):
+    """The loss of a model that keeps running statistics; called, it is a loss like any other.
+
+    Attributes:
+        moving: `(params, statistics, batch, key) -> (loss, statistics)`, of one forward pass: the loss by the
+            batch's own moments, and the running statistics moved by them.
+        initial: `() -> statistics` of the right shapes; training does not read their values.
+    """
+
+    moving: Callable[[Params, Any, Batch, jax.Array], tuple[jax.Array, Any]]
+    initial: Callable[[], Any]
+
+    def __call__(self, params: Params, batch: Batch, key: jax.Array) -> jax.Array:
+        """The loss alone, float32[], which is a function of the parameters."""
+        return self.moving(params, self.initial(), batch, key)[0]
+
+
 class Report(NamedTuple):
     """What one site sends to the server at the end of a round; all that crosses the wire.
 

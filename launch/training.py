@@ -150,10 +150,10 @@ def start(
     if arm != "federated":
         between = ("fed_avg()", "weighted_mean()")
     algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
-    if task.statistics is not None:
+    if task.running:
         pooled = arm != "federated" or config.statistics == RECOMPUTE
         rule = "aggregate" if pooled else config.statistics
-        algorithm = statistics.carry(algorithm, task.statistics, rule)
+        algorithm = statistics.carry(algorithm, rule)
     if config.round_schedule:
         algorithm = over_rounds(algorithm, _factors(config))
     if config.ema:

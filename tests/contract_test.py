@@ -70,7 +70,7 @@ def algorithm(name: str) -> Algorithm:
     name, _, rule = name.partition(" ")
     loss = TASK.loss if rule else network_loss
     made = spec.build(f"{name}()", "fl_jax.algorithms", loss, optax.sgd(0.1, momentum=0.9))
-    return statistics.carry(made, TASK.statistics, rule) if rule else made
+    return statistics.carry(made, rule) if rule else made
 
 
 def initial(name: str):

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from fl_jax import round as rounds
-from fl_jax import statistics
+from fl_jax import spec, statistics
 from fl_jax import task as tasks
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.ditto import ditto
@@ -46,8 +46,7 @@ def sites(steps=4, size=16, key=KEY):
 
 def federation(rule, rate=0.0):
     task = tasks.multi_label(Model(), jnp.zeros((1, 4, 4, 2)), running=True)
-    assert task.statistics is not None
-    algorithm = statistics.carry(fed_avg(task.loss, optax.adam(rate)), task.statistics, rule)
+    algorithm = statistics.carry(fed_avg(task.loss, optax.adam(rate)), rule)
     state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
     return task, algorithm, state, jax.jit(rounds.whole(algorithm, weighted_mean()))
 
@@ -114,14 +113,10 @@ def test_one_site_has_plain_trainings_statistics():
     inner = optimizer.init(params)
     for step in range(4):
         batch = jax.tree.map(lambda x, step=step: x[0, step], batches)
-        moved = task.statistics(params, kept, batch, KEY)
+        moved = task.loss.moving(params, kept, batch, KEY)[1]
         updates, inner = optimizer.update(jax.grad(task.loss)(params, batch, KEY), inner)
         params, kept = optax.apply_updates(params, updates), moved
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-        state.server.params,
-        {"params": params, "batch_stats": kept},
-    )
+    close(state.server.params, {"params": params, "batch_stats": kept})
 
 
 def test_local_statistics_are_never_sent_and_serve_their_own_site():
@@ -142,26 +137,70 @@ def test_local_statistics_are_never_sent_and_serve_their_own_site():
 
 
 def test_a_batch_of_padding_moves_nothing():
-    task, _, state, _ = federation("aggregate")
-    carried = statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), task.statistics)
-    begun = carried.client.start(
-        carried.broadcast(state.server), carried.init_site(state.server.params), KEY
-    )
+    task, _, _, _ = federation("aggregate")
+    algorithm, begun = started(fed_avg(task.loss, optax.sgd(0.1)), task.init(KEY))
     batch = jax.tree.map(lambda x: x[0, 0], sites())
-    after = carried.client.step(begun, batch._replace(mask=jnp.zeros(16)))
-    jax.tree.map(np.testing.assert_array_equal, after.statistics, begun.statistics)
+    after = algorithm.client.step(begun, batch._replace(mask=jnp.zeros(16)))
+    jax.tree.map(np.testing.assert_array_equal, after.base.statistics, begun.base.statistics)
 
 
-def test_models_of_this_house_train_with_them():
-    model = DeepResNet((1,), False, 1, 64, 0, 1, "batch", jnp.float32)
-    task = tasks.multi_label(model, jnp.zeros((1, 16, 16, 2)), running=True)
-    variables = task.init(KEY)
-    batch = Batch(jnp.ones((2, 16, 16, 2)), jnp.ones((2, 1)), jnp.ones(2))
-    moved = jax.eval_shape(
-        task.statistics, variables["params"], variables["batch_stats"], batch, KEY
+def started(algorithm, variables):
+    """The algorithm with statistics, and what a site holds before its first step."""
+    carried = statistics.carry(algorithm)
+    server, site = carried.init_server(variables), carried.init_site(variables)
+    return carried, carried.client.start(carried.broadcast(server), site, KEY)
+
+
+@pytest.mark.parametrize("text", ["fed_avg()", "fed_sam(rho=3.0)", "scaffold(option=1)", "mime()"])
+def test_they_move_by_the_pass_whose_gradient_is_taken_at_the_site_s_own_model(text):
+    """Augmentation included, wherever else the algorithm takes a gradient; and by no pass of their own."""
+    task = tasks.multi_label(
+        Model(),
+        jnp.zeros((1, 4, 4, 2)),
+        augment=lambda key, images: images + jax.random.normal(key, images.shape),
+        running=True,
     )
-    assert jax.tree.structure(moved) == jax.tree.structure(variables["batch_stats"])
-    assert jax.eval_shape(task.loss, variables["params"], batch, KEY).shape == ()
+    algorithm, held = started(
+        spec.build(text, "fl_jax.algorithms", task.loss, optax.sgd(0.5)), task.init(KEY)
+    )
+    step = jax.jit(algorithm.client.step)
+    for number in range(2):  # in the second the site's model is no longer the one that it was sent
+        batch = jax.tree.map(lambda x, t=number: x[0, t], sites())
+        batch = batch._replace(mask=jnp.where(jnp.arange(16) < 11, 1.0, 0.0))
+        before, key = held.base, jax.random.split(held.base.key)[1]
+        held = step(held, batch)
+        wanted = task.loss.moving(before.params, before.statistics, batch, key)[1]
+        close(held.base.statistics, wanted)
+
+
+def test_they_cost_no_pass_of_their_own():
+    task, _, state, _ = federation("aggregate")
+    algorithm, held = started(fed_avg(task.loss, optax.sgd(0.1)), state.server.params)
+    batch = jax.tree.map(lambda x: x[0, 0], sites())
+    step = str(jax.make_jaxpr(algorithm.client.step)(held, batch))
+    alone = str(jax.make_jaxpr(jax.value_and_grad(task.loss))(held.base.params, batch, KEY))
+    for product in ("conv_general_dilated[", "dot_general["):
+        assert step.count(product) == alone.count(product) > 0
+
+
+def close(found, wanted):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, wanted)
+
+
+def test_blocks_that_are_computed_again_move_them_once():
+    batch = jax.tree.map(lambda x: x[0, 0, :2], sites())
+    batch = batch._replace(inputs=jnp.tile(batch.inputs, (1, 2, 2, 1)))
+    found = []
+    for remat in (False, True):
+        model = DeepResNet((1,), False, 1, 64, 0, 1, "batch", jnp.float32, remat=remat)
+        task = tasks.multi_label(model, batch.inputs[:1], running=True)
+        variables = task.init(KEY)
+        moving = task.loss.moving
+        step = jax.grad(moving, has_aux=True) if remat else moving
+        given = variables["params"], variables["batch_stats"], batch, KEY
+        found.append(jax.jit(step)(*given)[1])
+    assert jax.tree.structure(found[0]) == jax.tree.structure(variables["batch_stats"])
+    close(*found)
 
 
 class Contrast(nn.Module):
@@ -200,8 +239,7 @@ def accuracies(remedy):
     task = tasks.multi_label(Contrast("batch" if running else "group"), example, running=running)
     algorithm = fed_avg(task.loss, optax.adam(0.03))
     if running:
-        assert task.statistics is not None
-        algorithm = statistics.carry(algorithm, task.statistics, rule)
+        algorithm = statistics.carry(algorithm, rule)
     state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
     run = jax.jit(rounds.whole(algorithm, weighted_mean()))
     for number in range(30):
@@ -238,13 +276,18 @@ def test_each_remedy_removes_that_failure(remedy):
 def test_what_does_not_go_together():
     task, _, _, _ = federation("aggregate")
     with pytest.raises(ValueError, match="rule='median'"):
-        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), task.statistics, "median")
-    two = statistics.carry(ditto(task.loss, optax.sgd(0.1)), task.statistics)
-    sent, kept = two.broadcast(two.init_server(task.init(KEY))), two.init_site(task.init(KEY))
+        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), "median")
     with pytest.raises(ValueError, match="train one model at a site"):
-        two.client.start(sent, kept, KEY)
+        started(ditto(task.loss, optax.sgd(0.1)), task.init(KEY))
     with pytest.raises(ValueError, match="momentum=1"):
-        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), task.statistics, momentum=1.0)
+        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), momentum=1.0)
+    batch = jax.tree.map(lambda x: x[0, 0], sites())
+    wrapped = fed_avg(lambda *given: 2 * task.loss(*given), optax.sgd(0.1))
+    own = wrapped._replace(client=wrapped.client._replace(step=lambda local, batch: local))
+    for algorithm, message in ((wrapped, "by the task's own loss"), (own, "moves none")):
+        carried, begun = started(algorithm, task.init(KEY))
+        with pytest.raises(ValueError, match=message):
+            carried.client.step(begun, batch)
     without = tasks.multi_label(Model("group"), jnp.zeros((1, 4, 4, 2)), running=True)
     with pytest.raises(ValueError, match=r"running=True: the model has \['params'\]"):
         without.init(KEY)

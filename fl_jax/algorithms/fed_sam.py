@@ -7,6 +7,8 @@ server:             as FedAvg's
 Qu et al., "Generalized Federated Learning via Sharpness Aware Minimization", ICML 2022.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -35,7 +37,8 @@ def fed_sam(
 
     Returns:
         The algorithm. A step takes two gradients, with the same randomness; where the first is zero the
-        second is taken at the same point. The loss in its metrics is that of the model itself.
+        second is taken at the same point. The loss in its metrics, and the batch's moments where running
+        statistics are kept, are those of the model itself.
 
     Raises:
         ValueError: when `rho` is negative.
@@ -43,14 +46,15 @@ def fed_sam(
     if not rho >= 0:
         raise ValueError(f"rho={rho}: must be at least 0; 0 is FedAvg")
 
-    def sharp(params: Params, batch: Batch, key: jax.Array) -> jax.Array:
-        here = jax.lax.stop_gradient(params)
-        value, gradient = jax.value_and_grad(loss)(here, batch, key)
+    def direction(
+        local: client.Local, gradient: Params, batch: Batch, key: jax.Array
+    ) -> tuple[Params, Any]:
         norm = optax.tree.norm(gradient)
         away = optax.tree.scale(rho / jnp.where(norm > 0, norm, 1), gradient)
-        worst = loss(optax.tree.add(params, away), batch, key)
-        return value + (worst - jax.lax.stop_gradient(worst))  # the value here, the gradient there
+        return jax.grad(loss)(optax.tree.add(local.params, away), batch, key), local.extra
 
-    return fed_avg(
-        sharp, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
+    base = fed_avg(
+        loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
     )
+    step = client.gradient_step(loss, client_optimizer, direction)
+    return base._replace(client=base.client._replace(step=step))

@@ -56,13 +56,10 @@ class Norm(nn.Module):
                 batch's moments; these then update the running ones. None uses the running ones.
         """
         if self.kind == "batch":
-            layer = nn.BatchNorm(
-                use_running_average=mask is None,
-                momentum=MOMENTUM,
-                epsilon=self.epsilon,
-                dtype=self.dtype,
-            )
-            return layer(x, mask=None if mask is None else _real(mask))
+            given: Any = {"epsilon": self.epsilon, "dtype": self.dtype, "name": "BatchNorm_0"}
+            if mask is None:
+                return nn.BatchNorm(use_running_average=True, **given)(x)
+            return _OfBatch(**given)(x, mask)
         if self.kind == "channels":
             return nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype)(x)
         if self.kind == "none":
@@ -71,9 +68,36 @@ class Norm(nn.Module):
         return GroupNorm(groups, epsilon=self.epsilon)(x)
 
 
-def _real(mask: jax.Array) -> jax.Array:
-    """bool[B, 1, 1, 1]; where nothing is real, all of it, since nothing has no moments."""
-    return ((mask > 0) | (mask.sum() == 0)).reshape(-1, 1, 1, 1)
+class _OfBatch(nn.Module):
+    """`flax.linen.BatchNorm` in training, its parameters and statistics under the same names.
+
+    Sums are over the places of each example, and the mask comes after, on numbers that are few. Flax masks
+    each number, which XLA:CPU then adds up one at a time: that takes 5 to 7 times as long, gradient included.
+    """
+
+    epsilon: float
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
+        channels, places = x.shape[-1], tuple(range(1, x.ndim - 1))
+        real = ((mask > 0) | (mask.sum() == 0))[
+            :, None
+        ]  # where nothing is, all: nothing has no moments
+        count = real.sum() * (x[0].size // channels)
+        wide = x.astype(jnp.float32)
+        mean, square = (
+            jnp.where(real, each.sum(places), 0).sum(0) / count for each in (wide, wide * wide)
+        )
+        found = {"mean": mean, "var": jnp.maximum(square - mean * mean, 0)}
+        for name, initial in (("mean", jnp.zeros), ("var", jnp.ones)):
+            kept = self.variable("batch_stats", name, initial, (channels,), jnp.float32)
+            if not self.is_initializing():
+                kept.value = MOMENTUM * kept.value + (1 - MOMENTUM) * found[name]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        factor = scale * jax.lax.rsqrt(found["var"] + self.epsilon)
+        return (wide * factor + (bias - mean * factor)).astype(self.dtype)
 
 
 class StandardisedConv(nn.Module):

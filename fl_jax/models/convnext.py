@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from fl_jax.layers.convolution import convolution
 from fl_jax.layers.norm import Norm, checked_outputs
 from fl_jax.types import LABELS
 
@@ -42,6 +43,7 @@ class Block(nn.Module):
             feature_group_count=width,
             dtype=self.dtype,
             kernel_init=_INIT,
+            conv_general_dilated=convolution,
             name="block_0",
         )(x)
         y = _norm(self.dtype, name="block_2")(y)

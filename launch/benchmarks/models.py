@@ -2,9 +2,9 @@
 
 The floor is the model of `launch.torch_models` in the same process, turn by turn, where torch can be imported
 and JAX runs on CPU: channels last, inference mode, and Adam's step on the same batch. `fl_jax` is a client's
-step, running statistics of batch normalisation included, and `parameters alone` one without these. `windows`
-is what a step of slices in HU has before it: windows, turns and flips. For the share of the rate of a
-`matrix product`, a step is taken for three predictions.
+step, running statistics of batch normalisation included. `windows` is what a step of slices in HU has before
+it: windows, turns and flips. For the share of the rate of a `matrix product`, a step is taken for three
+predictions.
 
 Counts are for 1000 labels and 224 pixels, as in the papers' tables. XLA leaves out products with padding,
 which tables count, and counts what is done to each number, which they leave out. On CPU float32, on
@@ -176,10 +176,6 @@ def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str
     params = jax.jit(job.init)(jax.random.key(0))
     predict = partial(jax.jit(job.logits), params, images)
     train = {"fl_jax": stepping(job, params, example)}
-    if job.statistics is not None:
-        train["parameters alone"] = stepping(
-            job._replace(statistics=None), params["params"], example
-        )
     prepare = jax.jit(lambda key, hu: windows.channels(windows.augment(key, hu)))
     train["windows"] = partial(prepare, jax.random.key(2), hu)
     product = {"matrix product": multiplying(dtype)}
@@ -201,7 +197,7 @@ def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str
                     "images_per_second": batch / took.seconds,
                     "product_share": work[part] / took.seconds / rate,
                 }
-                if name in ("floor", "fl_jax", "parameters alone")
+                if name in ("floor", "fl_jax")
                 else {}
             )
             for name, took in taken.items()
@@ -255,8 +251,8 @@ def learned(made: Any, images: np.ndarray) -> task.Task:
 def stepping(job: task.Task, params: Any, batch: Batch) -> measure.Work:
     """A client's step, which goes on from where it was."""
     algorithm = fed_avg(job.loss, optax.adam(RATE))
-    if job.statistics is not None:
-        algorithm = statistics.carry(algorithm, job.statistics)
+    if job.running:
+        algorithm = statistics.carry(algorithm)
     server, site = algorithm.init_server(params), algorithm.init_site(params)
     held = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(1))
     step = jax.jit(algorithm.client.step, donate_argnums=0)

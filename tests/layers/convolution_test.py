@@ -28,10 +28,13 @@ def result(conv, x, w, padding=((1, 1), (1, 1)), strides=(1, 1)):
         ((2, 12, 12, 3), (5, 5, 3, 6), "VALID", (1, 1)),
         ((2, 6, 9, 6), (2, 4, 6, 3), ((0, 2), (3, 0)), (1, 1)),
         ((2, 4, 6, 1), (1, 3, 1, 2), "SAME", (1, 1)),
-        # in groups, the last one channel by channel, which is the stock one
+        # in groups
         ((2, 7, 8, 12), (3, 3, 3, 8), ((1, 1), (1, 1)), (2, 2)),
         ((2, 7, 8, 12), (3, 2, 6, 4), ((0, 2), (3, 0)), (1, 3)),
-        ((1, 9, 6, 5), (5, 5, 1, 5), "SAME", (1, 1)),
+        # channel by channel; an eighth of a row at a time, and a row of odd length as a whole
+        ((2, 9, 16, 5), (7, 5, 1, 5), "SAME", (1, 1)),
+        ((3, 4, 5, 20), (1, 2, 1, 20), ((0, 2), (3, 0)), (1, 1)),
+        ((1, 9, 6, 5), (5, 5, 1, 10), "SAME", (1, 1)),
         # of one pixel
         ((2, 7, 8, 12), (1, 1, 12, 40), ((0, 0), (0, 0)), (2, 2)),
         ((2, 5, 4, 12), (1, 1, 12, 7), "SAME", (2, 1)),
@@ -66,7 +69,8 @@ def test_it_is_taken_where_it_helps_and_only_there():
     assert not forms(32, 1)
     assert not forms(16, 2)
     assert forms(32, 2, groups=2)
-    assert not forms(16, 1, groups=16)
+    assert forms(16, 1, groups=16)
+    assert not forms(16, 2, groups=16)
 
 
 def test_under_vmap_too():

@@ -87,6 +87,30 @@ def test_padding_has_no_say_in_the_moments_of_a_batch():
     assert jnp.isfinite(run(x, jnp.zeros(4))[0]).all()
 
 
+def test_training_by_a_batch_s_moments_is_that_of_flax():
+    x = 3 + jax.random.normal(jax.random.key(0), (5, 4, 6, 8))
+    mask = jnp.array([1.0, 0, 1, 1, 0])
+    stock = nn.BatchNorm(use_running_average=False, momentum=0.9, epsilon=1e-5)
+    inner = {
+        "params": {"scale": jnp.arange(8.0), "bias": 1 - jnp.arange(8.0)},
+        "batch_stats": {"mean": jnp.arange(8.0), "var": 1 + jnp.arange(8.0)},
+    }
+    ours = {kind: {"BatchNorm_0": leaves} for kind, leaves in inner.items()}
+    real = mask[:, None, None, None] > 0
+
+    def ends(run, variables):
+        def of(x, params):
+            y, changed = run({**variables, "params": params}, x)
+            return jnp.sin(jnp.where(real, y, 0)).sum(), (y, changed["batch_stats"])
+
+        return jax.jit(jax.grad(of, (0, 1), has_aux=True))(x, variables["params"])
+
+    found = ends(lambda v, x: Norm("batch").apply(v, x, mask, mutable=["batch_stats"]), ours)
+    wanted = ends(lambda v, x: stock.apply(v, x, mask=real, mutable=["batch_stats"]), inner)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("kind", "groups"), [("group", 4), ("layer", 1)])
 def test_groups(kind, groups):
     x = jax.random.normal(jax.random.key(0), (2, 5, 5, 36))  # gcd(32, 36) is 4
