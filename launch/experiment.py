@@ -1,7 +1,6 @@
 """From a config to the open dataset, its partition and the plan of every arm of a study."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Any, NamedTuple
 import jax
 from absl import logging
 
-from fl_jax import spec, study
+from fl_jax import shapes, spec, study
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
 from fl_jax.data.studies import in_studies
+from fl_jax.files import sha256
 from fl_jax.report import patients as pictures
-from fl_jax.report.files import data_folder
-from fl_jax.weights.state_dict import sha256
+from fl_jax.report.files import data_folder, read_done
 from launch import progress, ranges
 
 Config = Any
@@ -117,7 +116,7 @@ def partition(
         "dataset": (datasets.read_summary(data_dir(config, workdir)) or {}).get("digest"),
     }
     if path.exists():
-        made_from = json.loads(beside.read_text()) if beside.exists() else {}
+        made_from = shapes.read(beside, {"digest?": str}, "make the partition anew") or {}
         if made_from.pop("digest", None) != sha256(path):
             say(f"{path} was written or changed by hand: it is kept")
             return load()
@@ -202,8 +201,6 @@ def backbone_name(config: Config) -> str:
 
 def is_complete(config: Config, workdir: Path) -> bool:
     """Whether an arm is trained and has predicted."""
-    done = workdir / "models" / arm_name(config) / "done.json"
-    return done.exists() and all(
-        (workdir / "predictions" / f"{judged}.csv").exists()
-        for judged in json.loads(done.read_text())["predictions"]
-    )
+    done = read_done(workdir, arm_name(config))
+    judged = (done or {}).get("predictions", [])
+    return bool(judged) and all((workdir / "predictions" / f"{n}.csv").exists() for n in judged)

@@ -9,7 +9,7 @@ import pytest
 from browser import text_of
 
 from fl_jax import report
-from fl_jax.data.slices import COLUMNS
+from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions, subgroups
 from fl_jax.report import headers
 from fl_jax.types import LABELS
