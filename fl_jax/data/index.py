@@ -2,12 +2,12 @@
 
 import math
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from fl_jax import shapes
 from fl_jax.data import columns
-from fl_jax.data.dicom.refusal import Repair
 from fl_jax.data.sources.listing import COUNTS, SITE_NAME
 from fl_jax.files import sha256
 from fl_jax.types import LABELS
@@ -105,7 +105,7 @@ def _between(low: int, high: int) -> Callable[[str], bool]:
 _TEXT = (columns.is_text, "it must be a printable text")
 _LENGTH = (_length, "it must be above 0 mm, or nan")
 _NUMBER = (lambda text: math.isfinite(columns.number(text)), "it must be a number")
-_REPAIRS = {"", *(repair.name for repair in Repair)}
+_REPAIRS = re.compile("[A-Z_;]*")
 _RULES: dict[str, tuple[Callable[[str], object], str]] = {
     "image": (columns.is_name, columns.NAME),
     **dict.fromkeys(("patient", "study", "series"), _TEXT),
@@ -116,7 +116,7 @@ _RULES: dict[str, tuple[Callable[[str], object], str]] = {
     **dict.fromkeys(("rows", "columns"), (_between(1, 65535), "it must be 1 to 65535")),
     "bits_stored": (_between(1, 16), "it must be 1 to 16"),
     "signed": (_between(0, 1), "it must be 0 or 1"),
-    "repairs": (lambda text: {*text.split(";")} <= _REPAIRS, "it must name repairs"),
+    "repairs": (_REPAIRS.fullmatch, "it must name repairs"),
     **dict.fromkeys(LABELS, (("0", "1", "").__contains__, "it must be 0 or 1, or empty")),
 }
 """What each cell of a column must be; texts of the scanner's maker may be any."""

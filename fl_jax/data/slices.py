@@ -13,6 +13,7 @@ import numpy as np
 
 from fl_jax.data import columns, duplicates
 from fl_jax.data.index import REMEDY, VERSION, read_index, read_summary
+from fl_jax.text import printable
 from fl_jax.types import LABELS
 
 UNKNOWN = -1
@@ -168,14 +169,17 @@ def load(data_dir: str | pathlib.Path) -> Slices:
     names = ("image", "patient", "study", "series", "site")
     index = data_dir / "slices" / "index.csv"
     found = read_index(index, (*names, "position", "thickness", *DIALECT, *LABELS))
-    builder: Any = tfds.builder_from_directory(data_dir / "slices")
-    source = builder.as_data_source(split=SPLIT)
-    if len(source) != len(found["image"]):
+    try:
+        builder: Any = tfds.builder_from_directory(data_dir / "slices")
+        source = builder.as_data_source(split=SPLIT)
+        stored, records = builder.info.features["hu"].shape, len(source)
+    except Exception as error:  # whatever a damaged file makes TFDS raise
+        raise ValueError(f"{data_dir / 'slices'}: {printable(f'{error!r}')}; {REMEDY}") from error
+    if records != len(found["image"]):
         raise ValueError(
-            f"{data_dir}: {len(source)} records but {len(found['image'])} lines in index.csv; {REMEDY}"
+            f"{data_dir}: {records} records but {len(found['image'])} lines in index.csv; {REMEDY}"
         )
     size = summary["options"]["image_size"]
-    stored = builder.info.features["hu"].shape
     if stored != (size, size):
         raise ValueError(
             f"{data_dir}: summary.json says image_size {size}, records are of {stored}; {REMEDY}"

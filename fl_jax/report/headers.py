@@ -65,7 +65,7 @@ def load(
     known = {name: dict(zip(image, values, strict=True)) for name, values in found.items()}
     for path in drawn:
         if Path(path).exists():
-            return known | {SIZE: _sizes(Path(path), images)}
+            return known | {SIZE: _sizes(Path(path), {*image})}
     return known
 
 

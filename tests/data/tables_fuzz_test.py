@@ -180,7 +180,7 @@ def test_what_was_drawn(tmp_path):
         *((name, value) for name in ("position", "slope") for value in ("nan", "inf", "0_1", "x")),
         *(("thickness", value) for value in ("inf", "0", "-1", "", "1e999")),
         *(("bits_stored", value) for value in ("0", "17", "1.0", "-1")),
-        *(("subdural", "2"), ("any", "-1"), ("signed", "2"), ("tilt", "91"), ("repairs", "ALL")),
+        *(("subdural", "2"), ("any", "-1"), ("signed", "2"), ("tilt", "91"), ("repairs", "all")),
         *(
             ("patient", ""),
             ("patient", "a\0b"),
