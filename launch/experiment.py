@@ -17,7 +17,7 @@ from fl_jax.data.studies import in_studies
 from fl_jax.files import sha256
 from fl_jax.report import patients as pictures
 from fl_jax.report.files import data_folder, read_done
-from launch import progress, ranges
+from launch import folder, progress, ranges
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -99,11 +99,18 @@ def partition(
 
     `partition.json` beside it says what it was made from, `partition.png` shows it. With other inputs it
     is made anew, as long as no training has begun. One that a person wrote or changed is kept, which `say`
-    is told.
+    is told. Of two processes that come at once, two models' trainings, one makes it and the other waits.
 
     Raises:
         ValueError: when trainings were begun with a partition of other inputs.
     """
+    with folder.held(workdir, "partition", wait=True):
+        return _partition(config, workdir, slices, say)
+
+
+def _partition(
+    config: Config, workdir: Path, slices: datasets.Slices, say: Callable[[str], None]
+) -> partitions.Partition:
     path, beside = workdir / "partition.csv", workdir / "partition.json"
     scheme = spec.build(config.partition, "fl_jax.data.partition.schemes")
     load = partial(partitions.load, path, slices, own_sites=config.partition == NATURAL)
@@ -136,7 +143,6 @@ def partition(
         fold=config.fold,
         stratify=config.stratify,
     )
-    workdir.mkdir(parents=True, exist_ok=True)
     path.unlink(
         missing_ok=True
     )  # it is there last or not at all, or it would be taken for a person's
