@@ -71,3 +71,13 @@ def check_model(name: str) -> None:
 def _explained(workdir: Path, error: OSError) -> OSError:
     reason = _REASONS.get(error.errno or 0, str(error))
     return OSError(f"{workdir} cannot be written: {reason}; put it right, or use another --workdir")
+
+
+def without_room(error: OSError) -> str:
+    """What to do about a disk that filled up during a run; empty for every other error."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    return (
+        f"{error.filename or 'a file'} cannot be written: {_REASONS[error.errno]}; make room, and run this "
+        "again: what is finished is kept"
+    )

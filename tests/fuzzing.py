@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import json
 import os
+import resource
 import sys
 import time
 
@@ -173,3 +174,14 @@ def nothing_written(folder, *known):
 def listing(folder):
     """Every path in a folder, relative to it."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@contextlib.contextmanager
+def no_file_above(size):
+    """The system writes no file beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
