@@ -55,7 +55,7 @@ def read(
                 if len(row) != len(first):
                     raise ValueError(
                         f"{path}, line {number}: {len(row)} fields where the header has {len(first)}; "
-                        f"the file may be cut off, {remedy}"
+                        f"the file may be cut off; {remedy}"
                     )
             cells = [*zip(*piece, strict=True)]
             for name, column in found.items():

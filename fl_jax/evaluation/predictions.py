@@ -129,7 +129,7 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
             that `known` lacks, lacks itself, or knows otherwise.
     """
     required = COLUMNS if known is None else COLUMNS[:3]
-    remedy = f"the header is {','.join(COLUMNS)}"
+    remedy = f"write it again, with the header {','.join(COLUMNS)}"
     columns = tables.read(path, required, optional=COLUMNS[len(required) :], remedy=remedy)
     if not columns["Image"]:
         raise ValueError(f"{path}: no rows below the header; run the evaluation stage again")
