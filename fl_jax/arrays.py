@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from fl_jax.files import named
+
 FILE = "arrays.npz"
 
 
@@ -22,7 +24,7 @@ class Handler(ocp.CheckpointHandler):
 
     def save(self, directory: Any, args: "Save") -> None:
         """Writes the arrays, uncompressed; with a checksum of each, which `restore` verifies."""
-        with open(directory / FILE, "wb") as file:
+        with named(directory / FILE), open(directory / FILE, "wb") as file:
             np.savez(file, allow_pickle=False, **{_PREFIX + k: v for k, v in args.arrays.items()})
 
     def restore(self, directory: Any, args: "Restore") -> dict[str, np.ndarray]:

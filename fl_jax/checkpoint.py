@@ -13,6 +13,7 @@ as `tree`; so in format 1, which has no `format` and only a `digest` that takes 
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -67,10 +68,13 @@ class Store:
         facts = json.loads(json.dumps(facts))  # as it will be read
         facts |= {"format": FORMAT, "arrays": rows, "digest": _sum_of(rows)}
         facts["facts_digest"] = _sum_of(facts)
-        saved = self._manager.save(
-            step,
-            args=ocp.args.Composite(arrays=Save(named), facts=ocp.args.JsonSave(facts)),
-        )
+        args = ocp.args.Composite(arrays=Save(named), facts=ocp.args.JsonSave(facts))
+        log = logging.getLogger("absl")
+        log.addFilter(_is_news)
+        try:
+            saved = self._manager.save(step, args=args)
+        finally:
+            log.removeFilter(_is_news)
         if not saved:
             raise ValueError(
                 f"step={step}: {self._manager.directory} has step {self._manager.latest_step()} "
@@ -251,3 +255,8 @@ def _digest_of_format_1(plain: Any) -> str:
         digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leaves out of Orbax's log the traceback of what `save` raises, too."""
+    return "_SignalingThread.run() raised" not in record.getMessage()

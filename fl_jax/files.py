@@ -1,6 +1,7 @@
 """A file is there whole or as it was before, whatever is killed and when; after a power cut, too."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +17,31 @@ def whole(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
         mode: `'w'`, UTF-8 with line ends as they are given, or `'wb'`.
 
     Yields:
-        The open file. After an exception the file is what it was before.
+        The open file. After an exception the file is what it was before, and what is written is gone.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
-    with partial.open(mode, encoding=encoding, newline=newline) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with named(path), partial.open(mode, encoding=encoding, newline=newline) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     os.replace(partial, path)
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Gives an OSError the name of the file; one that comes of a write, as on a full disk, has none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def sync(path: str | os.PathLike[str]) -> None:
@@ -36,3 +51,9 @@ def sync(path: str | os.PathLike[str]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """A file's digest, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

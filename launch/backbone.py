@@ -14,7 +14,9 @@ import numpy as np
 
 from fl_jax import spec
 from fl_jax.data import windows
-from fl_jax.data.slices import Slices, Summary
+from fl_jax.data.index import Summary
+from fl_jax.data.slices import Slices
+from fl_jax.files import sha256
 from fl_jax.losses.cross_entropy import Losses
 from fl_jax.mixup import mixup
 from fl_jax.models.study_head import StudyHead
@@ -23,7 +25,6 @@ from fl_jax.types import LABELS
 from fl_jax.weights import features
 from fl_jax.weights.fine_tune import begin_from, train_only
 from fl_jax.weights.pretrained import pretrained
-from fl_jax.weights.state_dict import sha256
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fl_jax.data.slices import read_index
+from fl_jax.data.index import read_index
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.studies import largest

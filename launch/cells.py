@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fl_jax import shapes
 from launch import progress
 
+_RUN = {"point": {}, "seed": int, "seconds": (int, float), "results": {}}
+_KEPT = {"inputs": {}, "runs": [_RUN]}
 OWN = ("grid", "metric")
 """Keys of a row that say how it is tuned; all others are fields of its runs."""
 
@@ -75,8 +78,8 @@ class Kept:
         self.path = workdir / "cells" / cell.panel / f"{cell.name}.json"
         fixed = {k: v for k, v in cell.settings.items() if k not in cell.grid}
         self._inputs, self.runs = {"runner": runner} | fixed, []
-        if self.path.exists():
-            found = json.loads(self.path.read_text())
+        found = shapes.read(self.path, _KEPT, "remove its folder")
+        if found is not None:
             self._check(found["inputs"])
             self.runs = found["runs"]
 

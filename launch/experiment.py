@@ -1,7 +1,6 @@
 """From a config to the open dataset, its partition and the plan of every arm of a study."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,15 +9,15 @@ from typing import Any, NamedTuple
 import jax
 from absl import logging
 
-from fl_jax import spec, study
+from fl_jax import shapes, spec, study
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
 from fl_jax.data.studies import in_studies
+from fl_jax.files import sha256
 from fl_jax.report import patients as pictures
-from fl_jax.report.files import data_folder
-from fl_jax.weights.state_dict import sha256
-from launch import progress, ranges
+from fl_jax.report.files import data_folder, read_done
+from launch import folder, progress, ranges
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -100,11 +99,18 @@ def partition(
 
     `partition.json` beside it says what it was made from, `partition.png` shows it. With other inputs it
     is made anew, as long as no training has begun. One that a person wrote or changed is kept, which `say`
-    is told.
+    is told. Of two processes that come at once, two models' trainings, one makes it and the other waits.
 
     Raises:
         ValueError: when trainings were begun with a partition of other inputs.
     """
+    with folder.held(workdir, "partition", wait=True):
+        return _partition(config, workdir, slices, say)
+
+
+def _partition(
+    config: Config, workdir: Path, slices: datasets.Slices, say: Callable[[str], None]
+) -> partitions.Partition:
     path, beside = workdir / "partition.csv", workdir / "partition.json"
     scheme = spec.build(config.partition, "fl_jax.data.partition.schemes")
     load = partial(partitions.load, path, slices, own_sites=config.partition == NATURAL)
@@ -117,7 +123,7 @@ def partition(
         "dataset": (datasets.read_summary(data_dir(config, workdir)) or {}).get("digest"),
     }
     if path.exists():
-        made_from = json.loads(beside.read_text()) if beside.exists() else {}
+        made_from = shapes.read(beside, {"digest?": str}, "make the partition anew") or {}
         if made_from.pop("digest", None) != sha256(path):
             say(f"{path} was written or changed by hand: it is kept")
             return load()
@@ -137,7 +143,6 @@ def partition(
         fold=config.fold,
         stratify=config.stratify,
     )
-    workdir.mkdir(parents=True, exist_ok=True)
     path.unlink(
         missing_ok=True
     )  # it is there last or not at all, or it would be taken for a person's
@@ -202,8 +207,6 @@ def backbone_name(config: Config) -> str:
 
 def is_complete(config: Config, workdir: Path) -> bool:
     """Whether an arm is trained and has predicted."""
-    done = workdir / "models" / arm_name(config) / "done.json"
-    return done.exists() and all(
-        (workdir / "predictions" / f"{judged}.csv").exists()
-        for judged in json.loads(done.read_text())["predictions"]
-    )
+    done = read_done(workdir, arm_name(config))
+    judged = (done or {}).get("predictions", [])
+    return bool(judged) and all((workdir / "predictions" / f"{n}.csv").exists() for n in judged)

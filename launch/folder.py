@@ -22,7 +22,7 @@ _REASONS = {
 
 
 @contextlib.contextmanager
-def held(workdir: Path, name: str) -> Iterator[None]:
+def held(workdir: Path, name: str, *, wait: bool = False) -> Iterator[None]:
     """Makes a workdir and holds a part of it, so that no second program writes the same.
 
     The lock is the system's, on `.locks/<name>`, and is gone with the process however that ends; the file
@@ -30,10 +30,12 @@ def held(workdir: Path, name: str) -> Iterator[None]:
 
     Args:
         workdir: a folder; it is made.
-        name: of the part, `study` or a model's.
+        name: of the part, `study`, `partition` or a model's.
+        wait: for another process that holds it.
 
     Raises:
-        ValueError: another process holds it; names folder and process. Or the name is none of a file.
+        ValueError: another process holds it and is not to be waited for; names folder and process. Or the
+            name is none of a file.
         OSError: the folder cannot be written; says why.
     """
     check_model(name)
@@ -45,7 +47,7 @@ def held(workdir: Path, name: str) -> Iterator[None]:
         raise _explained(workdir, error) from error
     with file:  # the lock goes with the first closing of the file, so it is opened once
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
@@ -69,3 +71,13 @@ def check_model(name: str) -> None:
 def _explained(workdir: Path, error: OSError) -> OSError:
     reason = _REASONS.get(error.errno or 0, str(error))
     return OSError(f"{workdir} cannot be written: {reason}; put it right, or use another --workdir")
+
+
+def without_room(error: OSError) -> str:
+    """What to do about a disk that filled up during a run; empty for every other error."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    return (
+        f"{error.filename or 'a file'} cannot be written: {_REASONS[error.errno]}; make room, and run this "
+        "again: what is finished is kept"
+    )

@@ -11,7 +11,6 @@ No patient that a backbone was trained or chosen on may be one that a head is ju
 must have the same dataset and the same partition, or the head is refused.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +93,7 @@ def check_patients(config: Config, workdir: Path) -> None:
     if folder is None:
         return
     path = folder / "models" / experiment.backbone_name(config) / "inputs.json"
-    theirs, ours = json.loads(path.read_text()), inputs.of(config, workdir)
+    theirs, ours = inputs.read(path) or {}, inputs.of(config, workdir)
     for name, remedy in (
         ("dataset", "leave config.data_dir and config.source empty, and it is the backbone's"),
         (

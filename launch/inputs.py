@@ -1,12 +1,13 @@
-"""What an arm was begun with, so that it goes on with nothing else."""
+"""What an arm was begun with, read back or refused, so that it goes on with nothing else."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from fl_jax import shapes
 from fl_jax.data import slices as datasets
-from fl_jax.weights.state_dict import sha256
-from launch import experiment, progress
+from fl_jax.files import sha256
+from launch import experiment, progress, ranges
 from launch.experiment import Config
 
 MACHINE = (
@@ -23,6 +24,29 @@ BEFORE: dict[str, Any] = {
     **{"backbone": "", "backbone_model": "own", "study_weight": 0.5},
 }
 """What a run that is older than a field of its config was made with."""
+_NUMBER = (int, float)
+_TEXTS = (
+    *("aggregator", "algorithm", "backbone", "backbone_model", "layout", "local_budget", "loss"),
+    *("model", "optimizer", "pretrained", "pretrained_channels", "pretrained_digest"),
+    *("pretrained_head", "regime", "round_schedule", "sampling", "site", "statistics", "stratify"),
+    *("trainable", "void_rounds", "partition"),
+)
+_COUNTS = ("accumulate", "adjacent", "batch_size", "fold", "folds", "image_size", "min_sites")
+_NUMBERS = ("ema", "epochs", "max_degrees", "max_refused", "mixup", "positive_weight_ceiling")
+_FIELDS: dict[str, shapes.Shape] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys((*_COUNTS, "rounds", "seed", "threads"), int),
+    **dict.fromkeys((*_NUMBERS, "study_weight"), _NUMBER),
+    **dict.fromkeys(("cached_features", "flip", "remat", "test_flip"), bool),
+    "cohort": {"*": _NUMBER},
+    "faults": [str],
+    "windows": [str],
+    "fractions": [_NUMBER],
+    "layer_rates": [[(str, *_NUMBER)]],
+    "dataset": [(str, dict, None)],
+    **dict.fromkeys(("backbone_inputs?", *(f"{name}?" for name in MACHINE)), (str, *_NUMBER)),
+    "*": (),  # a name that is none would leave another at what it was `BEFORE`
+}
 
 
 def of(config: Config, workdir: Path) -> dict[str, Any]:
@@ -44,6 +68,32 @@ def of(config: Config, workdir: Path) -> dict[str, Any]:
     return json.loads(json.dumps(parts))
 
 
+def read(path: Path, **lacking: Any) -> dict[str, Any] | None:
+    """Reads an `inputs.json`; None where there is none.
+
+    Args:
+        path: the file.
+        lacking: of fields that came after it, what is taken in place of what is in `BEFORE`.
+
+    Returns:
+        The fields, those that came after it, too.
+
+    Raises:
+        ValueError: with the file, the field and its value: it is not what a training writes.
+    """
+    remedy = "restore it from a copy, or remove its folder and train again"
+    shape = {f"{name}?" if name in BEFORE else name: kind for name, kind in _FIELDS.items()}
+    found = shapes.read(path, shape, remedy)
+    if found is None:
+        return None
+    found = BEFORE | lacking | found
+    try:
+        ranges.check(found, without=MACHINE)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; {remedy}") from error
+    return found
+
+
 def check(config: Config, workdir: Path) -> None:
     """Refuses to go on with an arm that was begun with other inputs.
 
@@ -51,8 +101,7 @@ def check(config: Config, workdir: Path) -> None:
         ValueError: when they differ; names them.
     """
     path, wanted = _path(config, workdir), of(config, workdir)
-    begun = json.loads(path.read_text()) if path.exists() else wanted
-    begun = BEFORE | {"threads": wanted["threads"]} | begun
+    begun = read(path, threads=wanted["threads"]) or wanted
     differ = sorted(k for k in begun | wanted if begun.get(k) != wanted.get(k))
     if differ:
         shown = "; ".join(f"{k}: {begun.get(k)!r} there, {wanted.get(k)!r} now" for k in differ)

@@ -11,6 +11,7 @@ from scipy.special import expit
 from fl_jax import study
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
+from fl_jax.data.index import read_index
 from fl_jax.data.sources import HOLDOUT
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions, select
@@ -134,7 +135,7 @@ def _shared(slices: datasets.Slices, workdir: Path, say: Say) -> int | str:
         return "unknown, as the study's dataset is not on this disk"
     divided = _partition(workdir)
     trained_on = set(divided.patient[divided.split == "train"].tolist())
-    columns = datasets.read_index(index, ("image", "patient"))
+    columns = read_index(index, ("image", "patient"))
     pairs = zip(columns["image"], columns["patient"], strict=True)
     names = {image for image, patient in pairs if patient in trained_on}
     number = sum(name in names for name in slices.image.tolist())

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from fl_jax.files import whole
 from fl_jax.text import printable
+from launch import folder
 
 Event = dict[str, Any]
 _FLUSH_SECONDS = 0.5
@@ -220,9 +221,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def readable_errors() -> Iterator[None]:
     """Turns an error that says what to do into that one sentence and exit status 1."""
+    before, threading.excepthook = threading.excepthook, _of_thread
     try:
         yield
     except (ValueError, OSError) as error:
-        lines = (printable(line, 2000) for line in str(error).splitlines())
-        print("error:", "\n".join(lines), file=sys.stderr)
+        said = (isinstance(error, OSError) and folder.without_room(error)) or str(error)
+        print("error:", "\n".join(printable(x, 2000) for x in said.splitlines()), file=sys.stderr)
         sys.exit(1)
+    finally:
+        threading.excepthook = before
+
+
+def _of_thread(arguments: threading.ExceptHookArgs) -> None:
+    """Leaves out TensorBoard's: its next call raises the same where it is told."""
+    if not type(arguments.thread).__module__.startswith("tensorboard."):
+        threading.__excepthook__(arguments)

@@ -4,6 +4,7 @@ What only one part of the library can judge, it judges when it is made: specs, p
 """
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -31,21 +32,26 @@ CHOICES = {
 }
 
 
-def check(config: Any) -> None:
+def check(config: Any, *, without: Collection[str] = ()) -> None:
     """Checks the fields of a config as `configs/ich_fed_avg.py`.
+
+    Args:
+        config: by name what they are.
+        without: fields that it does not have.
 
     Raises:
         ValueError: for a number out of its range, or NaN, a word that is none of the choices, or a batch that
             cannot be divided.
     """
     for name, (low, high) in RANGES.items():
+        if name in without:
+            continue
         value = config[name]
         if not low <= value <= high:
             raise ValueError(f"config.{name}={value}: must lie in {low:.10g}..{high:.10g}")
     for name, choices in CHOICES.items():
         if config[name] not in choices:
             raise ValueError(f"config.{name}={config[name]!r}: must be one of {', '.join(choices)}")
-    if config.batch_size % config.accumulate:
-        raise ValueError(
-            f"config.accumulate={config.accumulate}: must divide batch_size={config.batch_size}"
-        )
+    batch, parts = config["batch_size"], config["accumulate"]
+    if batch % parts:
+        raise ValueError(f"config.accumulate={parts}: must divide batch_size={batch}")

@@ -13,7 +13,6 @@ SIGTERM ends it after the round under way, saved, with exit status 75; a second 
 
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import shlex
@@ -31,6 +30,7 @@ from rich.console import Console
 from fl_jax import report
 from fl_jax.data import slices
 from fl_jax.data.phantom.cohort import make_cohort
+from fl_jax.report import files
 from fl_jax.report.answer import sentence
 from launch import (
     answers,
@@ -106,10 +106,10 @@ class Manifest:
 
     def __init__(self, workdir: Path, config: experiment.Config) -> None:
         self._path = workdir / "manifest.json"
-        self.content: dict[str, Any] = {"stages": {}}
-        if self._path.exists():
-            self.content = json.loads(self._path.read_text())
-        else:
+        found = files.read_manifest(workdir)
+        self.content: dict[str, Any] = found or {}
+        self.content["stages"] = self.content.get("stages") or {}
+        if found is None:
             self.describe(config, anew=True)
 
     def describe(self, config: experiment.Config, *, anew: bool) -> None:
@@ -146,13 +146,14 @@ class Manifest:
         finally:
             stages = self.content["stages"]
             if worked:
-                stages[name] = round(stages.get(name, 0.0) + time.monotonic() - began, 1)
+                stages[name] = round((stages.get(name) or 0.0) + time.monotonic() - began, 1)
             self.write()
 
     def write(self) -> None:
         """Writes the file; the device is what the trainings found."""
-        for done in sorted(self._path.parent.glob("models/*/done.json")):
-            self.content["device"] = json.loads(done.read_text())["device"]
+        for path in sorted(self._path.parent.glob("models/*/done.json")):
+            done = files.read_done(self._path.parent, path.parent.name) or {}
+            self.content["device"] = done.get("device")
         progress.write_json(self._path, self.content)
 
 

@@ -6,7 +6,6 @@ Goes on from the newest checkpoint; a training that is complete is left as it is
 round under way, saved, with exit status 75; a second one ends it at once.
 """
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from fl_jax import study, whole_studies
 from fl_jax.checkpoint import Store
 from fl_jax.data.studies import Studies
 from fl_jax.evaluation import predictions
+from fl_jax.report.files import read_done
 from launch import (
     experiment,
     folder,
@@ -82,7 +82,7 @@ def _train(
     inputs.check(config, workdir)
     if experiment.is_complete(config, workdir):
         say(f"{name}: complete, skipped")
-        return json.loads((model / "done.json").read_text())
+        return read_done(workdir, name) or {}
 
     if config.backbone:
         read = trained.reader(config, complain=say)

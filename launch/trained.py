@@ -1,7 +1,6 @@
 """A model that a study has trained is read back from its workdir, without the data that it learned from."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,11 +41,6 @@ class Trained(NamedTuple):
     reader: heads.Reader | None = None
 
 
-def completed(found: Mapping[str, Any]) -> experiment.Config:
-    """The config of `inputs.json`, with the fields that came after the training: see `inputs.BEFORE`."""
-    return ConfigDict({**inputs.BEFORE, **found})
-
-
 def load(
     workdir: Path,
     name: str = "federated",
@@ -67,19 +61,19 @@ def load(
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: the name is a path, none of its checkpoints is sound, or the one that is asked for is
-            not there.
+        ValueError: the name is a path, `inputs.json` is spoilt, none of its checkpoints is sound, or the one
+            that is asked for is not there.
     """
     check_model(name)
     folder = workdir / "models" / name
-    if not (folder / "checkpoints").is_dir() or not (folder / "inputs.json").exists():
+    found = inputs.read(folder / "inputs.json")
+    if found is None or not (folder / "checkpoints").is_dir():
         there = sorted(path.parent.name for path in workdir.glob("models/*/inputs.json"))
         raise FileNotFoundError(
             f"{folder} holds no trained model; the workdir has {', '.join(there) or 'none'}: "
             "choose one with --model, or train it with launch.study"
         )
-    found = json.loads((folder / "inputs.json").read_text())
-    config = completed(found)
+    config: experiment.Config = ConfigDict(found)
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)
@@ -139,8 +133,7 @@ def reader(config: experiment.Config, *, complain: Callable[[str], None]) -> hea
         given = traverse_util.flatten_dict(made.given.get("params", {}))
         params = traverse_util.unflatten_dict(given | traverse_util.flatten_dict(model.params))
         variables = {**made.given, "params": params}
-    begun = (folder / "models" / model.name / "inputs.json").read_text()
-    return heads.reader(made, variables, [json.loads(begun), model.round], shape)
+    return heads.reader(made, variables, [model.config.to_dict(), model.round], shape)
 
 
 def as_read(model: Trained, slices: Slices) -> Slices:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fuzzing import no_file_above
 
 from fl_jax import checkpoint
 from fl_jax.checkpoint import Store, arrays
@@ -178,7 +179,7 @@ def test_a_reader_changes_nothing_and_can_choose_its_step(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_without_room_nothing_is_written_and_what_is_there_stays(tmp_path, monkeypatch):
+def test_without_room_nothing_is_written_and_what_is_there_stays(tmp_path, monkeypatch, caplog):
     store = Store(tmp_path)
     store.save(1, tree(1), {})
     before = sorted(tmp_path.rglob("*"))
@@ -189,7 +190,13 @@ def test_without_room_nothing_is_written_and_what_is_there_stays(tmp_path, monke
         store.save(2, tree(2), {})
     assert sorted(tmp_path.rglob("*")) == before
     monkeypatch.undo()
-    store.save(2, tree(2), {})
+    with pytest.raises(OSError, match=r"arrays\.npz"), no_file_above(1000):  # taken by others since
+        store.save(2, tree(2), {})
+    assert "Traceback" not in caplog.text
+    again = Store(tmp_path)
+    assert again.steps() == [1]
+    again.save(2, tree(2), {})
+    assert again.steps() == [2, 1]
 
 
 class Pair(NamedTuple):

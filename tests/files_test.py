@@ -1,6 +1,8 @@
 import os
+import re
 
 import pytest
+from fuzzing import no_file_above
 
 from fl_jax.files import whole
 
@@ -14,7 +16,11 @@ def test_the_file_is_what_it_was_until_all_is_written(tmp_path):
         assert path.read_bytes() == text.encode()
     with pytest.raises(TypeError), whole(path, "wb") as file:
         file.writelines([b"three", None])
+    with pytest.raises(OSError, match=re.escape(f"'{path}'")), no_file_above(9):  # noqa: SIM117
+        with whole(path) as file:
+            file.write("no room for this")
     assert path.read_bytes() == b"two\n"
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_after(tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 import contextlib
 import faulthandler
+import json
 import os
+import resource
 import sys
 import time
 
@@ -21,6 +23,13 @@ WORDS = (
     *("None", "null", "true", "[]", "__import__('os')", "holdout", "all_sites", "train", "any"),
 )
 """Values that tables and configs do not expect."""
+
+
+VALUES = (
+    *(None, True, -1, 0, 3, 10**30, 0.5, float("nan"), float("inf"), [], ["a"], [[]], {}, {"a": 1}),
+    *({"any": None}, "../../x", *WORDS),
+)
+"""The same for JSON."""
 
 
 def count(default):
@@ -111,6 +120,47 @@ def flipped(generator, data, bits=1):
     return bytes(changed)
 
 
+def places(tree):
+    """Every dict and list in JSON with something in it."""
+    inner = [*tree.values()] if isinstance(tree, dict) else tree if isinstance(tree, list) else []
+    return [tree] * bool(inner) + [place for one in inner for place in places(one)]
+
+
+def changed(generator, data):
+    """The text of a JSON file with a value or a name that is another, or missing."""
+    tree = json.loads(data)
+    found = places(tree)
+    place = found[int(generator.integers(len(found)))]
+    key = [*place][int(generator.integers(len(place)))] if isinstance(place, dict) else 0
+    match int(generator.integers(3)):
+        case 0:
+            place[key] = VALUES[int(generator.integers(len(VALUES)))]
+        case 1:
+            del place[key]
+        case 2 if isinstance(place, dict):
+            place[WORDS[int(generator.integers(len(WORDS)))]] = place.pop(key)
+    return json.dumps(tree).encode()
+
+
+def broken(generator, data, name="x.json"):
+    """A CSV, JSON or JSON lines file's bytes with a fault."""
+    if name.endswith(".csv"):
+        return table(generator, data.decode())
+    if name.endswith(".jsonl"):
+        lines = data.splitlines()
+        row = int(generator.integers(len(lines)))
+        lines[row] = broken(generator, lines[row], "")
+        return b"\n".join(lines)
+    match int(generator.integers(9)):
+        case 0:
+            return flipped(generator, data)
+        case 1:
+            return data[: int(generator.integers(len(data)))]
+        case 2:
+            return b'{"a":' * (depth := int(generator.integers(1, 3000))) + b"1" + b"}" * depth
+    return changed(generator, data)
+
+
 @contextlib.contextmanager
 def nothing_written(folder, *known):
     """Asserts that a folder holds afterwards what it held before, and files in `known`."""
@@ -124,3 +174,14 @@ def nothing_written(folder, *known):
 def listing(folder):
     """Every path in a folder, relative to it."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@contextlib.contextmanager
+def no_file_above(size):
+    """The system writes no file beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

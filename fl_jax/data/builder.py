@@ -42,16 +42,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.writer import ExampleWriter
 
 from fl_jax.data import dicom, duplicates, pseudonyms, sources
-from fl_jax.data.slices import (
-    COLUMNS,
-    SPLIT,
-    UNKNOWN,
-    VERSION,
-    Slices,
-    Summary,
-    load,
-    read_summary,
-)
+from fl_jax.data.index import COLUMNS, VERSION, Summary, digests, read_summary
+from fl_jax.data.slices import SPLIT, UNKNOWN, Slices, load
 from fl_jax.data.tally import RefusedError, Tally
 from fl_jax.files import whole
 from fl_jax.types import LABELS
@@ -189,7 +181,7 @@ def prepare(
     done = read_summary(data_dir)
     if done is not None:
         stale = _differences(done, key)
-        if not stale and done["refused"] <= max_refused:
+        if not stale and done["refused"] <= max_refused:  # of this version, and so whole
             changed = _differences(done["versions"], _versions())
             if changed:
                 say(f"{data_dir}: {changed}: kept; remove the folder to build it anew")
@@ -210,7 +202,7 @@ def prepare(
     finally:
         tally.write_refused(data_dir / "refused.csv")
         shutil.rmtree(building, ignore_errors=True)
-    summary = key | {"versions": _versions()} | tally.summary()
+    summary = key | {"versions": _versions()} | tally.summary() | {"tables": digests(data_dir)}
     with whole(data_dir / "summary.json") as file:
         file.write(json.dumps(summary, indent=1) + "\n")
     return summary

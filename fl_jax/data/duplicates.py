@@ -14,14 +14,20 @@ value, such as a slice of air, is nobody's and links nobody.
 import csv
 import hashlib
 import pathlib
+import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from fl_jax.data import columns
+from fl_jax.data.index import REMEDY, check_built
+
 HEADER = ("pixels", "image", "patient", "site")
 BYTES = 16
 """Of a digest: among a million pictures two agree by chance once in 10^26 datasets."""
+_DIGEST = re.compile(rf"[0-9a-f]{{{2 * BYTES}}}")
 
 
 class Copy(NamedTuple):
@@ -62,14 +68,29 @@ def write(path: pathlib.Path, copies: Iterable[Copy]) -> None:
 
 
 def read(path: pathlib.Path) -> list[Copy]:
-    """Reads what `write` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.reader(file))
-    if not lines or tuple(lines[0]) != HEADER:
+    """Reads what `write` wrote, of a dataset's `slices/`.
+
+    Raises:
+        ValueError: with file, line, value and remedy: it is not what `write` writes.
+    """
+    found = columns.read(path, HEADER, header=HEADER, remedy=REMEDY)
+    columns.check(path, found, "pixels", _DIGEST.fullmatch, f"it must be a digest; {REMEDY}")
+    counts = Counter(found["pixels"])
+    columns.check(
+        path, found, "pixels", lambda text: counts[text] > 1, f"it has no other; {REMEDY}"
+    )
+    columns.unique(path, found, "image", f"it is there twice; {REMEDY}")
+    check_built(path.parent.parent, "slices/duplicates.csv")
+    return [Copy(*line) for line in zip(*found.values(), strict=True)]
+
+
+def check(path: pathlib.Path, copies: Iterable[Copy], rows: Iterable[tuple[str, str, str]]) -> None:
+    """Raises ValueError for a copy that is none of a dataset's rows, each an image, patient and site."""
+    strange = {copy[1:] for copy in copies} - {*rows}
+    if strange:
         raise ValueError(
-            f"{path}: the first line must be {','.join(HEADER)}; build the dataset anew"
+            f"{path}: holds image, patient and site {min(strange)}, which index.csv does not; {REMEDY}"
         )
-    return [Copy(*line) for line in lines[1:]]
 
 
 def linked(copies: Iterable[Copy]) -> dict[str, str]:

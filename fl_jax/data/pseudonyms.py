@@ -15,6 +15,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Iterator
 
+from fl_jax.data.sources.listing import csv_lines
 from fl_jax.files import whole
 
 SHORT = 4
@@ -67,8 +68,12 @@ def _names(image: str, patient: str) -> bool:
 
 
 def _lines(index: pathlib.Path) -> Iterator[dict[str, str]]:
-    with index.open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
+    with csv_lines(index) as lines:
+        header = next(lines, [])
+        for number, line in enumerate(lines, 2):
+            if len(line) != len(header):
+                raise ValueError(f"{index}, line {number}: is cut off; build the dataset again")
+            yield dict(zip(header, line, strict=True))
 
 
 def _number(values: Iterable[str], before: str) -> dict[str, str]:

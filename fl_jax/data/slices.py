@@ -4,37 +4,24 @@ Opening it costs no pixel and does not load TensorFlow: the facts come from `ind
 records from TFDS's random access to array_record. Record i is line i of the index.
 """
 
-import csv
 import dataclasses
-import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from fl_jax.data import duplicates
+from fl_jax.data import columns, duplicates
+from fl_jax.data.index import REMEDY, VERSION, read_index, read_summary
+from fl_jax.text import printable
 from fl_jax.types import LABELS
 
-VERSION = "1.2.0"
-"""Of the dataset's layout; a dataset of another version is built anew."""
 UNKNOWN = -1
 """In place of each label of a dataset without labels; it fits no loss and no statistic."""
 SPLIT = "slices"
 """TFDS needs a split's name and reserves `all`."""
 DIALECT = ("bits_stored", "signed", "intercept", "kernel", "spacing_row")
 """Columns of how a file was written."""
-Summary = dict[str, Any]
-"""`summary.json`: version, digest, options, versions, refused (share of files), duplicates (counts),
-sites: {name: counts}."""
-COLUMNS = (
-    *("image", "patient", "study", "series", "site"),
-    *("position", "thickness", "instance", "rows", "columns", "spacing_row", "spacing_column"),
-    *("tilt", "bits_stored", "signed", "slope", "intercept", "kernel", "manufacturer"),
-    *("transfer_syntax", "repairs", *LABELS),
-)
-"""Of `index.csv`: positions, thicknesses and spacings in mm, tilt in degrees, repairs by `;`, labels
-empty where there are none."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -153,14 +140,6 @@ class Slices:
         return dataclasses.replace(self, held=held)
 
 
-def read_summary(data_dir: str | pathlib.Path) -> Summary | None:
-    """The summary of the dataset under `data_dir`; None if there is no complete dataset."""
-    path = pathlib.Path(data_dir) / "summary.json"
-    if not path.exists():
-        return None
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def load(data_dir: str | pathlib.Path) -> Slices:
     """Opens the dataset that `builder.prepare` made.
 
@@ -183,70 +162,61 @@ def load(data_dir: str | pathlib.Path) -> Slices:
             f"{data_dir}: no complete dataset (no summary.json); build it with "
             "python -m launch.prepare_data --source=DIR --data_dir=" + str(data_dir)
         )
-    if summary["version"] != VERSION:
+    if summary.get("version") != VERSION:
         raise ValueError(
-            f"{data_dir}: dataset version {summary['version']}, this code reads {VERSION}; "
-            "build it anew with python -m launch.prepare_data"
+            f"{data_dir}: dataset version {summary.get('version')}, this code reads {VERSION}; {REMEDY}"
         )
     names = ("image", "patient", "study", "series", "site")
-    wanted = (*names, "position", "thickness", *DIALECT, *LABELS)
-    columns = read_index(data_dir / "slices" / "index.csv", wanted)
-    builder: Any = tfds.builder_from_directory(data_dir / "slices")
-    source = builder.as_data_source(split=SPLIT)
-    if len(source) != len(columns["image"]):
+    index = data_dir / "slices" / "index.csv"
+    found = read_index(index, (*names, "position", "thickness", *DIALECT, *LABELS))
+    try:
+        builder: Any = tfds.builder_from_directory(data_dir / "slices")
+        source = builder.as_data_source(split=SPLIT)
+        stored, records = builder.info.features["hu"].shape, len(source)
+    except Exception as error:  # whatever a damaged file makes TFDS raise
+        raise ValueError(f"{data_dir / 'slices'}: {printable(f'{error!r}')}; {REMEDY}") from error
+    if records != len(found["image"]):
         raise ValueError(
-            f"{data_dir}: {len(source)} records but {len(columns['image'])} lines in index.csv; "
-            "build the dataset anew"
+            f"{data_dir}: {records} records but {len(found['image'])} lines in index.csv; {REMEDY}"
         )
     size = summary["options"]["image_size"]
+    if stored != (size, size):
+        raise ValueError(
+            f"{data_dir}: summary.json says image_size {size}, records are of {stored}; {REMEDY}"
+        )
+    copies = duplicates.read(data_dir / "slices" / "duplicates.csv")
+    rows = zip(found["image"], found["patient"], found["site"], strict=True)
+    duplicates.check(data_dir / "slices" / "duplicates.csv", copies, rows)
     return Slices(
-        *(np.array(columns[name], dtype=str) for name in names),
-        position=np.array(columns["position"], np.float32),
-        labels=np.stack([_labels(columns[label]) for label in LABELS], axis=1),
-        thickness=np.array(columns["thickness"], np.float32),
+        *(np.array(found[name], dtype=str) for name in names),
+        position=np.array(found["position"], np.float32),
+        labels=_labels(index, found),
+        thickness=np.array(found["thickness"], np.float32),
         image_shape=(size, size),
         source=source,
-        linked=duplicates.linked(duplicates.read(data_dir / "slices" / "duplicates.csv")),
-        dialect=_dialect(columns),
+        linked=duplicates.linked(copies),
+        dialect=_dialect(found),
     )
 
 
-def _dialect(columns: dict[str, list[str]]) -> dict[str, np.ndarray]:
-    spacing = np.array(columns["spacing_row"], np.float32).round(2)
+def _dialect(found: columns.Columns) -> dict[str, np.ndarray]:
+    spacing = np.array(found["spacing_row"], np.float32).round(2)
     return {
-        "bits_stored": np.array(columns["bits_stored"], int),
-        "signed": np.array(columns["signed"], int),
-        "intercept": np.array(columns["intercept"], np.float32),
-        "kernel": np.array(columns["kernel"], str),
+        "bits_stored": np.array(found["bits_stored"], int),
+        "signed": np.array(found["signed"], int),
+        "intercept": np.array(found["intercept"], np.float32),
+        "kernel": np.array(found["kernel"], str),
         "spacing": np.nan_to_num(spacing, nan=-1.0),
     }
 
 
-def _labels(column: list[str]) -> np.ndarray:
-    return np.array([value or str(UNKNOWN) for value in column], np.int8)
-
-
-def read_index(path: str | pathlib.Path, names: Sequence[str] = COLUMNS) -> dict[str, list[str]]:
-    """Columns of an `index.csv`, as text; equal texts are one object.
-
-    Args:
-        path: the file.
-        names: which of `COLUMNS`.
-
-    Returns:
-        Each column, by name.
-
-    Raises:
-        ValueError: another header.
-    """
-    once: dict[str, str] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        if tuple(next(lines, ())) != COLUMNS:
-            raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}")
-        places = [COLUMNS.index(name) for name in names]
-        found: list[list[str]] = [[] for _ in names]
-        for line in lines:
-            for column, place in zip(found, places, strict=True):
-                column.append(once.setdefault(line[place], line[place]))
-    return dict(zip(names, found, strict=True))
+def _labels(index: pathlib.Path, found: columns.Columns) -> np.ndarray:
+    """int8[N, L]; all slices have all labels or none has any, and `any` is set where a subtype is."""
+    given = [[value or str(UNKNOWN) for value in found[label]] for label in LABELS]
+    labels = np.array(given, np.int8).T
+    lacking = (labels == UNKNOWN).any(axis=1)
+    if not (labels == UNKNOWN).all():
+        columns.refuse(index, lacking, "any", found, f"a label is missing; {REMEDY}")
+    other = labels[:, 0] < labels[:, 1:].max(axis=1)
+    columns.refuse(index, other, "any", found, f"a subtype is 1; {REMEDY}")
+    return labels

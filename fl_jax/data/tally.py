@@ -6,7 +6,7 @@ from collections import Counter
 from typing import NoReturn
 
 from fl_jax.data import dicom, duplicates, sources
-from fl_jax.data.slices import Summary
+from fl_jax.data.index import Summary
 from fl_jax.files import whole
 from fl_jax.types import LABELS
 

@@ -12,21 +12,21 @@ program, which is read beside ours (`known`), may leave out the columns of `KNOW
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.data.sources.listing import HOLDOUT, csv_lines
+from fl_jax.data import columns as tables
+from fl_jax.data.columns import Columns, number, refuse
+from fl_jax.data.sources.listing import HOLDOUT
 from fl_jax.files import whole
 from fl_jax.types import LABELS
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
 KNOWN = ("ground_truth", "patient", "site", "split")
 """Columns that are no prediction, so that whoever knows the images knows them."""
-LONGEST = 1000
-"""Characters of a name; a loose file is named by its path in the source."""
 SPLITS = ("validation", "test", HOLDOUT)
 
 
@@ -128,49 +128,49 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
             split, an image and label twice, rows of one image that disagree, a patient on two sides; an image
             that `known` lacks, lacks itself, or knows otherwise.
     """
-    columns = _columns(path, COLUMNS if known is None else COLUMNS[:3])
+    required = COLUMNS if known is None else COLUMNS[:3]
+    remedy = f"write it again, with the header {','.join(COLUMNS)}"
+    columns = tables.read(path, required, optional=COLUMNS[len(required) :], remedy=remedy)
+    if not columns["Image"]:
+        raise ValueError(f"{path}: no rows below the header; run the evaluation stage again")
     if known is not None:
         columns = _completed(path, columns, known)
-    scores = _numbers(path, "pred_label", columns["pred_label"])
-    _refuse(
+    scores = _numbers(path, "pred_label", columns)
+    refuse(
         path,
         ~((scores >= 0) & (scores <= 1)),
         "pred_label",
         columns,
         "write a probability in [0, 1]",
     )
-    truth = _numbers(path, "ground_truth", columns["ground_truth"])
-    _refuse(path, ~np.isin(truth, (0, 1)), "ground_truth", columns, "write 0 or 1")
+    truth = _numbers(path, "ground_truth", columns)
+    refuse(path, ~np.isin(truth, (0, 1)), "ground_truth", columns, "write 0 or 1")
     label = np.array([LABELS.index(name) if name in LABELS else -1 for name in columns["subtype"]])
-    _refuse(path, label < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
-    splits = set(SPLITS)
-    strange = np.array([split not in splits for split in columns["split"]])
-    _refuse(path, strange, "split", columns, f"use one of {', '.join(SPLITS)}")
+    refuse(path, label < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
+    tables.check(path, columns, "split", SPLITS.__contains__, f"use one of {', '.join(SPLITS)}")
     for name in ("Image", "patient", "site"):
-        _refuse(path, np.array([not value for value in columns[name]]), name, columns, "fill it in")
-        strange = {value for value in {*columns[name]} if not is_name(value)}
-        odd = np.array([bool(strange) and value in strange for value in columns[name]])
-        _refuse(path, odd, name, columns, "a name holds no control character, no `..` and no root")
+        tables.check(path, columns, name, bool, "fill it in")
+        tables.check(path, columns, name, tables.is_name, tables.NAME)
 
     code, first = _codes(columns["Image"])
     cell = code * len(LABELS) + label
     again = np.ones(cell.size, bool)
     again[np.unique(cell, return_index=True)[1]] = False
-    _refuse(
+    refuse(
         path, again, "Image", columns, "this image and subtype stand twice; keep one row of them"
     )
     missing = np.bincount(code, minlength=first.size) < len(LABELS)
     remedy = f"the image lacks a subtype; write all {len(LABELS)} rows of every image"
-    _refuse(path, missing[code], "Image", columns, remedy)
+    refuse(path, missing[code], "Image", columns, remedy)
 
     texts = {name: _codes(columns[name])[0] for name in ("patient", "site", "split")}
     for name, values in texts.items():
         other = values != values[first[code]]
-        _refuse(path, other, name, columns, "differs from the image's first row; make them agree")
+        refuse(path, other, name, columns, "differs from the image's first row; make them agree")
     side = texts["site"] * len(SPLITS) + texts["split"]
     origin = np.unique(texts["patient"], return_index=True)[1][texts["patient"]]
     remedy = "the patient is at another site or split in an earlier row; keep a patient on one side"
-    _refuse(path, side != side[origin], "patient", columns, remedy)
+    refuse(path, side != side[origin], "patient", columns, remedy)
 
     if known is not None:
         _complete(path, columns, known)
@@ -184,21 +184,13 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
     return Predictions(image, patient, site, split, wide_truth, wide_scores)
 
 
-def is_name(text: str) -> bool:
-    """Whether a text can be a name of a thing in a folder: printable, and no way out of it."""
-    parts = text.replace("\\", "/").split("/")
-    return text.isprintable() and len(text) <= LONGEST and parts[0] != "" and ".." not in parts
-
-
-def _completed(
-    path: str | os.PathLike[str], columns: dict[str, Sequence[str]], known: Predictions
-) -> dict[str, Sequence[str]]:
+def _completed(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> Columns:
     """The columns with those of `KNOWN` that were left out; those that are there must say the same."""
     row = {name: number for number, name in enumerate(known.image.tolist())}
     place = np.array([row.get(name, -1) for name in columns["Image"]])
     other = np.array([split == "validation" for split in columns.get("split", ())], bool)
     own = (place < 0) & other if other.size else np.zeros(place.size, bool)
-    _refuse(
+    refuse(
         path,
         (place < 0) & ~own,
         "Image",
@@ -207,7 +199,7 @@ def _completed(
     )
     label = {name: number for number, name in enumerate(LABELS)}
     kind = np.array([label.get(name, -1) for name in columns["subtype"]])
-    _refuse(path, kind < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
+    refuse(path, kind < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
     # A validation image of the file's own needs all of its columns: there is nobody else who knows it.
     absent = [name for name in KNOWN if name not in columns]
     if own.any() and absent:
@@ -227,15 +219,13 @@ def _completed(
             continue
         given = np.array(columns[name])
         if name == "ground_truth":  # 1, 1.0 and 01 are the same truth
-            given = _numbers(path, name, columns[name])
+            given = _numbers(path, name, columns)
             texts[name] = known.truth[place, kind]
-        _refuse(path, (given != texts[name]) & ~own, name, columns, "the data say otherwise")
+        refuse(path, (given != texts[name]) & ~own, name, columns, "the data say otherwise")
     return columns
 
 
-def _complete(
-    path: str | os.PathLike[str], columns: dict[str, Sequence[str]], known: Predictions
-) -> None:
+def _complete(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> None:
     judged = known.image[known.split != "validation"]
     lacking = np.setdiff1d(judged, columns["Image"])
     if lacking.size:
@@ -245,43 +235,10 @@ def _complete(
         )
 
 
-def _columns(
-    path: str | os.PathLike[str], required: Sequence[str] = COLUMNS
-) -> dict[str, Sequence[str]]:
-    with csv_lines(path) as lines:
-        header = next(lines, [])
-        rows = list(lines)
-    absent = [n for n in COLUMNS if header.count(n) != 1 and (n in required or n in header)]
-    if absent:
-        raise ValueError(
-            f"{path}, line 1: columns {absent} are missing or doubled; the header is {','.join(COLUMNS)}"
-        )
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}, line {line}: {len(row)} fields where the header has {len(header)}; "
-                "the file may be cut off, write it again"
-            )
-    if not rows:
-        raise ValueError(f"{path}: no rows below the header; run the evaluation stage again")
-    table = dict(zip(header, zip(*rows, strict=True), strict=True))
-    return {name: table[name] for name in COLUMNS if name in table}
-
-
-def _numbers(path: str | os.PathLike[str], name: str, values: Sequence[str]) -> NDArray[np.float64]:
-    try:
-        if not any("_" in value for value in values):  # float() would read 0_1 as 1
-            return np.fromiter(map(float, values), np.float64, len(values))
-    except ValueError:
-        pass
-    for line, value in enumerate(values, start=2):
-        try:
-            good = "_" not in value and float(value) is not None
-        except ValueError:
-            good = False
-        if not good:
-            _fail(path, line, name, value, "write a number")
-    raise AssertionError("unreachable: one of the values was refused above")
+def _numbers(path: str | os.PathLike[str], name: str, columns: Columns) -> NDArray[np.float64]:
+    found = np.fromiter(map(number, columns[name]), np.float64, len(columns[name]))
+    refuse(path, np.isnan(found), name, columns, "write a number")
+    return found
 
 
 def _codes(values: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -289,19 +246,3 @@ def _codes(values: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     index: dict[str, int] = {}
     codes = np.array([index.setdefault(value, len(index)) for value in values], np.int64)
     return codes, np.unique(codes, return_index=True)[1]
-
-
-def _refuse(
-    path: str | os.PathLike[str],
-    bad: NDArray[np.bool_],
-    name: str,
-    columns: dict[str, Sequence[str]],
-    remedy: str,
-) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        _fail(path, row + 2, name, columns[name][row], remedy)
-
-
-def _fail(path: str | os.PathLike[str], line: int, name: str, value: str, remedy: str) -> NoReturn:
-    raise ValueError(f"{path}, line {line}: {name} is {value!r}: {remedy}")

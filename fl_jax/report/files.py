@@ -8,7 +8,6 @@
 | saliency.json | the page is without that section |
 """
 
-import hashlib
 import json
 import math
 import os
@@ -17,11 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fl_jax import shapes
 from fl_jax.data import partition
+from fl_jax.data.index import read_summary
 from fl_jax.evaluation.predictions import Predictions, read
-from fl_jax.report import shapes
+from fl_jax.files import sha256
 from fl_jax.report.headers import Headers
 from fl_jax.report.headers import load as load_headers
+from fl_jax.report.shapes import DONE, MANIFEST, ROUND, SALIENCY
 
 Json = Any
 """What `json.loads` gives: dict, list, str, int, float, bool or None."""
@@ -76,7 +78,7 @@ def load(workdir: str | os.PathLike[str]) -> Study:
     models = {path.stem: read(path) for path in files}
     folders = {name: root / "models" / name for name in models}
     learning = {name: _lines(folder / "metrics.jsonl") for name, folder in folders.items()}
-    done = {name: _object(folder / "done.json", shapes.DONE) for name, folder in folders.items()}
+    done = {name: read_done(root, name) for name in models}
     manifest = read_manifest(root)
     data = data_folder(root)
     return Study(
@@ -85,7 +87,7 @@ def load(workdir: str | os.PathLike[str]) -> Study:
         {name: value for name, value in done.items() if value is not None},
         manifest,
         data,
-        _object(data / "summary.json", shapes.SUMMARY),
+        read_summary(data),
         _partition(root / "partition.csv"),
         load_headers(
             data / "slices" / "index.csv", _drawn(root, data, manifest), images=_images(models)
@@ -108,11 +110,11 @@ def _drawn(root: Path, data: Path, manifest: dict[str, Json] | None) -> list[Pat
 def digest(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, hexadecimal; the empty text where there is none."""
     path = Path(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+    return sha256(path) if path.exists() else ""
 
 
 def _saliency(root: Path, models: Collection[str]) -> dict[str, Json] | None:
-    found = _object(root / "saliency.json", shapes.SALIENCY)
+    found = shapes.read(root / "saliency.json", SALIENCY)
     if found is None:
         return None
     parts = {tuple(row["correlation"]) for row in found["subtypes"].values() if row}
@@ -131,7 +133,16 @@ def read_manifest(workdir: str | os.PathLike[str]) -> dict[str, Json] | None:
     Raises:
         ValueError: it is not what it should be.
     """
-    return _object(Path(workdir) / "manifest.json", shapes.MANIFEST)
+    return shapes.read(Path(workdir) / "manifest.json", MANIFEST)
+
+
+def read_done(workdir: str | os.PathLike[str], model: str) -> dict[str, Json] | None:
+    """What a training says of itself at its end, of its done.json; None without one.
+
+    Raises:
+        ValueError: it is not what it should be.
+    """
+    return shapes.read(Path(workdir) / "models" / model / "done.json", DONE)
 
 
 def data_folder(workdir: str | os.PathLike[str]) -> Path:
@@ -144,19 +155,6 @@ def data_folder(workdir: str | os.PathLike[str]) -> Path:
 def _order(model: str) -> tuple[int, str]:
     known = ("federated", "central")
     return (known.index(model) if model in known else 2 + (not model.startswith("local_")), model)
-
-
-def _object(path: Path, shape: shapes.Shape) -> dict[str, Json] | None:
-    if not path.exists():
-        return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: {error}; delete it and run its stage again") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: holds {type(value).__name__}, not an object of names and values")
-    shapes.check(f"{path}", value, shape)
-    return value
 
 
 def _lines(path: Path) -> list[dict[str, Json]]:
@@ -174,7 +172,7 @@ def _lines(path: Path) -> list[dict[str, Json]]:
             raise ValueError(f"{path}, line {line}: {error}; train this model again") from error
         if not isinstance(row, dict) or "round" not in row:
             raise ValueError(f"{path}, line {line}: no 'round' in {text[:60]!r}; train again")
-        shapes.check(f"{path}, line {line}", row, shapes.ROUND)
+        shapes.check(f"{path}, line {line}", row, ROUND)
         rows.append(row)
     return rows
 

@@ -5,8 +5,8 @@ size of a bleed is known of the synthetic cohort alone, from its table of what w
 Nothing of a patient is read. The statistics are those of `evaluation.subgroups`.
 """
 
-import csv
 import itertools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.data.slices import read_index
+from fl_jax.data import columns
+from fl_jax.data.index import read_index
 from fl_jax.evaluation import subgroups
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.types import LABELS
@@ -50,45 +51,57 @@ def load(
     """
     if not Path(index).exists():
         return {}
-    columns = read_index(index, ("image", *FIELDS))
-    kept = [name in images for name in columns["image"]]
-    columns = {name: [*itertools.compress(all_, kept)] for name, all_ in columns.items()}
-    image = columns["image"]
-    thickness = np.array(columns["thickness"], np.float64)
+    read = read_index(index, ("image", *FIELDS))
+    kept = [name in images for name in read["image"]]
+    read = {name: [*itertools.compress(all_, kept)] for name, all_ in read.items()}
+    image = read["image"]
+    thickness = np.array(read["thickness"], np.float64)
     found = {
         "slice thickness": subgroups.ranges(thickness, THICKNESS, "mm").tolist(),
-        "manufacturer": columns["manufacturer"],
-        "kernel": columns["kernel"],
-        "stored pixels": _stored(columns),
+        "manufacturer": read["manufacturer"],
+        "kernel": read["kernel"],
+        "stored pixels": _stored(read),
     }
-    read = {name: dict(zip(image, values, strict=True)) for name, values in found.items()}
+    known = {name: dict(zip(image, values, strict=True)) for name, values in found.items()}
     for path in drawn:
         if Path(path).exists():
-            return read | {SIZE: _sizes(Path(path), images)}
-    return read
+            return known | {SIZE: _sizes(Path(path), {*image})}
+    return known
 
 
-def _stored(columns: Mapping[str, Sequence[str]]) -> list[str]:
+def _stored(read: Mapping[str, Sequence[str]]) -> list[str]:
     said = {"0": "unsigned", "1": "signed"}
     return [
         f"{bits} bit {said.get(signed, 'of unknown sign')}, intercept {float(intercept):g}"
         for bits, signed, intercept in zip(
-            columns["bits_stored"], columns["signed"], columns["intercept"], strict=True
+            read["bits_stored"], read["signed"], read["intercept"], strict=True
         )
     ]
 
 
 def _sizes(path: Path, images: Collection[str]) -> dict[str, str]:
-    wanted = [f"area_{label}" for label in LABELS[1:]]
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        lacking = sorted({"Image", *wanted} - set(table.fieldnames or ()))
-        if lacking:
-            raise ValueError(f"{path}, line 1: lacks the columns {lacking}; make the cohort again")
-        kept = (row for row in table if row["Image"] in images)
-        rows = [(row["Image"], sum(float(row[name]) for name in wanted)) for row in kept]
-    areas = subgroups.ranges([area for _, area in rows], AREA, "mm²").tolist()
-    return dict(zip((image for image, _ in rows), areas, strict=True))
+    wanted, remedy = [f"area_{label}" for label in LABELS[1:]], "make the cohort again"
+    found = columns.read(path, ("Image", *wanted), remedy=remedy)
+    columns.unique(path, found, "Image", f"it is there twice; {remedy}")
+    for name in wanted:
+        columns.check(
+            path, found, name, _is_area, f"it must be a number of mm², 0 or more; {remedy}"
+        )
+    known = {*found["Image"]}
+    lacking = [image for image in images if image not in known]
+    if lacking and len(lacking) < len(images):
+        raise ValueError(
+            f"{path}: lacks {len(lacking)} of {len(images)} images, such as {min(lacking)!r}; {remedy}"
+        )
+    kept = [name in images for name in found["Image"]]
+    of_rows = zip(*(map(float, found[name]) for name in wanted), strict=True)
+    areas = [sum(row) for row in itertools.compress(of_rows, kept)]
+    sizes = subgroups.ranges(areas, AREA, "mm²").tolist()
+    return dict(zip(itertools.compress(found["Image"], kept), sizes, strict=True))
+
+
+def _is_area(text: str) -> bool:
+    return 0 <= columns.number(text) < math.inf
 
 
 def sections(

@@ -10,15 +10,22 @@ whoever has the source finds it again.
 import csv
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.data import columns
+from fl_jax.data.columns import LONGEST
+from fl_jax.data.dicom import Reason
+from fl_jax.data.index import REMEDY, check_built
 from fl_jax.data.slices import Slices
+from fl_jax.data.sources.listing import SITE_NAME
 from fl_jax.data.windows import STUDY_WINDOWS
 from fl_jax.files import whole
 from fl_jax.report import cases, documents, page
+from fl_jax.text import printable
 from fl_jax.types import LABELS
 
 COLUMNS = ("image", "patient", "study", "series", "position", *LABELS)
@@ -125,12 +132,21 @@ def refusals(path: str | os.PathLike[str], source: str | os.PathLike[str] = "") 
 
     Returns:
         For each reason its number of files, and the first `NAMED` of them as (name, detail).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: with file, line, value and remedy: it is not what a build writes.
     """
+    header, reasons = ("site", "path", "reason", "detail"), {*Reason}
+    read = columns.read(path, header, header=header, remedy=REMEDY)
+    columns.check(path, read, "site", SITE_NAME.fullmatch, f"it must be a site; {REMEDY}")
+    columns.check(path, read, "path", bool, f"it must be a file; {REMEDY}")
+    columns.check(path, read, "reason", reasons.__contains__, f"it must be a reason; {REMEDY}")
+    check_built(Path(path).parent, "refused.csv")
     found: dict[str, list[tuple[str, str]]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            name = os.path.relpath(line["path"], source) if source else line["path"]
-            found.setdefault(line["reason"], []).append((name, line["detail"]))
+    for file, reason, detail in zip(read["path"], read["reason"], read["detail"], strict=True):
+        name = os.path.relpath(file, source) if source else file
+        found.setdefault(reason, []).append((printable(name, LONGEST), printable(detail)))
     return [
         Refused(reason, len(files), files[:NAMED])
         for reason, files in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))

@@ -7,7 +7,6 @@ The digest is checked before anything is read. The format is https://github.com/
 is little enough to be read here, so that `.safetensors` needs no more packages; `.pth` needs PyTorch.
 """
 
-import hashlib
 import importlib
 import json
 import math
@@ -18,6 +17,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from fl_jax.files import sha256
 from fl_jax.text import printable
 
 _TYPES = {
@@ -60,12 +60,6 @@ def read(path: Path, digest: str = "") -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: must be a .safetensors, .pth or .pt file")
     _check(path, digest.lower())
     return safetensors(path) if path.suffix == ".safetensors" else _torch(path)
-
-
-def sha256(path: Path) -> str:
-    """A file's digest, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(path: Path, digest: str) -> None:

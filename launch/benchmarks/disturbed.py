@@ -4,6 +4,7 @@ It has survived where that ends with the bits of an undisturbed run; where a wor
 another's, the disturbed command must also refuse in a sentence. Everything else is lost, and named.
 """
 
+import errno
 import random
 import signal
 import time
@@ -150,6 +151,20 @@ def full(bench: Bench, workdir: Path, generator: random.Random) -> str:
         return again(whole, workdir)
 
 
+def no_room(bench: Bench, workdir: Path, generator: random.Random) -> str:
+    """From some moment on no file can be opened or folder made for want of room; then there is room."""
+    whole = generator.choice([bench.training, bench.ending])
+    if whole is bench.ending:
+        tiny.unfinished(bench.study, workdir)
+    moment = trials.draw(generator, whole.operations, number=-errno.ENOSPC)
+    ended = trials.run(whole.program, workdir, moment)
+    said = refused(ended, "")
+    half = half_files(workdir, whole.found)
+    if said or half:
+        return f"{moment}: {said or half}"
+    return again(whole, workdir)
+
+
 def read_only(bench: Bench, workdir: Path, generator: random.Random) -> str:
     """A file system that becomes read-only: refused, nothing changed, and later the same command goes on."""
     whole = bench.training
@@ -217,6 +232,7 @@ FAULTS: dict[str, Trial] = {
     "SIGTERM": preempted,
     **{f"checkpoint: {name}": damaged(how) for name, how in spoilt.KINDS.items()},
     "disk full": full,
+    "disk full: at any file": no_room,
     "read-only workdir": read_only,
     "two processes on one workdir": twice,
     **{f"sites: {name}": simulated(name) for name in sites.NAMES},

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from launch.folder import LOCKS
 
 ROOT = Path(__file__).parent.parent.parent
+MAKING = ("open", "os.mkdir")
 KINDS = ("training", "save", "deletion", "evaluation", "report")
 LIMIT = 900.0
 """Seconds after which a program counts as one that hangs."""
@@ -51,7 +52,10 @@ class Operation(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """When a signal comes: before the operation `number` (from 0) of its kind, or `delay` seconds after."""
+    """When a signal comes: before the operation `number` (from 0) of its kind, or `delay` seconds after.
+
+    In place of a signal, `-errno` is what every one of `MAKING` fails with from then on.
+    """
 
     kind: str
     number: int
@@ -219,7 +223,7 @@ def _compile_once(folder: Path) -> None:
 
 
 def _watch(workdir: Path, record: Path, moment: Moment | None, tell: Connection) -> None:
-    began, counts = time.monotonic(), Counter[str]()
+    began, counts, failing = time.monotonic(), Counter[str](), list[int]()
     out = os.open(record, os.O_WRONLY | os.O_APPEND)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -232,9 +236,12 @@ def _watch(workdir: Path, record: Path, moment: Moment | None, tell: Connection)
         os.write(out, json.dumps(done).encode() + b"\n")
         if moment is not None and (found, counts[found]) == moment[:2]:
             tell.send_bytes(b"now")
-            if not moment.delay:
+            if moment.signal > 0 and not moment.delay:
                 os.kill(os.getpid(), moment.signal)
+            failing.extend([-moment.signal] * (moment.signal < 0))
         counts[found] += 1
+        if failing and event in MAKING:
+            raise OSError(failing[0], os.strerror(failing[0]), path)
 
     sys.addaudithook(hook)
 
@@ -267,8 +274,12 @@ def kind(path: str, event: str) -> str:
     return "report" if parts[0].removesuffix(".partial") in _REPORT else "training"
 
 
-def moments(operations: Sequence[Operation], phase: str) -> list[tuple[Moment, float]]:
+def moments(
+    operations: Sequence[Operation], phase: str, events: Sequence[str] = ()
+) -> list[tuple[Moment, float]]:
     """The operations that a phase consists of, each with the seconds from it to the next.
+
+    With `events` those of other audit events are left out.
 
     What is computed before the first file of an evaluation or a report belongs to it.
     """
@@ -276,7 +287,8 @@ def moments(operations: Sequence[Operation], phase: str) -> list[tuple[Moment, f
     for one, following in zip(operations, [*operations[1:], operations[-1]], strict=True):
         before = one.kind != following.kind and following.kind in ("evaluation", "report")
         after = one.kind == "evaluation" and following.kind == "training"
-        if phase == (following.kind if before or after else one.kind):
+        here = following.kind if before or after else one.kind
+        if phase == here and (not events or one.event in events):
             found.append((Moment(one.kind, counts[one.kind]), following.seconds - one.seconds))
         counts[one.kind] += 1
     return found
@@ -289,7 +301,8 @@ def draw(
     number: int = signal.SIGKILL,
 ) -> Moment:
     """Draws a moment: a phase, an operation of it, and in half of the cases a time until the next."""
-    here = moments(operations, generator.choice([p for p in phases if moments(operations, p)]))
-    moment, gap = generator.choice(here)
-    delay = generator.uniform(0, gap) if generator.random() < 0.5 else 0.0
+    events = () if number > 0 else MAKING
+    found = (moments(operations, phase, events) for phase in phases)
+    moment, gap = generator.choice(generator.choice([here for here in found if here]))
+    delay = generator.uniform(0, gap) if number > 0 and generator.random() < 0.5 else 0.0
     return moment._replace(delay=delay, signal=number)

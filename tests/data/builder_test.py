@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from tensorflow_datasets.core import shuffle
 
-from fl_jax.data import builder, dicom
-from fl_jax.data import slices as datasets
+from fl_jax.data import builder, dicom, index
 from fl_jax.data.dicom import parallel
 
 SITES = {"alpha": 4, "beta": 3, "holdout": 2}
@@ -254,14 +253,6 @@ def test_a_failed_rebuild_keeps_the_old_dataset(source, tmp_path):
     assert builder.load(tmp_path).image_shape == (16, 16)
 
 
-def test_a_missing_record_is_noticed(source, tmp_path):
-    build(source, tmp_path)
-    index = tmp_path / "slices" / "index.csv"
-    index.write_text("".join(index.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ValueError, match="27 records but 26 lines"):
-        builder.load(tmp_path)
-
-
 def test_another_version_is_refused_and_rebuilt(source, tmp_path):
     summary = build(source, tmp_path)
     (tmp_path / "summary.json").write_text(json.dumps(summary | {"version": "0.9.0"}))
@@ -369,13 +360,68 @@ def test_opening_needs_neither_tensorflow_nor_pydicom(data_dir):
 
 
 def test_index_has_every_fact(data_dir):
-    columns = datasets.read_index(data_dir / "slices" / "index.csv")
-    assert set(columns) == set(datasets.COLUMNS)
+    columns = index.read_index(data_dir / "slices" / "index.csv")
+    assert set(columns) == set(index.COLUMNS)
     assert set(columns["bits_stored"]) == {"16"}
     assert set(columns["rows"]) == {"24"}
 
 
-def test_a_file_that_is_no_index(tmp_path):
-    (tmp_path / "index.csv").write_text("image,patient\n")
-    with pytest.raises(ValueError, match="first line"):
-        datasets.read_index(tmp_path / "index.csv")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (
+            "slices/index.csv",
+            ",0,0,0,0,0,0\n",
+            ",1,0,0,0,0,0\n",
+            "index.csv: is not as it was built",
+        ),
+        (
+            "slices/index.csv",
+            ",0,0,0,0,0,0\n",
+            ",0,0,0,0,0,1\n",
+            "index.csv: is not as it was built",
+        ),
+        ("slices/index.csv", "image,", "images,", "index.csv, line 1: the first line must be"),
+        ("slices/duplicates.csv", "site\n", "site\n" + f"{1:032x},x,p1,a\n" * 2, "is there twice"),
+        (
+            "slices/duplicates.csv",
+            "site\n",
+            f"site\n{1:032x},x,p1,a\n{1:032x},y,p1,a\n",
+            "as it was",
+        ),
+        ("slices/features.json", '"hu"', '"hv"', "slices: .*; build the dataset anew"),
+        ("slices/dataset_info.json", "{", "", "slices: .*; build the dataset anew"),
+        ("summary.json", '"image_size": 16', '"image_size": 8', "image_size 8, records are of"),
+        ("summary.json", '"image_size": 16', '"image_size": "16"', "options.image_size is '16'"),
+        ("summary.json", '"sites": {', '"site": {', "summary.json: it lacks sites"),
+    ],
+)
+def test_a_dataset_whose_files_are_spoilt_is_refused(data_dir, tmp_path, name, old, new, said):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    text = (copied / name).read_text()
+    assert old in text
+    (copied / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=said):
+        builder.load(copied)
+
+
+def test_an_older_dataset_has_no_digests_and_is_checked_without(data_dir, tmp_path):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    summary = json.loads((copied / "summary.json").read_text())
+    assert set(summary.pop("tables")) == {*index.TABLES}
+    (copied / "summary.json").write_text(json.dumps(summary))
+    table, copies = (copied / "slices" / f"{name}.csv" for name in ("index", "duplicates"))
+    assert len(builder.load(copied)) == 27
+    text = table.read_text()
+    for spoilt, said in (
+        (text.rpartition("ID_")[0], "27 records but 26 lines"),
+        (text.replace(",0,0,0,0,0,0\n", ",0,0,0,0,0,1\n", 1), "any is '0': a subtype is 1"),
+        (text.replace(",0,0,0,0,0,0\n", ",,0,0,0,0,0\n", 1), "any is '': a label is missing"),
+    ):
+        table.write_text(spoilt)
+        with pytest.raises(ValueError, match=said):
+            builder.load(copied)
+    table.write_text(text)
+    copies.write_text(copies.read_text() + f"{1:032x},x,p1,a\n{1:032x},y,p1,a\n")
+    with pytest.raises(ValueError, match=r"duplicates.csv: holds image, patient and site .*'x'"):
+        builder.load(copied)

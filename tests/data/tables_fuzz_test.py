@@ -1,8 +1,10 @@
-"""Label tables and partition files with faults of every kind: read whole or refused by name.
+"""Label tables, partitions and a dataset's tables with faults of every kind: read whole or refused by name.
 
 `FL_JAX_FUZZ=20000` for more than the default run's share.
 """
 
+import csv
+import io
 import os
 import re
 
@@ -10,8 +12,13 @@ import numpy as np
 import pytest
 from fuzzing import WORDS, count, each, nothing_written, table
 
-from fl_jax.data import partition, sources
+from fl_jax.data import duplicates, index, partition, sources
+from fl_jax.data.columns import is_name
+from fl_jax.data.dicom import Reason
+from fl_jax.data.index import COLUMNS
 from fl_jax.data.sources.rsna import read_long
+from fl_jax.report import headers
+from fl_jax.report.inference import refusals
 from fl_jax.types import LABELS
 
 HEADER = f"Image,{','.join(LABELS)},all_diagnoses"
@@ -41,7 +48,7 @@ def sound_labels(labels):
         assert values[0] >= max(values[1:])
 
 
-def fuzz(tmp_path, seed, text, read, sound):
+def fuzz(tmp_path, seed, text, read, sound, inputs=600):
     path = tmp_path / "table.csv"
 
     def judge(data):
@@ -54,7 +61,7 @@ def fuzz(tmp_path, seed, text, read, sound):
         return "read"
 
     with nothing_written(tmp_path, "table.csv"):
-        outcomes = each(seed, count(600), lambda generator: table(generator, text), judge)
+        outcomes = each(seed, count(inputs), lambda generator: table(generator, text), judge)
     assert outcomes.keys() == {"read", "refused"}, outcomes
     assert min(outcomes.values()) > 20, outcomes
 
@@ -82,6 +89,114 @@ def test_partition_files(tmp_path):
             assert (tmp_path / f"local_{site}").resolve().parent == tmp_path.resolve()
 
     fuzz(tmp_path, 4, SIDES, partition.load, sound)
+
+
+def row(number, **other):
+    """A line of a dataset's index."""
+    cells = {"image": f"ID_{number:02d}", "patient": f"p{number // 3}", "study": "study1"}
+    cells |= {"series": "series1", "site": "ab"[number // 3 % 2], "position": f"{number * 2.5 - 7}"}
+    cells |= dict.fromkeys(("thickness", "spacing_row"), ("nan", "5.0")[number % 2])
+    cells |= {"instance": "-1", "rows": "512", "columns": "512", "spacing_column": "0.48"}
+    cells |= {"tilt": "nan", "bits_stored": "12", "signed": "0", "slope": "1.0"}
+    cells |= {"intercept": "-1024.0", "kernel": "H31s", "manufacturer": "A, B", "repairs": "SIGN"}
+    cells |= {"transfer_syntax": "1.2", **dict.fromkeys(LABELS, "0"), "any": str(number % 2)}
+    return cells | other
+
+
+def index_text(*rows):
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+INDEX = index_text(*map(row, range(9)))
+
+
+def sound_index(found):
+    numbers = {name: np.array(found[name], float) for name in ("position", "slope", "intercept")}
+    assert all(np.isfinite(column).all() for column in numbers.values())
+    for name in ("thickness", "spacing_row", "spacing_column"):
+        lengths = np.array(found[name], float)
+        assert (np.isnan(lengths) | ((lengths > 0) & np.isfinite(lengths))).all()
+    assert len({*found["image"]}) == len(found["image"])
+    assert all(is_name(image) for image in found["image"])
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", site) for site in found["site"])
+    assert all({*found[label]} <= {"0", "1", ""} for label in LABELS)
+    assert {*found["signed"]} <= {"0", "1"}
+    assert {len(column) for column in found.values()} == {len(found["image"])}
+
+
+def test_an_index(tmp_path):
+    fuzz(tmp_path, 17, INDEX, index.read_index, sound_index, 300)
+
+
+def test_pictures_that_are_shared(tmp_path):
+    lines = [f"{n // 2:032x},ID_{n},p{n},{'ab'[n % 2]}\n" for n in range(8)]
+
+    def sound(copies):
+        for copy in copies:
+            assert re.fullmatch("[0-9a-f]{32}", copy.pixels)
+            assert sum(other.pixels == copy.pixels for other in copies) > 1
+
+    text = "pixels,image,patient,site\n" + "".join(lines)
+    fuzz(tmp_path, 18, text, duplicates.read, sound, 300)
+
+
+def test_files_that_were_refused(tmp_path):
+    lines = [f"a,/s/{n},{('truncated', 'not CT')[n % 2]},because\n" for n in range(8)]
+
+    def sound(found):
+        assert {one.reason for one in found} <= {*Reason}
+        for one in found:
+            assert one.number == len(one.files)
+            assert all((name + detail).isprintable() for name, detail in one.files)
+
+    text = "site,path,reason,detail\n" + "".join(lines)
+    fuzz(tmp_path, 19, text, refusals, sound, 300)
+
+
+def test_what_was_drawn(tmp_path):
+    images = [f"ID_{n}" for n in range(8)]
+    names = [f"area_{label}" for label in LABELS[1:]]
+    lines = [f"{image},a,{n}.5,0.0,90,0,0.0\n" for n, image in enumerate(images)]
+    (tmp_path / "index.csv").write_text(index_text(*(row(n, image=f"ID_{n}") for n in range(8))))
+
+    def read(path):
+        return headers.load(tmp_path / "index.csv", [path], images=images)[headers.SIZE]
+
+    def sound(sizes):
+        assert sizes.keys() in ({*images}, set())
+        assert {*sizes.values()} <= {"< 100 mm²", "100 to < 500 mm²", "≥ 500 mm²"}
+
+    text = ",".join(["Image", "site", *names]) + "\n" + "".join(lines)
+    fuzz(tmp_path, 20, text, read, sound, 300)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((name, value) for name in ("position", "slope") for value in ("nan", "inf", "0_1", "x")),
+        *(("thickness", value) for value in ("inf", "0", "-1", "", "1e999")),
+        *(("bits_stored", value) for value in ("0", "17", "1.0", "-1")),
+        *(("subdural", "2"), ("any", "-1"), ("signed", "2"), ("tilt", "91"), ("repairs", "all")),
+        *(
+            ("patient", ""),
+            ("patient", "a\0b"),
+            ("site", "../x"),
+            ("site", "/etc"),
+            ("image", "ID_1"),
+        ),
+        *(("image", value) for value in ("../x", "/etc/passwd", "a/../../b", "..\\x", "a\0b", "")),
+    ],
+)
+def test_a_cell_that_no_build_writes_is_named(tmp_path, column, value):
+    path = tmp_path / "index.csv"
+    path.write_text(index_text(row(1, image="ID_1"), row(2, **{column: value})))
+    said = rf"index\.csv, line 3: {column} is {re.escape(repr(value))}: .*build the dataset anew"
+    with pytest.raises(ValueError, match=said):
+        index.read_index(path)
 
 
 TRICKS = [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fuzzing import count, each, nothing_written, table
 
+from fl_jax.data.columns import is_name
 from fl_jax.evaluation import predictions
 from fl_jax.types import LABELS
 
@@ -24,7 +25,7 @@ def sound(read):
     assert ((read.scores >= 0) & (read.scores <= 1)).all()
     assert set(read.truth.ravel().tolist()) <= {0, 1}
     assert set(read.split.tolist()) <= set(predictions.SPLITS)
-    assert all(predictions.is_name(name) for name in read.image.tolist())
+    assert all(is_name(name) for name in read.image.tolist())
 
 
 def test_no_file_breaks_the_promise(tmp_path):

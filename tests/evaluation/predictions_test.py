@@ -69,7 +69,7 @@ def _edit(line: str, column: int, value: str) -> str:
     ("column", "value", "message"),
     [
         (2, "1.5", "line 9: pred_label is '1.5': write a probability"),
-        (2, "nan", "line 9: pred_label is 'nan': write a probability"),
+        (2, "nan", "line 9: pred_label is 'nan': write a number"),
         (2, "-0.1", "line 9: pred_label is '-0.1'"),
         (2, "high", "line 9: pred_label is 'high': write a number"),
         (2, "0_1", "line 9: pred_label is '0_1': write a number"),
@@ -190,7 +190,7 @@ def test_another_programs_file_may_be_without_validation_images_or_have_its_own(
     [
         (0, "ID_77", "line 20: Image is 'ID_77': no such image among the data"),
         (2, "1.5", "line 20: pred_label is '1.5': write a probability"),
-        (2, "nan", "line 20: pred_label is 'nan': write a probability"),
+        (2, "nan", "line 20: pred_label is 'nan': write a number"),
         (3, "x", "line 20: ground_truth is 'x': write a number"),
         (4, "patient, 7", "line 20: patient is 'patient, 7': the data say otherwise"),
         (5, "north", "line 20: site is 'north': the data say otherwise"),

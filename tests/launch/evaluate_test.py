@@ -14,7 +14,7 @@ from report import fake_study
 from scipy import special
 
 from fl_jax.data import partition
-from fl_jax.data.slices import COLUMNS
+from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions
 from launch import labelled
 

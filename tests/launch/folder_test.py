@@ -2,10 +2,15 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
+from fuzzing import listing
 
-from launch import folder, labelled, trained
+from configs import demo
+from fl_jax.data import slices as datasets
+from launch import experiment, folder, labelled, trained
 
 HOLD = """
 import sys, time
@@ -40,6 +45,27 @@ def test_a_process_that_is_killed_lets_go(tmp_path, other):
     other.wait()
     with folder.held(tmp_path, "federated"):
         assert (tmp_path / folder.LOCKS / "federated").read_text() == f"{os.getpid()}\n"
+
+
+def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch):
+    monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
+    hold = HOLD.replace('"federated"', '"partition"')
+    command = [sys.executable, "-c", hold, str(tmp_path)]
+    divide = partial(experiment.partition, demo.get_config(), tmp_path, slices)
+    with (
+        ThreadPoolExecutor() as pool,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        made = pool.submit(divide)
+        try:
+            with pytest.raises(TimeoutError):
+                made.result(0.5)
+            assert {*listing(tmp_path)} == {".locks", ".locks/partition"}
+        finally:
+            process.kill()
+        assert made.result(60).sites == ("a", "b", "c")
 
 
 def test_a_folder_is_free_again_after_its_end(tmp_path):

@@ -56,13 +56,27 @@ def test_the_undisturbed_training_is_whole(training):
         assert len(trials.moments(training.operations, phase)) > 5
 
 
-def test_hash_seed_cores_and_the_shell_change_no_bit(training, tmp_path):
+def apart(program, workdir, number):
+    """What a program leaves that runs in a process of its own, on one core, with its own hashes."""
     cores = str(max(os.sched_getaffinity(0)))
     one = ["taskset", "--cpu-list", cores] if shutil.which("taskset") else []
-    with start(training.program, tmp_path, *one, PYTHONHASHSEED="2") as process:
+    with start(program, workdir, *one, PYTHONHASHSEED=str(number)) as process:
         said = process.communicate()[0]
     assert process.returncode == 0, said
-    assert not outcomes.differences(outcomes.outcome(tmp_path), training.found)
+    return outcomes.outcome(workdir)
+
+
+def test_hash_seed_cores_and_the_shell_change_no_bit(training, tmp_path):
+    assert not outcomes.differences(apart(training.program, tmp_path, 2), training.found)
+
+
+@pytest.mark.slow
+def test_two_studies_with_models_of_the_sites_are_the_same_bits(tmp_path):
+    program = tiny.study(tmp_path, tiny.dataset(tmp_path))
+    program = program._replace(flags=(*program.flags, "--config.algorithm=ditto(lam=0.5)"))
+    first = tiny.whole(program, tmp_path / "first").found
+    assert {"results.json", "report.html", "predictions/personal.csv"} <= first.keys()
+    assert not outcomes.differences(apart(program, tmp_path / "second", 2), first)
 
 
 @pytest.mark.parametrize("phase", [*("training", "save", "deletion"), *("evaluation", "any")])

@@ -1,11 +1,12 @@
+import errno
 import io
 import json
-import resource
 
 import pytest
+from fuzzing import no_file_above
 from rich.console import Console
 
-from launch import progress
+from launch import folder, progress
 from launch.progress import Bars
 
 
@@ -101,13 +102,14 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_line_is_no_success(tmp_path):
     log = progress.Metrics(tmp_path)
     log.record(record(1))
     path = tmp_path / "metrics.jsonl"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, before[1]))
-    try:
-        with pytest.raises(OSError, match="No space left"):
-            log.record(record(2))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with (
+        no_file_above(path.stat().st_size + 20),
+        pytest.raises(OSError, match="No space left") as raised,
+    ):
+        log.record(record(2))
+    assert folder.without_room(raised.value).startswith(
+        f"{path} cannot be written: the disk is full"
+    )
     log.record(record(2))  # there is room again
     log.close()
     assert [json.loads(line)["round"] for line in path.read_text().splitlines()] == [1, 2]
@@ -119,6 +121,16 @@ def test_a_readable_error_ends_with_one_line_and_status_1(kind, capsys):
         raise kind("config.rounds=0: there must be at least one round")
     assert end.value.code == 1
     assert capsys.readouterr().err == "error: config.rounds=0: there must be at least one round\n"
+
+
+def test_a_disk_without_room_ends_a_run_in_one_sentence(tmp_path, capsys):
+    with pytest.raises(SystemExit), progress.readable_errors():
+        raise OSError(errno.ENOSPC, "No space left on device", "DIR/a.csv")
+    said = "error: DIR/a.csv cannot be written: the disk is full; make room, and run this again"
+    assert capsys.readouterr().err.startswith(said)
+    with pytest.raises(SystemExit), progress.readable_errors(), no_file_above(8):
+        progress.Metrics(tmp_path)  # TensorBoard's thread cannot write, and says so in its own way
+    assert capsys.readouterr().err == "error: [Errno 27] File too large\n"
 
 
 def test_the_counter_says_when_there_was_nothing_to_do():

@@ -6,15 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
-from fuzzing import WORDS, count, each, flipped, listing, nothing_written, table
+from fuzzing import broken, count, each, listing, nothing_written, table
 
 from fl_jax import report
 from fl_jax.report import files, page, results, seeds, survey
 
-VALUES = (
-    *(None, True, -1, 0, 3, 10**30, 0.5, float("nan"), float("inf"), [], ["a"], [[]], {}, {"a": 1}),
-    *({"any": None}, "../../x", *WORDS),
-)
 FILES = (
     *("manifest.json", "data/summary.json", "saliency.json", "partition.csv"),
     *("models/federated/done.json", "models/federated/metrics.jsonl"),
@@ -29,46 +25,6 @@ SALIENCY = {"model": "federated", "samples": 16, "noise_hu": 5.0, "slices": "som
 SALIENCY |= {"resamples": 50, "subtypes": {"epidural": ROW, "subdural": None}}
 ITEMS = [survey.Item("It was easy.", ("no", "yes")), survey.Item("What was not?", ())]
 ANSWERS = "site,It was easy.,What was not?\nalder,yes,labels\nbirch,,\ncedar,no,much\n"
-
-
-def places(tree):
-    """Every dict and list in JSON with something in it."""
-    inner = [*tree.values()] if isinstance(tree, dict) else tree if isinstance(tree, list) else []
-    return [tree] * bool(inner) + [place for one in inner for place in places(one)]
-
-
-def changed(generator, data):
-    """The text of a JSON file with a value or a name that is another, or missing."""
-    tree = json.loads(data)
-    found = places(tree)
-    place = found[int(generator.integers(len(found)))]
-    key = [*place][int(generator.integers(len(place)))] if isinstance(place, dict) else 0
-    match int(generator.integers(3)):
-        case 0:
-            place[key] = VALUES[int(generator.integers(len(VALUES)))]
-        case 1:
-            del place[key]
-        case 2 if isinstance(place, dict):
-            place[WORDS[int(generator.integers(len(WORDS)))]] = place.pop(key)
-    return json.dumps(tree).encode()
-
-
-def broken(generator, data, name):
-    if name.endswith(".csv"):
-        return table(generator, data.decode())
-    if name.endswith(".jsonl"):
-        lines = data.splitlines()
-        row = int(generator.integers(len(lines)))
-        lines[row] = broken(generator, lines[row], "")
-        return b"\n".join(lines)
-    match int(generator.integers(9)):
-        case 0:
-            return flipped(generator, data)
-        case 1:
-            return data[: int(generator.integers(len(data)))]
-        case 2:
-            return b'{"a":' * (depth := int(generator.integers(1, 3000))) + b"1" + b"}" * depth
-    return changed(generator, data)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from browser import text_of
 
 from fl_jax import report
-from fl_jax.data.slices import COLUMNS
+from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions, subgroups
 from fl_jax.report import headers
 from fl_jax.types import LABELS
@@ -119,9 +119,9 @@ def test_a_broken_file_is_named(copy, held):
     path = copy / "cohort" / "truth" / "slices.csv"
     path.write_text(path.read_text().replace("area_subdural", "areas"))
     with pytest.raises(
-        ValueError, match=r"slices.csv, line 1: lacks the columns \['area_subdural'\]"
+        ValueError, match=r"slices.csv, line 1: columns \['area_subdural'\] are missing"
     ):
         report.build(copy, resamples=20, thumbnails=fake_study.heads)
     (copy / "data" / "slices" / "index.csv").write_text("image\n")
-    with pytest.raises(ValueError, match=r"index.csv: the first line must be"):
+    with pytest.raises(ValueError, match=r"index.csv, line 1: the first line must be"):
         report.build(copy, resamples=20, thumbnails=fake_study.heads)
