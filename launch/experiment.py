@@ -84,10 +84,10 @@ def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
 def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
     """The dataset in memory where it is within `memory_limit`, or else on disk, from where it streams.
 
-    A head's stays on disk: its features are read from there once.
+    That of a head on frozen features stays on disk, from where it is read once.
     """
     fits = slices.pixel_bytes <= config.memory_limit * 2**30
-    return slices.in_memory() if fits and not config.backbone else slices
+    return slices.in_memory() if fits and (config.trainable or not config.backbone) else slices
 
 
 def partition(

@@ -9,7 +9,6 @@ models whose parameters are random, in whole or in one part. Panels go to salien
 shows both. Some 40 s of a processor for the demo.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -198,9 +197,7 @@ def main(argv: list[str]) -> None:
     )
     with progress.readable_errors():
         model = trained.load(workdir, FLAGS.model, complain=say)
-        manifest = json.loads((workdir / "manifest.json").read_text())
-        data_dir = Path(manifest["config"]["data_dir"] or workdir / "data")
-        data = experiment.as_read(model.config, datasets.load(data_dir))
+        data = experiment.as_read(model.config, datasets.load(files.data_folder(workdir)))
         path = workdir / "predictions" / f"{FLAGS.model}.csv"
         judged = predictions.read(path)
         held = predictions.select(judged, judged.split == "holdout")

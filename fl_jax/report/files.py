@@ -135,10 +135,21 @@ def read_manifest(workdir: str | os.PathLike[str]) -> dict[str, Json] | None:
 
 
 def data_folder(workdir: str | os.PathLike[str]) -> Path:
-    """Where a study's dataset is, or was: what its manifest says, or data/ in the workdir."""
-    root = Path(workdir)
-    manifest = read_manifest(root) or {}
-    return Path((manifest.get("config") or {}).get("data_dir") or root / "data")
+    """Where a study's dataset is, or was.
+
+    What its manifest says, or data/ in the workdir; where there is neither, and it trains heads, that of the
+    study which their backbones are from.
+    """
+    root, seen = Path(workdir), []
+    while root not in seen:
+        seen.append(root)
+        manifest = read_manifest(root)
+        if manifest is not None or (root / "data").exists():
+            return Path(((manifest or {}).get("config") or {}).get("data_dir") or root / "data")
+        begun = sorted(root.glob("models/*/inputs.json"))[:1]
+        inputs = _object(begun[0], shapes.INPUTS) if begun else None
+        root = Path((inputs or {}).get("backbone") or root)
+    return seen[0] / "data"
 
 
 def _order(model: str) -> tuple[int, str]:

@@ -47,6 +47,8 @@ MANIFEST = {
     "stages?": ({"*": NUMBER}, None),
 }
 """manifest.json"""
+INPUTS = {"backbone?": str}
+"""inputs.json of a model, as far as a report reads it"""
 SUMMARY = {
     "refused?": NUMBER,
     "sites?": {
