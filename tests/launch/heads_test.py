@@ -134,6 +134,7 @@ def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
     np.testing.assert_allclose(expit(logits[rows]), single.scores, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_head_and_its_backbone_begin_as_they_were(config, demo, tmp_path, scans, monkeypatch):
     read = trained.reader(config, complain=pytest.fail)
     opened = experiment.load(config, tmp_path)
