@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import expit
@@ -147,7 +147,6 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(
             "--source is for scans without labels: leave out --data and --predictions"
         )
-    logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
     console = Console(stderr=True, highlight=False)
     say, workdir = progress.speaker(console), Path(_WORKDIR.value).expanduser()
     if _BY_STUDY.value and not (_SOURCE.value is _DATA.value is _CHECKPOINT.value is None):

@@ -56,6 +56,8 @@ def open_data(config: Config, workdir: Path) -> datasets.Slices:
     Raises:
         ValueError: when its slices are not of the size that the config asks for; see also `as_read`.
     """
+    if logging.get_verbosity() > logging.WARNING:  # TFDS and Orbax report each of their files
+        logging.set_verbosity(logging.WARNING)
     slices = datasets.load(data_dir(config, workdir))
     if slices.image_shape != (config.image_size, config.image_size):
         height, width = slices.image_shape
@@ -156,7 +158,6 @@ def load(config: Config, workdir: Path) -> Experiment:
         ValueError: for a config with a value out of its range, see `ranges`, or that does not fit the data.
     """
     ranges.check(config)
-    logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
     slices = open_data(config, workdir)
     return plan(config, slices, partition(config, workdir, slices))
 

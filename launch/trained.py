@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from absl import logging
 from flax import traverse_util
 from ml_collections import ConfigDict
 
@@ -72,6 +73,7 @@ def load(
             not there.
     """
     check_model(name)
+    logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
     folder = workdir / "models" / name
     if not (folder / "checkpoints").is_dir() or not (folder / "inputs.json").exists():
         there = sorted(path.parent.name for path in workdir.glob("models/*/inputs.json"))
