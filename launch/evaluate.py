@@ -81,8 +81,8 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
             f"--data={data_dir} holds slices of {height} x {width}, the model reads "
             f"{model.image_size}: prepare them with --image_size={model.image_size}"
         )
-    slices = trained.as_read(model, slices)
-    logits = study.score(model.logits, model.params, slices, np.arange(len(slices)))
+    read = trained.as_read(model, slices)  # of a head these are features; the page shows pixels
+    logits = study.score(model.logits, model.params, read, np.arange(len(slices)))
     found = inference.collect(slices, expit(logits))
     refused = inference.refusals(data_dir / "refused.csv", source)
     out.mkdir(parents=True, exist_ok=True)

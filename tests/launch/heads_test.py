@@ -17,7 +17,7 @@ from fl_jax.evaluation import predictions
 from fl_jax.evaluation.studies import largest
 from fl_jax.models.deep_resnet import deep_resnet
 from fl_jax.weights import features
-from launch import backbone, experiment, heads, inputs, train, trained, training
+from launch import backbone, evaluate, experiment, heads, inputs, train, trained, training
 
 SMALL = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
 FACTS = {"digest": "1", "options": {}}
@@ -94,11 +94,15 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
         heads.task(config, tmp_path, opened, arm, read)
 
     model = trained.load(tmp_path, complain=pytest.fail)
-    seen = trained.as_read(model, scans)
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
-    logits = study.score(model.logits, model.params, seen, rows)
+    (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")
+    seen = evaluate.evaluate(model, tmp_path, tmp_path)
+    logits = seen.logits[rows]
     np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-5)
+    assert (
+        "data:image/png" in (tmp_path / "predictions.html").read_text()
+    )  # of pixels, not of features
     turned = np.arange(len(scans))[::-1]
     files = (
         "image",
