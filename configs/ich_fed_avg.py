@@ -55,6 +55,10 @@ def get_config() -> ConfigDict:
         "own"  # each arm reads with its own; or federated, or another one for all
     )
     config.study_weight = 0.5  # of the study's own loss, beside the mean over its slices
+    # Without `trainable` the backbone is frozen. With it, e.g. '^backbone/', what is found of the backbone
+    # is trained with the head, at its own rate with layer_rates=(('^backbone/', 0.1),), and `backbone` may be
+    # the workdir of a head, from which both begin. So many slices' activations are held at once:
+    config.slices_at_once = 32
     # Of batch normalisation: frozen as in the file, aggregate (pooled from the sites' moments), local (each
     # site's own, never sent), naive (the mean of the sites' variances), or recompute: as aggregate, and after
     # the last round from all training slices.

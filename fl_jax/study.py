@@ -6,6 +6,7 @@ many examples as the federated arm's participating sites see together, starts fr
 and keeps the round of the highest macro AUROC on the validation patients that it may see.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -38,6 +39,9 @@ __all__ = [
     "score",
     "train",
 ]
+
+MOST = 2**24
+"""Numbers of a batch's inputs in prediction: 64 slices of 512 x 512."""
 
 
 class Model(NamedTuple):
@@ -203,7 +207,11 @@ def answers(
     *,
     batch_size: int = 64,
 ) -> np.ndarray:
-    """Returns what the model says of some examples, float64[n, ...]: logits [L], or a study's [1 + S, L]."""
+    """Returns what the model says of some examples, float64[n, ...]: logits [L], or a study's [1 + S, L].
+
+    Studies of images go in fewer at a time, so that a batch is within `MOST`.
+    """
+    batch_size = max(1, min(batch_size, MOST // math.prod(slices.input_shape)))
     found = [
         np.asarray(predict(params, batch.inputs))[batch.mask > 0]
         for batch in pipeline.eval_batches(slices, examples, batch_size=batch_size)

@@ -22,7 +22,8 @@ def summing_up(workdir: Path) -> Callable[[Predictions], Predictions]:
     index = data_folder(workdir) / "slices" / "index.csv"
     if not index.exists():
         raise FileNotFoundError(
-            f"--by_study: there is no {index}, which says what study an image is of"
+            f"--by_study: there is no {index}, which says what study an image is of; put the dataset that "
+            f"was trained on, or a link to it, at {index.parent.parent}"
         )
     columns = read_index(index, ("image", "study"))
     study = dict(zip(columns["image"], columns["study"], strict=True))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import expit
@@ -81,8 +81,8 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
             f"--data={data_dir} holds slices of {height} x {width}, the model reads "
             f"{model.image_size}: prepare them with --image_size={model.image_size}"
         )
-    slices = trained.as_read(model, slices)
-    logits = study.score(model.logits, model.params, slices, np.arange(len(slices)))
+    read = trained.as_read(model, slices)  # of a head these are features; the page shows pixels
+    logits = study.score(model.logits, model.params, read, np.arange(len(slices)))
     found = inference.collect(slices, expit(logits))
     refused = inference.refusals(data_dir / "refused.csv", source)
     out.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,6 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(
             "--source is for scans without labels: leave out --data and --predictions"
         )
-    logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
     console = Console(stderr=True, highlight=False)
     say, workdir = progress.speaker(console), Path(_WORKDIR.value).expanduser()
     if _BY_STUDY.value and not (_SOURCE.value is _DATA.value is _CHECKPOINT.value is None):

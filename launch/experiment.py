@@ -55,6 +55,8 @@ def open_data(config: Config, workdir: Path) -> datasets.Slices:
     Raises:
         ValueError: when its slices are not of the size that the config asks for; see also `as_read`.
     """
+    if logging.get_verbosity() > logging.WARNING:  # TFDS and Orbax report each of their files
+        logging.set_verbosity(logging.WARNING)
     slices = datasets.load(data_dir(config, workdir))
     if slices.image_shape != (config.image_size, config.image_size):
         height, width = slices.image_shape
@@ -83,10 +85,10 @@ def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
 def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
     """The dataset in memory where it is within `memory_limit`, or else on disk, from where it streams.
 
-    A head's stays on disk: its features are read from there once.
+    That of a head on frozen features stays on disk, from where it is read once.
     """
     fits = slices.pixel_bytes <= config.memory_limit * 2**30
-    return slices.in_memory() if fits and not config.backbone else slices
+    return slices.in_memory() if fits and (config.trainable or not config.backbone) else slices
 
 
 def partition(
@@ -161,7 +163,6 @@ def load(config: Config, workdir: Path) -> Experiment:
         ValueError: for a config with a value out of its range, see `ranges`, or that does not fit the data.
     """
     ranges.check(config)
-    logging.set_verbosity(logging.WARNING)  # TFDS and Orbax report each of their files
     slices = open_data(config, workdir)
     return plan(config, slices, partition(config, workdir, slices))
 

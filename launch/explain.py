@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import app, flags
 from numpy.typing import NDArray
 from rich.console import Console
 from scipy import ndimage
@@ -190,7 +190,6 @@ def main(argv: list[str]) -> None:
     """Explains the model that the flags name and writes what was found."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
-    logging.set_verbosity(logging.ERROR)
     say, workdir = (
         progress.speaker(Console(stderr=True, highlight=False)),
         Path(FLAGS.workdir).expanduser(),

@@ -2,7 +2,8 @@
 
     python -m launch.study --config=configs/study_head.py --config.backbone=runs/demo --workdir=runs/head
 
-A head learns on features that are computed once for each slice. Every arm reads with its own model of the
+A head learns on features that are computed once for each slice, or, with `config.trainable`, together with
+the backbone, or a part of it, on images. Every arm reads with its own model of the
 backbone's study (`config.backbone_model=own`): a hospital's local head stands on its local model, which has
 seen no other hospital's scans, and both have the budgets of their arm. With `federated` all arms read with
 the federated model, which tells heads apart and no longer hospitals.
@@ -11,20 +12,24 @@ No patient that a backbone was trained or chosen on may be one that a head is ju
 must have the same dataset and the same partition, or the head is refused.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from fl_jax import spec, study
 from fl_jax.data import slices as datasets
+from fl_jax.data import windows
 from fl_jax.data.slices import Slices
 from fl_jax.models.study_head import StudyHead
 from fl_jax.task import Task, of_studies
-from fl_jax.types import Study
-from fl_jax.weights import features
+from fl_jax.types import Array, Params, Study
+from fl_jax.weights import features, fine_tune
+from fl_jax.weights.joint import joint
 from launch import backbone, experiment, inputs, training
 
 Config = Any
@@ -41,12 +46,14 @@ class Reader(NamedTuple):
         variables: its parameters and running statistics.
         depends_on: what the features depend on beside the slices, for `backbone.cached`.
         size: F, features of a slice.
+        head: the parameters that a head over it begins with; None for its own beginning.
     """
 
     network: backbone.Network
     variables: Any
     depends_on: list[Any]
     size: int
+    head: Params | None = None
 
 
 def reader(
@@ -123,6 +130,40 @@ def head_task(config: Config, size: int, positive_weights: np.ndarray | None = N
     )
 
 
+def joint_task(config: Config, read: Reader, positive_weights: np.ndarray | None = None) -> Task:
+    """The task of a head and its backbone, or what `config.trainable` finds of it, on studies of images.
+
+    Raises:
+        ValueError: when it finds nothing, or `head_task` objects.
+    """
+    head, model = head_task(config, read.size, positive_weights), read.network.model
+    others = {name: x for name, x in read.variables.items() if name != "params"}
+    params = {name: x for name, x in read.variables["params"].items() if name != model.head}
+
+    def features(params: Params, hu: Array) -> jax.Array:
+        variables = {**others, "params": params}
+        found = model.apply(variables, read.network.prepare(hu), features=True)
+        assert isinstance(found, jax.Array)
+        return found
+
+    changed = {}
+    if config.max_degrees or config.flip:
+        how = {"max_degrees": config.max_degrees, "flip": config.flip}
+        changed["augment"] = partial(windows.augment, **how)
+    at_once = config.slices_at_once
+    task = joint(head, features, params, begin=read.head, at_once=at_once, **changed)
+    names = traverse_util.flatten_dict({"backbone": params}, sep="/")
+    trained = fine_tune.found(config.trainable, names)
+    if not trained:
+        raise ValueError(
+            f"config.trainable={config.trainable!r}: finds none of the backbone's leaves; there are: "
+            f"{', '.join(names)}"
+        )
+    if len(trained) == len(names):
+        return task
+    return fine_tune.train_only(task, f"^head/|{config.trainable}", {"backbone": params})
+
+
 def as_read(
     read: Reader, slices: Slices, summary: Any = None, folder: Path | None = None
 ) -> Slices:
@@ -146,20 +187,22 @@ def as_read(
 def task(
     config: Config, workdir: Path, opened: experiment.Experiment, arm: study.Arm, read: Reader
 ) -> tuple[Task, Slices]:
-    """What an arm's head learns, and from what; the features are kept in `workdir/features`.
+    """What an arm's head learns, and from what; features of a frozen backbone are kept in `workdir/features`.
 
     Raises:
         ValueError: for fields that do not go together, or a backbone that may have seen too much.
     """
-    if config.trainable or config.layer_rates or config.statistics != "frozen":
+    if config.statistics != "frozen" or (config.layer_rates and not config.trainable):
         raise ValueError(
-            "config.backbone: the backbone is frozen and the head is trained whole; leave trainable, "
-            "layer_rates and statistics as they are"
+            f"config.backbone with statistics={config.statistics!r}, layer_rates={config.layer_rates!r}: "
+            "running statistics stay frozen, and rates by layer are for a backbone that is trained, too; "
+            "see config.trainable"
         )
-    if config.max_degrees or config.flip:
+    if not config.trainable and (config.max_degrees or config.flip):
         raise ValueError(
             f"config.backbone with max_degrees={config.max_degrees}, flip={config.flip}: features are of "
-            "slices as they are; set --config.max_degrees=0 --noconfig.flip"
+            "slices as they are; set --config.max_degrees=0 --noconfig.flip, or train the backbone, too: "
+            "config.trainable"
         )
     for name in ("loss", "mixup", "test_flip", "accumulate", "remat", "sampling"):
         if config[name] != inputs.BEFORE[name]:
@@ -169,6 +212,8 @@ def task(
             )
     check_patients(config, workdir)
     weights = training.loss_weights(config, opened.slices, arm)
+    if config.trainable:
+        return joint_task(config, read, weights), opened.slices
     summary = datasets.read_summary(experiment.data_dir(config, workdir)) or {}
     slices = as_read(read, opened.slices, summary, workdir / "features")
     return head_task(config, read.size, weights), slices

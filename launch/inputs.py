@@ -21,7 +21,7 @@ BEFORE: dict[str, Any] = {
     **{"layer_rates": [], "statistics": "frozen", "round_schedule": "", "accumulate": 1},
     **{"remat": False, "mixup": 0.0, "loss": "cross_entropy()", "sampling": "natural"},
     **{"ema": 0.0, "test_flip": False, "faults": [], "void_rounds": "skip", "threads": 1},
-    **{"backbone": "", "backbone_model": "own", "study_weight": 0.5},
+    **{"backbone": "", "backbone_model": "own", "study_weight": 0.5, "slices_at_once": 32},
 }
 """What a run that is older than a field of its config was made with."""
 _NUMBER = (int, float)

@@ -241,7 +241,7 @@ def write(
         whole = by_study.summing_up(studies_of)
         programs = {name: whole(data) for name, data in programs.items()}
         scores, how = by_study.stored(studies_of, ours.name) or (whole(ours.scores), LARGEST)
-        said = ours.facts | {"a study's probability": how}
+        said = ours.facts | {evaluation.BY_STUDY: how}
         ours = Judged(ours.name, scores, own_validation(ours.name, scores), said)
         validation = {n: select(data, data.split == "validation") for n, data in programs.items()}
     found = evaluation.compute(

@@ -111,7 +111,7 @@ def note(record: Event, rounds: int) -> str:
     left_out += "  round not used" if record["void"] else ""
     return (
         f"round {record['round']:>2}/{rounds}  loss {loss}  val AUROC {auroc}  "
-        f"{record['images_per_second']:.0f} images/s{left_out}"
+        f"{record['images_per_second']:.0f} examples/s{left_out}"
     )
 
 

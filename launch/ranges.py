@@ -17,6 +17,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "mixup": (0, 100),
     "ema": (0, 1 - 1e-9),
     "accumulate": (1, 2**20),
+    "slices_at_once": (1, 2**20),
     "rounds": (1, 2**31 - 1),
     "resamples": (1, 2**31 - 1),
     "margin": (1e-9, 1),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from absl import logging
 from flax import traverse_util
 from ml_collections import ConfigDict
 
@@ -24,11 +25,12 @@ class Trained(NamedTuple):
         name: `federated`, `central` or `local_<site>`.
         round: of which its parameters are, from 1.
         params: the global model's parameters.
-        logits: `(params, int16[B, H, W] HU) -> float32[B, L]`; of a head `(params, Study) -> [B, 1 + S, L]`.
+        logits: `(params, int16[B, H, W] HU) -> float32[B, L]`; of a head `(params, Study) -> [B, 1 + S, L]`,
+            of features or, where its backbone was trained, too, of images.
         image_size: H = W, pixels.
         config: what it was trained with, from `inputs.json`.
         personal: whether the sites have models of their own beside it.
-        reader: what gives a head its features; None for a model of pixels.
+        reader: what gives a head its features, or gave them when its training began; None without a head.
     """
 
     name: str
@@ -65,6 +67,7 @@ def load(
             that is asked for is not there.
     """
     check_model(name)
+    logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
     folder = workdir / "models" / name
     found = inputs.read(folder / "inputs.json")
     if found is None or not (folder / "checkpoints").is_dir():
@@ -78,11 +81,12 @@ def load(
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)
     read = reader(config, complain=complain) if config.backbone else None
-    task = (
-        backbone.network(config, _input_shape(config)).task
-        if read is None
-        else heads.head_task(config, read.size)
-    )
+    if read is None:
+        task = backbone.network(config, _input_shape(config)).task
+    elif config.trainable:
+        task = heads.joint_task(config, read)
+    else:
+        task = heads.head_task(config, read.size)
     algorithm, _, state = training.start(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )
@@ -118,15 +122,24 @@ def reader(config: experiment.Config, *, complain: Callable[[str], None]) -> hea
     """
     folder, shape = experiment.backbone_folder(config), _input_shape(config)
     if folder is None:
-        own = ConfigDict(config.to_dict() | {"model": config.backbone, "backbone": ""})
+        alone = {"model": config.backbone, "backbone": "", "trainable": ""}
+        own = ConfigDict(config.to_dict() | alone)
         made = backbone.network(own, shape)
         return heads.reader(made, made.given, backbone.facts(own, {}), shape)
     model = load(folder, experiment.backbone_name(config), complain=complain)
-    if model.reader is not None:
-        raise ValueError(
-            f"config.backbone={config.backbone!r}: is a head itself; give its backbone"
-        )
     heads.check_same(config, model.config)
+    if model.reader is not None:
+        if model.config.trainable or not config.trainable:
+            raise ValueError(
+                f"config.backbone={config.backbone!r}: is a head itself; give its backbone, "
+                f"{model.config.backbone}, or, where that is frozen, train both: "
+                "--config.trainable='^backbone/'"
+            )
+        if model.config.model != config.model:
+            raise ValueError(
+                f"config.model={config.model!r}: the head that it begins from is {model.config.model}"
+            )
+        return model.reader._replace(head=model.params)
     made = backbone.network(model.config, shape)
     variables = model.params
     if model.config.statistics == "frozen":
@@ -139,7 +152,9 @@ def reader(config: experiment.Config, *, complain: Callable[[str], None]) -> hea
 def as_read(model: Trained, slices: Slices) -> Slices:
     """A dataset as a model reads it; for a head the features of all slices are computed."""
     slices = experiment.as_read(model.config, slices)
-    return slices if model.reader is None else heads.as_read(model.reader, slices)
+    if model.reader is None or model.config.trainable:
+        return slices
+    return heads.as_read(model.reader, slices)
 
 
 def _input_shape(config: experiment.Config) -> tuple[int, ...]:

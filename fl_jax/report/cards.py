@@ -15,6 +15,7 @@ import jinja2
 
 from fl_jax.report import page
 from fl_jax.report.answer import fixed, signed, spread
+from fl_jax.report.headers import SIZE
 from fl_jax.types import LABELS
 
 
@@ -77,11 +78,15 @@ def _render(template: str, results: Mapping[str, Any], **values: Any) -> str:
     }
     run = results["run"] or {}
     config = run.get("config") or {}
+    own = "cohort" in config and not config.get("source") and not config.get("data_dir")
+    drawn = SIZE in (
+        (results.get("subgroups") or {}).get("table") or {}
+    )  # of none else is it known
     return environment.get_template(template).render(
         r=results,
         run=run,
         config=config,
         cohort=results["cohort"] or {},
-        synthetic="cohort" in config and not config.get("source") and not config.get("data_dir"),
+        synthetic=own or drawn,
         **values,
     )

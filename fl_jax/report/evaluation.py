@@ -35,6 +35,8 @@ COLUMNS = (
     *("data", "model", "minus", "statistic", "label", "interval"),
     *("estimate", "low", "high", "p", "p_holm"),
 )
+BY_STUDY = "a study's probability"
+"""Of the facts, where studies are judged and no slices: what a study's probability is."""
 
 
 def compute(
@@ -179,7 +181,12 @@ def render(found: Mapping[str, Any]) -> str:
     Args:
         found: of `compute`.
     """
-    return documents.render("evaluation.html", r=found, answer=sentence(found), labels=list(LABELS))
+    values = {"answer": sentence(found), "labels": list(LABELS), "unit": _unit(found)}
+    return documents.render("evaluation.html", r=found, **values)
+
+
+def _unit(found: Mapping[str, Any]) -> str:
+    return "studies" if BY_STUDY in found["facts"] else "slices"
 
 
 def sentence(found: Mapping[str, Any]) -> str:
@@ -187,7 +194,7 @@ def sentence(found: Mapping[str, Any]) -> str:
     data = found["primary"]
     cell, counted = found["delong"][data][found["ours"]]["micro"], found["data_sets"][data]
     return (
-        f"On {counted['patients']} patients ({page.title(data)}, {counted['slices']} slices) the "
+        f"On {counted['patients']} patients ({page.title(data)}, {counted['slices']} {_unit(found)}) the "
         f"{page.title(found['ours'])} model reaches an AUROC of {answer.fixed(cell['estimate'])} "
         f"({answer.spread(cell)}) over all labels."
     )

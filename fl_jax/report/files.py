@@ -23,7 +23,7 @@ from fl_jax.evaluation.predictions import Predictions, read
 from fl_jax.files import sha256
 from fl_jax.report.headers import Headers
 from fl_jax.report.headers import load as load_headers
-from fl_jax.report.shapes import DONE, MANIFEST, ROUND, SALIENCY
+from fl_jax.report.shapes import DONE, INPUTS, MANIFEST, ROUND, SALIENCY
 
 Json = Any
 """What `json.loads` gives: dict, list, str, int, float, bool or None."""
@@ -146,10 +146,21 @@ def read_done(workdir: str | os.PathLike[str], model: str) -> dict[str, Json] | 
 
 
 def data_folder(workdir: str | os.PathLike[str]) -> Path:
-    """Where a study's dataset is, or was: what its manifest says, or data/ in the workdir."""
-    root = Path(workdir)
-    manifest = read_manifest(root) or {}
-    return Path((manifest.get("config") or {}).get("data_dir") or root / "data")
+    """Where a study's dataset is, or was.
+
+    What its manifest says, or data/ in the workdir; where there is neither, and it trains heads, that of the
+    study which their backbones are from.
+    """
+    root, seen = Path(workdir), []
+    while root not in seen:
+        seen.append(root)
+        manifest = read_manifest(root)
+        if manifest is not None or (root / "data").exists():
+            return Path(((manifest or {}).get("config") or {}).get("data_dir") or root / "data")
+        begun = sorted(root.glob("models/*/inputs.json"))[:1]
+        inputs = shapes.read(begun[0], INPUTS) if begun else None
+        root = Path((inputs or {}).get("backbone") or root)
+    return seen[0] / "data"
 
 
 def _order(model: str) -> tuple[int, str]:

@@ -34,6 +34,8 @@ MANIFEST = {
     "stages?": ({"*": NUMBER}, None),
 }
 """manifest.json"""
+INPUTS = {"backbone?": str}
+"""inputs.json of a model, as far as a report reads it"""
 SALIENCY = {
     **dict.fromkeys(("model", "predictions", "slices"), str),
     **dict.fromkeys(("samples", "seed", "resamples"), int),

@@ -6,7 +6,7 @@ layer_rates:  u_l <- r_l u_l for the update u_l of each leaf whose name a patter
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optax
@@ -89,6 +89,15 @@ def train_only(task: Task, pattern: str, given: Params) -> Task:
         return task.logits(joined(params), inputs)
 
     return Task(init, loss, logits)
+
+
+def found(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that `train_only` would find by this pattern.
+
+    Raises:
+        ValueError: it is no regular expression.
+    """
+    return [*filter(_compiled(pattern).search, names)]
 
 
 def layer_rates(

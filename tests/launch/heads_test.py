@@ -17,7 +17,7 @@ from fl_jax.evaluation import predictions
 from fl_jax.evaluation.studies import largest
 from fl_jax.models.deep_resnet import deep_resnet
 from fl_jax.weights import features
-from launch import backbone, experiment, heads, inputs, train, trained, training
+from launch import backbone, evaluate, experiment, heads, inputs, train, trained, training
 
 SMALL = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
 FACTS = {"digest": "1", "options": {}}
@@ -94,11 +94,15 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
         heads.task(config, tmp_path, opened, arm, read)
 
     model = trained.load(tmp_path, complain=pytest.fail)
-    seen = trained.as_read(model, scans)
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
-    logits = study.score(model.logits, model.params, seen, rows)
+    (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")
+    seen = evaluate.evaluate(model, tmp_path, tmp_path)
+    logits = seen.logits[rows]
     np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-5)
+    assert (
+        "data:image/png" in (tmp_path / "predictions.html").read_text()
+    )  # of pixels, not of features
     turned = np.arange(len(scans))[::-1]
     files = (
         "image",
@@ -132,6 +136,63 @@ def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in single.image])
     np.testing.assert_allclose(expit(logits[rows]), single.scores, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_head_and_its_backbone_begin_as_they_were(config, demo, tmp_path, scans, monkeypatch):
+    read = trained.reader(config, complain=pytest.fail)
+    opened = experiment.load(config, tmp_path)
+    arm = opened.arms["federated"]
+    alone, found = heads.task(config, tmp_path, opened, arm, read)
+    config.trainable, config.max_degrees, config.flip = "^backbone/", 5.0, True
+    task, images = heads.task(config, tmp_path, opened, arm, read)
+    params, head = task.init(opened.key), alone.init(opened.key)
+    rows = arm.validation
+    logits = study.score(jax.jit(task.logits), params, images, rows)
+    frozen = study.score(jax.jit(alone.logits), head, found, rows)
+    np.testing.assert_allclose(logits, frozen, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(study, "MOST", 1)  # a study at a time
+    again = study.score(jax.jit(task.logits), params, images, rows)
+    np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-5)
+
+    config.trainable = "Block_0"
+    part = jax.eval_shape(heads.joint_task(config, read).init, opened.key)
+    assert {name: set(part[name]) for name in part} == {
+        "backbone": {"Block_0"},
+        "head": set(head),
+    }
+    config.trainable = "^layer4"
+    with pytest.raises(
+        ValueError, match="finds none of the backbone's leaves; there are: backbone/"
+    ):
+        heads.joint_task(config, read)
+
+
+@pytest.mark.slow
+def test_a_head_is_trained_on_with_its_backbone(config, tmp_path, scans):
+    train.train(config, tmp_path / "head", say=quiet)
+    before = trained.load(tmp_path / "head", complain=pytest.fail)
+    config.backbone = str(tmp_path / "head")
+    with pytest.raises(ValueError, match=r"is a head itself; give its backbone, .*trainable="):
+        train.train(config, tmp_path / "tuned", say=quiet)
+    config.trainable, config.layer_rates = "^backbone/", (("^backbone/", 0.5),)
+    other = config.copy_and_resolve_references()
+    other.model = "study_head('gru', 8)"
+    with pytest.raises(ValueError, match="the head that it begins from is study_head"):
+        train.train(other, tmp_path / "tuned", say=quiet)
+    train.train(config, tmp_path / "tuned", say=quiet)
+    model = trained.load(tmp_path / "tuned", complain=pytest.fail)
+    stored = predictions.read(tmp_path / "tuned" / "predictions" / "federated.csv")
+    row = {name: number for number, name in enumerate(scans.image)}
+    rows = np.array([row[name] for name in stored.image])
+    seen = trained.as_read(model, scans)
+    logits = study.score(model.logits, model.params, seen, rows)
+    np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-4)
+    was = study.score(before.logits, before.params, trained.as_read(before, scans), rows)
+    assert 1e-4 < np.abs(logits - was).max() < 10
+    config.backbone = str(tmp_path / "tuned")
+    with pytest.raises(ValueError, match="is a head itself"):
+        trained.reader(config, complain=pytest.fail)
 
 
 def test_a_backbone_may_be_pretrained(config, tmp_path):
@@ -173,7 +234,8 @@ def test_another_backbone_is_another_run(config, demo, tmp_path):
     [
         ("flip", True, "features are of slices as they are"),
         ("max_degrees", 5.0, "features are of slices as they are"),
-        ("trainable", "^fc/", "the head is trained whole"),
+        ("layer_rates", (("^head/", 2.0),), "rates by layer are for a backbone that is trained"),
+        ("statistics", "local", "running statistics stay frozen"),
         (
             "windows",
             ("brain",),

@@ -7,7 +7,7 @@ import pytest
 from browser import text_of
 
 from fl_jax import report
-from fl_jax.report import cards
+from fl_jax.report import cards, page
 
 CLAIM = [str(number) for number in range(1, 43)]
 PARTS = {3: 3, 5: 2, 6: 3, 8: 3, 9: 3, 12: 7, 18: 6, 20: 3, 23: 2, 27: 3}
@@ -96,11 +96,27 @@ def test_a_synthetic_cohort_is_called_so_and_real_patients_are_not(results):
     assert tripod["17"] == "No person's data were used."
     run = copy.deepcopy(results["run"])
     run["config"]["source"] = "/scans"
-    text = cards.checklist(_changed(results, run=run))
+    unknown = {"table": {}, "minimum": 10}
+    text = cards.checklist(_changed(results, run=run, subgroups=unknown))
     claim, tripod = _answers(text)
     assert claim["5"] == claim["14"] == claim["16"] == tripod["5b"] == tripod["17"] == OPEN
     assert not re.search("synthetic: |simulated|drawn, by", text)
     assert "/scans" not in text
+    drawn = {
+        "table": {"size of the bleed in the slice": {}},
+        "minimum": 10,
+    }  # known of a drawn cohort alone
+    claim, _ = _answers(cards.checklist(_changed(results, run=run, subgroups=drawn)))
+    assert "do not exist" in claim["7"]
+
+
+def test_a_head_is_told_with_its_backbone(results):
+    run = copy.deepcopy(results["run"])
+    run["config"] |= {"backbone": "/runs/demo", "backbone_model": "own", "trainable": ""}
+    changed = _changed(results, run=run)
+    assert "reads the slices of a study together in Hounsfield" in cards.checklist(changed)
+    assert "federated model of `/runs/demo`,\n  frozen." in cards.model_card(changed)
+    assert "own model of <code>/runs/demo</code>" in page.render(changed)
 
 
 def test_maps_are_told_where_they_are_of_this_model(results):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import fake_study
 import numpy as np
@@ -162,3 +163,9 @@ def test_bad_input_is_named(models):
     )
     with pytest.raises(ValueError, match="'federated' and 'theirs' differ in 'image'"):
         evaluation.compute(other, other, {}, resamples=2)
+
+
+def test_studies_are_called_so(found):
+    whole = found | {"facts": {evaluation.BY_STUDY: "the largest of its slices"}}
+    assert re.search(r", \d+ studies\) the ", evaluation.sentence(whole))
+    assert "Positive studies" in text_of(evaluation.render(whole))
