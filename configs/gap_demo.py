@@ -67,7 +67,10 @@ def rows() -> ConfigDict:
         found[f"{panel}/central"] = fields | {"regime": "central"}
         found[f"{panel}/fed_avg"] = fields
     found |= {f"group/{name}": factor for name, factor in FACTORS.items()}
+    both = FACTORS["scaffold"] | FACTORS["an eighth of an epoch a round"]
     found["batch/scaffold"] = PANELS["batch"] | FACTORS["scaffold"]
+    found["group/scaffold and an eighth of an epoch a round"] = both
+    found["batch/scaffold and an eighth of an epoch a round"] = PANELS["batch"] | both
     found["group/local"] = {"regime": "local"}
     return ConfigDict(found, sort_keys=False)
 
