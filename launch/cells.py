@@ -32,6 +32,11 @@ class Cell(NamedTuple):
     metric: str
 
     @property
+    def title(self) -> str:
+        """`PANEL/NAME`, or the name alone where there is one panel."""
+        return f"{self.panel}/{self.name}".lstrip("/")
+
+    @property
     def points(self) -> list[dict[str, Any]]:
         """The grid's product; one point without a field where there is no grid."""
         return [

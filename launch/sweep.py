@@ -125,7 +125,7 @@ def sweep(
         config: see the module.
         workdir: the folder for everything.
         runner: in the place of the config's.
-        only: names of rows; empty for all.
+        only: rows, as `NAME` in every panel or `PANEL/NAME`; empty for all.
         tick: called with the number of runs done, and of all that this call has to do.
 
     Returns:
@@ -135,11 +135,11 @@ def sweep(
         ValueError: for a config that is wrong, or a row that was begun with other settings.
     """
     began, cells = time.monotonic(), plan(config)
-    unknown = set(only) - {cell.name for cell in cells}
+    unknown = set(only) - {name for cell in cells for name in (cell.name, cell.title)}
     if unknown:
-        names = ", ".join(dict.fromkeys(cell.name for cell in cells))
+        names = ", ".join(dict.fromkeys(cell.title for cell in cells))
         raise ValueError(f"--only: no row {', '.join(sorted(unknown))}; there are: {names}")
-    cells = [cell for cell in cells if not only or cell.name in only]
+    cells = [cell for cell in cells if not only or {cell.name, cell.title} & {*only}]
     kept = [Kept(workdir, cell, config.runner) for cell in cells]
     seeds = (*config.tuning.seeds, *config.seeds)
     do = runner or spec.build(config.runner, "launch.runners", seeds, workdir / "runs")
@@ -184,7 +184,7 @@ def sweep(
     write(results, workdir)
     if "tables" in config:
         finished = {
-            f"{cell.panel}/{cell.name}".lstrip("/"): (
+            cell.title: (
                 row["settings"],
                 [k.find({key: row["settings"][key] for key in cell.grid}, s) for s in config.seeds],
             )
@@ -268,6 +268,6 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", None, "The sweep, a file in configs/.")
     flags.DEFINE_string("workdir", None, "Folder for everything that the sweep writes.")
-    flags.DEFINE_list("only", [], "Names of rows, to run no others.")
+    flags.DEFINE_list("only", [], "Rows, as NAME in every panel or PANEL/NAME, to run no others.")
     flags.mark_flags_as_required(["config", "workdir"])
     app.run(main)

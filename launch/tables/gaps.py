@@ -124,13 +124,15 @@ def as_csv(found: Mapping[str, Gap]) -> str:
 def as_markdown(found: Mapping[str, Gap], allowed: float) -> str:
     """A line a row."""
     titles = ["", "seeds", "hold-out micro AUROC", "less central", "own site, less central"]
-    titles += [f"a loss of {allowed:g} excluded", "first at"]
+    titles += [f"where a loss of {allowed:g} is excluded", "first at"]
     table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
     for title, gap in found.items():
-        low = np.nan if gap.less is None else gap.less.low
-        excluded = "" if np.isnan(low) else "yes" if low > -allowed else "no"
+        less = {"hold-out": gap.less, "own site": gap.own}
         cells = [title, str(gap.auroc.seeds), places.shown(gap.auroc)]
-        cells += ["" if s is None else places.shown(s, sign=True) for s in (gap.less, gap.own)]
-        cells += [excluded, "" if gap.first is None else f"{gap.first[0]} of {gap.first[1]}"]
+        cells += ["" if s is None else places.shown(s, sign=True) for s in less.values()]
+        known = {place: s.low for place, s in less.items() if s is not None and not np.isnan(s.low)}
+        excluded = " and ".join(place for place, low in known.items() if low > -allowed)
+        cells.append(excluded or ("nowhere" if known else ""))
+        cells.append("" if gap.first is None else f"{gap.first[0]} of {gap.first[1]}")
         table.append(f"| {' | '.join(cells)} |")
     return "\n".join(table) + "\n"

@@ -159,10 +159,15 @@ def test_a_config_that_is_wrong(tmp_path, change, message):
         sweep.sweep(make_config(**change), tmp_path, runner=Arithmetic())
 
 
-def test_only_some_rows(tmp_path):
-    results = sweep.sweep(make_config(), tmp_path, runner=Arithmetic(), only=["better"])
+@pytest.mark.parametrize("only", ["better", "panel/better"])
+def test_only_some_rows(tmp_path, only):
+    results = sweep.sweep(make_config(), tmp_path, runner=Arithmetic(), only=[only])
     assert [row["name"] for row in results["rows"]] == ["better"]
-    with pytest.raises(ValueError, match="no row best; there are: better, plain"):
+
+
+def test_a_row_that_is_not_there(tmp_path):
+    known = "no row best; there are: panel/better, panel/plain, plain"
+    with pytest.raises(ValueError, match=known):
         sweep.sweep(make_config(), tmp_path, runner=Arithmetic(), only=["best"])
 
 

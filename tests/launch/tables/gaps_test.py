@@ -51,7 +51,10 @@ def test_gaps_are_to_the_panels_central_model(tmp_path):
     ]
     assert found["group/near"][2] == "-0.005 (-0.005 to -0.005)"
     assert found["layer/one"][2] == "+0.010 (+0.010 to +0.010)"
-    assert [found[row][4] for row in ("group/near", "group/far")] == ["yes", "no"]
+    assert [found[row][4] for row in ("group/near", "group/far")] == [
+        "hold-out and own site",
+        "nowhere",
+    ]
     assert [found[row][5] for row in ("group/near", "group/far", "group/central")] == [
         "2 of 2",
         "1 of 2",
