@@ -35,7 +35,7 @@ _COUNTS = ("accumulate", "adjacent", "batch_size", "fold", "folds", "image_size"
 _NUMBERS = ("ema", "epochs", "max_degrees", "max_refused", "mixup", "positive_weight_ceiling")
 _FIELDS: dict[str, shapes.Shape] = {
     **dict.fromkeys(_TEXTS, str),
-    **dict.fromkeys((*_COUNTS, "rounds", "seed", "threads"), int),
+    **dict.fromkeys((*_COUNTS, "rounds", "seed", "slices_at_once", "threads"), int),
     **dict.fromkeys((*_NUMBERS, "study_weight"), _NUMBER),
     **dict.fromkeys(("cached_features", "flip", "remat", "test_flip"), bool),
     "cohort": {"*": _NUMBER},
