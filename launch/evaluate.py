@@ -35,21 +35,7 @@ from fl_jax.report import evaluation, inference
 from fl_jax.report.files import data_folder
 from launch import dataset, labelled, progress, trained
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
-_OUT = flags.DEFINE_string("out", None, "Folder for everything that is written.")
-_SOURCE = flags.DEFINE_string("source", None, "Folder of DICOM files, in any tree.")
-_DATA = flags.DEFINE_string("data", None, "Folder of launch.prepare_data; by default the study's.")
-_PREDICTIONS = flags.DEFINE_multi_string(
-    "predictions", [], "FILE or NAME=FILE of another program, to compare with; may be repeated."
-)
-_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Bootstrap resamples of patients.", 1)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the resampling.")
-_MODEL = flags.DEFINE_string("model", "federated", "A folder of the workdir's models/.")
-_CHECKPOINT = flags.DEFINE_integer(
-    "checkpoint", None, "Round whose parameters to take; by default the best by validation.", 1
-)
-_BY_STUDY = flags.DEFINE_bool("by_study", False, "Judge whole studies, not slices.")
-_WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
+FLAGS = flags.FLAGS
 
 
 class Seen(NamedTuple):
@@ -100,7 +86,7 @@ def facts(model: trained.Trained) -> labelled.Facts:
 
 def load(workdir: Path, say: Callable[[str], None]) -> trained.Trained:
     """The model that the flags name; `say` is told what a reader of its results must know."""
-    model = trained.load(workdir, _MODEL.value, checkpoint=_CHECKPOINT.value, complain=say)
+    model = trained.load(workdir, FLAGS.model, checkpoint=FLAGS.checkpoint, complain=say)
     if model.personal:
         say(
             f"{model.config['algorithm']} gives each site a model of its own; scans of no site are "
@@ -118,7 +104,7 @@ def prepare(source: Path, data_dir: Path, model: trained.Trained, console: Conso
         data_dir=data_dir,
         image_size=model.image_size,
         max_refused=1.0,
-        workers=_WORKERS.value,
+        workers=FLAGS.workers,
     )
     notes = dataset.notes(summary)
     if notes is not None:
@@ -130,10 +116,10 @@ def judge(ours: labelled.Judged, out: Path, workdir: Path) -> None:
     found = labelled.write(
         out,
         ours,
-        _PREDICTIONS.value,
-        resamples=_RESAMPLES.value,
-        seed=_SEED.value,
-        studies_of=workdir if _BY_STUDY.value else None,
+        FLAGS.predictions,
+        resamples=FLAGS.resamples,
+        seed=FLAGS.seed,
+        studies_of=workdir if FLAGS.by_study else None,
     )
     print(evaluation.sentence(found))
     print(*(out / f"evaluation.{kind}" for kind in ("json", "csv", "html")), sep="\n")
@@ -143,42 +129,57 @@ def main(argv: list[str]) -> None:
     """Parses flags, prepares the dataset where need be, predicts, and judges where there are labels."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
-    if _SOURCE.value is not None and (_DATA.value is not None or _PREDICTIONS.value):
+    if FLAGS.source is not None and (FLAGS.data is not None or FLAGS.predictions):
         raise app.UsageError(
             "--source is for scans without labels: leave out --data and --predictions"
         )
     console = Console(stderr=True, highlight=False)
-    say, workdir = progress.speaker(console), Path(_WORKDIR.value).expanduser()
-    if _BY_STUDY.value and not (_SOURCE.value is _DATA.value is _CHECKPOINT.value is None):
+    say, workdir = progress.speaker(console), Path(FLAGS.workdir).expanduser()
+    if FLAGS.by_study and not (FLAGS.source is FLAGS.data is FLAGS.checkpoint is None):
         raise app.UsageError(
             "--by_study is for the predictions that the training has left: leave out --source, --data and "
             "--checkpoint"
         )
-    named = _MODEL.value if _CHECKPOINT.value is None else f"{_MODEL.value}-{_CHECKPOINT.value}"
-    named += "-studies" if _BY_STUDY.value else ""
-    out = Path(_OUT.value or workdir / "evaluations" / named).expanduser()
+    named = FLAGS.model if FLAGS.checkpoint is None else f"{FLAGS.model}-{FLAGS.checkpoint}"
+    named += "-studies" if FLAGS.by_study else ""
+    out = Path(FLAGS.out or workdir / "evaluations" / named).expanduser()
     with progress.readable_errors():
-        if _SOURCE.value is None and _DATA.value is None and _CHECKPOINT.value is None:
-            ours = labelled.stored(workdir, _MODEL.value)
+        if FLAGS.source is None and FLAGS.data is None and FLAGS.checkpoint is None:
+            ours = labelled.stored(workdir, FLAGS.model)
             if ours is not None:
                 judge(ours, out, workdir)
                 return
         model = load(workdir, say)
-        source = "" if _SOURCE.value is None else Path(_SOURCE.value).expanduser()
-        data_dir = Path(_DATA.value or (out / "data" if source else data_folder(workdir)))
+        source = "" if FLAGS.source is None else Path(FLAGS.source).expanduser()
+        data_dir = Path(FLAGS.data or (out / "data" if source else data_folder(workdir)))
         data_dir = data_dir.expanduser()
         if source:
             prepare(Path(source), data_dir, model, console)
         seen = evaluate(model, data_dir, out, source=source)
         say(f"{len(seen.slices)} slices judged by {model.name}, round {model.round}")
         print(out / "predictions.csv", out / "predictions.html", sep="\n")
-        if _PREDICTIONS.value:
+        if FLAGS.predictions:
             seen.slices.require_labels()
         if seen.slices.labelled and not source:
-            best = _CHECKPOINT.value is None
+            best = FLAGS.checkpoint is None
             ours = labelled.judged(model, *seen, workdir, data_dir, best=best, say=say)
             judge(ours._replace(facts=facts(model) | ours.facts), out, workdir)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
+    flags.DEFINE_string("out", None, "Folder for everything that is written.")
+    flags.DEFINE_string("source", None, "Folder of DICOM files, in any tree.")
+    flags.DEFINE_string("data", None, "Folder of launch.prepare_data; by default the study's.")
+    flags.DEFINE_multi_string(
+        "predictions", [], "FILE or NAME=FILE of another program, to compare with; may be repeated."
+    )
+    flags.DEFINE_integer("resamples", 1000, "Bootstrap resamples of patients.", 1)
+    flags.DEFINE_integer("seed", 0, "Of the resampling.")
+    flags.DEFINE_string("model", "federated", "A folder of the workdir's models/.")
+    flags.DEFINE_integer(
+        "checkpoint", None, "Round whose parameters to take; by default the best by validation.", 1
+    )
+    flags.DEFINE_bool("by_study", False, "Judge whole studies, not slices.")
+    flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
     app.run(main)

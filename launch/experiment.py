@@ -88,7 +88,7 @@ def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
     That of a head on frozen features stays on disk, from where it is read once.
     """
     fits = slices.pixel_bytes <= config.memory_limit * 2**30
-    return slices.in_memory() if fits and (config.trainable or not config.backbone) else slices
+    return slices.in_memory() if fits and (not config.backbone or config.trainable) else slices
 
 
 def partition(

@@ -63,7 +63,8 @@ def test_on_an_accelerator_all_turn_at_once(hu, monkeypatch):
     given = hu, np.array([-20.0, 3.0, 0.0, 11.0], np.float32), np.array([True, False, True, False])
     one_by_one = windows.rotate(*given)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    np.testing.assert_allclose(windows.rotate(*given), one_by_one, atol=1e-3)
+    # Of up to 2,000 HU from pixel to pixel, by float32 coordinates.
+    np.testing.assert_allclose(windows.rotate(*given), one_by_one, atol=0.01)
 
 
 def test_flip_mirrors_columns_before_the_turn(hu):

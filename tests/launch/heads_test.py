@@ -100,21 +100,11 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     seen = evaluate.evaluate(model, tmp_path, tmp_path)
     logits = seen.logits[rows]
     np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-5)
-    assert (
-        "data:image/png" in (tmp_path / "predictions.html").read_text()
-    )  # of pixels, not of features
+    page = (tmp_path / "predictions.html").read_text()
+    assert "data:image/png" in page  # of pixels, not of features
     turned = np.arange(len(scans))[::-1]
-    files = (
-        "image",
-        "patient",
-        "study",
-        "series",
-        "site",
-        "position",
-        "labels",
-        "thickness",
-        "held",
-    )
+    files = ("image", "patient", "study", "series", "site")
+    files += ("position", "labels", "thickness", "held")
     other = dataclasses.replace(scans, **{name: getattr(scans, name)[turned] for name in files})
     again = study.score(model.logits, model.params, trained.as_read(model, other), turned[rows])
     np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-5)  # files in another order
