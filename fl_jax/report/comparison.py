@@ -175,9 +175,10 @@ def draw(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> Fig
     longest = max(names, key=len)
     shared = same_rows(names)
     heights = [max(len(o), 1) for o in ([longest] if shared else names)]
+    beside = max(1.8, 0.4 + 0.07 * max((len(name) for name in longest), default=0))
     with matplotlib.rc_context(STYLE):
         figure = Figure(
-            (1.8 + 2.1 * len(parts) if shared else 6.6, sum(0.85 + 0.23 * h for h in heights)),
+            (beside + 2.1 * len(parts) if shared else 6.6, sum(0.85 + 0.23 * h for h in heights)),
             layout="constrained",
             facecolor="white",
         )
