@@ -81,9 +81,8 @@ class _OfBatch(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         channels, places = x.shape[-1], tuple(range(1, x.ndim - 1))
-        real = ((mask > 0) | (mask.sum() == 0))[
-            :, None
-        ]  # where nothing is, all: nothing has no moments
+        # Where nothing is real all of it is, as nothing has no moments.
+        real = ((mask > 0) | (mask.sum() == 0))[:, None]
         count = real.sum() * (x[0].size // channels)
         wide = x.astype(jnp.float32)
         mean, square = (
