@@ -1,7 +1,7 @@
 """The whole study on a synthetic cohort, on a laptop.
 
 bash launch/demo.sh
-python -m launch.study --config=configs/demo.py --workdir=runs/demo
+python -m launch.experiment --config=configs/demo.py --workdir=runs/demo
 """
 
 from ml_collections import ConfigDict

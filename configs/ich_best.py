@@ -1,6 +1,6 @@
 """The setting that came nearest to central training in `gap_demo.py` and `gap_hard.py`: see the README.
 
-    python -m launch.study --config=configs/ich_best.py --workdir=runs/best --config.data_dir=DATA
+    python -m launch.experiment --config=configs/ich_best.py --workdir=runs/best --config.data_dir=DATA
 
 Why it wins: a site's steps lead towards what is best for its own patients, the more of them the further.
 SCAFFOLD takes the difference between the site's gradient and everybody's out of each step, and rounds of an

@@ -1,7 +1,7 @@
 """Slices read in their study: a head on frozen features of the demo's own models, in the same arms.
 
     bash launch/demo.sh
-    python -m launch.study --config=configs/study_head.py --config.backbone=runs/demo --workdir=runs/head
+    python -m launch.experiment --config=configs/study_head.py --config.backbone=runs/demo --workdir=runs/head
     python -m launch.evaluate --workdir=runs/head --predictions=single=runs/demo/predictions/federated.csv
 
 An example is a study. Hold-out macro AUROC of the federated model with three seeds: 0.946 to 0.950, of its

@@ -23,7 +23,8 @@ from typing import Any
 
 from absl import app, flags
 
-from launch import benchmarks, machine
+from fl_jax.experiment import machine
+from launch import benchmarks
 
 FLAGS = flags.FLAGS
 
@@ -83,7 +84,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("threads", 1, "models: of each program, as a training has; 0: all cores.")
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")
     flags.DEFINE_string("peers", "", "peers: the folder that holds common.py and flax_models.py.")
-    flags.DEFINE_string("layout", "auto", "peers: a layout of fl_jax.round, or auto.")
+    flags.DEFINE_string("layout", "auto", "peers: a layout of fl_jax.core.layouts, or auto.")
     flags.DEFINE_integer(
         "steps_per_call", 0, "peers: steps of a site in one call; 0: as the layout is chosen."
     )

@@ -13,7 +13,7 @@ from absl import app, flags
 from rich.console import Console
 
 from fl_jax.data import export
-from launch import progress
+from launch.cli import progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read; it is left as it is.", required=True)
 OUT = flags.DEFINE_string("out", None, "Folder to write, empty or new.", required=True)

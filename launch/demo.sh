@@ -16,4 +16,4 @@ for argument; do
 done
 source "$here/setup.sh"
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" # launch/ and configs/ lie there, whatever the folder
-exec "$python" -m launch.study --config="$root/configs/demo.py" --workdir=runs/demo "$@"
+exec "$python" -m launch.experiment --config="$root/configs/demo.py" --workdir=runs/demo "$@"

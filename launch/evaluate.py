@@ -29,11 +29,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import expit
 
-from fl_jax import study
 from fl_jax.data import slices as datasets
+from fl_jax.experiment import labelled
+from fl_jax.experiment import restore as trained
+from fl_jax.experiment import train as study
+from fl_jax.files import atomic
 from fl_jax.report import evaluation, inference
-from fl_jax.report.files import data_folder
-from launch import dataset, labelled, progress, trained
+from fl_jax.workdir.reader import data_folder
+from launch.cli import dataset, progress
 
 FLAGS = flags.FLAGS
 
@@ -74,7 +77,7 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
     out.mkdir(parents=True, exist_ok=True)
     inference.write(out / "predictions.csv", found)
     page = inference.render(found, slices, refused, facts(model))
-    progress.write_text(out / "predictions.html", page)
+    atomic.write_text(out / "predictions.html", page)
     return Seen(slices, logits)
 
 
@@ -167,7 +170,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
+    flags.DEFINE_string("workdir", None, "Folder of launch.experiment.", required=True)
     flags.DEFINE_string("out", None, "Folder for everything that is written.")
     flags.DEFINE_string("source", None, "Folder of DICOM files, in any tree.")
     flags.DEFINE_string("data", None, "Folder of launch.prepare_data; by default the study's.")

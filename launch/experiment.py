@@ -1,213 +1,282 @@
-"""From a config to the open dataset, its partition and the plan of every arm of a study."""
+"""The whole study: cohort, dataset, federated, central and local models, evaluation and report.
 
-import dataclasses
+    python -m launch.experiment --config=configs/demo.py --workdir=DIR [--config.rounds=3 ...]
+
+The config's fields and what they mean are in configs/ich_fed_avg.py; `bash launch/demo.sh --help` lists them.
+A stage whose output is complete and whose inputs are unchanged is skipped with a word, so the same command
+goes on where it was cut off. With `config.jobs` over 1, so many trainings run side by side, each a process of
+its own (`launch.train`) with `config.threads`, because two small models on a core each are faster than one
+after the other on two. With 1 they run in this process. How many run side by side changes no number.
+
+SIGTERM ends it after the round under way, saved, with exit status 75; a second one ends it at once.
+"""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-from absl import logging
+from absl import app, flags
+from ml_collections import config_flags
+from rich.console import Console
 
-from fl_jax import shapes, spec, study
-from fl_jax.data import partition as partitions
-from fl_jax.data import slices as datasets
-from fl_jax.data.adjacent import neighbours
-from fl_jax.data.studies import in_studies
-from fl_jax.files import sha256
-from fl_jax.report import patients as pictures
-from fl_jax.report.files import data_folder, read_done
-from launch import folder, progress, ranges
+from fl_jax import report
+from fl_jax.data import slices
+from fl_jax.experiment import answers, inputs, machine, preemption, ranges
+from fl_jax.experiment import data as experiment
+from fl_jax.files import atomic
+from fl_jax.phantom.cohort import make_cohort
+from fl_jax.report.answer import sentence
+from fl_jax.workdir import locks as folder
+from fl_jax.workdir import reader as files
+from launch import train
+from launch.cli import dataset, processes, progress
 
-Config = Any
-"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
-NATURAL = "natural()"
-"""The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
-
-
-class Experiment(NamedTuple):
-    """Data and plan of every arm of a study."""
-
-    slices: datasets.Slices
-    partition: partitions.Partition
-    arms: dict[str, study.Arm]
-    key: jax.Array
+FLAGS = flags.FLAGS
+PACKAGES = (
+    *("fl_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy"),
+    *("scikit-learn", "tensorflow-datasets", "pydicom", "opencv-python-headless"),
+)
 
 
-def data_dir(config: Config, workdir: Path) -> Path:
-    """Where the prepared dataset is; a head reads that of its backbone, unless it is told of another."""
-    if config.data_dir:
-        return Path(config.data_dir).expanduser()
-    backbone_of = backbone_folder(config)
-    return workdir / "data" if backbone_of is None or config.source else data_folder(backbone_of)
+def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dict[str, Any]:
+    """Runs every stage.
 
+    Args:
+        config: see `configs/demo.py`.
+        workdir: the folder for everything.
+        arguments: the flags that this program was called with; each training gets them too.
 
-def backbone_folder(config: Config) -> Path | None:
-    """The study that a head's backbones are from; None without one, or where its weights are from a file."""
-    if not config.backbone or config.pretrained:
-        return None
-    return Path(config.backbone).expanduser().absolute()
-
-
-def open_data(config: Config, workdir: Path) -> datasets.Slices:
-    """Opens the dataset, with each slice's neighbours where the config asks for them.
+    Returns:
+        The results, as in `results.json`.
 
     Raises:
-        ValueError: when its slices are not of the size that the config asks for; see also `as_read`.
-    """
-    if logging.get_verbosity() > logging.WARNING:  # TFDS and Orbax report each of their files
-        logging.set_verbosity(logging.WARNING)
-    slices = datasets.load(data_dir(config, workdir))
-    if slices.image_shape != (config.image_size, config.image_size):
-        height, width = slices.image_shape
-        raise ValueError(
-            f"config.image_size={config.image_size}: {data_dir(config, workdir)} holds slices of "
-            f"{height} x {width}; set --config.image_size={height}, or prepare another dataset"
-        )
-    return as_read(config, slices)
-
-
-def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
-    """The dataset as the config's model reads it: single slices, each with its neighbours, or studies.
-
-    A head reads features, which `trained.as_read` puts in place of the pixels.
-
-    Raises:
-        ValueError: when `adjacent` is wrong, or a study lacks a position.
-    """
-    if config.adjacent not in (1, 3):
-        raise ValueError(f"config.adjacent={config.adjacent}: must be 1, or 3 for slices around it")
-    if config.adjacent == 3:
-        slices = dataclasses.replace(slices, adjacent=neighbours(slices))
-    return in_studies(slices) if config.backbone else slices
-
-
-def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
-    """The dataset in memory where it is within `memory_limit`, or else on disk, from where it streams.
-
-    That of a head on frozen features stays on disk, from where it is read once.
-    """
-    fits = slices.pixel_bytes <= config.memory_limit * 2**30
-    return slices.in_memory() if fits and (not config.backbone or config.trainable) else slices
-
-
-def partition(
-    config: Config,
-    workdir: Path,
-    slices: datasets.Slices,
-    say: Callable[[str], None] = lambda sentence: None,
-) -> partitions.Partition:
-    """Reads the partition of a workdir, or makes it; it is checked against the dataset either way.
-
-    `partition.json` beside it says what it was made from, `partition.png` shows it. With other inputs it
-    is made anew, as long as no training has begun. One that a person wrote or changed is kept, which `say`
-    is told. Of two processes that come at once, two models' trainings, one makes it and the other waits.
-
-    Raises:
-        ValueError: when trainings were begun with a partition of other inputs.
-    """
-    with folder.held(workdir, "partition", wait=True):
-        return _partition(config, workdir, slices, say)
-
-
-def _partition(
-    config: Config, workdir: Path, slices: datasets.Slices, say: Callable[[str], None]
-) -> partitions.Partition:
-    path, beside = workdir / "partition.csv", workdir / "partition.json"
-    scheme = spec.build(config.partition, "fl_jax.data.partition.schemes")
-    load = partial(partitions.load, path, slices, own_sites=config.partition == NATURAL)
-    wanted = {
-        "partition": config.partition,
-        "fractions": list(config.fractions),
-        "stratify": config.stratify,
-        "folds": [config.fold, config.folds],
-        "seed": config.seed,
-        "dataset": (datasets.read_summary(data_dir(config, workdir)) or {}).get("digest"),
-    }
-    if path.exists():
-        made_from = shapes.read(beside, {"digest?": str}, "make the partition anew") or {}
-        if made_from.pop("digest", None) != sha256(path):
-            say(f"{path} was written or changed by hand: it is kept")
-            return load()
-        if made_from == wanted:
-            return load()
-        if any(workdir.glob("models/*/inputs.json")):
-            raise ValueError(
-                f"{path} was made from {made_from}, and this is {wanted}: use another --workdir, "
-                "or remove its folder models"
-            )
-    made = partitions.by_patient(
-        slices,
-        fractions=tuple(config.fractions),
-        seed=config.seed,
-        scheme=scheme,
-        folds=config.folds,
-        fold=config.fold,
-        stratify=config.stratify,
-    )
-    path.unlink(
-        missing_ok=True
-    )  # it is there last or not at all, or it would be taken for a person's
-    written = path.with_name("partition.new")
-    partitions.save(made, written)
-    progress.write_bytes(path.with_suffix(".png"), pictures.draw(slices, made))
-    progress.write_json(beside, wanted | {"digest": sha256(written)})
-    written.replace(path)
-    return load()
-
-
-def load(config: Config, workdir: Path) -> Experiment:
-    """Opens the dataset and plans the arms.
-
-    Raises:
-        ValueError: for a config with a value out of its range, see `ranges`, or that does not fit the data.
+        ValueError: for a value of the config out of its range, before anything is written; a source's layout
+            that no study could come of, a fault of the source, or a workdir that another process holds.
+        OSError: the workdir cannot be written, or has no room.
     """
     ranges.check(config)
-    slices = open_data(config, workdir)
-    return plan(config, slices, partition(config, workdir, slices))
+    _check_layout(config)
+    survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
+    with folder.held(workdir, "study"):
+        return _study(config, workdir, arguments, survey)
 
 
-def plan(config: Config, slices: datasets.Slices, divided: partitions.Partition) -> Experiment:
-    """Plans the arms of a dataset that is open and divided."""
-    slices = dataclasses.replace(slices, site=divided.sites_of(slices))
-    key = jax.random.key(config.seed)
-    arms = study.arms(
-        slices,
-        divided,
-        rounds=config.rounds,
-        epochs=config.epochs,
-        min_sites=config.min_sites,
-        key=key,
-        local_budget=config.local_budget,
-        balanced=config.sampling == "balanced",
+def _study(
+    config: experiment.Config, workdir: Path, arguments: list[str], survey: dict[str, Any] | None
+) -> dict[str, Any]:
+    console = Console(stderr=True, highlight=False)
+    say = progress.speaker(console)
+    manifest = Manifest(workdir, config)
+    if config.source or experiment.data_dir(config, workdir) == workdir / "data":
+        source = Path(config.source).expanduser() if config.source else workdir / "cohort"
+        if not config.source:
+            manifest.stage("cohort", lambda: _cohort(config, source, console))
+        manifest.stage("dataset", lambda: _dataset(config, workdir, source, console))
+    arms = _arms(config, workdir, say)
+    manifest.describe(config, anew=not all(experiment.is_complete(arm, workdir) for arm in arms))
+    manifest.stage("training", lambda: _train(arms, workdir, arguments, console))
+    say("report ...")
+    results = report.build(
+        workdir,
+        resamples=config.resamples,
+        seed=config.seed,
+        survey=survey,
     )
-    return Experiment(held(config, slices), divided, arms, key)
+    say(f"\n{sentence(results)}\n\nreport: {workdir / 'report.html'}")
+    return results
 
 
-def arm_name(config: Config) -> str:
-    """The arm that `regime` and `site` name.
+class Manifest:
+    """`manifest.json`: what was run, with what, where, and how long each stage took."""
 
-    Raises:
-        ValueError: for an unknown regime, or a local one without its site.
-    """
-    if config.regime not in ("federated", "central", "local"):
+    def __init__(self, workdir: Path, config: experiment.Config) -> None:
+        self._path = workdir / "manifest.json"
+        found = files.read_manifest(workdir)
+        self.content: dict[str, Any] = found or {}
+        self.content["stages"] = self.content.get("stages") or {}
+        if found is None:
+            self.describe(config, anew=True)
+
+    def describe(self, config: experiment.Config, *, anew: bool) -> None:
+        """Writes the config and, where something is trained anew, what trains it."""
+        self.content["config"] = config.to_dict()
+        found = experiment.data_dir(config, self._path.parent)
+        if found != self._path.parent / "data":  # the report finds it from any folder
+            self.content["config"]["data_dir"] = str(found.absolute())
+        if config.survey:
+            found = Path(config.survey).expanduser().absolute()
+            self.content["config"]["survey"] = str(found)
+        if anew:
+            program = sys.executable.rsplit("/", 1)[-1]
+            self.content |= {
+                "command": shlex.join([program, "-m", "launch.experiment", *sys.argv[1:]]),
+                "seed": config.seed,
+                "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "versions": _versions(),
+                "git": _git(),
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            }
+        self.write()
+
+    def stage(self, name: str, work: Callable[[], bool]) -> None:
+        """Does a stage; its time is added to that of earlier runs, unless it had nothing to do.
+
+        Args:
+            name: of the stage.
+            work: returns whether there was something to do; what raises had.
+        """
+        began, worked = time.monotonic(), True
+        try:
+            worked = work()
+        finally:
+            stages = self.content["stages"]
+            if worked:
+                stages[name] = round((stages.get(name) or 0.0) + time.monotonic() - began, 1)
+            self.write()
+
+    def write(self) -> None:
+        """Writes the file; the device is what the trainings found."""
+        for path in sorted(self._path.parent.glob("models/*/done.json")):
+            done = files.read_done(self._path.parent, path.parent.name) or {}
+            self.content["device"] = done.get("device")
+        atomic.write_json(self._path, self.content)
+
+
+def _cohort(config: experiment.Config, source: Path, console: Console) -> bool:
+    drawn = 0
+    with progress.counter("cohort", "patients", console) as tick:
+
+        def count(done: int, total: int) -> None:
+            nonlocal drawn
+            drawn = done
+            tick(done, total)
+
+        make_cohort(source, **config.cohort, workers=machine.cores(), progress=count)
+    return drawn > 0
+
+
+def _check_layout(config: experiment.Config) -> None:
+    """Refuses, before anything is read, a layout that no study could come of."""
+    layouts = ("sites", "rsna")  # `loose` has no labels
+    if config.source_layout not in layouts:
         raise ValueError(
-            f"config.regime={config.regime!r}: must be 'federated', 'central' or 'local'"
+            f"config.source_layout={config.source_layout!r}: must be one of {', '.join(layouts)}; "
+            "scans without labels go through launch.evaluate"
         )
-    if config.regime != "local":
-        return config.regime
-    if not config.site:
-        raise ValueError("config.regime='local' needs a hospital: add --config.site=SITE")
-    return f"local_{config.site}"
+    if config.source_layout != "sites" and not config.source:
+        raise ValueError(
+            f"config.source_layout={config.source_layout!r}: needs --config.source=DIR; "
+            "the synthetic cohort is in site folders"
+        )
 
 
-def backbone_name(config: Config) -> str:
-    """Which of the backbone's models gives an arm's features."""
-    return arm_name(config) if config.backbone_model == "own" else config.backbone_model
+def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Console) -> bool:
+    data_dir = experiment.data_dir(config, workdir)
+    before = slices.read_summary(data_dir)
+    summary = dataset.prepare(
+        console,
+        source,
+        layout=config.source_layout,
+        data_dir=data_dir,
+        image_size=config.image_size,
+        max_refused=config.max_refused,
+        workers=None,
+    )
+    console.print(dataset.table(summary))
+    notes = dataset.notes(summary)
+    if notes is not None:
+        console.print(notes)
+    return summary != before
 
 
-def is_complete(config: Config, workdir: Path) -> bool:
-    """Whether an arm is trained and has predicted."""
-    done = read_done(workdir, arm_name(config))
-    judged = (done or {}).get("predictions", [])
-    return bool(judged) and all((workdir / "predictions" / f"{n}.csv").exists() for n in judged)
+def _arms(
+    config: experiment.Config, workdir: Path, say: Callable[[str], None]
+) -> list[experiment.Config]:
+    """A config for every training, after a check that none was begun with other inputs."""
+    data = experiment.open_data(config, workdir)
+    sites = experiment.partition(config, workdir, data, say).sites
+    regimes = [("federated", ""), ("central", ""), *(("local", site) for site in sites)]
+    arms = []
+    for regime, site in regimes:
+        own = config.copy_and_resolve_references()
+        own.update(regime=regime, site=site)
+        inputs.check(own, workdir)
+        arms.append(own)
+    return arms
+
+
+def _train(
+    arms: list[experiment.Config], workdir: Path, arguments: list[str], console: Console
+) -> bool:
+    left = [arm for arm in arms if not experiment.is_complete(arm, workdir)]
+    bars, say = progress.Bars(console), progress.speaker(console)
+    for arm in arms:
+        if arm not in left:
+            say(f"{experiment.arm_name(arm)}: complete, skipped")
+    if not left:
+        return False
+    jobs = processes.choose(left[0].jobs, left[0].threads)
+    with bars.progress:
+        if jobs == 1:
+            for arm in left:
+                train.train(arm, workdir, say=say, show=bars.show)
+        else:
+            start = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}"]
+            own = [[f"--config.{k}={arm[k]}" for k in ("regime", "site")] for arm in left]
+            commands = [[*start, *flags, "--progress=lines", "--attached"] for flags in own]
+            processes.run(commands, jobs, os.environ, show=bars.show, say=say)
+    return True
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git() -> str:
+    """The commit that the code is at, with `-dirty` where it was changed; empty outside of git."""
+    root = Path(__file__).parent.parent
+    command = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        return ""
+
+
+def main(argv: list[str]) -> None:
+    """Parses flags and calls `study`."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    preemption.end_on_sigterm()
+    with progress.readable_errors():
+        machine.use_threads(FLAGS.config.threads)
+        study(FLAGS.config, Path(FLAGS.workdir).expanduser(), sys.argv[1:])
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
+    flags.DEFINE_string("workdir", None, "Folder for everything that the study writes.")
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

@@ -20,14 +20,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy import ndimage
 
+from fl_jax.core.keys import stream
+from fl_jax.core.types import LABELS, Params
 from fl_jax.data import slices as datasets
 from fl_jax.data.dicom.hounsfield import resize
 from fl_jax.data.windows import STUDY_WINDOWS
 from fl_jax.evaluation import predictions, saliency
-from fl_jax.keys import stream
-from fl_jax.report import cases, files
-from fl_jax.types import LABELS, Params
-from launch import backbone, experiment, progress, trained
+from fl_jax.experiment import data as experiment
+from fl_jax.experiment import model as backbone
+from fl_jax.experiment import restore as trained
+from fl_jax.files import atomic
+from fl_jax.report import cases
+from fl_jax.workdir import reader as files
+from launch.cli import progress
 
 FLAGS = flags.FLAGS
 
@@ -209,13 +214,13 @@ def main(argv: list[str]) -> None:
         )
         (workdir / "saliency").mkdir(exist_ok=True)
         for subtype, panel in panels.items():
-            progress.write_bytes(workdir / "saliency" / f"{subtype}.png", cases.png(panel))
-        progress.write_json(workdir / "saliency.json", files.jsonable(found))
+            atomic.write_bytes(workdir / "saliency" / f"{subtype}.png", cases.png(panel))
+        atomic.write_json(workdir / "saliency.json", files.jsonable(found))
     print(workdir / "saliency.json")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of launch.study.", required=True)
+    flags.DEFINE_string("workdir", None, "Folder of launch.experiment.", required=True)
     flags.DEFINE_string("cohort", None, "Folder of make_phantom; workdir/cohort without it.")
     flags.DEFINE_string("model", "federated", "A folder of the workdir's models/.")
     flags.DEFINE_integer("seed", 0, "Of noise, random parameters and resampling.")

@@ -17,21 +17,22 @@ import numpy as np
 from absl import app, flags, logging
 from flax import traverse_util
 
-from fl_jax.checkpoint import NewerFormatError, Store
-from fl_jax.weights import state_dict
-from launch import progress
-from launch.folder import check_model
+from fl_jax.experiment.checkpoint import NewerFormatError, Store
+from fl_jax.files import atomic
+from fl_jax.models.pretrained import state_dict
+from fl_jax.workdir.locks import check_model
+from launch.cli import progress
 
 FLAGS = flags.FLAGS
 _PARAMS = "1/params/"
-"""Where a checkpoint has the best model's parameters, see `fl_jax.study.model`."""
+"""Where a checkpoint has the best model's parameters, see `fl_jax.experiment.train.model`."""
 
 
 def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], None]) -> int:
     """Writes the file, whole or not at all.
 
     Args:
-        workdir: folder of `launch.study` or `launch.train`.
+        workdir: folder of `launch.experiment` or `launch.train`.
         model: `federated`, `central` or `local_<site>`.
         out: the file.
         complain: called with a sentence for every damaged checkpoint.
@@ -65,7 +66,7 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
         }
         facts = {"model": model, "best_round": facts["best_round"], "digest": facts["digest"]}
         data = save(params, {name: str(value) for name, value in facts.items()})
-        progress.write_bytes(out, data)
+        atomic.write_bytes(out, data)
         store.close()
         return len(params)
     raise ValueError(f"{folder}: none of the checkpoints {store.steps()} can be read")
@@ -101,7 +102,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of launch.study or launch.train.")
+    flags.DEFINE_string("workdir", None, "Folder of launch.experiment or launch.train.")
     flags.DEFINE_string("out", None, "The file to write.")
     flags.DEFINE_string("model", "federated", "Which model.")
     flags.mark_flags_as_required(["workdir", "out"])

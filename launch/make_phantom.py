@@ -11,10 +11,10 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from fl_jax.data.phantom.cohort import CohortSummary, make_cohort
-from fl_jax.data.phantom.sites import SITES
-from launch import progress
-from launch.dataset import SHORT
+from fl_jax.phantom.cohort import CohortSummary, make_cohort
+from fl_jax.phantom.sites import SITES
+from launch.cli import progress
+from launch.cli.dataset import SHORT
 
 _OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same bytes.", lower_bound=0)

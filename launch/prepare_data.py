@@ -12,7 +12,7 @@ from absl import app, flags
 from rich.console import Console
 
 from fl_jax.data import dicom, sources
-from launch import dataset, progress
+from launch.cli import dataset, progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read.", required=True)
 LAYOUT = flags.DEFINE_enum("layout", "sites", list(sources.LAYOUTS), "How the folder is laid out.")

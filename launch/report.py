@@ -17,12 +17,18 @@ from typing import Any
 from absl import app, flags, logging
 
 from fl_jax import report
-from fl_jax.report import files, seeds
+from fl_jax.experiment import answers, inputs
+from fl_jax.files import atomic
+from fl_jax.report import seeds
 from fl_jax.report.answer import sentence
-from launch import answers, inputs, progress
+from fl_jax.workdir import reader as files
+from launch.cli import progress
 
 _WORKDIR = flags.DEFINE_multi_string(
-    "workdir", None, "Folder of launch.study; repeated for a study of several seeds.", required=True
+    "workdir",
+    None,
+    "Folder of launch.experiment; repeated for a study of several seeds.",
+    required=True,
 )
 _OUT = flags.DEFINE_string("out", None, "Folder for what several workdirs are merged into.")
 _RESAMPLES = flags.DEFINE_integer(
@@ -64,10 +70,10 @@ def merge(workdirs: list[Path], out: Path) -> None:
     )
     out.mkdir(parents=True, exist_ok=True)
     table = seeds.as_markdown(found)
-    progress.write_text(out / "seeds.json", seeds.as_json(found))
-    progress.write_text(out / "seeds.csv", seeds.as_csv(found))
-    progress.write_text(out / "seeds.md", table)
-    progress.write_text(out / "seeds.html", seeds.render(found))
+    atomic.write_text(out / "seeds.json", seeds.as_json(found))
+    atomic.write_text(out / "seeds.csv", seeds.as_csv(found))
+    atomic.write_text(out / "seeds.md", table)
+    atomic.write_text(out / "seeds.html", seeds.render(found))
     print(table)
     print(out / "seeds.html")
 

@@ -15,23 +15,20 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from fl_jax import study, whole_studies
-from fl_jax.checkpoint import Store
 from fl_jax.data.studies import Studies
 from fl_jax.evaluation import predictions
-from fl_jax.report.files import read_done
-from launch import (
-    experiment,
-    folder,
-    heads,
-    inputs,
-    machine,
-    preemption,
-    progress,
-    ranges,
-    trained,
-    training,
-)
+from fl_jax.experiment import data as experiment
+from fl_jax.experiment import heads, inputs, machine, preemption, ranges
+from fl_jax.experiment import metrics as metrics_log
+from fl_jax.experiment import restore as trained
+from fl_jax.experiment import setup as training
+from fl_jax.experiment import study_predictions as whole_studies
+from fl_jax.experiment import train as study
+from fl_jax.experiment.checkpoint import Store
+from fl_jax.files import atomic
+from fl_jax.workdir import locks as folder
+from fl_jax.workdir.reader import read_done
+from launch.cli import progress
 
 FLAGS = flags.FLAGS
 
@@ -49,7 +46,7 @@ def train(
         config: see `configs/ich_fed_avg.py`.
         workdir: the study's folder.
         say: told in a sentence what is skipped, resumed or damaged.
-        show: told of progress, see `launch.progress`.
+        show: told of progress, see `launch.cli.progress`.
 
     Returns:
         What `models/<model>/done.json` holds.
@@ -102,7 +99,7 @@ def _train(
     inputs.keep(config, workdir)  # not before: a name that does not exist begins no run
     show({"model": name, "budget": arm.budget, "rounds": config.rounds})
     store = Store(model / "checkpoints")
-    log = progress.Metrics(model)
+    log = metrics_log.Metrics(model)
     last = None
     with preemption.noted() as asked:
         for last in ready.rounds(store):
@@ -146,7 +143,7 @@ def _train(
         "predictions": [*found],
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
-    progress.write_json(model / "done.json", done)
+    atomic.write_json(model / "done.json", done)
     return done
 
 

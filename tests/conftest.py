@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.slices import Slices
-from fl_jax.types import LABELS
 
 # Read when jax first looks for devices; what was set before comes after and so decides.
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"

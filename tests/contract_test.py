@@ -30,9 +30,10 @@ from linear_problem import site_batches, streamed
 from normalised_problem import TASK, normalised_variables
 from personal_problem import network_loss, network_params
 
-from fl_jax import round as fl_round
-from fl_jax import spec, statistics
-from fl_jax.types import Algorithm, Batch
+from fl_jax.core import layouts as fl_round
+from fl_jax.core import spec
+from fl_jax.core.types import Algorithm, Batch
+from fl_jax.wrappers import batch_stats as statistics
 
 ALGORITHMS = spec.names("fl_jax.algorithms")
 AGGREGATORS = spec.names("fl_jax.aggregators")

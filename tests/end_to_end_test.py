@@ -14,10 +14,10 @@ from browser import browse, text_of
 from real_ct import REAL, needs_real
 from report.fake_study import MANIFEST
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify import UIDS
 from fl_jax.evaluation import predictions
-from fl_jax.types import LABELS
-from launch import trained
+from fl_jax.experiment import restore as trained
 
 ROOT = Path(__file__).parent.parent
 TINY = (

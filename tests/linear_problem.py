@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fl_jax.types import Batch
+from fl_jax.core.types import Batch
 
 
 def linear_loss(params, batch, key):

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax import task as tasks
-from fl_jax.layers.norm import Norm
+from fl_jax.models.layers.norm import Norm
+from fl_jax.tasks import task as tasks
 
 
 class Normalised(nn.Module):

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from linear_problem import linear_loss, streamed
 
-from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.core import layouts as fl_round
 
 SITES = 3
 STEPS = (3, 1, 2)

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
-from fl_jax.types import Batch
+from fl_jax.core import layouts as fl_round
+from fl_jax.core.types import Batch
 
 CURVATURES = np.array([[2.0, 0.5], [0.5, 1.0], [1.0, 3.0]])
 MINIMA = np.array([[1.0, -1.0], [-2.0, 2.0], [0.5, 0.0]])

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import special
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.types import LABELS
 
 
 def cohort(

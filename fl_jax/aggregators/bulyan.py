@@ -14,8 +14,8 @@ import jax.numpy as jnp
 
 from fl_jax.aggregators.krum import pairwise, scores
 from fl_jax.aggregators.median import middle
-from fl_jax.messages import Messages, column, combine, gather
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import Messages, column, combine, gather
+from fl_jax.core.types import Aggregator, Array
 
 
 def bulyan(byzantine: int | None = None) -> Aggregator:

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.messages import Messages, combine, empty, put, squared_distances
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import Messages, combine, empty, put, squared_distances
+from fl_jax.core.types import Aggregator, Array
 
 
 class Clipped(NamedTuple):

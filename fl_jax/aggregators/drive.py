@@ -9,8 +9,8 @@ Vargaftik et al., "DRIVE: One-bit Distributed Mean Estimation", NeurIPS 2021.
 import jax
 import jax.numpy as jnp
 
-from fl_jax.messages import code
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import code
+from fl_jax.core.types import Aggregator, Array
 
 
 def drive(aggregate: Aggregator | None = None) -> Aggregator:

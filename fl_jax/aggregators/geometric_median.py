@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from fl_jax.aggregators.median import middle
-from fl_jax.messages import Messages, combine, gather, squared_distances
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import Messages, combine, gather, squared_distances
+from fl_jax.core.types import Aggregator, Array
 
 
 def geometric_median(iterations: int = 10, smoothing: float = 1e-6) -> Aggregator:

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fl_jax.messages import Messages, combine, gather, squared_distances
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import Messages, combine, gather, squared_distances
+from fl_jax.core.types import Aggregator, Array
 
 
 def krum(byzantine: int | None = None, keep: int = 1) -> Aggregator:

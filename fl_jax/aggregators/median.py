@@ -8,8 +8,8 @@ Yin et al., "Byzantine-Robust Distributed Learning: Towards Optimal Statistical 
 import jax
 import jax.numpy as jnp
 
-from fl_jax.messages import Messages, gather, ordered
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import Messages, gather, ordered
+from fl_jax.core.types import Aggregator, Array
 
 
 def median() -> Aggregator:

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.keys import stream
-from fl_jax.messages import inner, per_site
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import inner, per_site
+from fl_jax.core.keys import stream
+from fl_jax.core.types import Aggregator, Array
 
 
 class Parts(NamedTuple):

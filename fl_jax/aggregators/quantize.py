@@ -11,8 +11,8 @@ Alistarh et al., "QSGD: Communication-Efficient SGD via Gradient Quantization an
 import jax
 import jax.numpy as jnp
 
-from fl_jax.messages import code
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import code
+from fl_jax.core.types import Aggregator, Array
 
 
 def quantize(

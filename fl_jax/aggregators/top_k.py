@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.messages import inner, payload, per_site
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import inner, payload, per_site
+from fl_jax.core.types import Aggregator, Array
 
 
 class Unsent(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fl_jax.messages import Messages, column, combine, gather, ordered
-from fl_jax.types import Aggregator, Array
+from fl_jax.aggregators.messages import Messages, column, combine, gather, ordered
+from fl_jax.core.types import Aggregator, Array
 
 
 def trimmed_mean(trim: float = 0.2) -> Aggregator:

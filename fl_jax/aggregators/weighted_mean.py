@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.types import Aggregator, Array
+from fl_jax.core.types import Aggregator, Array
 
 
 class MeanState(NamedTuple):

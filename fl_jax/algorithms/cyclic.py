@@ -7,9 +7,9 @@ Chang et al., "Distributed Deep Learning Networks among Institutions for Medical
 
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.types import Algorithm
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm
 
 
 def cyclic(

@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.types import Algorithm, Batch, Params
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm, Batch, Params
 
 
 def ditto(

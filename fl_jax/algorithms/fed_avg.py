@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from fl_jax import client
-from fl_jax.types import Algorithm, Array, Client, Params, Report
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm, Array, Client, Params, Report
 
 
 class ServerState(NamedTuple):

@@ -11,9 +11,9 @@ Li et al., "FedBN: Federated Learning on Non-IID Features via Local Batch Normal
 
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.types import Algorithm
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm
 
 
 def fed_bn(

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import ServerState, fed_avg
-from fl_jax.keys import stream
-from fl_jax.types import Algorithm, Array, Params, Report
+from fl_jax.core import client
+from fl_jax.core.keys import stream
+from fl_jax.core.types import Algorithm, Array, Params, Report
 
 
 class Job(NamedTuple):

@@ -13,10 +13,10 @@ from typing import Any
 import jax
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import ServerState, fed_avg
 from fl_jax.algorithms.fed_prox import fed_prox
-from fl_jax.types import Algorithm, Array, Params, Report
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm, Array, Params, Report
 
 
 def fed_dyn(

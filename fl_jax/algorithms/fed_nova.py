@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import ServerState, fed_avg
-from fl_jax.types import Algorithm, Array, Batch, Client, Params, Report
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm, Array, Batch, Client, Params, Report
 
 
 class Message(NamedTuple):

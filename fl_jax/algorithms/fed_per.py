@@ -8,9 +8,9 @@ Arivazhagan et al., "Federated Learning with Personalization Layers", arXiv:1912
 
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.types import Algorithm
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm
 
 
 def fed_per(

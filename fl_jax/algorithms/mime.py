@@ -14,9 +14,9 @@ from typing import Any
 import jax
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.fed_avg import ServerState
-from fl_jax.types import Algorithm, Array, Batch, Client, Params, Report
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm, Array, Batch, Client, Params, Report
 
 
 def mime(

@@ -9,9 +9,9 @@ Karimireddy et al., "Breaking the Centralized Barrier for Cross-Device Federated
 
 import optax
 
-from fl_jax import client
 from fl_jax.algorithms.mime import mime
-from fl_jax.types import Algorithm
+from fl_jax.core import client
+from fl_jax.core.types import Algorithm
 
 
 def mime_lite(loss: client.Loss, client_optimizer: optax.GradientTransformation) -> Algorithm:

@@ -18,10 +18,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify import KEY_BYTES, Anonymous, RefusedError, deidentify, pseudonym
 from fl_jax.data.sources import read_labels
 from fl_jax.data.sources.listing import image_of
-from fl_jax.types import LABELS
 
 MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
 LAYOUTS = ("sites", "folder")

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fl_jax import shapes
+from fl_jax.core.types import LABELS
 from fl_jax.data import columns
 from fl_jax.data.sources.listing import COUNTS, SITE_NAME
-from fl_jax.files import sha256
-from fl_jax.types import LABELS
+from fl_jax.files import json_shape as shapes
+from fl_jax.files.atomic import sha256
 
 VERSION = "1.2.0"
 """Of the dataset's layout; a dataset of another version is built anew."""

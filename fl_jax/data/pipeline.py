@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from fl_jax.core.types import Batch
 from fl_jax.data.slices import Slices
-from fl_jax.types import Batch
 
 PREFETCH = 4
 """Batches that wait ready for the device."""

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fl_jax.data.sources.listing import csv_lines
-from fl_jax.files import whole
+from fl_jax.files.atomic import whole
 
 SHORT = 4
 """An ID of fewer characters is too common to say that an image's name holds it."""

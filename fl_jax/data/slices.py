@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fl_jax.core.types import LABELS
 from fl_jax.data import columns, duplicates
 from fl_jax.data.index import REMEDY, VERSION, read_index, read_summary
-from fl_jax.text import printable
-from fl_jax.types import LABELS
+from fl_jax.files.text import printable
 
 UNKNOWN = -1
 """In place of each label of a dataset without labels; it fits no loss and no statistic."""

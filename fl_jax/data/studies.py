@@ -18,8 +18,8 @@ import dataclasses
 
 import numpy as np
 
+from fl_jax.core.types import Study
 from fl_jax.data.slices import UNKNOWN, Slices
-from fl_jax.types import Study
 
 LONGEST = 64
 """Slices that a model reads at once."""

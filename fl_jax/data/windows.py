@@ -24,7 +24,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fl_jax.types import AIR, Array
+from fl_jax.core.types import AIR, Array
 
 
 class Window(NamedTuple):

@@ -22,10 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.proportions import Proportion, proportion
-from fl_jax.types import LABELS
 
 Floats = NDArray[np.float64]
 CHALLENGE_WEIGHTS = np.array([2.0 if label == "any" else 1.0 for label in LABELS])

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.proportions import Proportion, proportion
 from fl_jax.evaluation.summary import FIXED_THRESHOLD, youden_thresholds
-from fl_jax.types import LABELS
 
 Floats = NDArray[np.float64]
 SENSITIVITIES = (0.95, 0.98)

@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.data import columns as tables
 from fl_jax.data.columns import Columns, number, refuse
 from fl_jax.data.sources.listing import HOLDOUT
-from fl_jax.files import whole
-from fl_jax.types import LABELS
+from fl_jax.files.atomic import whole
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
 KNOWN = ("ground_truth", "patient", "site", "split")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, stats
 
+from fl_jax.core.types import Array, Params
 from fl_jax.evaluation.intervals import patient_weights
-from fl_jax.types import Array, Params
 
 Floats = NDArray[np.float64]
 Logits = Callable[[Params, Any], jax.Array]

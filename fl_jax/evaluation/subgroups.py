@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.summary import compare, errors
-from fl_jax.types import LABELS
 
 MINIMUM = 10
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import delong, roc
 from fl_jax.evaluation.intervals import Resampled, bootstrap, left_out_weights, patient_weights
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.types import LABELS
 
 Floats = NDArray[np.float64]
 POOLED = ("macro", "micro")

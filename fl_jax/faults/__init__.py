@@ -1,1 +1,1 @@
-"""One file a fault that a site, or the server, may have; `fl_jax.faulty` says what they are."""
+"""One file a fault that a site, or the server, may have; `fl_jax.faults.fault` says what they are."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fl_jax.faulty import Fault, at
+from fl_jax.faults.fault import Fault, at
 
 
 def absent(sites: int | Sequence[int], share: float = 1.0) -> Fault:

@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
-from fl_jax.faulty import Fault, at
-from fl_jax.types import Arrival
+from fl_jax.core.types import Arrival
+from fl_jax.faults.fault import Fault, at
 
 
 def duplicate(sites: int | Sequence[int], share: float = 1.0, *, copies: int = 2) -> Fault:

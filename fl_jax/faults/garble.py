@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fl_jax.faulty import Fault, at
-from fl_jax.messages import conforms
-from fl_jax.types import Arrival
+from fl_jax.aggregators.messages import conforms
+from fl_jax.core.types import Arrival
+from fl_jax.faults.fault import Fault, at
 
 
 def garble(sites: int | Sequence[int], share: float = 1.0, *, how: str = "shape") -> Fault:

@@ -5,7 +5,7 @@ Tolpegin et al., "Data Poisoning Attacks Against Federated Learning Systems", ES
 
 from collections.abc import Sequence
 
-from fl_jax.faulty import Fault, at
+from fl_jax.faults.fault import Fault, at
 
 
 def label_flip(sites: int | Sequence[int], share: float = 1.0, *, how: str = "invert") -> Fault:

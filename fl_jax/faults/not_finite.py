@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
-from fl_jax.faulty import Fault, at
-from fl_jax.types import Arrival
+from fl_jax.core.types import Arrival
+from fl_jax.faults.fault import Fault, at
 
 
 def not_finite(sites: int | Sequence[int], share: float = 1.0, *, value: str = "nan") -> Fault:

@@ -9,7 +9,7 @@ Datasets", AAAI 2019.
 from collections.abc import Sequence
 
 from fl_jax.faults.explode import scaled
-from fl_jax.faulty import Fault, at
+from fl_jax.faults.fault import Fault, at
 
 
 def sign_flip(sites: int | Sequence[int], share: float = 1.0, *, scale: float = 1.0) -> Fault:

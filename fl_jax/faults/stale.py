@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fl_jax.faulty import Fault, at
-from fl_jax.messages import per_site
-from fl_jax.types import Array, Arrival
+from fl_jax.aggregators.messages import per_site
+from fl_jax.core.types import Array, Arrival
+from fl_jax.faults.fault import Fault, at
 
 
 class Sent(NamedTuple):

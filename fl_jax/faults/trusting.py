@@ -1,6 +1,6 @@
 """A server that checks nothing: whatever can be added is added, finite or not, late or not, each copy."""
 
-from fl_jax.faulty import Fault
+from fl_jax.faults.fault import Fault
 
 
 def trusting() -> Fault:

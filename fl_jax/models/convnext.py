@@ -17,9 +17,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax.layers.convolution import convolution
-from fl_jax.layers.norm import Norm, checked_outputs
-from fl_jax.types import LABELS
+from fl_jax.core.types import LABELS
+from fl_jax.models.layers.convolution import convolution
+from fl_jax.models.layers.norm import Norm, checked_outputs
 
 _INIT = nn.initializers.truncated_normal(0.02)
 _norm = partial(Norm, "channels", 1e-6)

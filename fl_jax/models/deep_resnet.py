@@ -16,9 +16,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax.layers import max_pool
-from fl_jax.layers.norm import Norm, checked, conv
-from fl_jax.types import LABELS
+from fl_jax.core.types import LABELS
+from fl_jax.models.layers import max_pool
+from fl_jax.models.layers.norm import Norm, checked, conv
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 """Blocks of each stage."""
@@ -51,7 +51,7 @@ class Block(nn.Module):
         groups: of the 3x3 convolution of a bottleneck.
         group_width: channels of a group for each 64 of `width`.
         reduction: of the gate; 0 for none.
-        norm: one of `fl_jax.layers.norm.KINDS`.
+        norm: one of `fl_jax.models.layers.norm.KINDS`.
         dtype: of the products.
     """
 
@@ -153,7 +153,7 @@ def deep_resnet(
     Args:
         depth: a key of `DEPTHS`.
         labels: L.
-        norm: one of `fl_jax.layers.norm.KINDS`; batch is the original.
+        norm: one of `fl_jax.models.layers.norm.KINDS`; batch is the original.
         dtype: `'float32'`, or `'bfloat16'` for products; parameters, sums of normalisation and logits stay
             float32.
 

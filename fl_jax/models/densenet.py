@@ -14,9 +14,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax.layers import max_pool
-from fl_jax.layers.norm import Norm, checked, conv
-from fl_jax.types import LABELS
+from fl_jax.core.types import LABELS
+from fl_jax.models.layers import max_pool
+from fl_jax.models.layers.norm import Norm, checked, conv
 
 DEPTHS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32)}
 """Layers of each block."""

@@ -17,8 +17,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax.layers.norm import Norm, StandardisedConv, checked
-from fl_jax.types import LABELS
+from fl_jax.core.types import LABELS
+from fl_jax.models.layers.norm import Norm, StandardisedConv, checked
 
 
 def histograms(images: jax.Array, *, patch: int, bins: int) -> jax.Array:
@@ -121,7 +121,7 @@ def resnet(
             32 x 32, and the stages to 16 x 16.
         bins: of the histogram of each window, at least 2.
         labels: L.
-        norm: one of `fl_jax.layers.norm.KINDS`; groups are 8, or 4 where 8 do not divide the channels.
+        norm: one of `fl_jax.models.layers.norm.KINDS`; groups are 8, or 4 where 8 do not divide the channels.
 
     Raises:
         ValueError: when stages differ in number, a width is no multiple of 4, patch or bins are too small, or

@@ -5,8 +5,8 @@
 Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017.
 """
 
+from fl_jax.core.types import LABELS
 from fl_jax.models.deep_resnet import DeepResNet, make
-from fl_jax.types import LABELS
 
 
 def resnext(

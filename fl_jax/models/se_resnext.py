@@ -5,9 +5,9 @@ y = x sigmoid(W2 relu(W1 mean over places of x + b1) + b2)
 Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018.
 """
 
+from fl_jax.core.types import LABELS
 from fl_jax.models.deep_resnet import DeepResNet, make
 from fl_jax.models.resnext import checked_groups
-from fl_jax.types import LABELS
 
 _REDUCTION = 16
 

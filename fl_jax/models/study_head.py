@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax.types import LABELS, Study
+from fl_jax.core.types import LABELS, Study
 
 KINDS = ("gru", "transformer")
 _GAP, _HEIGHT = 10.0, 100.0

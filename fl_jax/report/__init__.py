@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.data.sources.listing import check_link
-from fl_jax.files import whole
-from fl_jax.report import cases, export, files, page, results
+from fl_jax.files.atomic import whole
+from fl_jax.report import cases, export, page, results
 from fl_jax.report.cases import Thumbnails
+from fl_jax.workdir import reader as files
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST = 1_000_000
@@ -43,7 +44,7 @@ def build(
         an earlier run that these results do not have are removed.
 
     Args:
-        workdir: folder of `launch.study`, with predictions/<model>.csv at least.
+        workdir: folder of `launch.experiment`, with predictions/<model>.csv at least.
         resamples: bootstrap resamples of patients; None takes the study's own, of the manifest's config,
             or 1000 without one.
         seed: of the resampling; None takes the study's own, or 0.

@@ -13,10 +13,10 @@ from typing import Any
 
 import jinja2
 
+from fl_jax.core.types import LABELS
+from fl_jax.evaluation.headers import SIZE
 from fl_jax.report import page
 from fl_jax.report.answer import fixed, signed, spread
-from fl_jax.report.headers import SIZE
-from fl_jax.types import LABELS
 
 
 def model_card(results: Mapping[str, Any]) -> str:

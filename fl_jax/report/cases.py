@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.windows import STUDY_WINDOWS, Window
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.types import LABELS
 
 OUTCOMES = ("true positive", "false positive", "false negative", "true negative")
 EACH = 8

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import detection, operating, temperature
 from fl_jax.evaluation.calibration import calibration, challenge_loss
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.proportions import Proportion
 from fl_jax.evaluation.summary import compare, errors
-from fl_jax.types import LABELS
 
 TOP = {"maximum": 1, "mean of top 3": 3}
 SHARED = ("federated", "central")

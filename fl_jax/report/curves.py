@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.intervals import patient_weights
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.types import LABELS
 
 Floats = NDArray[np.float64]
 

@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources import ALL_SITES
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.summary import errors, youden_thresholds
@@ -22,14 +23,13 @@ from fl_jax.report import (
     answer,
     clinical,
     documents,
-    files,
     gains,
     page,
     resampling,
     results,
     significance,
 )
-from fl_jax.types import LABELS
+from fl_jax.workdir import reader as files
 
 COLUMNS = (
     *("data", "model", "minus", "statistic", "label", "interval"),

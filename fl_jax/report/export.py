@@ -14,10 +14,10 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources import HOLDOUT
 from fl_jax.report import cards, figures, gains, page
 from fl_jax.report.answer import fixed, p_value, signed, spread
-from fl_jax.types import LABELS
 
 SINGLE, DOUBLE = 88.0, 178.0
 """Widths of one and two columns, mm."""

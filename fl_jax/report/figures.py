@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources import HOLDOUT
-from fl_jax.types import LABELS
 
 INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
 FEDERATED = "#0072b2"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.core.types import LABELS
 from fl_jax.data import columns
 from fl_jax.data.columns import LONGEST
 from fl_jax.data.dicom import Reason
@@ -23,10 +24,9 @@ from fl_jax.data.index import REMEDY, check_built
 from fl_jax.data.slices import Slices
 from fl_jax.data.sources.listing import SITE_NAME
 from fl_jax.data.windows import STUDY_WINDOWS
-from fl_jax.files import whole
+from fl_jax.files.atomic import whole
+from fl_jax.files.text import printable
 from fl_jax.report import cases, documents, page
-from fl_jax.text import printable
-from fl_jax.types import LABELS
 
 COLUMNS = ("image", "patient", "study", "series", "position", *LABELS)
 BRAIN = STUDY_WINDOWS[:1]

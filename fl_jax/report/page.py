@@ -11,9 +11,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources import ALL_SITES, HOLDOUT
 from fl_jax.report import answer, cases, figures, gains, survey
-from fl_jax.types import LABELS
 
 FOLDER = Path(__file__).parent
 POINTS = {

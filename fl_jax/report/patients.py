@@ -6,9 +6,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.partition import SPLITS, HasPatients, Partition
 from fl_jax.report.figures import PAPER, RULE, STYLE
-from fl_jax.types import LABELS
 
 SHADES = ("#0072b2", "#56b4e9", "#e69f00", "#999999")
 """Of the splits, from Okabe and Ito's palette."""

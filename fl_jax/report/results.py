@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources import ALL_SITES, HOLDOUT
+from fl_jax.evaluation import headers
 from fl_jax.evaluation.cross_site import cross_site
 from fl_jax.evaluation.intervals import Resampled, intervals
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.summary import align, youden_thresholds
-from fl_jax.report import clinical, curves, gains, headers, resampling, significance
+from fl_jax.report import clinical, curves, gains, resampling, significance
 from fl_jax.report.cases import choose
-from fl_jax.report.files import Study
 from fl_jax.report.incidents import incidents
-from fl_jax.types import LABELS
+from fl_jax.workdir.reader import Study
 
 PRIMARY = "auroc/micro"
 MARGIN = 0.02

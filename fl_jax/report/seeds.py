@@ -17,8 +17,9 @@ from fl_jax.evaluation.intervals import Resampled, difference
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.seeds import Spread, spread
 from fl_jax.evaluation.summary import measure, youden_thresholds
-from fl_jax.report import answer, documents, files, page, results
-from fl_jax.report.files import Study
+from fl_jax.report import answer, documents, page, results
+from fl_jax.workdir import reader as files
+from fl_jax.workdir.reader import Study
 
 COLUMNS = ("data", "model", "minus", "statistic", "label", *Spread._fields)
 SHOWN = {"auroc/micro": "Micro AUROC", "auroc/macro": "Macro AUROC"}
@@ -103,7 +104,7 @@ def _runs(studies: Mapping[str, Study], free: Sequence[str]) -> list[dict[str, A
         configs[name] = (study.manifest or {}).get("config") or {}
         if "seed" not in configs[name]:
             raise ValueError(
-                f"{name}: no manifest.json with a config, so that its seed is not known; run launch.study"
+                f"{name}: no manifest.json with a config, so that its seed is not known; run launch.experiment"
             )
     first = next(iter(configs))
     seen: dict[Any, str] = {}

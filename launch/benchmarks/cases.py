@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fl_jax import task
+from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.models.resnet import resnet
-from fl_jax.types import LABELS, Batch
+from fl_jax.tasks import task
 
 
 class Case(NamedTuple):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from launch import preemption
+from fl_jax.experiment import preemption
 from launch.benchmarks import disks, outcomes, sites, spoilt, tiny, trials
 from launch.benchmarks.tiny import Bench
 from launch.benchmarks.trials import Ended

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from launch import machine
+from fl_jax.experiment import machine
 from launch.benchmarks import measure, side_by_side, table
 
 SIDE, SIZE = 512, 256

@@ -20,12 +20,12 @@ import jax
 import numpy as np
 import optax
 
+from fl_jax.core.layouts import common
+from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import pipeline
 from fl_jax.data.adjacent import neighbours
 from fl_jax.data.slices import SPLIT, Slices
-from fl_jax.layouts import common
-from fl_jax.types import LABELS, Batch
-from launch import machine
+from fl_jax.experiment import machine
 from launch.benchmarks import cases, measure, table
 
 SLICES, PIXELS, BATCH, STEPS = 2048, 128, 16, 48
@@ -95,7 +95,7 @@ def on_disk(slices: Slices, folder: Path) -> Slices:
     import tensorflow_datasets as tfds
     from absl import logging
 
-    from fl_jax.data.builder import CtSlices
+    from fl_jax.data.dataset import CtSlices
 
     pixels = slices.hu(np.arange(len(slices)))
 

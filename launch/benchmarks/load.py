@@ -23,13 +23,16 @@ import numpy as np
 import optax
 from absl import logging
 
-from fl_jax import faulty, simulate, task
-from fl_jax import round as rounds
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.checkpoint import Store
-from fl_jax.types import LABELS, Batch
-from launch import machine, progress
+from fl_jax.core import layouts as rounds
+from fl_jax.core.types import LABELS, Batch
+from fl_jax.experiment import machine
+from fl_jax.experiment import metrics as metrics_log
+from fl_jax.experiment.checkpoint import Store
+from fl_jax.faults import fault as faulty
+from fl_jax.faults import simulation as simulate
+from fl_jax.tasks import task
 from launch.benchmarks import table
 
 FEATURES, BATCH = 8, 4
@@ -111,7 +114,7 @@ def measure(case: Case, folder: Path) -> Measured:
     aggregator = faulty.between(weighted_mean(), faults)
     key = jax.random.key(0)
     state = rounds.init(algorithm, aggregator, job.init(key), case.sites, key)
-    store, log = Store(folder / "checkpoints"), progress.Metrics(folder)
+    store, log = Store(folder / "checkpoints"), metrics_log.Metrics(folder)
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(case.sites, BATCH, FEATURES)).astype(np.float32)
     labels = (inputs[..., : len(LABELS)] > 0).astype(np.float32)
@@ -229,7 +232,7 @@ def _each(values: list[float], ends: tuple[slice, slice], scale: float) -> tuple
 
 
 def _record(number: int, metrics: dict[str, Any]) -> dict[str, Any]:
-    """A round's line, with the fields that `progress.Metrics` shows."""
+    """A round's line, with the fields that `metrics_log.Metrics` shows."""
     taken = np.flatnonzero(metrics["accepted"])
     loss = np.asarray(metrics["loss"])
     return {

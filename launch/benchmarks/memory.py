@@ -14,10 +14,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fl_jax import spec
+from fl_jax.core import spec
+from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
-from fl_jax.task import multi_label
-from fl_jax.types import LABELS, Batch
+from fl_jax.tasks.task import multi_label
 from launch.benchmarks import table
 
 MODEL, PIXELS, BATCH = "deep_resnet(50, norm='group')", 256, 8

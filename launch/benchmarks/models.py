@@ -23,11 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fl_jax import spec, statistics, task
 from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.core import spec
+from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
-from fl_jax.types import LABELS, Batch
-from launch import machine
+from fl_jax.experiment import machine
+from fl_jax.tasks import task
+from fl_jax.wrappers import batch_stats as statistics
 from launch.benchmarks import measure, table
 
 PIXELS, RATE = 256, 3e-4

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fl_jax.checkpoint import Store
-from launch import folder
+from fl_jax.experiment.checkpoint import Store
+from fl_jax.workdir import locks as folder
 
 Outcome = dict[str, Any]
 TIMES = (

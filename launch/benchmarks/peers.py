@@ -17,12 +17,13 @@ import jax
 import numpy as np
 import optax
 
-from fl_jax import layers, task
-from fl_jax import round as rounds
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.types import Batch
-from launch import machine
+from fl_jax.core import layouts as rounds
+from fl_jax.core.types import Batch
+from fl_jax.experiment import machine
+from fl_jax.models import layers
+from fl_jax.tasks import task
 
 _MODELS = {"resnet": "ResNet", "lenet": "LeNet", "mlp": "MLP"}
 

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fl_jax import round as rounds
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.types import Algorithm, Batch
-from launch import machine
+from fl_jax.core import layouts as rounds
+from fl_jax.core.types import Algorithm, Batch
+from fl_jax.experiment import machine
 from launch.benchmarks import cases, measure, table
 
 _HEAD = ("", "x floor", "range", "x cpu time", "compile s", "temp MB", "state MB", "images/s", "")

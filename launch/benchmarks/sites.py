@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fl_jax import faults, faulty, simulate, task
-from fl_jax import round as rounds
+from fl_jax import faults
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.layouts.common import all_finite
-from fl_jax.types import LABELS, Aggregator, Algorithm, Batch
+from fl_jax.core import layouts as rounds
+from fl_jax.core.layouts.common import all_finite
+from fl_jax.core.types import LABELS, Aggregator, Algorithm, Batch
+from fl_jax.faults import fault as faulty
+from fl_jax.faults import simulation as simulate
+from fl_jax.tasks import task
 
 SITES, ROUNDS, FEATURES = 4, 12, 8
 NAMES = tuple(m.name for m in pkgutil.iter_modules(faults.__path__) if m.name != "trusting")

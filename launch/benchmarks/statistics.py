@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources import HOLDOUT
 from fl_jax.evaluation import delong, summary
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.types import LABELS
 from launch.benchmarks import table
 
 SLICES, DEPTH, SITES, RESAMPLES, SCORES = 100_000, 32, 5, 2000, 1_000_000
@@ -64,7 +64,7 @@ def run(options: Any) -> dict[str, Any]:
 def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
     """What is timed, by name."""
     from fl_jax.report import export, page, results  # matplotlib, which other suites do without
-    from fl_jax.report.files import Study, jsonable
+    from fl_jax.workdir.reader import Study, jsonable
 
     study = Study(models, {}, {}, None, Path(), None, None, headers(models["federated"]))
     found: dict[str, Any] = {}

@@ -29,9 +29,9 @@ class Whole(NamedTuple):
 
 def dataset(folder: Path) -> Path:
     """Draws a cohort of two hospitals and a hold-out, and prepares its dataset; returns the folder."""
-    from fl_jax.data import builder  # TFDS and OpenCV, which other suites do without
-    from fl_jax.data.phantom.cohort import make_cohort
-    from fl_jax.data.phantom.sites import SITES
+    from fl_jax.data import dataset as builder  # TFDS and OpenCV, which other suites do without
+    from fl_jax.phantom.cohort import make_cohort
+    from fl_jax.phantom.sites import SITES
 
     sites = [site for site in SITES if site.name in _SITES]
     make_cohort(folder / "cohort", seed=0, sites=sites, scale=0.08, matrix=64, workers=1)
@@ -48,7 +48,7 @@ def training(folder: Path, data: Path) -> trials.Program:
 def study(folder: Path, data: Path) -> trials.Program:
     """The study of it, of three rounds."""
     flags = (*_FLAGS, "--config.rounds=3", f"--config.data_dir={data}")
-    return trials.Program("launch.study", flags, folder)
+    return trials.Program("launch.experiment", flags, folder)
 
 
 def whole(program: trials.Program, workdir: Path) -> Whole:

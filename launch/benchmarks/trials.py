@@ -21,14 +21,19 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from launch.folder import LOCKS
+from fl_jax.workdir.locks import LOCKS
 
 ROOT = Path(__file__).parent.parent.parent
 MAKING = ("open", "os.mkdir")
 KINDS = ("training", "save", "deletion", "evaluation", "report")
 LIMIT = 900.0
 """Seconds after which a program counts as one that hangs."""
-_SHARED = ("fl_jax.report", "launch.processes", "launch.training", "tensorboard.summary")
+_SHARED = (
+    "fl_jax.report",
+    "launch.cli.processes",
+    "fl_jax.experiment.setup",
+    "tensorboard.summary",
+)
 _EVALUATION = ("predictions", "done.json", "done.json.partial")
 _REPORT = ("results.json", "cross_site.json", "report.html", "model_card.md", "figures", "tables")
 _REPORT += ("reporting_checklist.md",)

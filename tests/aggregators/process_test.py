@@ -5,11 +5,11 @@ import optax
 import pytest
 from sent_messages import flat, messages, one_round, rounds
 
-from fl_jax import spec
 from fl_jax.aggregators.median import median
 from fl_jax.aggregators.process import process
 from fl_jax.aggregators.quantize import quantize
 from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.core import spec
 
 KEY = jax.random.key(0)
 ALL = np.ones(2, bool)

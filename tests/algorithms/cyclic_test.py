@@ -5,9 +5,9 @@ import optax
 from linear_problem import streamed
 from quadratic_problem import START, quadratic_loss, real, sgd, site_batches
 
-from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.cyclic import cyclic
+from fl_jax.core import layouts as fl_round
 
 
 def test_a_round_takes_the_model_from_site_to_site():

@@ -4,9 +4,9 @@ import optax
 import pytest
 from linear_problem import linear_loss, site_batches, streamed
 
-from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.core import layouts as fl_round
 
 
 def federate(algorithm, params, batches, rounds, sites):

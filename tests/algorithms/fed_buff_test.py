@@ -5,10 +5,10 @@ import optax
 import pytest
 from quadratic_problem import START, everybody, federate, quadratic_loss, real, sgd, site_batches
 
-from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_buff import fed_buff
+from fl_jax.core import layouts as fl_round
 
 LR = 0.1
 BATCHES = site_batches((2, 2, 2), (4, 2, 3), spread=0.5)

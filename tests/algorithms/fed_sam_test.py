@@ -14,10 +14,10 @@ from quadratic_problem import (
     zero_gradient,
 )
 
-from fl_jax import round as fl_round
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_sam import fed_sam
+from fl_jax.core import layouts as fl_round
 
 LR = 0.1
 BATCHES = site_batches((4, 2, 3), (4, 2, 3), spread=0.5)

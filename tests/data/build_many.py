@@ -52,7 +52,7 @@ def resident(process: int | str = "self") -> float:
 def main(folder: pathlib.Path, files: int, workers: int) -> None:
     from tensorflow_datasets.core import shuffle  # not in the reading processes
 
-    from fl_jax.data import builder
+    from fl_jax.data import dataset as builder
 
     source = folder / "rsna"
     write(source, files)

@@ -23,9 +23,9 @@ from pydicom.uid import (
 )
 from real_ct import REAL, needs_real
 
+from fl_jax.core.types import AIR
 from fl_jax.data import dicom
 from fl_jax.data.dicom import Reason, Repair, hounsfield
-from fl_jax.types import AIR
 
 
 def accepted(data, size=None):

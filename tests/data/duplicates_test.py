@@ -7,9 +7,10 @@ import make_site
 import numpy as np
 import pytest
 
-from fl_jax import study
-from fl_jax.data import builder, duplicates, partition, pipeline
+from fl_jax.data import dataset as builder
+from fl_jax.data import duplicates, partition, pipeline
 from fl_jax.data.duplicates import Copy
+from fl_jax.experiment import train as study
 
 
 def prepare(source, data_dir, layout="rsna", **options):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import make_dicom
 
-from fl_jax.types import LABELS
+from fl_jax.core.types import LABELS
 
 ORDER = (*LABELS[1:], "any")
 """The challenge's order of an image's six lines."""

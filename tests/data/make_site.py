@@ -6,7 +6,7 @@ import pathlib
 import make_dicom
 import numpy as np
 
-from fl_jax.types import LABELS
+from fl_jax.core.types import LABELS
 
 HEADER = ["Image", *LABELS, "all_diagnoses"]
 

@@ -12,7 +12,8 @@ import make_site
 import pytest
 from make_dicom import ct, disc
 
-from fl_jax.data import builder, dicom
+from fl_jax.data import dataset as builder
+from fl_jax.data import dicom
 from fl_jax.data.dicom import Reason, parallel, shared
 
 

@@ -12,7 +12,8 @@ import make_site
 import numpy as np
 import pytest
 
-from fl_jax.data import builder, pipeline
+from fl_jax.data import dataset as builder
+from fl_jax.data import pipeline
 from fl_jax.data.adjacent import neighbours
 
 

@@ -9,7 +9,7 @@ import make_site
 import pytest
 from rich.console import Console
 
-from launch import dataset
+from launch.cli import dataset
 
 
 def run(*flags):

@@ -7,7 +7,7 @@ import pytest
 from end_to_end_test import TINY, program
 
 from configs import demo
-from launch import study
+from launch import experiment as study
 
 
 def test_the_challenges_folder_becomes_a_study(tmp_path):

@@ -5,9 +5,9 @@ import pathlib
 import make_rsna
 import pytest
 
+from fl_jax.core.types import LABELS
 from fl_jax.data import sources
 from fl_jax.data.sources.rsna import read_long
-from fl_jax.types import LABELS
 
 A, B = "ID_00000000a", "ID_00000000b"
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from partition_test import DATA, facts, sides
 
-from fl_jax import spec
+from fl_jax.core import spec
+from fl_jax.core.types import LABELS
 from fl_jax.data import partition as partitions
 from fl_jax.data.partition.patients import gather, kinds
-from fl_jax.types import LABELS
 
 PACKAGE = "fl_jax.data.partition.schemes"
 MADE = (

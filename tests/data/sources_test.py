@@ -6,8 +6,8 @@ import make_site
 import numpy as np
 import pytest
 
+from fl_jax.core.types import LABELS
 from fl_jax.data import sources
-from fl_jax.types import LABELS
 
 ROWS = [["a", 1, 0, 1, 0, 0, 0, "x"], ["b", 0, 0, 0, 0, 0, 0, ""]]
 

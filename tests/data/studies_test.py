@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
+from fl_jax.core.types import Study
 from fl_jax.data import pipeline
 from fl_jax.data.slices import Slices
 from fl_jax.data.studies import LONGEST, OVERLAP, in_studies
-from fl_jax.types import Study
 
 
 def make(lengths, **changes):

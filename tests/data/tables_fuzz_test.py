@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from fuzzing import WORDS, count, each, nothing_written, table
 
+from fl_jax.core.types import LABELS
 from fl_jax.data import duplicates, index, partition, sources
 from fl_jax.data.columns import is_name
 from fl_jax.data.dicom import Reason
 from fl_jax.data.index import COLUMNS
 from fl_jax.data.sources.rsna import read_long
-from fl_jax.report import headers
+from fl_jax.evaluation import headers
 from fl_jax.report.inference import refusals
-from fl_jax.types import LABELS
 
 HEADER = f"Image,{','.join(LABELS)},all_diagnoses"
 LINES = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
+from fl_jax.core.types import AIR
 from fl_jax.data import windows
-from fl_jax.types import AIR
 
 
 @pytest.fixture(name="hu")

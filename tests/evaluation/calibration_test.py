@@ -3,9 +3,9 @@ import pytest
 from sklearn import metrics
 from slice_scores import cohort
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import calibration
 from fl_jax.evaluation.calibration import Calibration
-from fl_jax.types import LABELS
 
 
 def _scores(count: int = 4000, seed: int = 0, power: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,8 @@ import pytest
 from sklearn import metrics
 from slice_scores import cohort
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import operating, roc
-from fl_jax.types import LABELS
 
 
 def test_the_highest_threshold_with_a_sensitivity_by_hand():

@@ -4,8 +4,8 @@ import io
 import numpy as np
 import pytest
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import predictions
-from fl_jax.types import LABELS
 
 
 def _some(count: int = 5, seed: int = 0) -> predictions.Predictions:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from slice_scores import cohort
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import subgroups, summary
 from fl_jax.evaluation.predictions import select
-from fl_jax.types import LABELS
 
 
 def test_rows_are_the_statistics_of_their_slices():

@@ -3,10 +3,10 @@ import pytest
 from sklearn import metrics
 from slice_scores import cohort
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import summary
 from fl_jax.evaluation.intervals import difference, intervals
 from fl_jax.evaluation.predictions import select
-from fl_jax.types import LABELS
 
 
 def test_estimates_equal_scikit_learn():

@@ -7,11 +7,14 @@ import optax
 import pytest
 from linear_problem import linear_loss, site_batches, streamed
 
-from fl_jax import faulty, messages, simulate, spec
-from fl_jax import round as rounds
+from fl_jax.aggregators import messages
 from fl_jax.aggregators.median import median
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.core import layouts as rounds
+from fl_jax.core import spec
+from fl_jax.faults import fault as faulty
+from fl_jax.faults import simulation as simulate
 
 SITES = 4
 EVERYONE = np.ones(SITES, bool)

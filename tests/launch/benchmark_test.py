@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import pytest
 
 from fl_jax.data import pipeline
+from fl_jax.experiment import machine
 from fl_jax.models.densenet import DenseNet
-from launch import benchmark, machine
+from launch import benchmark
 from launch.benchmarks import (
     cases,
     ingest,
@@ -84,9 +85,9 @@ def test_the_suite_memory_sees_parts_and_blocks_computed_again(monkeypatch, caps
 
 def test_every_layout_does_the_same_work(tiny):
     """Whatever is measured as a contender ends at the same parameters."""
-    from fl_jax import round as rounds
     from fl_jax.aggregators.weighted_mean import weighted_mean
     from fl_jax.algorithms.fed_avg import fed_avg
+    from fl_jax.core import layouts as rounds
 
     job, example = TINY.model()
     batches = cases.batches(TINY, example)

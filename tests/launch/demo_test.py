@@ -50,6 +50,6 @@ def test_the_demo_runs_in_the_callers_folder(copy, tmp_path):
     assert folder == str(tmp_path)
     assert path.split(":")[0] == str(copy)
     assert arguments == [
-        *("-m", "launch.study", f"--config={copy}/configs/demo.py"),
+        *("-m", "launch.experiment", f"--config={copy}/configs/demo.py"),
         *("--workdir=runs/demo", "--config.source=data"),
     ]

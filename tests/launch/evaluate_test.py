@@ -16,7 +16,7 @@ from scipy import special
 from fl_jax.data import partition
 from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions
-from launch import labelled
+from fl_jax.experiment import labelled
 
 
 @pytest.fixture(scope="module", name="workdir")

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from configs import demo
+from fl_jax.core.types import LABELS
 from fl_jax.data.dicom.hounsfield import resize
 from fl_jax.evaluation import predictions
-from fl_jax.types import LABELS
-from launch import backbone, explain, trained
+from fl_jax.experiment import model as backbone
+from fl_jax.experiment import restore as trained
+from launch import explain
 
 SIZE = 32
 INSIDE = np.zeros((5, SIZE, SIZE), bool)

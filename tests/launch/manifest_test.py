@@ -6,7 +6,7 @@ import time
 import pytest
 
 from configs import demo
-from launch import study
+from launch import experiment as study
 
 ONCE = ("command", "started", "versions", "git", "machine", "seed")
 

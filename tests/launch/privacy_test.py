@@ -5,7 +5,7 @@ import pytest
 
 from configs import demo
 from fl_jax import report
-from fl_jax.data import builder
+from fl_jax.data import dataset as builder
 from launch import train
 
 

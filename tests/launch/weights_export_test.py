@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax import study
-from fl_jax.checkpoint import Store
+from fl_jax.experiment import train as study
+from fl_jax.experiment.checkpoint import Store
 from fl_jax.models.mlp import mlp
 from launch import export
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.layers.norm import KINDS
+from fl_jax.models.layers.norm import KINDS
 from fl_jax.models.resnet import histograms, resnet
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from fl_jax import spec
+from fl_jax.core import spec
 
 TABLE = {  # 1000 labels, three channels
     "deep_resnet(18": 11_689_512,

@@ -6,9 +6,9 @@ import numpy as np
 import optax
 import pytest
 
+from fl_jax.core.types import Batch, Study
 from fl_jax.models.study_head import KINDS, places, study_head
-from fl_jax.task import of_studies
-from fl_jax.types import Batch, Study
+from fl_jax.tasks.task import of_studies
 
 KEY = jax.random.key(0)
 LENGTHS = (5, 3)

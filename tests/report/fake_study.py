@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import predictions
-from fl_jax.types import LABELS
 
 SITES = {"alder": 44, "birch": 30, "cedar": 20, "dogwood": 13, "elm": 8}
 """Test patients of each site; half as many for validation."""
@@ -22,7 +22,7 @@ MANIFEST = {
         "resamples": 30,
         "cohort": {"seed": 0, "scale": 1.0, "matrix": 256},
     },
-    "command": "python -m launch.study --config=configs/demo.py --workdir=runs/demo",
+    "command": "python -m launch.experiment --config=configs/demo.py --workdir=runs/demo",
     "seed": 0,
     "started": "2023-05-17T08:30:00+00:00",
     "versions": {"python": "3.11.15", "jax": "0.10.2", "flax": "0.12.8", "fl_jax": "0.1.0"},
@@ -31,7 +31,7 @@ MANIFEST = {
     "machine": "x86_64, 2 cores",
     "stages": {"cohort": 71.2, "dataset": 24.9, "training": 402.7},
 }
-"""What `launch.study` writes; the end-to-end test compares its shape with a true one."""
+"""What `launch.experiment` writes; the end-to-end test compares its shape with a true one."""
 SKILL = {"federated": 4.3, "central": 4.6, "local": 2.9}
 
 
@@ -87,7 +87,7 @@ def _learning(rng: np.random.Generator, model: str, rounds: int) -> list[dict]:
 
 
 def make(workdir: Path, *, seed: int = 0, rounds: int = 10) -> Path:
-    """Writes what `launch.study` leaves, but for the dataset, the cohort and the checkpoints."""
+    """Writes what `launch.experiment` leaves, but for the dataset, the cohort and the checkpoints."""
     rng = np.random.default_rng(seed)
     rows = _patients(rng)
     image, patient, site, split, truths, shared = [], [], [], [], [], []

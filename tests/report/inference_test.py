@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from browser import browse, text_of
 
+from fl_jax.core.types import LABELS
 from fl_jax.report import inference
-from fl_jax.types import LABELS
 
 MODEL = {"name": "federated", "round": 3}
 

@@ -13,9 +13,9 @@ from browser import browse, text_of
 
 from fl_jax.evaluation import predictions, seeds, summary
 from fl_jax.evaluation.intervals import difference
-from fl_jax.report import files
 from fl_jax.report import seeds as merged
 from fl_jax.report.results import own_validation
+from fl_jax.workdir import reader as files
 
 
 def _noisy(data, seed):

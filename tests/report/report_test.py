@@ -8,10 +8,10 @@ from browser import browse, text_of
 from sklearn import metrics
 
 from fl_jax import report
+from fl_jax.core.types import LABELS
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import predictions, roc
 from fl_jax.report import cases, page
-from fl_jax.types import LABELS
 
 
 def _results(workdir):

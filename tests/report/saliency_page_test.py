@@ -6,7 +6,8 @@ import pytest
 from browser import text_of
 
 from fl_jax import report
-from fl_jax.report import cases, files
+from fl_jax.report import cases
+from fl_jax.workdir import reader as files
 
 
 def _interval(value):

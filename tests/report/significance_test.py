@@ -8,8 +8,8 @@ import pytest
 from sklearn import metrics
 
 from fl_jax import report
+from fl_jax.core.types import LABELS
 from fl_jax.evaluation import comparisons, delong, predictions, roc
-from fl_jax.types import LABELS
 
 MODELS = ["federated", "central", *(f"local_{site}" for site in fake_study.SITES)]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pydicom.uid
 from pydicom.pixels.decoders.base import get_decoder
 
+from fl_jax.core.types import AIR
 from fl_jax.data.dicom.header import Header, integer, numbers, pixel_bytes, text
 from fl_jax.data.dicom.parse import quiet
 from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair
-from fl_jax.types import AIR
 
 HU_RANGE = (-1024, 3071)
 """What is kept, HU: the range of 12 bits with intercept -1024. Metal above it is clipped."""

@@ -10,7 +10,7 @@ from fl_jax.data.dicom.header import Header, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize, spacing_mm, stored_values
 from fl_jax.data.dicom.parse import parse
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair
-from fl_jax.text import printable
+from fl_jax.files.text import printable
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fl_jax.data.sources.listing import HOLDOUT, check_site, csv_lines
-from fl_jax.files import whole
+from fl_jax.files.atomic import whole
 
 SPLITS = ("train", "validation", "test", HOLDOUT)
 HEADER = ("patient", "site", "split")

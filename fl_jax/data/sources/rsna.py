@@ -32,6 +32,7 @@ RSNA 2019 Brain CT Hemorrhage Challenge. Radiology: Artificial Intelligence 2020
 import pathlib
 from collections.abc import Iterator
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources.listing import (
     Item,
     Listing,
@@ -42,7 +43,6 @@ from fl_jax.data.sources.listing import (
     table,
     with_any,
 )
-from fl_jax.types import LABELS
 
 SITE = "rsna"
 TABLE, FOLDER = "stage_2_train.csv", "stage_2_train"

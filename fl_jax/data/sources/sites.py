@@ -22,6 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.sources.listing import (
     ALL_SITES,
     HOLDOUT,
@@ -36,7 +37,6 @@ from fl_jax.data.sources.listing import (
     table,
     with_any,
 )
-from fl_jax.types import LABELS
 
 
 def sites(source: pathlib.Path) -> Listing:

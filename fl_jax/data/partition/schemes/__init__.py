@@ -1,1 +1,1 @@
-"""Ways to send patients to sites, one a module; a config names one as a call, see `fl_jax.spec`."""
+"""Ways to send patients to sites, one a module; a config names one as a call, see `fl_jax.core.spec`."""

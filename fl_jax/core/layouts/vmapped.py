@@ -1,0 +1,119 @@
+"""All sites in lock-step under `jax.vmap`, streaming or as one pure function of stacked batches."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax.core.keys import site_key
+from fl_jax.core.layouts import common
+from fl_jax.core.layouts.common import Batches, Dropout, Round, State
+from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
+
+
+def whole(algorithm: Algorithm, aggregator: Aggregator) -> Callable[..., tuple[State, Metrics]]:
+    """Makes a whole round as one pure function, to jit, vmap or scan.
+
+    Returns:
+        `round(state, batches, participating) -> (state, metrics)`; every leaf of `batches` has leading
+        axes [S, T, B], a step whose mask is all zero changes nothing, `participating` is bool[S].
+
+    Raises:
+        ValueError: for a chained algorithm.
+    """
+    start, step, finish = _lockstep(algorithm, aggregator, "whole")
+
+    def round(state: State, batches: Batch, participating: Array) -> tuple[State, Metrics]:
+        in_time = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batches)
+        local, _ = jax.lax.scan(
+            lambda held, batch: (step(held, batch), None), start(state), in_time
+        )
+        seen = batches.mask.any(tuple(range(1, batches.mask.ndim)))
+        state, metrics = finish(state, local, participating & seen)
+        return state, metrics | {"dropped": jnp.zeros_like(seen)}
+
+    return round
+
+
+def vmapped(algorithm: Algorithm, aggregator: Aggregator) -> Round:
+    """Makes the layout that runs all sites in lock-step, streaming one batch a site and step.
+
+    For small models, many sites, and accelerators that one site's step leaves idle.
+
+    Returns:
+        A `Round`; sites that have fewer batches than the largest wait, and so do absent ones.
+
+    Raises:
+        ValueError: for a chained algorithm.
+    """
+    begin, step, finish = _lockstep(algorithm, aggregator, "vmapped")
+    start = jax.jit(lambda state: common.copy(begin(state)))
+    step, finish = jax.jit(step, donate_argnums=0), jax.jit(finish)
+
+    def run(state: State, batches: Batches, participating: np.ndarray) -> tuple[State, Metrics]:
+        local, seen, dropped = start(state), *np.zeros((2, len(participating)), bool)
+        streams = [iter(batches(s)) if p else iter(()) for s, p in enumerate(participating)]
+
+        def draw(site: int) -> Batch | None:
+            try:
+                batch = next(streams[site], None)
+            except Dropout:
+                dropped[site] = True
+                return None
+            seen[site] |= batch is not None and np.any(batch.mask)
+            return batch
+
+        while any(row := [draw(site) for site in range(len(streams))]):
+            local = step(local, _stack(row))
+        state, metrics = finish(state, local, seen & ~dropped)
+        return state, metrics | {"dropped": dropped}
+
+    return run
+
+
+def _lockstep(
+    algorithm: Algorithm, aggregator: Aggregator, layout: str
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    common.refuse_chained(algorithm, layout)
+    client = algorithm.client
+
+    def start(state: State) -> Any:
+        broadcast = algorithm.broadcast(state.server)
+        key = partial(site_key, state.key, state.round)
+        keys = jax.vmap(key)(jnp.arange(state.participated.size))
+        return jax.vmap(client.start, in_axes=(None, 0, 0))(broadcast, state.sites, keys)
+
+    def step(local: Any, batch: Batch) -> Any:
+        def one(local: Any, batch: Batch) -> Any:
+            return common.where(batch.mask.any(), client.step(local, batch), local)
+
+        return jax.vmap(one)(local, batch)
+
+    def finish(state: State, local: Any, present: Array) -> tuple[State, Metrics]:
+        present = jnp.asarray(present)
+        broadcast = algorithm.broadcast(state.server)
+        reports, after = jax.vmap(client.finish, in_axes=(None, 0, 0))(
+            broadcast, state.sites, local
+        )
+
+        def add(aggregate: Any, site: Array) -> tuple[Any, Metrics]:
+            report = common.take(reports, site)
+            return common.receive(aggregator, state, aggregate, site, report, present[site])
+
+        aggregate, metrics = jax.lax.scan(add, state.aggregator, jnp.arange(present.size))
+        accepted = metrics.pop("accepted")
+        sites = jax.vmap(common.where)(accepted, after, state.sites)
+        metrics = {name: jnp.where(present, value, jnp.nan) for name, value in metrics.items()}
+        state = common.serve(algorithm, aggregator, state, sites, aggregate, present, accepted)
+        return state, metrics | {"accepted": accepted}
+
+    return start, step, finish
+
+
+def _stack(row: list[Batch | None]) -> Batch:
+    like = next(batch for batch in row if batch is not None)
+    idle = jax.tree.map(np.zeros_like, like)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *(b or idle for b in row))

@@ -1,0 +1,210 @@
+"""An algorithm, aggregator, model or optimiser is one string, a literal call: `'sgd(0.1, momentum=0.9)'`.
+
+`ml_collections` refuses keys that a config does not define, so what varies between plug-ins is kept in
+one string, parsed as a literal call (never evaluated) and logged verbatim.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import optax
+
+
+class Spec(NamedTuple):
+    """A parsed call: a name and its literal arguments; an argument may itself be a `Spec`."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def parse(text: str, values: Mapping[str, Any] | None = None) -> Spec:
+    """Parses `'name'` or `'name(1, key=2.0, nested=other(3))'`.
+
+    Args:
+        text: a Python call whose arguments are literals or such calls again.
+        values: what a bare name among the arguments stands for, e.g. a learning rate that is traced, so
+            that one compiled program serves them all; None for no such name.
+
+    Returns:
+        The call's name, positional and keyword arguments.
+
+    Raises:
+        ValueError: when the text is anything else; the message holds the text.
+    """
+    try:
+        return _spec(ast.parse(text.strip(), mode="eval").body, values or {})
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"spec {text!r} is not a literal call: write it like 'fed_avg(keep_optimizer=False)'"
+        ) from error
+
+
+def _spec(node: ast.expr, values: Mapping[str, Any]) -> Spec:
+    if isinstance(node, ast.Name):
+        return Spec(node.id, (), {})
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        raise ValueError("not a call")
+    kwargs: dict[str, Any] = {}
+    for keyword in node.keywords:
+        if keyword.arg is None:
+            raise ValueError("** is not allowed")
+        kwargs[keyword.arg] = _value(keyword.value, values)
+    return Spec(node.func.id, tuple(_value(a, values) for a in node.args), kwargs)
+
+
+def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Call):
+        return _spec(node, values)
+    if isinstance(node, ast.Name) and node.id in values:
+        return values[node.id]
+    return ast.literal_eval(node)
+
+
+def build(text: str, package: str, *context: Any, values: Mapping[str, Any] | None = None) -> Any:
+    """Finds `package.<name>.<name>` and calls it; the file's name is the plug-in's name.
+
+    Args:
+        text: a spec, see `parse`. A nested call is a plug-in of the same package, with the same context,
+            or else an optax transformation.
+        package: where the plug-ins are, e.g. `'fl_jax.algorithms'`.
+        *context: leading arguments that the caller supplies, e.g. the loss.
+        values: see `parse`.
+
+    Returns:
+        What the factory returns.
+
+    Raises:
+        ValueError: for an unknown name (with the list of those known), a nested one that both the package
+            and optax have, or arguments that the factory does not take (with its signature).
+    """
+    spec = parse(text, values)
+    if _factory(package, spec.name) is None:
+        raise ValueError(f"{text!r}: no {spec.name!r} in {package}; {_known(package)}")
+    return _plug_in(text, spec, package, context)
+
+
+def transformation(
+    text: str, values: Mapping[str, Any] | None = None
+) -> optax.GradientTransformation:
+    """Builds an optax transformation from a spec such as `'adam(3e-4)'` or `'sgd(0.1, momentum=0.9)'`.
+
+    Args:
+        text: a spec; a nested call is a transformation, too, or a schedule of optax, such as
+            `'sgd(cosine_decay_schedule(0.1, 500))'`, which counts the updates of its own state.
+        values: see `parse`.
+
+    Raises:
+        ValueError: for a name that optax does not have, or arguments that it does not take.
+    """
+    return _transformation(text, parse(text, values))
+
+
+def schedule(text: str, values: Mapping[str, Any] | None = None) -> optax.Schedule:
+    """Builds a schedule of optax from a spec such as `'cosine_decay_schedule(1.0, 24)'`.
+
+    Args:
+        text: a spec.
+        values: see `parse`.
+
+    Raises:
+        ValueError: for a name that `optax.schedules` does not have, or arguments that it does not take.
+    """
+    return _schedule(text, parse(text, values))
+
+
+def names(package: str) -> list[str]:
+    """Lists the plug-ins of a package, sorted: its modules that have a function of their own name."""
+    modules = [m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    return sorted(name for name in modules if _factory(package, name) is not None)
+
+
+def _factory(package: str, name: str) -> Callable[..., Any] | None:
+    """The plug-in `package.<name>.<name>`; None where there is none."""
+    try:
+        module = importlib.import_module(f"{package}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name == f"{package}.{name}":
+            return None
+        raise
+    factory = getattr(module, name, None)
+    return factory if inspect.isfunction(factory) else None
+
+
+def _known(package: str) -> str:
+    return f"there are: {', '.join(names(package))}"
+
+
+def _plug_in(text: str, spec: Spec, package: str, context: tuple[Any, ...]) -> Any:
+    def nested(inner: Spec) -> Any:
+        ours, theirs = _factory(package, inner.name) is not None, hasattr(optax, inner.name)
+        if ours and theirs:
+            raise ValueError(f"{text!r}: both {package} and optax have {inner.name!r}; rename ours")
+        if not (ours or theirs):
+            raise ValueError(
+                f"{text!r}: no {inner.name!r} in optax or {package}; {_known(package)}"
+            )
+        return _plug_in(text, inner, package, context) if ours else _transformation(text, inner)
+
+    factory = _factory(package, spec.name)
+    assert factory is not None
+    return _call(text, factory, spec, nested, context)
+
+
+def _transformation(text: str, spec: Spec) -> optax.GradientTransformation:
+    factory = getattr(optax, spec.name, None)
+    if not inspect.isfunction(factory):
+        raise ValueError(f"{text!r}: optax has no transformation {spec.name!r}")
+    built = _call(text, factory, spec, partial(_of_optax, text))
+    if not isinstance(built, optax.GradientTransformation):
+        raise ValueError(f"{text!r}: optax.{spec.name} does not return a gradient transformation")
+    return built
+
+
+def _of_optax(text: str, spec: Spec) -> Any:
+    return (_schedule if _is_schedule(spec.name) else _transformation)(text, spec)
+
+
+def _is_schedule(name: str) -> bool:
+    """Whether optax has such a schedule; what it calls so and takes functions is none here."""
+    made = inspect.isfunction(getattr(optax.schedules, name, None))
+    return made and not name.startswith(("_", "inject_", "join_"))
+
+
+def _schedule(text: str, spec: Spec) -> optax.Schedule:
+    if not _is_schedule(spec.name):
+        there = [name for name in dir(optax.schedules) if _is_schedule(name)]
+        raise ValueError(
+            f"{text!r}: optax has no schedule {spec.name!r}; there are: {', '.join(there)}"
+        )
+    return _call(text, getattr(optax.schedules, spec.name), spec, partial(_of_optax, text))
+
+
+def _call(
+    text: str,
+    factory: Callable[..., Any],
+    spec: Spec,
+    nested: Callable[[Spec], Any],
+    context: tuple[Any, ...] = (),
+) -> Any:
+    resolve = lambda v: nested(v) if isinstance(v, Spec) else v  # noqa: E731
+    args = [resolve(a) for a in spec.args]
+    kwargs = {k: resolve(v) for k, v in spec.kwargs.items()}
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(*context, *args, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"{text!r}: {error}; the signature is {spec.name}{signature}") from error
+    try:
+        return factory(*context, *args, **kwargs)
+    except (
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:  # a value of a type that it does not take
+        raise ValueError(f"{text!r}: {error}; the signature is {spec.name}{signature}") from error

@@ -1,0 +1,189 @@
+"""The model of a config: from random or pretrained parameters, whole or its head, on images or features."""
+
+import hashlib
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax.core import spec
+from fl_jax.core.types import LABELS
+from fl_jax.data import windows
+from fl_jax.data.index import Summary
+from fl_jax.data.slices import Slices
+from fl_jax.experiment import features
+from fl_jax.files.atomic import sha256
+from fl_jax.models.pretrained.load import pretrained
+from fl_jax.models.study_head import StudyHead
+from fl_jax.tasks.fine_tune import begin_from, train_only
+from fl_jax.tasks.losses.cross_entropy import Losses
+from fl_jax.tasks.mixup import mixup
+from fl_jax.tasks.task import Task, flipped, multi_label
+
+Config = Any
+"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
+
+
+class Network(NamedTuple):
+    """A config's model.
+
+    Attributes:
+        model: the Flax module.
+        prepare: HU to the images that it reads.
+        given: its pretrained variables by collection; empty where none are.
+        task: what is learned, on slices.
+        loss: what the task is trained by, as keywords of `multi_label`.
+    """
+
+    model: nn.Module
+    prepare: Any
+    given: dict[str, Any]
+    task: Task
+    loss: dict[str, Any]
+
+
+def network(
+    config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
+) -> Network:
+    """Makes a config's model; without `positive_weights`, float32[L], it is for prediction.
+
+    Raises:
+        ValueError: when fields do not go together, or the weights do not fit.
+    """
+    model = spec.build(config.model, "fl_jax.models")
+    if isinstance(model, StudyHead):
+        raise ValueError(f"config.model={config.model!r}: reads features; give config.backbone")
+    if config.remat:
+        if not hasattr(model, "remat"):
+            raise ValueError(
+                f"config.remat=True: {config.model} has no blocks to compute again; set --noconfig.remat"
+            )
+        model = model.clone(remat=True)
+    example = jnp.zeros((1, *input_shape), jnp.int16)
+    prepare = partial(windows.channels, windows=windows.named(config.windows))
+    if config.trainable and not config.pretrained:
+        raise ValueError(
+            f"config.trainable={config.trainable!r}: all else would stay at random values; "
+            "give config.pretrained, or leave it empty"
+        )
+    running = config.statistics != "frozen"
+    if running and config.trainable:
+        raise ValueError(
+            f"config.statistics={config.statistics!r} with trainable={config.trainable!r}: statistics of "
+            "what is not trained stay as they are; set --config.statistics=frozen"
+        )
+    given: dict[str, Any] = {}
+    if config.pretrained:
+        given = pretrained(
+            model,
+            jax.eval_shape(prepare, example),
+            _weights(config),
+            digest=config.pretrained_digest,
+            head=config.pretrained_head,
+            channels=config.pretrained_channels,
+        )
+    loss = {
+        "positive_weights": positive_weights,
+        "losses": _losses(config),
+        "mix": mixup(config.mixup) if config.mixup else None,
+    }
+    task = multi_label(
+        model,
+        example,
+        prepare=prepare,
+        augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
+        micro_batches=config.accumulate,
+        **loss,
+        frozen={name: x for name, x in given.items() if name != "params" and not running},
+        running=running,
+    )
+    if config.trainable:
+        task = train_only(task, config.trainable, given["params"])
+    elif given:
+        task = begin_from(task, given if running else given["params"])
+    if config.test_flip:
+        task = flipped(task)
+    return Network(model, prepare, given, task, loss)
+
+
+def _losses(config: Config) -> Losses:
+    losses: Losses = spec.build(config.loss, "fl_jax.tasks.losses")
+    labels = jnp.zeros((1, len(LABELS)))
+    jax.eval_shape(losses, labels, labels, labels[0])  # refuses other than one weight a label
+    return losses
+
+
+def on_features(
+    config: Config, made: Network, slices: Slices, summary: Summary, folder: Path
+) -> tuple[Task, Slices]:
+    """The head's task and the dataset of features, which are computed once and kept as `folder/<digest>.npy`.
+
+    Raises:
+        ValueError: when more than the head is trained, images are augmented in training, or what is asked for
+            is of no use for a head.
+    """
+    if config.max_degrees or config.flip:
+        raise ValueError(
+            f"config.cached_features=True with max_degrees={config.max_degrees}, flip={config.flip}: "
+            "features are of slices as they are; set --config.max_degrees=0 --noconfig.flip"
+        )
+    whole = {"accumulate": 1, "remat": False, "test_flip": False}
+    for name, value in whole.items():
+        if config[name] != value:
+            raise ValueError(
+                f"config.cached_features=True with {name}={config[name]}: is for models that read images; "
+                f"set --config.{name}={value}"
+            )
+    head = getattr(made.model, "head", None)
+    if not config.trainable or not isinstance(head, str):
+        raise ValueError(
+            f"config.cached_features=True with trainable={config.trainable!r}, model={config.model!r}: "
+            "give a model with pretrained weights, and its last layer as trainable, such as '^fc/'"
+        )
+    found = cached(made, made.given, slices, facts(config, summary), folder)
+    task = features.head_task(made.task, head, found.shape[1], **made.loss)
+    return task, features.in_place_of_pixels(slices, found)
+
+
+def facts(config: Config, summary: Summary) -> list[Any]:
+    """What the features of a config's pretrained model depend on, for `cached`."""
+    known = [summary.get("digest"), summary.get("options"), sha256(_weights(config))]
+    return [
+        *known,
+        *(config.model, list(config.windows), config.adjacent, config.pretrained_channels),
+    ]
+
+
+def cached(
+    made: Network, variables: Any, slices: Slices, depends_on: list[Any], folder: Path
+) -> np.ndarray:
+    """The features of every slice, float32[N, F], read from `folder/<digest>.npy` or computed and kept there.
+
+    Args:
+        made: of `network`; its `model` and `prepare` are used.
+        variables: of the model.
+        slices: the dataset, each slice an example.
+        depends_on: what JSON can hold, and all that the features depend on: the name is its digest.
+        folder: made where it is lacking.
+    """
+    name = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{name}.npy"
+    if path.exists():
+        return np.load(path, allow_pickle=False)
+    found = features.extract(made.model, variables, made.prepare, slices)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as file:
+        np.save(file, found)
+    part.replace(path)
+    return found
+
+
+def _weights(config: Config) -> Path:
+    return Path(config.pretrained).expanduser()

@@ -1,1 +1,0 @@
-"""One file a layout; `fl_jax.round` has their public names."""

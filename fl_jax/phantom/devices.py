@@ -1,0 +1,113 @@
+"""What injury and surgery leave: swollen scalp, gaps in the skull, foreign bodies.
+
+Silicone shunts 200-300 HU; metal saturates a 12-bit scanner near 3000 HU.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax.phantom.patient import Cut, Lesion, Rod, Swelling, Triple, triple
+from fl_jax.phantom.shapes import Point, capsule, inside
+from fl_jax.phantom.skull import Model
+
+RODS = 6
+"""Slots for foreign bodies."""
+Rng = np.random.Generator
+
+
+def foreign(c: Point, m: Model) -> tuple[jax.Array, jax.Array]:
+    """HU of foreign bodies at canonical points (-1000 elsewhere), and where they are metal, bool[N]."""
+
+    def rod(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        row = m["rods"][i]
+        d = capsule(c, (row[0], row[1], row[2]), (row[3], row[4], row[5]), row[6], row[6])
+        hu = jnp.where(d < 0.6, -1000.0 + (row[7] + 1000.0) * inside(d), -1000.0)
+        return jnp.maximum(carry[0], hu), carry[1] | ((d < 0.0) & (row[8] > 0.5))
+
+    start = (jnp.full_like(c[0], -1000.0), jnp.zeros(c[0].shape, bool))
+    return jax.lax.fori_loop(0, m["rods_count"], rod, start)
+
+
+def surface(rng: Rng, out: float) -> Triple:
+    """A random point `out` mm outside the inner table of the vault, canonical coordinates."""
+    a, b = rng.uniform(0.0, np.pi * 2), np.deg2rad(rng.uniform(-15, 65))
+    return (
+        float(np.sin(a) * np.cos(b) * (69 + out)),
+        float(np.cos(a) * np.cos(b) * (89 + out)) - 18.0,
+        float(np.sin(b) * (73 + out)) + 5.0,
+    )
+
+
+def swellings(rng: Rng, chance: float) -> tuple[Swelling, ...]:
+    """Swollen scalp with or without a hematoma in it."""
+    found = []
+    while len(found) < 2 and rng.random() < chance:
+        r = rng.uniform(14, 32)
+        found.append(
+            Swelling(
+                surface(rng, 10.0),
+                (r, r, r),
+                float(rng.gamma(3.0, 1.8) + 1.5),
+                float(rng.uniform(25, 68)),
+            )
+        )
+        chance *= 0.35
+    return tuple(found)
+
+
+def fractures(rng: Rng, lesions: tuple[Lesion, ...]) -> list[Cut]:
+    """A fracture over most epidural hematomas."""
+    found = []
+    for lesion in lesions:
+        if lesion.form == "lens" and rng.random() < 0.6:
+            u = np.asarray(lesion.centre) / np.linalg.norm(lesion.centre)
+            across = np.cross(u, rng.normal(size=3))
+            across /= np.linalg.norm(across)
+            centre = triple(u * [73, 93, 75] + [0, -18, 5])
+            found.append(
+                Cut(
+                    "fracture",
+                    centre,
+                    rng.uniform(25, 50),
+                    triple(across),
+                    rng.uniform(0.6, 1.8),
+                )
+            )
+    return found
+
+
+def operations(rng: Rng, lesions: tuple[Lesion, ...]) -> tuple[list[Cut], list[Rod], bool]:
+    """Craniotomy, burr hole, drain: rare without blood, drains commoner with blood in the ventricles.
+
+    Returns:
+        Gaps in the skull, tubes, and whether air may have come in.
+    """
+    roll = rng.random()
+    if roll < 0.025:
+        return [Cut("flap", surface(rng, 3.0), rng.uniform(22, 38), width=1.6)], [], True
+    if roll < 0.045:
+        return [Cut("hole", surface(rng, 3.0), rng.uniform(5, 8))], [], True
+    ventricular = any(lesion.kind == "intraventricular" for lesion in lesions)
+    if roll < (0.15 if ventricular else 0.065):
+        s = float(rng.choice([-1.0, 1.0]))
+        tube = Rod((s * 6.0, 14.0, 12.0), (s * 30.0, 22.0, 82.0), 1.3, 260.0, False)
+        return [Cut("hole", (s * 27.0, 21.0, 75.0), 6.0)], [tube], roll < 0.12
+    return [], [], False
+
+
+def clutter(rng: Rng, age: float) -> list[Rod]:
+    """Dental fillings, an aneurysm clip, leads on the scalp."""
+    found = []
+    if age > 20 and rng.random() < 0.3:
+        for _ in range(int(rng.integers(1, 4))):
+            x, y = rng.choice([-1, 1]) * rng.uniform(20, 27), rng.uniform(34, 56)
+            found.append(Rod((x, y, -98.0), (x, y + 2.0, -94.0), 2.0, 3000.0, True))
+    if rng.random() < 0.008:
+        s = rng.choice([-1, 1])
+        found.append(Rod((s * 12.0, 6.0, -16.0), (s * 20.0, 9.0, -12.0), 1.2, 3000.0, True))
+    if rng.random() < 0.03:
+        for _ in range(int(rng.integers(2, 4))):
+            x, y, z = surface(rng, 15.5)
+            found.append(Rod((x, y, z), (x * 1.01, y, z), 1.6, 2800.0, True))
+    return found

@@ -1,0 +1,171 @@
+"""Draws a patient on a scanner's grid: jitted pure functions over slabs of points of one fixed size.
+
+Two cheap distances sort the points into air, vault, base and brain; each kind runs through its own
+kernel, `SLAB` points a call, so that nothing recompiles from grid to grid and intermediate values
+stay in the cache. The same patient and grid give the same bytes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax.phantom import anatomy, brain, devices, face, hemorrhage, shapes, skull
+from fl_jax.phantom.pack import pack
+from fl_jax.phantom.patient import PatientParams
+from fl_jax.phantom.skull import Model
+
+SLAB = 16384
+"""Points a call."""
+BASE_TOP = -2.0
+"""Height (canonical mm) above which a wall is vault alone."""
+RIM = 0.7
+"""Half width (mm) of the seam in which cavity and wall are blended."""
+
+
+class Grid(NamedTuple):
+    """Sampling points in head coordinates, mm, origin at the centre of the brain.
+
+    DICOM LPS axes: x to the patient's left, y to posterior, z to the vertex.
+    Point (i, j, k) = origin + i*step_z + j*step_y + k*step_x, each float32[3].
+    """
+
+    origin: np.ndarray
+    step_z: np.ndarray
+    step_y: np.ndarray
+    step_x: np.ndarray
+    shape: tuple[int, int, int]
+
+
+class Drawing(NamedTuple):
+    """A drawn head.
+
+    Attributes:
+        hu: float32[D, H, W], HU, noise-free tissue; air is -1000.
+        lesions: uint8[5, D, H, W], 1 where that subtype's blood takes the place of tissue, in the order of
+            `types.LABELS[1:]`; all zero in a patient without bleeding.
+        brain: bool[D, H, W], the intracranial space.
+        metal: bool[D, H, W] or None, what the scanner turns into streaks.
+    """
+
+    hu: np.ndarray
+    lesions: np.ndarray
+    brain: np.ndarray
+    metal: np.ndarray | None
+
+
+def draw(patient: PatientParams, grid: Grid) -> Drawing:
+    """Draws a patient.
+
+    Args:
+        patient: what to draw.
+        grid: where to sample, D H W points, mm.
+
+    Returns:
+        The drawing.
+
+    Raises:
+        ValueError: a lesion's form is unknown or a patient has more of one form than there are slots.
+    """
+    m = {name: jnp.asarray(value) for name, value in pack(patient).items()}
+    p = _points(grid)
+    near = np.flatnonzero(_near(grid, m))
+    wall, skin, height = (np.full(p.shape[1], 99.0, np.float32) for _ in range(3))
+    wall[near], skin[near], height[near] = _over_slabs(_sort, p[:, near], m)
+    hu = np.full(p.shape[1], -1000.0, np.float32)
+    lesions = np.zeros((5, p.shape[1]), np.uint8)
+    solid = (wall > -RIM) & (skin < 0.8)
+    for kernel, where in (
+        (_base, solid & (height < BASE_TOP)),
+        (_vault, solid & (height >= BASE_TOP)),
+    ):
+        rows = np.flatnonzero(where)
+        if rows.size:
+            (hu[rows],) = _over_slabs(kernel, p[:, rows], m)
+    rows = np.flatnonzero(wall < RIM)
+    if rows.size:
+        inner, blood = _over_slabs(_brain, p[:, rows], m)
+        cover = np.clip(0.5 - wall[rows] / (2.0 * RIM), 0.0, 1.0)
+        hu[rows] += (inner - hu[rows]) * cover
+        lesions[:, rows] = blood * (wall[rows] < 0.0)
+    metal = None
+    if patient.rods:
+        hidden, dense = _over_slabs(_rods, p, m)
+        hu = np.maximum(hu, hidden)
+        metal = dense.reshape(grid.shape)
+    shape = grid.shape
+    return Drawing(
+        hu.reshape(shape), lesions.reshape(5, *shape), (wall < 0.0).reshape(shape), metal
+    )
+
+
+def _near(grid: Grid, m: Model) -> np.ndarray:
+    """bool[D*H*W]: a superset of the head, from every fourth point of a plane and a generous margin."""
+    d, h, w = grid.shape
+    coarse = (d, -(-h // 4), -(-w // 4))
+    middle = np.asarray(grid.origin) + 1.5 * (np.asarray(grid.step_y) + np.asarray(grid.step_x))
+    points = _points(Grid(middle, grid.step_z, 4 * grid.step_y, 4 * grid.step_x, coarse))
+    _, skin, _ = _over_slabs(_sort, points, m)
+    margin = 5.0 + 2.5 * float(np.linalg.norm(grid.step_y) + np.linalg.norm(grid.step_x))
+    near = (skin < margin).reshape(coarse)
+    return near.repeat(4, axis=1).repeat(4, axis=2)[:, :h, :w].ravel()
+
+
+def _points(grid: Grid) -> np.ndarray:
+    """float32[3, D*H*W], mm."""
+    index = np.indices(grid.shape, dtype=np.float32).reshape(3, -1)
+    steps = np.stack([grid.step_z, grid.step_y, grid.step_x], axis=1).astype(np.float32)
+    return steps @ index + np.asarray(grid.origin, np.float32)[:, None]
+
+
+def _over_slabs(kernel: Callable, points: np.ndarray, m: Model) -> list[np.ndarray]:
+    """Runs a kernel slab by slab; the last slab is padded with points far outside."""
+    count = points.shape[1]
+    padded = np.full((3, -(-count // SLAB) * SLAB), 400.0, np.float32)
+    padded[:, :count] = points
+    slabs = [kernel(padded[:, s : s + SLAB], m) for s in range(0, padded.shape[1], SLAB)]
+    return [
+        np.concatenate([np.asarray(a) for a in parts], axis=-1)[..., :count]
+        for parts in zip(*slabs, strict=True)
+    ]
+
+
+@jax.jit
+def _sort(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Distance (mm) to the cavity and to the skin, and the height (mm), of each point."""
+    c = skull.canonical(p, m)
+    return skull.cavity(c, m), skull.head(c, m), c[2]
+
+
+@jax.jit
+def _rods(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
+    """HU of foreign bodies (-1000 elsewhere), and where they are metal, bool[N]."""
+    return devices.foreign(skull.canonical(p, m), m)
+
+
+@jax.jit
+def _vault(p: jax.Array, m: Model) -> tuple[jax.Array]:
+    return (skull.draw_vault(p, m),)
+
+
+@jax.jit
+def _base(p: jax.Array, m: Model) -> tuple[jax.Array]:
+    return (face.draw_base(p, m),)
+
+
+@jax.jit
+def _brain(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
+    """HU inside the cavity, and the blood of each subtype, uint8[5, N]."""
+    c = skull.canonical(p, m)
+    wall = skull.cavity(c, m)
+    fine = shapes.noise(c, m["fine_waves"], m["fine_mix"])
+    (rough,) = shapes.noise(c, m["rough_waves"], m["rough_mix"])
+    thick = hemorrhage.thicknesses(c, m, rough)
+    fill = hemorrhage.sulcal_fill(c, m)
+    b = brain.parts(hemorrhage.push(c, -skull.convexity(c, m), thick, m), m, wall, fill, rough)
+    hu = anatomy.dura(b, m, anatomy.tissue(b, m, fine[0]))
+    hu = hemorrhage.incidental(hu, b, c, m, rough, fine[1])
+    hu, cover = hemorrhage.bleed(hu, b, c, thick, m, fill, rough, fine[1])
+    return hu, (cover > 0.4).astype(jnp.uint8)

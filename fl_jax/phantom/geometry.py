@@ -1,0 +1,158 @@
+"""Where a scan's slices lie: the head's pose on the table, the gantry's tilt, and the points to draw.
+
+Patient coordinates are DICOM's (x to the patient's left, y to posterior, z to the head, mm). A slice's
+point (row i, column j) is
+
+    position + i * spacing * down + j * spacing * right        right = (1, 0, 0), down = (0, cos t, -sin t)
+
+with gantry tilt t. The table feeds along z, so tilted slices form a sheared stack, as in real tilted
+scans. The head sits in it by a rotation R and a shift c: patient = R head + c.
+
+References: DICOM PS3.3 C.7.6.2 (Image Plane), C.8.2.1 (CT Image: Gantry/Detector Tilt).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fl_jax.phantom.draw import Grid
+
+
+class Pose(NamedTuple):
+    """How the head lies on the table.
+
+    Attributes:
+        yaw: rotation about z, degrees, positive when the nose turns to the patient's left.
+        pitch: rotation about x, degrees, positive with the chin down.
+        roll: rotation about y, degrees.
+        shift: float[2], the brain's centre from the gantry's axis in x and y, mm.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    shift: tuple[float, float]
+
+    def rotation(self) -> np.ndarray:
+        """Return float64[3, 3], the matrix R that turns head coordinates into patient coordinates."""
+        yaw, pitch, roll = np.deg2rad([self.yaw, self.pitch, self.roll])
+        about_z = [[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]]
+        about_x = [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
+        about_y = [[np.cos(roll), 0, np.sin(roll)], [0, 1, 0], [-np.sin(roll), 0, np.cos(roll)]]
+        return np.array(about_z) @ np.array(about_x) @ np.array(about_y)
+
+
+class Geometry(NamedTuple):
+    """Slices of one series in patient coordinates, and the grid on which they are drawn.
+
+    Attributes:
+        positions: float64[n, 3], the centre of each slice's first pixel, mm; from low to high z.
+        down: float64[3], unit vector from row to row (the second of ImageOrientationPatient).
+        spacing: pixel size at `matrix`, mm.
+        matrix: rows = columns of the images.
+        thickness: slice thickness (full width at half maximum of the profile), mm.
+        increment: feed of the table from slice to slice along z, mm.
+        tilt: gantry tilt, degrees.
+        grid: points to draw, in head coordinates, D planes.
+        profile: float32[n, D], weight of each drawn plane in each slice; rows sum to 1.
+    """
+
+    positions: np.ndarray
+    down: np.ndarray
+    spacing: float
+    matrix: int
+    thickness: float
+    increment: float
+    tilt: float
+    grid: Grid
+    profile: np.ndarray
+
+    @property
+    def field_of_view(self) -> float:
+        """Width of the image, mm."""
+        return self.spacing * self.matrix
+
+
+def plan_slices(
+    *,
+    pose: Pose,
+    tilt: float,
+    field_of_view: float,
+    matrix: int,
+    thickness: float,
+    increment: float,
+    bottom: float,
+    top: float,
+    drawn: int = 192,
+) -> Geometry:
+    """Lay slices through a head.
+
+    Args:
+        pose: how the head lies.
+        tilt: gantry tilt, degrees.
+        field_of_view: width of the reconstructed square, mm.
+        matrix: rows = columns of the images.
+        thickness: slice thickness, mm.
+        increment: table feed from slice to slice, mm.
+        bottom: lowest z that the slices' centres reach, mm from the brain's centre (negative).
+        top: highest z, mm.
+        drawn: rows = columns of the drawn planes; finer detail than field_of_view / drawn is lost.
+
+    Returns:
+        The geometry; its first slice lies lowest.
+
+    Raises:
+        ValueError: for a length that is not positive or a top that is not above the bottom.
+    """
+    lengths = {"field_of_view": field_of_view, "thickness": thickness, "increment": increment}
+    for name, length in lengths.items():
+        if not length > 0:
+            raise ValueError(f"{name}={length} mm: give a positive length")
+    if top <= bottom:
+        raise ValueError(f"top={top} mm must lie above bottom={bottom} mm")
+    angle = np.deg2rad(tilt)
+    right, down = np.array([1.0, 0, 0]), np.array([0, np.cos(angle), -np.sin(angle)])
+    slices = int((top - bottom) // increment) + 1
+    heights = bottom + increment * np.arange(slices)
+    spacing = field_of_view / matrix
+    corner = -(matrix - 1) / 2 * spacing * (right + down)
+    positions = corner + heights[:, None] * [0, 0, 1.0]
+
+    planes, profile = _profile(slices, thickness / np.cos(angle), increment)
+    into_head = pose.rotation().T
+    centre = np.array([*pose.shift, 0.0])
+    step = field_of_view / drawn
+    first = -(drawn - 1) / 2 * step * (right + down) + [0, 0, bottom + planes[0]]
+
+    def head(vector: np.ndarray) -> np.ndarray:
+        return (into_head @ vector).astype(np.float32)
+
+    plane_step = planes[1] - planes[0] if len(planes) > 1 else increment
+    grid = Grid(
+        origin=head(first - centre),
+        step_z=head(np.array([0, 0, plane_step])),
+        step_y=head(step * down),
+        step_x=head(step * right),
+        shape=(len(planes), drawn, drawn),
+    )
+    return Geometry(positions, down, spacing, matrix, thickness, increment, tilt, grid, profile)
+
+
+def _profile(slices: int, width: float, increment: float) -> tuple[np.ndarray, np.ndarray]:
+    """Heights of the drawn planes above the first slice (mm) and their weight in every slice.
+
+    A slice that is thin against the increment is one plane. Otherwise planes lie at most 1.9 mm and
+    half a slice apart, and a slice is their mean under a trapezoid whose full width at half maximum is
+    `width`, as a detector row's aperture blurred by the focal spot gives.
+    """
+    if width < 0.5 * increment:
+        return increment * np.arange(slices), np.eye(slices, dtype=np.float32)
+    between = int(np.ceil(increment / min(1.9, width / 2)))
+    margin = int(np.ceil(0.6 * width / (increment / between)))
+    heights = increment / between * np.arange(-margin, between * (slices - 1) + margin + 1)
+    offset = np.abs(heights[None, :] - increment * np.arange(slices)[:, None])
+    ramp = max(0.2 * width, 0.5 * increment / between)
+    weight = np.clip((width / 2 + ramp / 2 - offset) / ramp, 0, 1)
+    used = np.flatnonzero(weight.any(0))
+    heights, weight = heights[used[0] : used[-1] + 1], weight[:, used[0] : used[-1] + 1]
+    return heights, (weight / weight.sum(1, keepdims=True)).astype(np.float32)

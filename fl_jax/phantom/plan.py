@@ -1,0 +1,124 @@
+"""Who is scanned where, with what bleeding, and how each patient lies: a cohort's plan.
+
+Shares (bleeding, subtypes, scanners) are met by quota and shuffled, so that a small site is not left
+without a subtype by chance; ages, sexes, severities and poses are drawn at random, whether or not the
+patient bleeds.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fl_jax.phantom.geometry import Geometry, Pose, plan_slices
+from fl_jax.phantom.sites import Site, Unit
+
+
+class Case(NamedTuple):
+    """One planned patient.
+
+    Attributes:
+        site: folder to write to.
+        number: patient's number at the site, from 0.
+        unit: scanner and dialect.
+        age: years.
+        sex: "F" or "M".
+        subtypes: bleeding, empty for none.
+        severity: 0 subtle to 1 large.
+        key: seeds of everything else.
+    """
+
+    site: str
+    number: int
+    unit: Unit
+    age: int
+    sex: str
+    subtypes: tuple[str, ...]
+    severity: float
+    key: tuple[int, ...]
+
+
+def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
+    """Decide who is scanned where, with what bleeding.
+
+    Args:
+        seed: of the cohort.
+        sites: hospitals.
+        scale: factor on the numbers of patients.
+
+    Returns:
+        One case a patient, site after site.
+    """
+    cases = []
+    for site in sites:
+        name = zlib.crc32(
+            site.name.encode()
+        )  # not its place in the list: a subset has the same patients
+        count = max(4, round(site.patients * scale))
+        rng = np.random.default_rng([seed, name, 0])
+        groups = site.like or (site,)
+        sizes = [len(part) for part in np.array_split(np.arange(count), len(groups))]
+        people = [
+            person
+            for group, size in zip(groups, sizes, strict=True)
+            for person in _plan_group(group, size, rng)
+        ]
+        order = rng.permutation(count)
+        for number, position in enumerate(order):
+            cases.append(Case(site.name, number, *people[position], key=(seed, name, 1, number)))
+    return cases
+
+
+def _plan_group(site: Site, count: int, rng: np.random.Generator) -> Iterator[tuple]:
+    """Unit, age, sex, subtypes and severity of `count` patients of one hospital."""
+    bleeding = int(count * site.prevalence + rng.random())
+    if count > 1:
+        bleeding = int(np.clip(bleeding, 1, count - 1))
+    kinds = _quota([weight for _, weight in site.mix], bleeding, rng)
+    subtypes = [site.mix[kind][0] for kind in kinds] + [()] * (count - bleeding)
+    units = _quota([unit.share for unit in site.units], count, rng)
+    mean, sd, low, high = site.age
+    for chosen, unit in zip(subtypes, units, strict=True):
+        age = int(np.clip(round(rng.normal(mean, sd)), low, high))
+        sex = "F" if rng.random() < site.women else "M"
+        yield site.units[unit], age, sex, chosen, float(rng.beta(*site.severity))
+
+
+def _quota(weights: Sequence[float], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Systematic sample of `count` indices in proportion to the weights, shuffled."""
+    edges = np.cumsum(weights) / np.sum(weights)
+    points = (np.arange(count) + rng.random()) / max(count, 1)
+    return rng.permutation(np.minimum(np.searchsorted(edges, points), len(edges) - 1))
+
+
+def lay_out(case: Case, head_height: float, rng: np.random.Generator, matrix: int) -> Geometry:
+    """Position a patient in the scanner.
+
+    Args:
+        case: the patient.
+        head_height: top of the head above the brain's centre, mm.
+        rng: source of pose and coverage.
+        matrix: rows = columns.
+
+    Returns:
+        The slices' geometry.
+    """
+    scanner = case.unit.scanner
+    tilt = float(np.round(rng.uniform(*scanner.tilt), 1))
+    pose = Pose(
+        yaw=float(rng.normal(0, 4.5)),
+        pitch=float(0.6 * tilt + rng.normal(3, 4.5)),
+        roll=float(rng.normal(0, 3.5)),
+        shift=(float(rng.normal(0, 5)), float(rng.normal(4, 5))),
+    )
+    return plan_slices(
+        pose=pose,
+        tilt=tilt,
+        field_of_view=float(np.round(rng.uniform(*scanner.field_of_view))),
+        matrix=matrix,
+        thickness=scanner.thickness,
+        increment=scanner.increment,
+        bottom=float(rng.normal(-57, 4)),
+        top=head_height + float(rng.uniform(-6, 4)),
+    )

@@ -1,0 +1,286 @@
+"""A CT scanner: a drawn head in, slices with partial volume, kernel, artefacts and noise out.
+
+    clean   = sum_planes profile * drawing                        partial volume along z
+    error   = -h (0.6 b^2 + 0.25 b w) - log(1 + exp(p - 9.2))      hardening by bone, scatter; a sinogram
+    slice   = kernel(clean) + FBP(error) + sd(x) * grain + FBP(quantum noise)
+    sd(x)^2 ~ mean over rays through x of exp(p)                  fewer photons, more noise
+
+p = b + w is the attenuation along a ray, b that of bone alone. Only artefacts are projected (see `radon`).
+
+References: Joseph and Spital, J Comput Assist Tomogr 1978;2:100-108 (hardening); Barrett and Keat,
+RadioGraphics 2004;24:1679-1691 (artefacts); Riederer, Pelc and Chesler, Phys Med Biol 1978;23:446-454
+(noise power spectrum of filtered back-projection).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import scipy.fft
+
+from fl_jax.core.types import AIR
+from fl_jax.phantom import holder
+from fl_jax.phantom.draw import Drawing
+from fl_jax.phantom.geometry import Geometry
+from fl_jax.phantom.radon import Projector, projector
+
+WATER = 0.0193
+"""Linear attenuation of water at an effective 70 keV, 1/mm (NIST XCOM)."""
+COARSE = 128
+"""Rows, columns and views of the grid on which artefacts are projected."""
+PIXEL = 0.49
+"""Pixel size (mm) at which `Scanner.noise` is stated: a 250 mm field in a 512 matrix."""
+METAL = 30.0
+"""Attenuation of metal relative to water; titanium 13, steel and cobalt alloys more than 40."""
+SCATTER = 9.2
+"""Attenuation at which as much scattered as direct radiation reaches the detector."""
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """What one scanner with one protocol does to an image.
+
+    Attributes:
+        name: model, as the header gives it after the word SYNTHETIC.
+        maker: manufacturer, likewise.
+        kernel: name of its reconstruction kernel.
+        kilovolts: tube voltage, kV; for the header alone.
+        exposure: tube current times time, mAs; for the header alone.
+        thickness: slice thickness, mm.
+        increment: table feed from slice to slice, mm.
+        field_of_view: smallest and largest width of the image, mm.
+        tilt: smallest and largest gantry tilt, degrees.
+        blur: standard deviation of the kernel's point spread in the plane, mm.
+        edge: gain of its edge enhancement, 0 for none.
+        noise: standard deviation in the brain, HU, at 0.49 mm pixels.
+        grain: peak of the noise power spectrum, cycles per mm; higher is finer.
+        streaks: share of the noise's standard deviation that is ray noise of low frequency, in [0, 1].
+        hardening: the factor h of what the beam hardening correction leaves.
+        offset: error of calibration, HU.
+        gain: relative error of calibration.
+        holder: style of the head holder, one of `holder.STYLES`.
+    """
+
+    name: str
+    maker: str
+    kernel: str
+    kilovolts: int
+    exposure: int
+    thickness: float
+    increment: float
+    field_of_view: tuple[float, float]
+    tilt: tuple[float, float]
+    blur: float
+    edge: float
+    noise: float
+    grain: float
+    streaks: float
+    hardening: float
+    offset: float
+    gain: float
+    holder: str
+
+
+class Scan(NamedTuple):
+    """One reconstructed series, n slices.
+
+    Attributes:
+        hu: int16[n, M, M], HU, -1024 to 3071; air where `circle` is false.
+        circle: bool[M, M], the field that was reconstructed.
+        clean: float32[n, h, w], HU of the noise-free slices on the drawn grid.
+        lesions: float32[5, n, h, w], share in [0, 1] of the slice's thickness that each subtype fills.
+        brain: float32[n, h, w], share of the slice's thickness inside the skull.
+        noise: float32[n], standard deviation of the noise inside the skull, HU at 0.49 mm pixels.
+    """
+
+    hu: np.ndarray
+    circle: np.ndarray
+    clean: np.ndarray
+    lesions: np.ndarray
+    brain: np.ndarray
+    noise: np.ndarray
+
+
+def scan(
+    drawing: Drawing,
+    geometry: Geometry,
+    scanner: Scanner,
+    rng: np.random.Generator,
+    *,
+    motion: bool,
+) -> Scan:
+    """Scan a drawn head.
+
+    Args:
+        drawing: the head on `geometry.grid`, noise-free, HU.
+        geometry: the slices.
+        scanner: the machine.
+        rng: source of noise and of which slices move; the same state gives the same bytes.
+        motion: whether the patient moves during a few slices.
+
+    Returns:
+        The series, in the order of `geometry.positions`.
+    """
+    clean = _average(drawing.hu, geometry.profile)
+    lesions = np.stack([_average(mask, geometry.profile) for mask in drawing.lesions])
+    brain = _average(drawing.brain, geometry.profile)
+    metal = None
+    if drawing.metal is not None and drawing.metal.any():
+        metal = _average(drawing.metal, geometry.profile)
+        clean = np.maximum(clean, AIR + metal * 4071.0)
+
+    moved = _move(clean, rng) if motion else {}
+    artefact, sd = _artefacts(clean, brain, metal, moved, geometry, scanner, rng)
+    for index, image in moved.items():
+        clean[index] = 0.5 * (clean[index] + image)
+    fine = sd * np.sqrt(1 - scanner.streaks**2)
+    images = _reconstruct(clean, metal, artefact, fine, geometry, scanner, rng)
+    calibration = scanner.offset + 0.6 * rng.standard_normal()
+    images = images * (1 + scanner.gain) + calibration
+    inside = _coarse(brain) > 0.5
+    level = [s[m].mean() if m.any() else 1.0 for s, m in zip(sd, inside, strict=True)]
+    noise = scanner.noise * np.array(level, np.float32)
+    matrix = geometry.matrix
+    axis = np.arange(matrix) - (matrix - 1) / 2
+    circle = np.hypot(axis[:, None], axis[None, :]) <= matrix / 2
+    images[:, ~circle] = AIR
+    hu = np.clip(np.rint(images), -1024, 3071).astype(np.int16)
+    return Scan(hu, circle, clean, lesions, brain, noise)
+
+
+def noise_spectrum(matrix: int, spacing: float, grain: float) -> np.ndarray:
+    """Amplitude of the noise per spatial frequency, ramp times roll-off, seen through square pixels.
+
+    Power ~ f^0.7 exp(-(f / grain)^2), scaled to a standard deviation of 1 at 0.49 mm pixels: larger
+    pixels average more and so come out below 1.
+
+    Args:
+        matrix: rows = columns.
+        spacing: pixel size, mm.
+        grain: cycles per mm.
+
+    Returns:
+        float32[matrix, matrix // 2 + 1], to multiply the `rfft2` of white noise of unit variance.
+    """
+
+    def power(f: np.ndarray) -> np.ndarray:
+        return f**0.7 * np.exp(-((f / grain) ** 2))
+
+    def pixel(f: np.ndarray, width: float) -> np.ndarray:
+        return np.sinc(f * width) ** 2
+
+    fine = np.linspace(-4, 4, 513)
+    fy, fx = np.meshgrid(fine, fine[256:])
+    whole = 2 * (power(np.hypot(fx, fy)) * pixel(fx, PIXEL) * pixel(fy, PIXEL)).mean() * 32
+    fy, fx = scipy.fft.fftfreq(matrix, spacing)[:, None], scipy.fft.rfftfreq(matrix, spacing)
+    seen = power(np.hypot(fx, fy)) * pixel(fx, spacing) * pixel(fy, spacing)
+    return np.sqrt(seen / whole / spacing**2).astype(np.float32)
+
+
+def _average(planes: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """Partial volume: float32[n, h, w], each slice the weighted mean of the few planes it covers."""
+    out = np.zeros((len(profile), *planes.shape[1:]), np.float32)
+    if planes.dtype != np.float32 and not planes.any():
+        return out
+    for k, weights in enumerate(profile):
+        used = np.flatnonzero(weights)
+        part = planes[used[0] : used[-1] + 1].astype(np.float32, copy=False)
+        out[k] = np.tensordot(weights[used[0] : used[-1] + 1], part, 1)
+    return out
+
+
+def _move(clean: np.ndarray, rng: np.random.Generator) -> dict[int, np.ndarray]:
+    """Second positions of the head for a few neighbouring slices in which the patient moves."""
+    first = int(rng.integers(len(clean) // 4, max(len(clean) * 3 // 4, len(clean) // 4 + 1)))
+    size = clean.shape[-1]
+    moved = {}
+    for index in range(first, min(first + int(rng.integers(2, 5)), len(clean))):
+        turn = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.normal(0, 1.8)), 1.0)
+        turn[:, 2] += rng.normal(0, 1.8, 2)
+        moved[index] = cv2.warpAffine(
+            clean[index], turn, (size, size), borderMode=cv2.BORDER_CONSTANT, borderValue=AIR
+        )
+    return moved
+
+
+def _artefacts(
+    clean: np.ndarray,
+    brain: np.ndarray,
+    metal: np.ndarray | None,
+    moved: dict[int, np.ndarray],
+    geometry: Geometry,
+    scanner: Scanner,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Artefacts (HU) and the noise's relative standard deviation, both float32[n, COARSE, COARSE]."""
+    rays = projector(COARSE, COARSE)
+    unit = WATER * geometry.field_of_view / COARSE
+    heads = _coarse(clean)
+    paths = rays.forward(np.clip(1 + heads / 1000, 0, 4)) * unit
+    bone = rays.forward(np.clip((heads - 150) / 1000, 0, 2)) * unit
+    soft = paths - bone
+    error = -scanner.hardening * (0.6 * bone**2 + 0.25 * bone * soft)
+    if metal is not None:  # as in Barrett and Keat: hardening and too few photons behind it
+        extra = METAL * rays.forward(np.sqrt(_coarse(metal))) * unit
+        error -= 0.3 * extra**2 / (1 + extra)
+        paths += extra
+    error -= np.log1p(np.exp(np.minimum(paths, 30) - SCATTER))
+    for index, image in moved.items():
+        error[:, index] += _inconsistency(rays, heads[index], _coarse(image[None])[0], unit)
+
+    photons = np.exp(np.minimum(paths, 8.0))
+    sd = np.sqrt(np.maximum(rays.mean_over_rays(photons), 1e-3))
+    weight = _coarse(brain) > 0.5
+    sd /= np.median(sd[weight]) if weight.any() else sd.max()
+    ray_noise = rays.reconstruct(
+        np.sqrt(photons) * rng.standard_normal(photons.shape, dtype=np.float32)
+    )
+    spread = np.median(np.abs(ray_noise[weight])) / 0.6745 if weight.any() else 1.0
+    artefact = rays.reconstruct(error) * np.float32(1000 / unit)
+    artefact += ray_noise * np.float32(scanner.streaks * scanner.noise / spread)
+    return artefact, sd
+
+
+def _inconsistency(
+    rays: Projector, first: np.ndarray, second: np.ndarray, unit: float
+) -> np.ndarray:
+    """Sinogram of a head that jumps in the middle of the turn, less that of the two heads' mean."""
+    both = rays.forward(np.clip(1 + np.stack([first, second]) / 1000, 0, 4)) * unit
+    early = np.arange(len(both)) < len(both) // 2
+    return np.where(early, 0.5, -0.5) * (both[:, 0] - both[:, 1])
+
+
+def _reconstruct(
+    clean: np.ndarray,
+    metal: np.ndarray | None,
+    artefact: np.ndarray,
+    sd: np.ndarray,
+    geometry: Geometry,
+    scanner: Scanner,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Images float32[n, M, M]: upsampled, with holder, kernel, artefacts and noise."""
+    size = (geometry.matrix, geometry.matrix)
+    rest = holder.draw_holder(clean, geometry, scanner.holder, rng)
+    amplitude = noise_spectrum(geometry.matrix, geometry.spacing, scanner.grain) * scanner.noise
+    images = np.empty((len(clean), *size), np.float32)
+    for k, image in enumerate(clean):
+        x = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        x = np.maximum(x, rest)
+        x = cv2.GaussianBlur(x, (0, 0), max(scanner.blur / geometry.spacing, 0.15))
+        if scanner.edge:
+            x += scanner.edge * (x - cv2.GaussianBlur(x, (0, 0), 1.3 / geometry.spacing))
+        x += cv2.resize(artefact[k], size, interpolation=cv2.INTER_CUBIC)
+        if metal is not None and metal[k].any():  # its streaks do not hide the metal itself
+            x = np.maximum(x, AIR + 8000 * cv2.resize(metal[k], size))
+        white = rng.standard_normal((size[0], size[1]), dtype=np.float32)
+        grain = scipy.fft.irfft2(np.asarray(scipy.fft.rfft2(white)) * amplitude, s=size)
+        x += grain * cv2.resize(sd[k], size, interpolation=cv2.INTER_LINEAR)
+        images[k] = x
+    return images
+
+
+def _coarse(images: np.ndarray) -> np.ndarray:
+    size = (COARSE, COARSE)
+    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])

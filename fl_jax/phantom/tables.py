@@ -1,0 +1,149 @@
+"""What a cohort's tables hold: rows of slices and patients, and each site's counts."""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fl_jax.core.types import LABELS
+from fl_jax.phantom.geometry import Geometry
+from fl_jax.phantom.labels import Reading
+from fl_jax.phantom.plan import Case
+from fl_jax.phantom.scanner import Scan
+from fl_jax.phantom.sites import Site
+from fl_jax.phantom.write import Person
+
+
+class SiteSummary(NamedTuple):
+    """Counts of one site.
+
+    Attributes:
+        site: its name.
+        patients: patients, each with one study of one series.
+        bleeding: patients with at least one positive slice.
+        slices: files.
+        positives: slices per label, in the order of `types.LABELS`.
+        bytes: of the DICOM files.
+    """
+
+    site: str
+    patients: int
+    bleeding: int
+    slices: int
+    positives: tuple[int, ...]
+    bytes: int
+
+
+class Record(NamedTuple):
+    """What a worker returns of a patient: rows for the tables."""
+
+    site: str
+    patient: str
+    slices: list[dict[str, Any]]
+    summary: dict[str, Any]
+    size: int
+
+
+def record(
+    case: Case, person: Person, names: list[str], geometry: Geometry, reading: Reading,
+    series: Scan, motion: bool, size: int,
+) -> Record:  # fmt: skip
+    """The rows of one patient.
+
+    Args:
+        case: what was planned.
+        person: who it is in the files.
+        names: image names, in the order of the slices.
+        geometry: of the series.
+        reading: the labels, and the areas (mm2) that they come from.
+        series: what the scanner gave.
+        motion: whether the patient moved.
+        size: of the files, bytes.
+
+    Returns:
+        A row a slice for slices.csv, and the patient's row for patients.csv.
+    """
+    rows = []
+    for k, name in enumerate(names):
+        row: dict[str, Any] = {"Image": name, "site": case.site, "patient": person.identifier}
+        row |= {"slice": k, "z_mm": f"{geometry.positions[k, 2]:.3f}"}
+        row |= {"noise_hu": f"{series.noise[k]:.2f}"}
+        row |= dict(zip(LABELS, map(int, reading.labels[k]), strict=True))
+        for i, label in enumerate(LABELS[1:]):
+            row[f"area_{label}"] = f"{reading.area[k, i]:.1f}"
+            row[f"visible_{label}"] = f"{reading.visible[k, i]:.1f}"
+            row[f"flipped_{label}"] = int(reading.flipped[k, i])
+        rows.append(row)
+    scanner = case.unit.scanner
+    summary: dict[str, Any] = {
+        "patient": person.identifier,
+        "site": case.site,
+        "number": case.number,
+    }
+    summary |= {"age": case.age, "sex": case.sex, "subtypes": ";".join(case.subtypes)}
+    summary |= {"severity": f"{case.severity:.3f}", "motion": int(motion), "slices": len(names)}
+    summary |= {
+        "scanner": scanner.name,
+        "kernel": scanner.kernel,
+        "dialect": case.unit.dialect.name,
+    }
+    summary |= {"thickness_mm": scanner.thickness, "increment_mm": scanner.increment}
+    summary |= {"tilt_deg": geometry.tilt, "field_of_view_mm": geometry.field_of_view}
+    across = geometry.increment * np.cos(np.deg2rad(geometry.tilt)) / 1000
+    for label, area in zip(LABELS[1:], reading.area.sum(0), strict=True):
+        summary[f"volume_ml_{label}"] = f"{area * across:.2f}"
+    return Record(case.site, person.identifier, rows, summary, size)
+
+
+def write(out: Path, sites: Sequence[Site], records: list[Record]) -> None:
+    """Writes each site's labels.csv, and the truth of slices and patients.
+
+    Args:
+        out: the cohort's folder, with the sites' folders in it.
+        sites: the hospitals.
+        records: of all patients, in the order of patients.csv.
+
+    Raises:
+        RuntimeError: two images have the same name.
+    """
+    rows = sorted(
+        (row for record in records for row in record.slices), key=lambda row: row["Image"]
+    )
+    repeated = [name for name, n in Counter(row["Image"] for row in rows).items() if n > 1]
+    if repeated:
+        raise RuntimeError(f"image names {repeated} came twice: choose another seed")
+    for site in sites:
+        labels = [
+            {"Image": row["Image"]}
+            | {label: row[label] for label in LABELS}
+            | {"all_diagnoses": ";".join(label for label in LABELS[1:] if row[label])}
+            for row in rows
+            if row["site"] == site.name
+        ]
+        _write_csv(out / site.name / "input" / "labels.csv", labels)
+    _write_csv(out / "truth" / "slices.csv", rows)
+    _write_csv(out / "truth" / "patients.csv", [record.summary for record in records])
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def summarise(site: str, records: list[Record]) -> SiteSummary:
+    """The counts of one site, from the records of all."""
+    own = [record for record in records if record.site == site]
+    labels = np.array([[row[label] for label in LABELS] for r in own for row in r.slices])
+    return SiteSummary(
+        site=site,
+        patients=len(own),
+        bleeding=sum(any(row["any"] for row in record.slices) for record in own),
+        slices=len(labels),
+        positives=tuple(int(n) for n in labels.sum(0)),
+        bytes=sum(record.size for record in own),
+    )

@@ -1,0 +1,245 @@
+"""Series as DICOM CT Image Storage files, in the header dialects that scanners and archives really use.
+
+    HU = slope * stored + intercept      stored: signed 16 bit, unsigned 12 bit, or 12 bit wrapped around
+
+The wraparound stores HU modulo 4096 as unsigned 12 bit with intercept 0, so that air comes out as 3096.
+The public repair undoes it exactly for -1000 <= HU <= 3095: if BitsStored is 12, PixelRepresentation 0
+and the intercept above -100, add 1000, subtract 4096 from what is 4096 or more, set the intercept to -1000.
+
+References: DICOM PS3.3 A.3 (CT Image IOD), C.8.2.1 (CT Image Module), C.7.6.2; PS3.5 B.2 (UIDs "2.25.").
+"""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from fl_jax.phantom.geometry import Geometry
+from fl_jax.phantom.scanner import Scan, Scanner
+
+ROOT = uuid.UUID("5f0f7f86-6d4f-5cf0-9f7c-6d2a8c9f6b11")
+"""Namespace of every identifier of the synthetic cohort."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a scanner writes the same pixels.
+
+    Attributes:
+        name: short name, kept in the cohort's truth table.
+        signed: two's complement 16 bit if true, else unsigned 12 bit.
+        intercept: RescaleIntercept, as written.
+        padding: stored value outside the reconstruction circle, None for plain air.
+        wrapped: store HU modulo 4096.
+        window: WindowCenter and WindowWidth, as written.
+        explicit: explicit or implicit VR little endian.
+        thickness: whether SliceThickness is written.
+    """
+
+    name: str
+    signed: bool
+    intercept: str
+    padding: int | None = None
+    wrapped: bool = False
+    window: tuple[str | list[str], str | list[str]] = ("40", "80")
+    explicit: bool = True
+    thickness: bool = True
+
+
+class Person(NamedTuple):
+    """Who is said to lie in the scanner, and when; synthetic throughout.
+
+    Attributes:
+        identifier: PatientID.
+        age: years.
+        sex: "F" or "M".
+        date: StudyDate, YYYYMMDD.
+        time: StudyTime, HHMMSS.
+    """
+
+    identifier: str
+    age: int
+    sex: str
+    date: str
+    time: str
+
+
+def synthetic_uid(*parts: object) -> UID:
+    """Return the UID of a thing of the synthetic cohort: the same name gives the same UID.
+
+    Args:
+        parts: the thing's name, e.g. ("series", patient identifier).
+    """
+    return UID(f"2.25.{uuid.uuid5(ROOT, '/'.join(map(str, parts))).int}")
+
+
+def encode(hu: np.ndarray, circle: np.ndarray, dialect: Dialect) -> np.ndarray:
+    """Stored values of slices.
+
+    Args:
+        hu: int16[n, M, M], HU.
+        circle: bool[M, M], false where the scanner reconstructed nothing.
+        dialect: how to store them.
+
+    Returns:
+        int16 or uint16[n, M, M]; HU beyond what the dialect can hold is clipped.
+    """
+    values = hu.astype(np.int32)
+    if dialect.wrapped:
+        return (np.clip(values, -1000, 3095) % 4096).astype(np.uint16)
+    stored = values - int(float(dialect.intercept))
+    stored = np.clip(stored, -32768, 32767) if dialect.signed else np.clip(stored, 0, 4095)
+    if dialect.padding is not None:
+        stored[:, ~circle] = dialect.padding
+    return stored.astype(np.int16 if dialect.signed else np.uint16)
+
+
+def write_series(
+    folder: Path,
+    names: list[str],
+    scan: Scan,
+    geometry: Geometry,
+    scanner: Scanner,
+    dialect: Dialect,
+    person: Person,
+) -> int:
+    """Write one file a slice.
+
+    Args:
+        folder: an existing folder.
+        names: n file names without the suffix `.dcm`, from the lowest slice up.
+        scan: the slices, n of them.
+        geometry: where they lie.
+        scanner: what the header says about the machine.
+        dialect: how pixels and header are written.
+        person: what the header says about the patient.
+
+    Returns:
+        Bytes written.
+
+    Raises:
+        ValueError: when there is not one name a slice.
+    """
+    if len(names) != len(scan.hu):
+        raise ValueError(f"names has {len(names)} entries for {len(scan.hu)} slices")
+    stored = encode(scan.hu, scan.circle, dialect)
+    header = series_header(geometry, scanner, dialect, person)
+    written = 0
+    for number, (name, pixels, position) in enumerate(
+        zip(names, stored, geometry.positions, strict=True), start=1
+    ):
+        uid = synthetic_uid("image", name)
+        header.file_meta.MediaStorageSOPInstanceUID = uid
+        header.SOPInstanceUID = uid
+        header.InstanceNumber = number
+        header.ImagePositionPatient = [f"{value:.5f}" for value in position]
+        header.SliceLocation = f"{position[2]:.3f}"
+        header.PixelData = pixels.tobytes()
+        path = folder / f"{name}.dcm"
+        header.save_as(path, enforce_file_format=True)
+        written += path.stat().st_size
+    return written
+
+
+def series_header(
+    geometry: Geometry, scanner: Scanner, dialect: Dialect, person: Person
+) -> Dataset:
+    """Everything of a header that is the same for all slices of a series.
+
+    Args:
+        geometry: where the slices lie.
+        scanner: the machine.
+        dialect: how it writes.
+        person: the patient.
+
+    Returns:
+        The dataset with its file meta information; image identifiers, position and pixels are missing.
+    """
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    ds.file_meta.TransferSyntaxUID = (
+        ExplicitVRLittleEndian if dialect.explicit else ImplicitVRLittleEndian
+    )
+    ds.file_meta.ImplementationClassUID = synthetic_uid("implementation")
+    ds.file_meta.ImplementationVersionName = "FL_JAX_PHANTOM"
+    _describe_person(ds, person)
+    _describe_machine(ds, geometry, scanner, dialect)
+    _describe_pixels(ds, geometry, dialect)
+    return ds
+
+
+def _describe_person(ds: Dataset, person: Person) -> None:
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    ds.SOPClassUID = CTImageStorage
+    ds.StudyInstanceUID = synthetic_uid("study", person.identifier)
+    ds.SeriesInstanceUID = synthetic_uid("series", person.identifier)
+    ds.FrameOfReferenceUID = synthetic_uid("frame", person.identifier)
+    ds.PositionReferenceIndicator = ""
+    ds.Modality = "CT"
+    for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
+        setattr(ds, keyword, person.date)
+    for keyword in ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"):
+        setattr(ds, keyword, person.time)
+    ds.AccessionNumber = f"SYN{person.identifier[-8:].upper()}"
+    ds.InstitutionName = "SYNTHETIC"
+    ds.ReferringPhysicianName = "SYNTHETIC^PHYSICIAN"
+    ds.StudyID = "1"
+    ds.SeriesNumber = 2
+    ds.AcquisitionNumber = 1
+    ds.StudyDescription = "SYNTHETIC HEAD CT WITHOUT CONTRAST"
+    ds.SeriesDescription = "SYNTHETIC HEAD AXIAL"
+    ds.PatientName = f"SYNTHETIC^{person.identifier}"
+    ds.PatientID = person.identifier
+    ds.PatientBirthDate = ""
+    ds.PatientSex = person.sex
+    ds.PatientAge = f"{person.age:03d}Y"
+    ds.PatientIdentityRemoved = "YES"
+    ds.DeidentificationMethod = "SYNTHETIC: no such person"
+    ds.PatientComments = "Computer drawing of a patient who does not exist"
+    ds.PatientPosition = "HFS"
+    ds.BodyPartExamined = "HEAD"
+
+
+def _describe_machine(ds: Dataset, geometry: Geometry, scanner: Scanner, dialect: Dialect) -> None:
+    ds.Manufacturer = f"SYNTHETIC {scanner.maker}"
+    ds.ManufacturerModelName = f"SYNTHETIC {scanner.name}"
+    ds.SoftwareVersions = "SYNTHETIC 1"
+    ds.ScanOptions = "AXIAL MODE"
+    ds.KVP = str(scanner.kilovolts)
+    ds.XRayTubeCurrent = scanner.exposure
+    ds.ExposureTime = 1000
+    ds.Exposure = scanner.exposure
+    ds.ConvolutionKernel = scanner.kernel
+    ds.GantryDetectorTilt = f"{geometry.tilt:.1f}"
+    ds.ReconstructionDiameter = f"{geometry.field_of_view:.1f}"
+    ds.DataCollectionDiameter = "250"
+    ds.RotationDirection = "CW"
+    if dialect.thickness:
+        ds.SliceThickness = f"{geometry.thickness:g}"
+    ds.SpacingBetweenSlices = f"{geometry.increment * np.cos(np.deg2rad(geometry.tilt)):.4f}"
+    ds.ImageOrientationPatient = ["1", "0", "0", *(f"{value:.6f}" for value in geometry.down)]
+
+
+def _describe_pixels(ds: Dataset, geometry: Geometry, dialect: Dialect) -> None:
+    ds.SamplesPerPixel = 1
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.Rows = ds.Columns = geometry.matrix
+    ds.PixelSpacing = [f"{geometry.spacing:.6f}"] * 2
+    ds.BitsAllocated = 16
+    ds.BitsStored = 16 if dialect.signed else 12
+    ds.HighBit = ds.BitsStored - 1
+    ds.PixelRepresentation = int(dialect.signed)
+    if dialect.padding is not None:
+        ds.PixelPaddingValue = dialect.padding
+    ds.WindowCenter, ds.WindowWidth = dialect.window
+    if isinstance(dialect.window[0], list):
+        ds.WindowCenterWidthExplanation = [f"WINDOW{i + 1}" for i in range(len(dialect.window[0]))]
+    ds.RescaleIntercept = dialect.intercept
+    ds.RescaleSlope = "1.000000" if "." in dialect.intercept else "1"
+    ds.RescaleType = "HU"

@@ -1,0 +1,43 @@
+"""Runs a sweep; see `launch.sweep.sweep`.
+
+python -m launch.sweep --config=configs/digits_skew.py --workdir=DIR [--only=fed_avg,scaffold]
+"""
+
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+from rich.console import Console
+
+from fl_jax.experiment import preemption
+from launch.cli import processes, progress
+from launch.sweep.sweep import sweep
+
+FLAGS = flags.FLAGS
+
+
+def main(argv: list[str]) -> None:
+    """Parses flags and calls `sweep`."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    logging.set_verbosity(logging.WARNING)  # jax reports each accelerator that is not there
+    console, config = Console(), FLAGS.config
+    config.jobs = processes.choose(config.jobs, 1)  # threads of one process, which share its XLA
+    workdir = Path(FLAGS.workdir).expanduser()
+    preemption.end_on_sigterm()
+    with progress.readable_errors():
+        workdir.mkdir(parents=True, exist_ok=True)
+        with progress.counter("sweep", "runs", console) as tick:
+            results = sweep(config, workdir, only=FLAGS.only, tick=tick)
+        progress.speaker(console)(
+            f"{(workdir / 'table.md').read_text()}\n{results['runs']} runs in "
+            f"{results['wall_seconds']:.0f} s: {workdir / 'figure.png'}"
+        )
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "The sweep, a file in configs/.")
+    flags.DEFINE_string("workdir", None, "Folder for everything that the sweep writes.")
+    flags.DEFINE_list("only", [], "Rows, as NAME in every panel or PANEL/NAME, to run no others.")
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

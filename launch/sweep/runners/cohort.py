@@ -1,0 +1,179 @@
+"""One training regime on CT, judged at each site, at the other sites and on the hold-out.
+
+A run's fields are those of `configs/ich_fed_avg.py`, and `partition_seed`, which decides who is test patient,
+so that all seeds are judged on the same patients; the seed decides starting point, order and participation.
+
+- `regime` federated; central; or local, which trains a model for each site, each judged as its site's model
+- `data_dir`: a prepared dataset; empty: the synthetic cohort of `cohort`, drawn and prepared in the sweep's
+  folder
+- `resamples`: of patients, for the intervals
+
+Results: `<own, other or holdout>_<macro or micro>`, AUROC as in `fl_jax.evaluation.internal_external`, and the same
+with `_samples`, by resample; `micro_at_<site>` of the model that the site uses, and `best_micro_at_<site>` of
+the best of all models there; `best_round` by validation, `examples` planned, `parameters`, of several models
+the mean.
+"""
+
+import hashlib
+import json
+import shutil
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
+
+from fl_jax.data.partition import Partition
+from fl_jax.data.slices import Slices
+from fl_jax.evaluation import internal_external as own_other
+from fl_jax.experiment import data as experiment
+from fl_jax.experiment import machine, ranges
+from fl_jax.experiment import setup as training
+from fl_jax.experiment import train as study
+from fl_jax.experiment.checkpoint import Store
+from launch.cli import dataset
+
+Settings = dict[str, Any]
+MODEL = ("partition", "partition_seed", "fractions", "stratify", "folds", "fold", "adjacent")
+"""Fields that decide, with the data, how they are read and divided."""
+
+
+class Trained(NamedTuple):
+    """An arm's logits float64[M, N, L] of some rows by its M models, and its last record."""
+
+    logits: NDArray[np.float64]
+    facts: dict[str, Any]
+
+
+def cohort(
+    seeds: Sequence[int], folder: Path | None = None
+) -> Callable[[Settings, int], dict[str, Any]]:
+    """Makes the function that does one run.
+
+    Args:
+        seeds: all that will be asked for; not needed.
+        folder: keeps cohort, dataset and partition, and the checkpoints of a run until it has ended.
+
+    Returns:
+        `(settings, seed) -> results`; one thread at a time trains.
+
+    Raises:
+        ValueError: without a folder; when it runs, for a field that is unknown or out of its range.
+    """
+    del seeds
+    if folder is None:
+        raise ValueError("folder=None: cohort() keeps its dataset and its checkpoints in one")
+    lock, home = threading.Lock(), folder
+
+    @lru_cache(maxsize=2)
+    def opened(text: str) -> tuple[Slices, Partition]:
+        return _open(_config(json.loads(text)), home / _digest(text))
+
+    def run(settings: Settings, seed: int) -> dict[str, Any]:
+        config = _config(settings)
+        config.seed = seed
+        ranges.check(config)
+        if config.backbone:
+            raise ValueError(
+                f"backbone={config.backbone!r}: heads are trained by launch.experiment alone"
+            )
+        with lock:
+            machine.use_threads(config.threads)
+            _prepare(config, home)
+            keys = (*MODEL, "data_dir", "image_size", "memory_limit", "backbone")
+            text = json.dumps({k: config[k] for k in keys}, sort_keys=True)
+            here = home / _digest(json.dumps(settings, sort_keys=True)) / str(seed)
+            found = _run(config, here, *opened(text))
+            shutil.rmtree(here)
+        return found
+
+    return run
+
+
+def _config(settings: Settings) -> experiment.Config:
+    return ConfigDict({k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _prepare(config: experiment.Config, home: Path) -> None:
+    """Draws and prepares the synthetic cohort where the config names no dataset."""
+    if config.data_dir:
+        return
+    parts = home / "_".join(f"{name}{value}" for name, value in config.cohort.items())
+    config.data_dir = str(parts / f"data_{config.image_size}")
+    dataset.prepare_cohort(
+        config.cohort,
+        parts / "cohort",
+        data_dir=Path(config.data_dir),
+        image_size=config.image_size,
+        max_refused=config.max_refused,
+    )
+
+
+def _open(config: experiment.Config, folder: Path) -> tuple[Slices, Partition]:
+    slices = experiment.open_data(config, folder)
+    config.seed = config.partition_seed
+    divided = experiment.partition(config, folder, slices)
+    return experiment.held(config, slices), divided
+
+
+def _run(
+    config: experiment.Config, folder: Path, slices: Slices, divided: Partition
+) -> dict[str, Any]:
+    planned = experiment.plan(config, slices, divided)
+    slices, sites = planned.slices, divided.sites
+    regimes = ("federated", "central", "local")
+    if config.regime not in regimes:
+        raise ValueError(f"regime={config.regime!r}: must be one of {', '.join(regimes)}")
+    names = [f"local_{s}" for s in sites] if config.regime == "local" else [config.regime]
+    rows = np.concatenate([divided.rows(slices, name) for name in ("test", "holdout")])
+    trained = [_train(config, folder, planned, name, rows) for name in names]
+    logits = np.concatenate([each.logits for each in trained])
+    truth, site = slices.labels[rows], slices.site[rows]
+    found = own_other.measure(
+        truth, logits, slices.patient[rows], site, sites, resamples=config.resamples
+    )
+    results: dict[str, Any] = dict(zip(found.names, found.estimate.tolist(), strict=True))
+    samples = zip(found.names, found.samples.round(6).tolist(), strict=True)
+    results |= {f"{name}_samples": values for name, values in samples}
+    at = own_other.micro_at(truth, logits, site, sites)
+    for number, (name, values) in enumerate(zip(sites, at, strict=True)):
+        results[f"micro_at_{name}"] = float(values[number if len(values) > 1 else 0])
+        results[f"best_micro_at_{name}"] = float(values.max())
+    results["examples"] = sum(each.facts["examples"] for each in trained)
+    for name in ("best_round", "parameters"):
+        results[name] = float(np.mean([each.facts[name] for each in trained]))
+    return results
+
+
+def _train(
+    config: experiment.Config,
+    folder: Path,
+    planned: experiment.Experiment,
+    name: str,
+    rows: NDArray[np.integer],
+) -> Trained:
+    """Trains an arm as `launch.train` does, and scores the rows with each of its models."""
+    arm = planned.arms[name]
+    task, slices = training.task(config, folder, planned, arm)
+    ready = training.prepare(config, planned, arm, task, slices, complain=logging.warning)
+    store = Store(folder / name)
+    last = deque(ready.rounds(store), maxlen=1).pop()
+    store.close()
+    predict, best = jax.jit(task.logits), last.best
+    models = [best.params]
+    if best.personal is not None:
+        models = [jax.tree.map(lambda x, s=s: x[s], best.personal) for s in range(len(arm.sites))]
+    logits = np.stack([study.score(predict, model, slices, rows) for model in models])
+    facts = {"best_round": last.facts["best_round"], "parameters": ready.parameters}
+    return Trained(logits, facts | {"examples": arm.budget})

@@ -1,0 +1,274 @@
+"""One federated training on scikit-learn's digits, a whole run in one compiled program.
+
+Fields of a run, besides `seed`, which decides partition, initial model, participation and batches:
+
+- sites, alpha, minimum: the partition, see `fl_jax.data.label_skew.dirichlet`
+- rounds, epochs, batch_size, min_sites: as in `configs/ich_fed_avg.py`; batch size 0 is all that a site has
+- model, algorithm, aggregator, optimizer: specs; the last three may name `client_lr` and `server_lr`
+- client_lr, server_lr: the learning rates; another value compiles nothing anew
+- faults: specs of `fl_jax.faults`; where there are any, a round that would make the model not finite is void
+- global_model: False where the server's model is not one to use, as in FedPer
+- target: a test accuracy, for `rounds_to_target`, the first round that reached it
+
+Results: `val_` and `test_` `accuracy` and `loss` of the global model after the last round, and by round;
+`own_accuracy` of the model that each site uses (its own, or else the global one) on images in the site's own
+mixture of digits, the mean over sites by their sizes. A site's mixture comes from weighing the same images,
+so that no site is judged by a handful.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fl_jax.core import layouts as rounds
+from fl_jax.core import spec
+from fl_jax.core.keys import stream
+from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Params
+from fl_jax.data import digits as datasets
+from fl_jax.data import label_skew
+from fl_jax.faults import fault as faulty
+from fl_jax.faults import simulation as simulate
+from fl_jax.faults.fault import Fault
+from fl_jax.tasks.task import Task, multi_class
+
+Settings = dict[str, Any]
+TRACED = ("client_lr", "server_lr")
+PLANNED = ("sites", "alpha", "minimum", "rounds", "epochs", "batch_size", "min_sites")
+
+
+class Plan(NamedTuple):
+    """What a seed decides.
+
+    Attributes:
+        key: the run's.
+        rows: int32[R, S, T, B], images of each round's batches, -1 for padding.
+        present: bool[R, S].
+        struck: bool[R, F, S], see `faulty.strikes`; `rows` and `present` are those with the faults.
+        mixture: float32[S, L], each site's images of each digit over all images of all sites.
+    """
+
+    key: jax.Array
+    rows: np.ndarray
+    present: np.ndarray
+    struck: np.ndarray
+    mixture: np.ndarray
+
+
+def digits(
+    seeds: Sequence[int], folder: Path | None = None
+) -> Callable[[Settings, int], dict[str, Any]]:
+    """Makes the function that does one run.
+
+    Args:
+        seeds: all that will be asked for: batches are padded to the largest site of any, so that one
+            compiled program serves every seed.
+        folder: where a runner may keep files; this one keeps none.
+
+    Returns:
+        `(settings, seed) -> results`, pure; safe to call from several threads.
+    """
+    del folder
+    data = datasets.load()
+
+    @lru_cache(maxsize=128)
+    def plan(seed: int, **fields: Any) -> Plan:
+        return _plan(data, seed, seeds, **fields)
+
+    @lru_cache(maxsize=64)
+    def scanned(**fields: Any) -> Callable[..., dict[str, Any]]:
+        return jax.jit(partial(_scanned, data, fields))
+
+    @lru_cache(maxsize=64)
+    def streamed(
+        rates: tuple[Any, ...], sites: int, **fields: Any
+    ) -> Callable[[Plan], dict[str, Any]]:
+        return _streamed(data, fields, dict(rates), sites)
+
+    def run(settings: Settings, seed: int) -> dict[str, Any]:
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        rates = {name: fields.pop(name) for name in TRACED}
+        target, usable, sites = (
+            fields.pop("target"),
+            fields.pop("global_model"),
+            int(settings["sites"]),
+        )
+        planned = plan(
+            seed, faults=fields["faults"], **{name: fields.pop(name) for name in PLANNED}
+        )
+        if _parts(data, fields, rates, sites)[1].chained:
+            found = streamed(tuple(rates.items()), sites, **fields)(planned)
+        else:
+            found = scanned(**fields)(rates, planned)
+        found = jax.device_get(found)
+        reached = found["test_accuracy_by_round"] >= target
+        results: dict[str, Any] = {name: value.tolist() for name, value in found.items()}
+        results["rounds_to_target"] = int(reached.argmax()) + 1 if reached.any() else None
+        return {name: value for name, value in results.items() if usable or "own" in name}
+
+    return run
+
+
+def _parts(
+    data: datasets.Digits, fields: Settings, rates: dict[str, Any], sites: int
+) -> tuple[Task, Algorithm, Aggregator, tuple[Fault, ...]]:
+    model = spec.build(fields["model"], "fl_jax.models", data.labels.shape[1])
+    task = multi_class(model, data.inputs[:1])
+    optimizer = spec.transformation(fields["optimizer"], rates)
+    algorithm = spec.build(
+        fields["algorithm"], "fl_jax.algorithms", task.loss, optimizer, values=rates
+    )
+    aggregator = spec.build(fields["aggregator"], "fl_jax.aggregators", values=rates)
+    faults = faulty.build(fields["faults"], sites)
+    return task, algorithm, faulty.between(aggregator, faults), faults
+
+
+def _scanned(
+    data: datasets.Digits, fields: Settings, rates: dict[str, Array], plan: Plan
+) -> dict[str, Array]:
+    sites = plan.present.shape[1]
+    task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
+    whole = rounds.whole(algorithm, aggregator)
+
+    def one(state: rounds.State, of: tuple[Array, ...]) -> tuple[rounds.State, Any]:
+        rows, present, struck = of
+        after, metrics = whole(state, _batch(data, rows, faults, struck), present)
+        counts = {}
+        if faults:
+            after, void = simulate.settle(
+                *(state, after, metrics["accepted"]), min_sites=1, trusting=aggregator.trusting
+            )
+            counts = {"taken_by_round": metrics["accepted"].sum(), "void_by_round": void}
+        return after, _judge(task, after.server.params, data) | counts
+
+    params = task.init(stream(plan.key, "init"))
+    state = rounds.init(algorithm, aggregator, params, sites, plan.key)
+    state, curves = jax.lax.scan(one, state, (plan.rows, plan.present, plan.struck))
+    return _results(data, task, algorithm, state, curves, plan.mixture)
+
+
+def _streamed(
+    data: datasets.Digits, fields: Settings, rates: dict[str, Any], sites: int
+) -> Callable[[Plan], dict[str, Array]]:
+    """The same, for an algorithm that hands its model from site to site."""
+    task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
+    layout = rounds.sequential(algorithm, aggregator)
+    judge = jax.jit(partial(_judge, task, data=data))
+
+    def run(plan: Plan) -> dict[str, Array]:
+        params = task.init(stream(plan.key, "init"))
+        state = rounds.init(algorithm, aggregator, params, sites, plan.key)
+
+        def batches(round: int, site: int) -> Iterator[Batch]:
+            struck = plan.struck[round, :, site]
+            return (_batch(data, rows, faults, struck) for rows in plan.rows[round, site])
+
+        history, last = [], state
+        for last, _ in simulate.rounds(
+            layout,
+            state,
+            until=len(plan.rows),
+            batches=batches,
+            participants=lambda round: plan.present[round],
+            min_sites=int(bool(faults)),
+        ):
+            history.append(judge(last.server.params))
+        curves = jax.tree.map(lambda *values: jnp.stack(values), *history)
+        return _results(data, task, algorithm, last, curves, plan.mixture)
+
+    return run
+
+
+def _batch(
+    data: datasets.Digits, rows: Array, faults: Sequence[Fault] = (), struck: Array | None = None
+) -> Batch:
+    numpy = jnp if isinstance(rows, jax.Array) else np
+    inputs, labels = numpy.asarray(data.inputs), numpy.asarray(data.labels)[rows]
+    for number, fault in enumerate(faults):
+        if fault.label:
+            assert struck is not None
+            hit = struck[number]
+            hit = hit.reshape(hit.shape + (1,) * (labels.ndim - hit.ndim))
+            labels = numpy.where(hit, fault.label(labels), labels)
+    return Batch(inputs[rows], labels, numpy.asarray(rows >= 0, np.float32))
+
+
+def _judge(task: Task, params: Params, data: datasets.Digits) -> dict[str, Array]:
+    found = {}
+    for name, rows in (("val", data.validation), ("test", data.test)):
+        logits, labels = task.logits(params, data.inputs[rows]), data.labels[rows]
+        hit = logits.argmax(-1) == labels.argmax(-1)
+        found[f"{name}_accuracy_by_round"] = hit.mean()
+        found[f"{name}_loss_by_round"] = optax.softmax_cross_entropy(logits, labels).mean()
+    return found
+
+
+def _results(
+    data: datasets.Digits,
+    task: Task,
+    algorithm: Algorithm,
+    state: rounds.State,
+    curves: dict[str, Array],
+    mixture: Array,
+) -> dict[str, Array]:
+    models = jax.tree.map(lambda x: x[None], state.server.params)
+    if algorithm.personal:
+        models = jax.vmap(algorithm.personal, (None, 0))(state.server, state.sites)
+    results = curves | {name.removesuffix("_by_round"): curve[-1] for name, curve in curves.items()}
+    for name, rows in (("val", data.validation), ("test", data.test)):
+        inputs, labels = data.inputs[rows], data.labels[rows]
+        logits = jax.vmap(task.logits, (0, None))(models, inputs)
+        hit = logits.argmax(-1) == labels.argmax(-1)
+        of_digit = hit @ labels / labels.sum(0)  # [S or 1, L], each digit's accuracy
+        results[f"{name}_own_accuracy"] = (mixture * of_digit).sum()
+    return results
+
+
+def _plan(
+    data: datasets.Digits,
+    seed: int,
+    seeds: Sequence[int],
+    *,
+    sites: int,
+    alpha: float,
+    minimum: int,
+    rounds: int,
+    epochs: int,
+    batch_size: int,
+    min_sites: int,
+    faults: tuple[str, ...],
+) -> Plan:
+    digit = data.labels[data.train].argmax(-1)
+    deal = partial(label_skew.dirichlet, digit, sites, alpha=alpha, minimum=minimum)
+    largest = max(len(part) for s in {*seeds, seed} for part in deal(seed=s))
+    size = batch_size or largest
+    steps = -(-largest // size)  # of an epoch
+    parts, generator = deal(seed=seed), np.random.default_rng(seed)
+    rows = np.full((rounds, sites, epochs, steps * size), -1, np.int32)
+    for round, site, epoch in np.ndindex(rounds, sites, epochs):
+        order = generator.permutation(data.train[parts[site]])
+        rows[round, site, epoch, : len(order)] = order
+    key = jax.random.key(seed)
+    planned = [simulate.participation(key, round, sites, min_sites) for round in range(rounds)]
+    rows = rows.reshape(rounds, sites, epochs * steps, size)
+    wrong = faulty.build(faults, sites)
+    drawn = jax.vmap(lambda round: faulty.strikes(wrong, key, round, sites))(jnp.arange(rounds))
+    struck = np.asarray(drawn) & np.array(planned)[:, None]
+    present = [faulty.present(wrong, s, p) for s, p in zip(struck, planned, strict=True)]
+    for round, place, site in np.argwhere(struck):
+        fault, own = wrong[place], np.flatnonzero((rows[round, site] >= 0).any(-1))
+        rows[round, site, own[faulty.steps_taken(fault, len(own)) :]] = -1
+        present[round][site] &= not fault.leaves
+    counts = np.array([data.labels[data.train[part]].sum(0) for part in parts])
+    return Plan(
+        key,
+        rows,
+        np.array(present),
+        struck,
+        (counts / counts.sum()).astype(np.float32),
+    )

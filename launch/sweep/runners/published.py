@@ -1,0 +1,278 @@
+"""One flaw of the published code against the same study done right; see `configs/as_published.py`.
+
+Each field of a run, and each flaw, is defined there. Models that several flaws need are trained once; every
+training goes on from its newest checkpoint.
+
+Results: `published`, `right`, `difference`, and `samples` of the difference by resampled patients; the same
+with `untouched_` before them where the flaw moves test set and model both; `coverage_published` and
+`coverage_right` of naive intervals.
+"""
+
+import hashlib
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
+
+from fl_jax.core.types import Params
+from fl_jax.data.slices import Slices
+from fl_jax.evaluation import intervals, roc
+from fl_jax.evaluation.predictions import Predictions
+from fl_jax.experiment import data as experiment
+from fl_jax.experiment import model as backbone
+from fl_jax.experiment import setup as training
+from fl_jax.experiment import train as study
+from fl_jax.experiment.checkpoint import Store
+from fl_jax.tasks.task import Task
+from launch.cli import dataset
+from launch.sweep import flaws
+
+Settings = dict[str, Any]
+Floats = NDArray[np.float64]
+
+
+class Scored(NamedTuple):
+    """Scores of some rows of the dataset: int[n], float64[n, L] logits."""
+
+    rows: np.ndarray
+    logits: Floats
+
+
+def published(
+    seeds: Sequence[int], folder: Path | None = None
+) -> Callable[[Settings, int], dict[str, Any]]:
+    """Makes the function that does one run.
+
+    Args:
+        seeds: all that will be asked for; not needed.
+        folder: keeps cohort, dataset and checkpoints.
+
+    Returns:
+        `(settings, seed) -> results`; one thread at a time trains.
+
+    Raises:
+        ValueError: without a folder.
+    """
+    del seeds
+    if folder is None:
+        raise ValueError("folder=None: published() keeps its cohort and its models in one")
+    lock, home = threading.Lock(), folder
+
+    @lru_cache(maxsize=4)
+    def trainings(text: str, seed: int) -> Trainings:
+        return Trainings(json.loads(text), seed, home)
+
+    def run(settings: Settings, seed: int) -> dict[str, Any]:
+        on = [name for name in FLAWS if settings[name]]
+        if len(on) != 1:
+            raise ValueError(f"a run has one flaw, this has {on}; there are: {', '.join(FLAWS)}")
+        rest = {name: value for name, value in settings.items() if name not in FLAWS}
+        with lock:
+            return FLAWS[on[0]](trainings(json.dumps(rest, sort_keys=True), seed))
+
+    return run
+
+
+class Trainings:
+    """The study of one seed, its models by name, and what they score."""
+
+    def __init__(self, settings: Settings, seed: int, folder: Path) -> None:
+        self.settings = settings
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["study"].items()}
+        self.config: experiment.Config = ConfigDict(fields)
+        self.config.update(seed=seed, data_dir=str(folder / "data"))
+        dataset.prepare_cohort(
+            self.config.cohort,
+            folder / "cohort",
+            data_dir=folder / "data",
+            image_size=self.config.image_size,
+            max_refused=self.config.max_refused,
+        )
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+        self._folder = folder / digest / str(seed)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        loaded = experiment.load(self.config, self._folder)
+        self.right = loaded._replace(slices=loaded.slices.in_memory())
+        made = backbone.network(self.config, loaded.slices.input_shape)
+        self._predict = jax.jit(made.task.logits)
+        self._models: dict[str, Params] = {}
+
+    @property
+    def untouched(self) -> np.ndarray:
+        """The hold-out's rows."""
+        return self.right.partition.rows(self.right.slices, "holdout")
+
+    def model(
+        self,
+        name: str,
+        arm: study.Arm,
+        *,
+        slices: Slices | None = None,
+        task: Task | None = None,
+        batch_size: int | None = None,
+        start: Params | None = None,
+    ) -> Params:
+        """Trains an arm as `launch.train` does, unless it has been; only what is named is otherwise."""
+        if name not in self._models:
+            here = self.right._replace(slices=slices or self.right.slices)
+            if task is None:
+                task, _ = training.task(self.config, self._folder, here, arm)
+            if start is not None:
+                task = task._replace(init=lambda key: start)
+            config = self.config.copy_and_resolve_references()
+            config.batch_size = batch_size or config.batch_size
+            ready = training.prepare(config, here, arm, task, here.slices, complain=logging.warning)
+            store = Store(self._folder / name)
+            self._models[name] = deque(ready.rounds(store), maxlen=1).pop().best.params
+            store.close()
+        return self._models[name]
+
+    def federated(self) -> Params:
+        """The federated model, done right."""
+        return self.model("federated", self.right.arms["federated"])
+
+    def score(self, params: Params, rows: np.ndarray, slices: Slices | None = None) -> Scored:
+        """Logits of some rows, of the right slices where no others are given."""
+        return Scored(rows, study.score(self._predict, params, slices or self.right.slices, rows))
+
+    def measure(self, found: Scored, patients: np.ndarray) -> intervals.Resampled:
+        """Macro AUROC, resampled over `patients`, str[G] sorted; the same resamples in every call."""
+        slices = self.right.slices
+        first = dict(zip(slices.patient.tolist(), slices.site.tolist(), strict=True))
+        weights = intervals.patient_weights(
+            len(patients),
+            resamples=self.settings["resamples"],
+            seed=0,
+            strata=[first[p] for p in patients.tolist()],
+        )
+        groups = np.searchsorted(patients, slices.patient[found.rows])
+        truth = slices.labels[found.rows]
+        both = np.flatnonzero(truth.any(0) & ~truth.all(0))
+        ranked = [roc.rank(truth[:, k], found.logits[:, k], groups, len(patients)) for k in both]
+        statistic = lambda w: np.mean([[roc.areas(r, w)[0]] for r in ranked], axis=0)  # noqa: E731
+        return intervals.bootstrap(statistic, ["auroc"], weights)
+
+    def on_untouched(self, params: Params) -> intervals.Resampled:
+        """A model's macro AUROC on the hold-out."""
+        return self.measure(self.score(params, self.untouched), self.patients(self.untouched))
+
+    def patients(self, rows: np.ndarray) -> np.ndarray:
+        """The patients of some rows, sorted."""
+        return np.unique(self.right.slices.patient[rows])
+
+
+def _compared(
+    flawed: intervals.Resampled, right: intervals.Resampled, prefix: str = ""
+) -> dict[str, Any]:
+    differ = intervals.difference(flawed, right)
+    return {
+        f"{prefix}published": float(flawed.estimate[0]),
+        f"{prefix}right": float(right.estimate[0]),
+        f"{prefix}difference": float(differ.estimate[0]),
+        f"{prefix}samples": differ.samples[0].tolist(),
+    }
+
+
+def _image_level_split(of: Trainings) -> dict[str, Any]:
+    right = of.right
+    arm, test = flaws.split_by_image(
+        right.slices, right.partition, right.arms["federated"], of.config.seed
+    )
+    flawed = of.model("image_level_split", arm)
+    own = right.partition.rows(right.slices, "test")
+    everyone = of.patients(np.flatnonzero(right.slices.site != "holdout"))
+    printed = of.measure(of.score(flawed, test), everyone)
+    honest = of.measure(of.score(of.federated(), own), everyone)
+    return _compared(printed, honest) | _compared(
+        of.on_untouched(flawed), of.on_untouched(of.federated()), "untouched_"
+    )
+
+
+def _unequal_budgets(of: Trainings) -> dict[str, Any]:
+    arm, federated = of.right.arms["central"], of.on_untouched(of.federated())
+    more = np.rint(arm.examples * of.settings["central_budget"]).astype(arm.examples.dtype)
+    batch = of.settings["central_batch"]
+    flawed = of.model("unequal_budgets", arm._replace(examples=more), batch_size=batch)
+    central = of.on_untouched(of.model("central", arm))
+    return _compared(
+        intervals.difference(federated, of.on_untouched(flawed)),
+        intervals.difference(federated, central),
+    )
+
+
+def _silent_zero_images(of: Trainings) -> dict[str, Any]:
+    slices, arm = of.right.slices, of.right.arms["federated"]
+    lost = flaws.unreadable(len(slices), of.settings["unreadable"], of.config.seed)
+    zeros = flaws.zeroed(slices, lost)
+    flawed = of.model("silent_zero_images", arm, slices=zeros)
+    right = of.model("refused", flaws.without(arm, lost))
+    patients, readable = of.patients(of.untouched), of.untouched[~lost[of.untouched]]
+    printed = of.measure(of.score(flawed, of.untouched, zeros), patients)
+    honest = of.measure(of.score(right, readable), patients)
+    return _compared(printed, honest) | _compared(
+        of.on_untouched(flawed), of.on_untouched(right), "untouched_"
+    )
+
+
+def _local_from_federated(of: Trainings) -> dict[str, Any]:
+    start = of.federated()
+    federated, gains = of.on_untouched(start), []
+    for own in (False, True):
+        models = []
+        for site in of.right.partition.sites:
+            arm = of.right.arms[f"local_{site}"]
+            if own:
+                models.append(of.model(f"local_{site}", arm))
+            else:
+                again = flaws.one_round(arm)
+                models.append(of.model(f"from_federated_{site}", again, start=start))
+        found = [of.on_untouched(model) for model in models]
+        mean = federated._replace(
+            estimate=np.mean([each.estimate for each in found], axis=0),
+            samples=np.mean([each.samples for each in found], axis=0),
+        )
+        gains.append(intervals.difference(federated, mean))
+    return _compared(*gains)
+
+
+def _naive_intervals(of: Trainings) -> dict[str, Any]:
+    rows, slices = of.untouched, of.right.slices
+    found = of.score(of.federated(), rows)
+    data = Predictions(
+        image=slices.image[rows],
+        patient=slices.patient[rows],
+        site=slices.site[rows],
+        split=np.full(len(rows), "holdout"),
+        truth=slices.labels[rows],
+        scores=found.logits,
+    )
+    return flaws.coverage(data, resamples=of.settings["resamples"], seed=of.config.seed)
+
+
+def _bleed_free_weights(of: Trainings) -> dict[str, Any]:
+    arm, slices = of.right.arms["federated"], of.right.slices
+    weights = flaws.bleed_free_weights(
+        slices.labels[np.concatenate(arm.train)], ceiling=of.config.positive_weight_ceiling
+    )
+    task = backbone.network(of.config, slices.input_shape, weights).task
+    flawed = of.model("bleed_free_weights", arm, task=task)
+    return _compared(of.on_untouched(flawed), of.on_untouched(of.federated()))
+
+
+FLAWS: dict[str, Callable[[Trainings], dict[str, Any]]] = {
+    "image_level_split": _image_level_split,
+    "unequal_budgets": _unequal_budgets,
+    "silent_zero_images": _silent_zero_images,
+    "local_from_federated": _local_from_federated,
+    "naive_intervals": _naive_intervals,
+    "bleed_free_weights": _bleed_free_weights,
+}

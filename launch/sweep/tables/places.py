@@ -1,0 +1,106 @@
+"""AUROC at the own site, at the other sites and on the hold-out, with intervals by patient and seed.
+
+For runs of `launch.sweep.runners.cohort`. All seeds are judged on the same patients in the same resamples, so that
+rows compare in pairs: see `fl_jax.evaluation.seeds` for what an interval holds.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fl_jax.evaluation.internal_external import KINDS, NAMES, PLACES
+from fl_jax.evaluation.intervals import Resampled, difference
+from fl_jax.evaluation.seeds import Spread, spread
+from fl_jax.files import atomic
+
+TITLES = {"own": "own site", "other": "other sites", "holdout": "unseen hold-out"}
+Runs = Sequence[Mapping[str, Any]]
+Rows = Mapping[str, tuple[Mapping[str, Any], Runs]]
+Line = dict[str, dict[str, Spread]]
+"""`auroc` by statistic, and `less` the reference, if there is one."""
+
+
+def places(reference: str = "", kind: str = "macro") -> Callable[[Rows, Path], None]:
+    """Makes the function that writes `table.csv` and `table.md` into a folder.
+
+    Args:
+        reference: the row, as `PANEL/NAME`, that all others are compared with in pairs; empty for none.
+        kind: `'macro'` or `'micro'`, for the readable table; the other has both.
+
+    Returns:
+        `({row: (its settings, its results by seed)}, folder) -> None`. Without the reference among the rows,
+        as with `--only`, there are no differences.
+
+    Raises:
+        ValueError: for another kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
+
+    def write(rows: Rows, folder: Path) -> None:
+        found = lines(rows, reference)
+        atomic.write_text(folder / "table.csv", as_csv(found))
+        atomic.write_text(folder / "table.md", as_markdown(found, reference, kind))
+
+    return write
+
+
+def lines(rows: Rows, reference: str) -> dict[str, Line]:
+    """Every row's statistics over seeds, and their differences from the reference's, seed by seed."""
+    drawn = {title: [_resampled(run) for run in runs] for title, (_, runs) in rows.items()}
+    theirs, found = drawn.get(reference), {}
+    for title, own in drawn.items():
+        found[title] = {"auroc": spread(own)}
+        if theirs and title != reference:
+            pairs = [difference(a, b) for a, b in zip(own, theirs, strict=True)]
+            found[title]["less"] = spread(pairs)
+    return found
+
+
+def _resampled(run: Mapping[str, Any]) -> Resampled:
+    samples = np.array([run[f"{name}_samples"] for name in NAMES], float)
+    return Resampled(NAMES, np.array([run[name] for name in NAMES], float), samples)
+
+
+def as_csv(found: Mapping[str, Line]) -> str:
+    """Each statistic's mean, limits and the deviation between seeds, unrounded."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["row", "seeds", "measure", "statistic", "mean", "low", "high", "between_seeds"]
+    )
+    for title, line in found.items():
+        for measure, values in line.items():
+            for name, s in values.items():
+                writer.writerow([title, s.seeds, measure, name, s.mean, s.low, s.high, s.between])
+    return out.getvalue()
+
+
+def as_markdown(found: Mapping[str, Line], reference: str, kind: str) -> str:
+    """A line a row: the three AUROCs, and on the hold-out the difference from the reference."""
+    compared = any("less" in line for line in found.values())
+    titles = ["", *(TITLES[place] for place in PLACES)]
+    titles += [f"hold-out, less {reference}" for _ in range(compared)]
+    table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
+    for title, line in found.items():
+        cells = [title, *(shown(line["auroc"][f"{place}_{kind}"]) for place in PLACES)]
+        if compared:
+            less = line.get("less")
+            cells.append(shown(less[f"holdout_{kind}"], sign=True) if less else "")
+        table.append(f"| {' | '.join(cells)} |")
+    return "\n".join(table) + "\n"
+
+
+def shown(value: Spread, *, sign: bool = False) -> str:
+    """A mean with its limits, where it has any."""
+    form = "+.3f" if sign else ".3f"
+    if np.isnan(value.mean):
+        return "–"
+    text = f"{value.mean:{form}}"
+    if np.isnan(value.low):
+        return text
+    return f"{text} ({value.low:{form}} to {value.high:{form}})"

@@ -1,0 +1,428 @@
+"""The dataset holds what the files hold, is built once, and is never taken for whole when it is not."""
+
+import json
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import make_dicom
+import make_site
+import numpy as np
+import pytest
+from tensorflow_datasets.core import shuffle
+
+from fl_jax.data import dataset as builder
+from fl_jax.data import dicom, index
+from fl_jax.data.dicom import parallel
+
+SITES = {"alpha": 4, "beta": 3, "holdout": 2}
+
+
+@pytest.fixture(name="source", scope="module")
+def _source(tmp_path_factory):
+    return make_site.write_cohort(tmp_path_factory.mktemp("cohort"), SITES)
+
+
+@pytest.fixture(name="data_dir", scope="module")
+def _data_dir(source, tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("data")
+    builder.prepare(source, data_dir=data_dir, image_size=16, workers=0)
+    return data_dir
+
+
+@pytest.fixture(name="copy")
+def _copy(source, tmp_path):
+    """A source of its own, to spoil."""
+    return pathlib.Path(shutil.copytree(source, tmp_path / "source"))
+
+
+def build(source, data_dir, **options):
+    given: dict[str, Any] = {"image_size": 16, "workers": 0} | options
+    return builder.prepare(source, data_dir=data_dir, **given)
+
+
+def test_slices_are_the_files(source, data_dir):
+    slices = builder.load(data_dir)
+    assert len(slices) == 27
+    paths = {path.stem: path for path in source.rglob("*.dcm")}
+    assert sorted(slices.image.tolist()) == sorted(paths)
+    pixels = slices.hu(np.arange(27))
+    assert (pixels.dtype, pixels.shape) == (np.int16, (27, 16, 16))
+    names = {"patient": set(), "study": set(), "series": set()}
+    for row, image in enumerate(slices.image.tolist()):
+        read = dicom.read(paths[image], size=16)
+        assert isinstance(read, dicom.Slice)
+        np.testing.assert_array_equal(pixels[row], read.hu)
+        for name, numbers in names.items():
+            numbers.add((getattr(read, name), str(getattr(slices, name)[row])))
+        assert slices.site[row] == paths[image].parents[2].name
+        assert slices.position[row] == pytest.approx(read.position)
+        assert slices.thickness[row] == read.thickness
+    for numbers in names.values():  # one for one, in the same order
+        originals, numbered = zip(*sorted(numbers), strict=True)
+        assert sorted(set(originals)) == [*originals]
+        assert sorted(set(numbered)) == [*numbered]
+
+
+def test_labels_are_the_tables(source, data_dir):
+    slices = builder.load(data_dir)
+    lines = (source / "alpha" / "input" / "labels.csv").read_text().splitlines()[1:]
+    table = {line.split(",")[0]: [int(v) for v in line.split(",")[1:7]] for line in lines}
+    for image, labels in zip(slices.image.tolist(), slices.labels, strict=True):
+        if image in table:
+            assert labels.tolist() == table[image]
+    assert slices.labels.dtype == np.int8
+
+
+def test_rows_in_any_order_on_disk_and_in_memory(data_dir):
+    slices = builder.load(data_dir)
+    held = slices.in_memory()
+    rows = np.array([5, 0, 26, 5])
+    np.testing.assert_array_equal(slices.hu(rows), held.hu(rows))
+    np.testing.assert_array_equal(held.hu(rows)[0], held.hu(rows)[3])
+    assert slices.hu(np.zeros(0, int)).shape == (0, 16, 16)
+    assert slices.held is None
+    assert held.in_memory() is held
+
+
+def test_summary(data_dir):
+    summary = builder.read_summary(data_dir)
+    assert summary is not None
+    assert summary["refused"] == 0
+    assert {site: found["patients"] for site, found in summary["sites"].items()} == SITES
+    alpha = summary["sites"]["alpha"]
+    assert (alpha["studies"], alpha["slices"]) == (4, 12)
+    slices = builder.load(data_dir)
+    assert (
+        list(alpha["positives"].values()) == slices.labels[slices.site == "alpha"].sum(0).tolist()
+    )
+
+
+def test_workers_change_nothing(source, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "CHUNK", 4)
+    calls = []
+    build(source, tmp_path, workers=2, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(n, 27) for n in range(1, 28)]
+    one, two = builder.load(data_dir), builder.load(tmp_path)
+    np.testing.assert_array_equal(one.hu(np.arange(27)), two.hu(np.arange(27)))
+    index = pathlib.Path("slices", "index.csv")
+    assert (data_dir / index).read_bytes() == (tmp_path / index).read_bytes()
+
+
+@pytest.mark.parametrize("memory", [2**30, 4000])
+def test_copying_the_records_is_counted_too(copy, tmp_path, monkeypatch, memory):
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", memory)
+    spoil(copy, "beta", 2)
+    calls = []
+
+    def tick(name):
+        return lambda done, total: calls.append((name, done, total))
+
+    options = {"max_refused": 0.1, "progress": tick("files"), "copied": tick("records")}
+    build(copy, tmp_path / "data", **options)
+    read = [("files", n, 27) for n in range(1, 28)]
+    assert calls == read + [("records", n, 25) for n in range(1, 26)]
+
+
+def test_order_is_kept_where_tfds_sorts_on_disk(source, data_dir, tmp_path, monkeypatch):
+    used = []
+    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 4000)
+    bucket = shuffle.Shuffler._add_to_bucket
+    monkeypatch.setattr(
+        shuffle.Shuffler,
+        "_add_to_bucket",
+        lambda self, key, data: (
+            used.append(shuffle.get_bucket_number(key, 1000)),
+            bucket(self, key, data),
+        ),
+    )
+    build(source, tmp_path)
+    assert len(set(used)) == 27  # and not all in the first
+    one, two = builder.load(data_dir), builder.load(tmp_path)
+    np.testing.assert_array_equal(one.hu(np.arange(27)), two.hu(np.arange(27)))
+
+
+def test_a_complete_dataset_is_left_alone(source, tmp_path, monkeypatch):
+    first = build(source, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(dicom, "read_all", lambda *_, **__: pytest.fail("read again"))
+        assert build(source, tmp_path) == first
+    assert build(source, tmp_path, image_size=8) != first
+    assert builder.load(tmp_path).image_shape == (8, 8)
+
+
+def test_a_changed_source_is_noticed(copy, tmp_path):
+    build(copy, tmp_path / "data")
+    path = next(copy.rglob("*.dcm"))
+    path.write_bytes(make_dicom.ct(make_dicom.disc(brain=77), PatientID="alpha-9"))
+    said = []
+    build(copy, tmp_path / "data", say=said.append)
+    assert said == [f"{tmp_path / 'data'}: the source has changed: built anew"]
+    slices = builder.load(tmp_path / "data")
+    moved = slices.patient[slices.image == path.stem]
+    assert (slices.patient == moved[0]).sum() == 1
+
+
+def test_what_a_dataset_was_built_from_is_compared_and_said(source, tmp_path):
+    said = []
+    summary = build(source, tmp_path, say=said.append)
+    assert summary["options"] == {
+        "layout": "sites",
+        "image_size": 16,
+        "repairs": ["INVERTED", "PADDING", "PAD_BYTE", "SIGN", "WRAPAROUND"],
+    }
+    assert {"fl_jax", "pydicom"} < set(summary["versions"])
+    build(source, tmp_path, say=said.append)
+    assert said == []
+    build(source, tmp_path, image_size=8, say=said.append)
+    assert said.pop() == f"{tmp_path}: image_size was 16, is 8: built anew"
+    old = builder.read_summary(tmp_path)
+    assert old is not None
+    old["versions"]["pydicom"] = "1.0"
+    (tmp_path / "summary.json").write_text(json.dumps(old))
+    assert build(source, tmp_path, image_size=8, say=said.append) == old
+    assert said.pop().endswith(
+        f"pydicom was 1.0, is {summary['versions']['pydicom']}: kept; "
+        "remove the folder to build it anew"
+    )
+
+
+@pytest.mark.parametrize("after", [1, 13, 26])
+def test_a_build_that_dies_leaves_no_dataset(source, tmp_path, after):
+    class Killed(BaseException):
+        pass
+
+    def kill(done, total):
+        if done == after:
+            raise Killed
+
+    with pytest.raises(Killed):
+        build(source, tmp_path, progress=kill)
+    with pytest.raises(FileNotFoundError, match=r"no complete dataset.*prepare_data"):
+        builder.load(tmp_path)
+    build(source, tmp_path)
+    assert len(builder.load(tmp_path)) == 27
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "refused.csv",
+        "slices",
+        "summary.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [
+        ("reading", {"building"}),  # some records are written
+        ("slices", {"building"}),  # all are, and nothing is in place
+        ("summary.json", {"slices", "refused.csv", "summary.json.partial"}),
+    ],
+)
+def test_killed_without_a_chance_to_tidy_up(source, tmp_path, moment, left):
+    code = (
+        "import os, signal, sys; from fl_jax.data import builder\n"
+        "moment, move = sys.argv[3], os.replace\n"
+        "def kill(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def replace(a, b): kill() if str(b).endswith('/' + moment) else move(a, b)\n"
+        "os.replace = replace\n"
+        "tick = lambda done, total: moment == 'reading' and done == 20 and kill()\n"
+        "builder.prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=0,\n"
+        "                progress=tick)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, source, tmp_path, moment], check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert {path.name for path in tmp_path.iterdir()} == left
+    with pytest.raises(FileNotFoundError, match="no complete dataset"):
+        builder.load(tmp_path)
+    build(source, tmp_path)
+    slices = builder.load(tmp_path)
+    assert len(slices.in_memory()) == 27
+    assert not (tmp_path / "building").exists()
+
+
+def test_a_failed_rebuild_keeps_the_old_dataset(source, tmp_path):
+    build(source, tmp_path)
+
+    def fail(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(source, tmp_path, image_size=8, progress=fail)
+    assert builder.load(tmp_path).image_shape == (16, 16)
+
+
+def test_another_version_is_refused_and_rebuilt(source, tmp_path):
+    summary = build(source, tmp_path)
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"version": "0.9.0"}))
+    with pytest.raises(ValueError, match=r"version 0.9.0"):
+        builder.load(tmp_path)
+    assert build(source, tmp_path) == summary
+
+
+# --- refusals, repairs and counts
+
+
+def spoil(copy, site, count):
+    paths = sorted((copy / site / "input" / "data").glob("*.dcm"))[:count]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-10])
+    return paths
+
+
+def test_refused_files_are_counted_by_reason_and_left_out(copy, tmp_path):
+    paths = spoil(copy, "beta", 2)
+    summary = build(copy, tmp_path / "data", max_refused=0.1)
+    assert summary["refused"] == pytest.approx(2 / 27)
+    assert summary["sites"]["beta"]["refused"] == {"truncated": 2}
+    assert summary["sites"]["beta"]["slices"] == 7
+    assert not set(builder.load(tmp_path / "data").image) & {path.stem for path in paths}
+    listed = (tmp_path / "data" / "refused.csv").read_text().splitlines()
+    assert len(listed) == 3
+    assert listed[1].startswith(f"beta,{paths[0]},truncated,")
+
+
+def test_a_stricter_limit_is_applied_to_what_is_there(copy, tmp_path):
+    spoil(copy, "beta", 2)
+    first = build(copy, tmp_path / "data", max_refused=0.1)
+    assert build(copy, tmp_path / "data", max_refused=0.5) == first
+    with pytest.raises(builder.RefusedError, match="2 of 27"):
+        build(copy, tmp_path / "data", max_refused=0.05)
+
+
+def test_too_many_refused_names_the_worst_reason_and_files(copy, tmp_path):
+    paths = spoil(copy, "beta", 3)
+    with pytest.raises(builder.RefusedError) as error:
+        build(copy, tmp_path / "data")
+    for words in ("3 of 27", "max_refused", "truncated", str(paths[0]), "1142 of 1152 pixel bytes"):
+        assert words in str(error.value)
+    assert builder.read_summary(tmp_path / "data") is None
+    assert len((tmp_path / "data" / "refused.csv").read_text().splitlines()) == 4
+
+
+def test_every_file_refused(copy, tmp_path):
+    for site in SITES:
+        spoil(copy, site, 99)
+    with pytest.raises(ValueError, match="no file of 27 could be read; most often as 'truncated'"):
+        build(copy, tmp_path / "data", max_refused=1.0)
+
+
+def test_repairs_and_left_out_are_in_the_summary(copy, tmp_path):
+    data = copy / "beta" / "input" / "data"
+    hu = np.maximum(make_dicom.disc(), -1500)
+    hu[0] = -2000
+    (data / "ID_beta_0_0.dcm").write_bytes(make_dicom.ct(hu, PatientID="beta-0"))
+    (data / "stray.dcm").write_bytes(b"x")
+    (data / "ID_beta_0_1.dcm").unlink()
+    beta = build(copy, tmp_path / "data")["sites"]["beta"]
+    assert beta["repairs"] == {"padding clipped to air": 1}
+    assert (beta["images_without_label"], beta["labels_without_image"]) == (1, 1)
+
+
+def test_a_patient_at_two_sites_is_named(copy, tmp_path):
+    path = sorted((copy / "beta" / "input" / "data").glob("*.dcm"))[0]
+    path.write_bytes(make_dicom.ct(PatientID="alpha-0"))
+    with pytest.raises(ValueError, match="patient 'alpha-0' is at site 'alpha' and at site 'beta'"):
+        build(copy, tmp_path / "data")
+    assert builder.read_summary(tmp_path / "data") is None
+
+
+@pytest.mark.parametrize(
+    "option", [{"max_refused": 1.5}, {"max_refused": -0.1}, {"image_size": 0}, {"workers": -1}]
+)
+def test_bad_options_are_named(source, tmp_path, option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        build(source, tmp_path, **option)
+
+
+# --- promises of the library
+
+
+def test_offline_and_silent(source, tmp_path, monkeypatch, capfd):
+    def refuse(*args):
+        raise AssertionError(f"tried to connect: {args}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    build(source, tmp_path)
+    builder.load(tmp_path).in_memory()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_opening_needs_neither_tensorflow_nor_pydicom(data_dir):
+    code = (
+        "import sys; from fl_jax.data import slices\n"
+        "s = slices.load(sys.argv[1]); s.in_memory()\n"
+        "print([m for m in ('tensorflow', 'pydicom') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code, data_dir], capture_output=True, text=True)
+    assert (run.stdout.strip(), run.stderr) == ("[]", "")
+
+
+def test_index_has_every_fact(data_dir):
+    columns = index.read_index(data_dir / "slices" / "index.csv")
+    assert set(columns) == set(index.COLUMNS)
+    assert set(columns["bits_stored"]) == {"16"}
+    assert set(columns["rows"]) == {"24"}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (
+            "slices/index.csv",
+            ",0,0,0,0,0,0\n",
+            ",1,0,0,0,0,0\n",
+            "index.csv: is not as it was built",
+        ),
+        (
+            "slices/index.csv",
+            ",0,0,0,0,0,0\n",
+            ",0,0,0,0,0,1\n",
+            "index.csv: is not as it was built",
+        ),
+        ("slices/index.csv", "image,", "images,", "index.csv, line 1: the first line must be"),
+        ("slices/duplicates.csv", "site\n", "site\n" + f"{1:032x},x,p1,a\n" * 2, "is there twice"),
+        (
+            "slices/duplicates.csv",
+            "site\n",
+            f"site\n{1:032x},x,p1,a\n{1:032x},y,p1,a\n",
+            "as it was",
+        ),
+        ("slices/features.json", '"hu"', '"hv"', "slices: .*; build the dataset anew"),
+        ("slices/dataset_info.json", "{", "", "slices: .*; build the dataset anew"),
+        ("summary.json", '"image_size": 16', '"image_size": 8', "image_size 8, records are of"),
+        ("summary.json", '"image_size": 16', '"image_size": "16"', "options.image_size is '16'"),
+        ("summary.json", '"sites": {', '"site": {', "summary.json: it lacks sites"),
+    ],
+)
+def test_a_dataset_whose_files_are_spoilt_is_refused(data_dir, tmp_path, name, old, new, said):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    text = (copied / name).read_text()
+    assert old in text
+    (copied / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=said):
+        builder.load(copied)
+
+
+def test_an_older_dataset_has_no_digests_and_is_checked_without(data_dir, tmp_path):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    summary = json.loads((copied / "summary.json").read_text())
+    assert set(summary.pop("tables")) == {*index.TABLES}
+    (copied / "summary.json").write_text(json.dumps(summary))
+    table, copies = (copied / "slices" / f"{name}.csv" for name in ("index", "duplicates"))
+    assert len(builder.load(copied)) == 27
+    text = table.read_text()
+    for spoilt, said in (
+        (text.rpartition("ID_")[0], "27 records but 26 lines"),
+        (text.replace(",0,0,0,0,0,0\n", ",0,0,0,0,0,1\n", 1), "any is '0': a subtype is 1"),
+        (text.replace(",0,0,0,0,0,0\n", ",,0,0,0,0,0\n", 1), "any is '': a label is missing"),
+    ):
+        table.write_text(spoilt)
+        with pytest.raises(ValueError, match=said):
+            builder.load(copied)
+    table.write_text(text)
+    copies.write_text(copies.read_text() + f"{1:032x},x,p1,a\n{1:032x},y,p1,a\n")
+    with pytest.raises(ValueError, match=r"duplicates.csv: holds image, patient and site .*'x'"):
+        builder.load(copied)

@@ -1,0 +1,323 @@
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fuzzing import no_file_above
+
+from fl_jax.experiment import checkpoint
+from fl_jax.experiment.checkpoint import Store, arrays
+
+
+def tree(value, shape=(64, 8)):
+    return {"w": jnp.full(shape, value, jnp.float32), "n": jnp.int32(7), "key": jax.random.key(5)}
+
+
+def silent(sentence):
+    raise AssertionError(sentence)
+
+
+def test_round_trip_to_the_bit(tmp_path):
+    store = Store(tmp_path)
+    assert store.restore(tree(0), complain=silent) is None
+    store.save(1, tree(1 / 3), {"best": 0.5})
+    store.close()
+    step, restored, facts = Store(tmp_path).restore(tree(0), complain=silent)
+    assert step == 1
+    assert facts["best"] == 0.5
+    np.testing.assert_array_equal(restored["w"], tree(1 / 3)["w"])
+    assert (
+        jax.random.key_data(restored["key"]).tolist()
+        == jax.random.key_data(tree(0)["key"]).tolist()
+    )
+
+
+def test_dtypes_that_numpy_has_no_name_for(tmp_path):
+    store = Store(tmp_path)
+    saved = {"half": jnp.arange(6, dtype=jnp.bfloat16).reshape(2, 3), "one": jnp.bfloat16(1.5)}
+    saved |= {"bit": jnp.array([True, False]), "file": jnp.zeros((0, 3), jnp.float8_e4m3fn)}
+    store.save(1, saved, {})
+    found = store.restore(saved, complain=silent)
+    assert found is not None
+    for name, array in found[1].items():
+        assert array.dtype == saved[name].dtype
+        np.testing.assert_array_equal(array, saved[name])
+    named, _ = store.read(1)
+    assert named["half"].dtype == jnp.bfloat16
+
+
+def test_arrays_of_another_run_are_named(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    said = []
+    for other in (tree(0, (64, 9)), tree(0) | {"more": jnp.zeros(2)}):
+        with pytest.raises(ValueError, match="none of the checkpoints"):
+            store.restore(other, complain=said.append)
+    assert ["not the arrays that this run has: w" in said[0], "has: more" in said[1]] == [True] * 2
+
+
+def test_two_arrays_of_one_path_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="2 arrays have 1 paths"):
+        Store(tmp_path).save(1, {"a/b": jnp.zeros(1), "a": {"b": jnp.ones(1)}}, {})
+
+
+def test_what_is_saved_is_on_the_disk(tmp_path, monkeypatch):
+    synced, fsync = set(), os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda number: (synced.add(os.fstat(number).st_ino), fsync(number))
+    )
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert names >= {"arrays.npz", "metadata"}
+    assert synced >= {path.stat().st_ino for path in (tmp_path, *tmp_path.rglob("*"))}
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    store = Store(tmp_path, keep=2)
+    for step in range(1, 5):
+        store.save(step, tree(step), {})
+    assert sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()) == [3, 4]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_deletion_that_was_cut_off_is_ended(tmp_path, goes_on):
+    """Without its metadata Orbax knows a step no longer, and would leave the rest of it for ever."""
+    store = Store(tmp_path)
+    for step in (3, 4):
+        store.save(step, tree(step), {})
+    store.close()
+    shutil.copytree(tmp_path / "3", tmp_path / "2")
+    shutil.rmtree(tmp_path / "2" / "facts")
+    (tmp_path / "2" / "_CHECKPOINT_METADATA").unlink()
+    assert Store(tmp_path, read_only=True).steps() == [4, 3, 2]  # and it changes nothing
+    store = Store(tmp_path)
+    if goes_on:
+        store.save(5, tree(5), {})
+    else:
+        store.restore(tree(0), complain=silent)
+    assert store.steps() == ([5, 4] if goes_on else [4, 3])
+
+
+def spoil(folder):
+    """Flips one bit in the middle of a step's largest file, which is in the array `w`."""
+    largest = max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(bytes(data))
+
+
+def test_a_damaged_step_is_passed_over_loudly(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    store.save(2, tree(2), {})
+    store.close()
+    spoil(tmp_path / "2")
+    said = []
+    step, restored, _ = Store(tmp_path).restore(tree(0), complain=said.append)
+    assert step == 1
+    assert restored["w"][0, 0] == 1
+    assert "checkpoint 2" in said[0]
+
+
+def test_when_none_is_sound_it_says_so(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    store.close()
+    spoil(tmp_path / "1")
+    with pytest.raises(ValueError, match="remove the folder"):
+        Store(tmp_path).restore(tree(0), complain=lambda sentence: None)
+
+
+def test_after_a_damaged_step_its_round_is_saved_again(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    store.save(2, tree(2), {})
+    store.close()
+    for _ in range(2):  # also where an earlier damaged one was set aside
+        spoil(tmp_path / "2")
+        store = Store(tmp_path)
+        store.restore(tree(0), complain=lambda sentence: None)
+        store.save(2, tree(3), {})
+        store.close()
+    step, restored, _ = Store(tmp_path).restore(tree(0), complain=silent)
+    assert step == 2
+    assert restored["w"][0, 0] == 3
+    assert (tmp_path / "damaged_2").is_dir()
+
+
+def test_a_step_that_would_not_be_saved_is_an_error(tmp_path):
+    store = Store(tmp_path)
+    store.save(2, tree(2), {})
+    with pytest.raises(ValueError, match=r"step=2: .* has step 2 already"):
+        store.save(2, tree(3), {})
+
+
+def test_a_reader_changes_nothing_and_can_choose_its_step(tmp_path):
+    store = Store(tmp_path)
+    for step in (1, 2, 3):
+        store.save(step, tree(step), {})
+    store.close()
+    spoil(tmp_path / "3")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for step, value in ((None, 2), (2, 2)):
+        found = Store(tmp_path, read_only=True).restore(
+            tree(0), step=step, complain=lambda sentence: None
+        )
+        assert found is not None
+        assert found[0] == found[1]["w"][0, 0] == value
+    for step, words in ((1, r"step=1: .* holds \[3, 2\]"), (3, r"none of the checkpoints \[3\]")):
+        with pytest.raises(ValueError, match=words):
+            Store(tmp_path, read_only=True).restore(
+                tree(0), step=step, complain=lambda sentence: None
+            )
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_without_room_nothing_is_written_and_what_is_there_stays(tmp_path, monkeypatch, caplog):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {})
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**19))
+    with pytest.raises(
+        OSError, match=rf"{tmp_path}: 0\.5 MiB are free and a checkpoint needs 1\.0"
+    ):
+        store.save(2, tree(2), {})
+    assert sorted(tmp_path.rglob("*")) == before
+    monkeypatch.undo()
+    with pytest.raises(OSError, match=r"arrays\.npz"), no_file_above(1000):  # taken by others since
+        store.save(2, tree(2), {})
+    assert "Traceback" not in caplog.text
+    again = Store(tmp_path)
+    assert again.steps() == [1]
+    again.save(2, tree(2), {})
+    assert again.steps() == [2, 1]
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+def nested():
+    return Pair(tree(1 / 3, (3, 2)), (tree(2, (3, 2)),))
+
+
+def like():
+    return Pair(tree(0, (3, 2)), (tree(0, (3, 2)),))
+
+
+def same(found, expected):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            a, b = jax.random.key_data(a), jax.random.key_data(b)
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_checkpoint_of_an_older_format_still_opens(number, tmp_path):
+    """`stored/checkpoint_format_1` was written before there was a format."""
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(Path(__file__).parent / "stored" / f"checkpoint_format_{number}", folder)
+    found = Store(folder).restore(like(), complain=silent)
+    assert found is not None
+    step, restored, facts = found
+    assert step == 3
+    assert facts["record"] == {"round": 3, "loss": 0.25}
+    same(restored, nested())
+    named, facts = Store(folder, read_only=True).read(3)
+    assert facts.get("format", 1) == number
+    assert named["second/0/n"] == 7
+    spoil(folder / "3")
+    with pytest.raises(ValueError, match="none of the checkpoints"):
+        Store(folder).restore(like(), complain=lambda sentence: None)
+
+
+def test_without_its_structure_a_step_is_read_and_verified(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, nested(), {"best_round": 1})
+    named, facts = store.read(1)
+    assert [(row["path"], row["dtype"], row["shape"]) for row in facts["arrays"]] == [
+        *(("first/key", "uint32", [2]), ("first/n", "int32", []), ("first/w", "float32", [3, 2])),
+        ("second/0/key", "uint32", [2]),
+        ("second/0/n", "int32", []),
+        ("second/0/w", "float32", [3, 2]),
+    ]
+    assert sorted(named) == [row["path"] for row in facts["arrays"]]
+    np.testing.assert_array_equal(named["first/w"], nested().first["w"])
+    assert facts["best_round"] == 1
+    assert facts["arrays"] == arrays(nested())
+
+
+def test_a_newer_format_is_refused_and_left_as_it_is(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    monkeypatch.setattr(checkpoint, "FORMAT", 4)
+    store.save(1, tree(1), {})
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"step 1 has format 4, .* up to 3: use a newer version"):
+        store.restore(tree(0), complain=silent)
+    assert (tmp_path / "1").is_dir()
+
+
+def test_facts_that_were_changed_are_damage(tmp_path):
+    store = Store(tmp_path)
+    store.save(1, tree(1), {"best_round": 1})
+    store.save(2, tree(2), {"best_round": 1})
+    store.close()
+    path = tmp_path / "2" / "facts" / "metadata"
+    path.write_text(path.read_text().replace('"best_round": 1', '"best_round": 2'))
+    said = []
+    found = Store(tmp_path).restore(tree(0), complain=said.append)
+    assert found is not None
+    assert found[0] == 1
+    assert "its facts are not those that were saved" in said[0]
+
+
+# Orbax lets go of coroutines that it has not awaited when a file is damaged.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_every_file_of_the_last_step_damaged_in_turn(tmp_path):
+    sound = tmp_path / "sound"
+    store = Store(sound)
+    for step in (1, 2):
+        store.save(step, tree(step), {"best_round": step})
+    store.close()
+    files = sorted(p.relative_to(sound) for p in (sound / "2").rglob("*") if p.is_file())
+    assert len(files) > 4
+    found_out = set()
+    for name in files:
+        for damage in ("flipped", "cut", "empty", "gone"):
+            folder = tmp_path / damage / str(name).replace("/", "_")
+            shutil.copytree(sound, folder)
+            path, data = folder / name, bytearray((sound / name).read_bytes())
+            if damage == "gone":
+                path.unlink()
+            elif not data:
+                continue
+            else:
+                middle = len(data) // 2
+                data[middle] ^= 1
+                kept = {"flipped": data, "cut": data[:middle], "empty": b""}[damage]
+                path.write_bytes(bytes(kept))
+            said = []
+            store = Store(folder)
+            found = store.restore(tree(0), complain=said.append)
+            store.close()
+            assert found is not None
+            step, restored, facts = found
+            same(restored, tree(step))
+            assert facts["best_round"] == step
+            assert said if step == 1 else not said, (name, damage)
+            if step == 1:
+                assert str(folder) in said[0]
+                assert "checkpoint 2" in said[0]
+                assert (folder / "damaged_2").is_dir()
+                found_out.add((name.parts[1], name.parts[2:3], damage))
+    # A file that Orbax does not read is no damage; the bits are the same all the same.
+    kinds = ("flipped", "cut", "empty", "gone")
+    assert found_out >= {("facts", ("metadata",), kind) for kind in kinds}
+    assert found_out >= {("arrays", ("arrays.npz",), kind) for kind in kinds}

@@ -1,0 +1,142 @@
+"""Configs and flags with values out of every range: planned, or refused by name."""
+
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from fuzzing import WORDS, count, each, listing
+from ml_collections import config_flags
+
+from configs import demo
+from fl_jax.data import slices as datasets
+from fl_jax.experiment import data as experiment
+from fl_jax.experiment import inputs
+from fl_jax.experiment import setup as training
+
+INTEGERS = (-(2**63), -1, 0, 1, 2, 3, 7, 40, 2**31)
+FLOATS = (-1.0, -0.0, 0.0, 1e-300, 0.3, 1.0, 1.5, 1e300, float("inf"), float("nan"))
+SPECS = (
+    *("", "()", "fed_avg", "fed_avg()", "krum(byzantine=9)", "krum(byzantine=1)", "median()"),
+    *(
+        "iid(sites=0)",
+        "iid(sites=99)",
+        "iid(sites=2)",
+        "mlp(6, widths=(8,))",
+        "mlp(6, widths=(-1,))",
+    ),
+    *("adam(nan)", "sgd('x')", "secure_sum(limit=0)", "natural()", "not/../a/name()", "\0"),
+)
+FAULTS = (
+    (),
+    ("absent(9)",),
+    ("stale(1)", "not_finite(2, share=0.5)"),
+    ("x",),
+    (1,),
+    ("absent(1)",),
+)
+OMITTED = {
+    "rounds",
+    "cohort",
+    "jobs",
+    "threads",
+    "data_dir",
+    "source",
+}  # of these any number is a wish
+
+
+def value(generator, old):
+    """Another value of the same type, as a flag would give."""
+    pick = lambda values: values[int(generator.integers(len(values)))]  # noqa: E731
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, int):
+        return pick(INTEGERS)
+    if isinstance(old, float):
+        return pick(FLOATS)
+    if isinstance(old, str):
+        return pick(SPECS) if generator.integers(2) else pick(WORDS)
+    items = [*FLOATS, *SPECS[:3], *WORDS[:5]]
+    return tuple(pick(items) for _ in range(int(generator.integers(0, 5))))
+
+
+@pytest.fixture
+def prepared(slices, monkeypatch):
+    """The small dataset in the place of files."""
+    monkeypatch.setattr(datasets, "load", lambda folder: slices)
+    monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
+
+
+def mutated(generator):
+    config = demo.get_config()
+    config.update(
+        image_size=8, min_sites=2, rounds=2, model="mlp(6, widths=(4,))", layout="sequential"
+    )
+    names = [name for name in config if name not in OMITTED]
+    for _ in range(int(generator.integers(1, 3))):
+        name = names[int(generator.integers(len(names)))]
+        config[name] = value(generator, config[name])
+    if not generator.integers(4):
+        config.faults = FAULTS[int(generator.integers(len(FAULTS)))] or ()
+    return config
+
+
+def test_no_config_breaks_the_promise(prepared, tmp_path):
+    number = 0
+
+    def judge(config):
+        nonlocal number
+        number += 1
+        workdir = tmp_path / str(number)
+        workdir.mkdir()
+        try:
+            name = experiment.arm_name(config)
+            opened = experiment.load(config, workdir)
+            arm = opened.arms.get(name, opened.arms["federated"])
+            task, _ = training.task(config, workdir, opened, arm)
+            _, state, _ = training.federation(config, opened, arm, task)
+            training.faults(config, arm.name, len(arm.sites))
+            inputs.keep(config, workdir)
+        except ValueError as error:
+            return "refused" if str(error) else "without a word"
+        finally:
+            outside = {path.split("/")[0] for path in listing(tmp_path)} - {str(number)}
+            assert all(int(name) < number for name in outside), outside
+        params = state.server.params
+        assert all(np.isfinite(leaf).all() for leaf in _leaves(params))
+        return "planned"
+
+    outcomes = each(8, count(60), mutated, judge)
+    assert outcomes.keys() == {"planned", "refused"}, outcomes
+    assert min(outcomes.values()) > 1, outcomes
+
+
+def _leaves(tree):
+    for value in tree.values() if isinstance(tree, dict) else [tree]:
+        yield from _leaves(value) if isinstance(value, dict) else [value]
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_flags_are_parsed_or_refused(tmp_path, monkeypatch):
+    names = list(demo.get_config())
+
+    def made(generator):
+        name = names[int(generator.integers(len(names)))]
+        if not generator.integers(6):
+            name = WORDS[int(generator.integers(len(WORDS)))]
+        texts = (*WORDS, *map(str, INTEGERS), *map(str, FLOATS), "(1, 2)", "('a',)", "{}", "[1]")
+        return f"--config.{name}={texts[int(generator.integers(len(texts)))]}"
+
+    def judge(argument):
+        values = flags.FlagValues()
+        config_flags.DEFINE_config_file("config", flag_values=values)
+        try:
+            arguments = ["program", "--config=configs/demo.py", argument]
+            monkeypatch.setattr(sys, "argv", arguments)  # where the overrides are looked for
+            values(arguments)
+        except (flags.Error, ValueError, TypeError, AttributeError, KeyError) as error:
+            return "refused" if str(error) else "without a word"
+        return "parsed"
+
+    outcomes = each(9, count(300), made, judge)
+    assert outcomes.keys() == {"parsed", "refused"}, outcomes

@@ -1,0 +1,113 @@
+import jax
+import numpy as np
+import pytest
+import weight_files
+
+from configs import demo
+from fl_jax.experiment import features
+from fl_jax.experiment import model as backbone
+from fl_jax.experiment import setup as training
+from fl_jax.experiment import train as study
+from fl_jax.models.deep_resnet import deep_resnet
+
+SUMMARY = {"digest": "1", "options": {}}
+
+
+@pytest.fixture
+def config(tmp_path):
+    """ResNet-18 with weights from a file, whose head alone is trained."""
+    config = demo.get_config()
+    arrays = weight_files.state_dict(deep_resnet(18, labels=1000))
+    path = tmp_path / "weights.safetensors"
+    config.pretrained_digest = weight_files.write(path, arrays)
+    config.pretrained = str(path)
+    config.model, config.trainable = "deep_resnet(18)", "^fc/"
+    config.max_degrees, config.flip = 0.0, False
+    return config
+
+
+def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
+    params = backbone.network(config, (8, 8)).task.init(jax.random.key(0))
+    assert jax.tree.map(np.shape, params) == {"fc": {"kernel": (512, 6), "bias": (6,)}}
+    config.trainable, config.layer_rates = "", (("^fc/", 10.0), ("", 0.1))
+    made = backbone.network(config, (8, 8))
+    _, _, state = training.start(config, "central", made.task, sites=1, key=jax.random.key(0))
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        {**made.given["params"], "fc": state.server.params["fc"]},
+        state.server.params,
+    )
+
+
+@pytest.mark.parametrize("rule", ["aggregate", "local", "naive"])
+def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
+    config.trainable, config.statistics = "", rule
+    made = backbone.network(config, (8, 8))
+    key = jax.random.key(0)
+    algorithm, _, state = training.start(config, "federated", made.task, sites=2, key=key)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        state.server.params["batch_stats"],
+        made.given["batch_stats"],
+    )
+    assert (algorithm.personal is not None) == (rule == "local")
+    central, _, _ = training.start(config, "central", made.task, sites=1, key=key)
+    assert central.personal is None
+    config.trainable = "^fc/"
+    with pytest.raises(ValueError, match="statistics of what is not trained stay"):
+        backbone.network(config, (8, 8))
+
+
+def test_fields_that_do_not_go_together(config):
+    config.pretrained_digest = "0" * 8
+    with pytest.raises(ValueError, match="damaged or another one"):
+        backbone.network(config, (8, 8))
+    config.pretrained = ""
+    with pytest.raises(ValueError, match=r"trainable='\^fc/': all else would stay at random"):
+        backbone.network(config, (8, 8))
+
+
+def test_what_a_head_on_features_has_no_use_for(config, slices, tmp_path):
+    for name, value in (("test_flip", True), ("accumulate", 2), ("remat", True)):
+        old, config[name] = config[name], value
+        made = backbone.network(config, slices.input_shape)
+        with pytest.raises(ValueError, match=f"cached_features=True with {name}="):
+            backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+        config[name] = old
+
+
+def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, monkeypatch):
+    made = backbone.network(config, slices.input_shape, np.arange(1.0, 7.0))
+    task, dataset = backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+    assert dataset.input_shape == (512,)
+    params = task.init(jax.random.key(0))
+    rows = np.array([3, 0, 40])
+    on_images = study.score(made.task.logits, params, slices, rows)
+    np.testing.assert_allclose(
+        study.score(task.logits, params, dataset, rows), on_images, rtol=1e-3, atol=1e-3
+    )
+    monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("computed again"))
+    _, again = backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+    np.testing.assert_array_equal(again.hu(rows), dataset.hu(rows))
+    config.windows = ("brain", "brain", "brain")
+    with pytest.raises(pytest.fail.Exception, match="computed again"):
+        backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("flip", True, "features are of slices as they are"),
+        ("max_degrees", 5.0, "features are of slices as they are"),
+        ("trainable", "", "give a model with pretrained weights"),
+        ("trainable", "^(fc|layer4_1)/", "must train that layer alone"),
+    ],
+)
+def test_where_features_do_not_stand_for_images(
+    config, slices, tmp_path, monkeypatch, field, value, message
+):
+    config[field] = value
+    made = backbone.network(config, slices.input_shape)
+    monkeypatch.setattr(features, "extract", lambda *_: np.zeros((len(slices), 512), np.float32))
+    with pytest.raises(ValueError, match=message):
+        backbone.on_features(config, made, slices, SUMMARY, tmp_path)

@@ -1,0 +1,91 @@
+"""Studies are examples like others: every layout trains on them alike, and whole ones are judged."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from fl_jax.aggregators.weighted_mean import weighted_mean
+from fl_jax.algorithms.scaffold import scaffold
+from fl_jax.core import layouts as rounds
+from fl_jax.data import partition as partitions
+from fl_jax.data import pipeline
+from fl_jax.data.studies import in_studies
+from fl_jax.experiment import study_predictions as whole_studies
+from fl_jax.experiment import train as study
+from fl_jax.experiment.features import in_place_of_pixels
+from fl_jax.models.study_head import study_head
+from fl_jax.tasks.task import of_studies
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def studies(slices):
+    """Three sites' studies of three or four slices, whose labels are in their features."""
+    found = np.asarray(slices.labels, np.float32) + 0.1 * np.arange(6)
+    position = 5.0 * np.arange(len(slices), dtype=np.float32)
+    return in_place_of_pixels(in_studies(dataclasses.replace(slices, position=position)), found)
+
+
+@pytest.fixture(scope="module")
+def task(studies):
+    (batch,) = pipeline.eval_batches(studies, np.arange(1), batch_size=1)
+    return of_studies(study_head("transformer", 8, heads=2), batch.inputs)
+
+
+@pytest.fixture(scope="module")
+def arm(studies):
+    partition = partitions.by_patient(studies, fractions=(0.5, 0.25, 0.25), seed=0)
+    arms = study.arms(studies, partition, rounds=1, epochs=1, min_sites=3, key=KEY)
+    return arms["federated"], partition
+
+
+def test_an_arm_counts_studies(arm, studies):
+    federated, partition = arm
+    assert federated.examples.tolist() == [
+        [(partition.split[partition.site == s] == "train").sum() for s in "abc"]
+    ]
+    patients = studies.patient[studies.windows[np.concatenate(federated.train), 0]]
+    split = dict(zip(partition.patient, partition.split, strict=True))
+    assert {split[patient] for patient in patients} == {"train"}
+    assert len(federated.validation) > len(studies.examples(federated.validation))  # slices
+
+
+@pytest.mark.slow
+def test_layouts_agree_on_studies(arm, studies, task):
+    algorithm = scaffold(task.loss, optax.sgd(0.05))
+    params = jax.jit(task.init)(KEY)
+
+    def batches(site):
+        rows = arm[0].train[site]
+        return pipeline.train_batches(
+            studies, rows, batch_size=2, examples=len(rows), seed=0, round=0, site="abc"[site]
+        )
+
+    found = []
+    for make in (rounds.sequential, rounds.vmapped):
+        state = rounds.init(algorithm, weighted_mean(), params, 3, KEY)
+        state, metrics = make(algorithm, weighted_mean())(state, batches, np.ones(3, bool))
+        found.append((state.server.params, metrics["loss"]))
+        assert metrics["examples"].tolist() == arm[0].examples[0].tolist()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), found[0][0], params)
+    assert max(jax.tree.leaves(moved)) > 1e-3
+
+
+def test_whole_studies_are_judged_by_the_answer_for_them(arm, studies, task):
+    model = study.Model(task.init(KEY), None)
+    found = whole_studies.predictions(arm[0], task, model, studies, arm[1])
+    slices = study.predictions(arm[0], task, model, studies, arm[1])["federated"]
+    assert set(found.image) == set(slices.patient)  # a study a patient
+    for name, split, truth in zip(found.image, found.split, found.truth, strict=True):
+        own = slices.patient == name
+        assert set(slices.split[own]) == {split}
+        np.testing.assert_array_equal(truth, slices.truth[own].max(0))
+    number = studies.examples(np.flatnonzero(studies.patient == found.image[0]))
+    (batch,) = pipeline.eval_batches(studies, number, batch_size=1)
+    logit = task.logits(model.params, batch.inputs)[0, 0]
+    np.testing.assert_allclose(found.scores[0], jax.nn.sigmoid(logit), rtol=1e-5)

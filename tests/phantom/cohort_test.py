@@ -1,0 +1,189 @@
+"""A cohort is whole, repeatable and the same for any number of workers."""
+
+import csv
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pydicom
+import pytest
+from sphere import draw
+
+from fl_jax.core.types import LABELS
+from fl_jax.phantom.cohort import MARKER, UNFINISHED, make_cohort
+from fl_jax.phantom.labels import THRESHOLD
+from fl_jax.phantom.plan import plan_cohort
+from fl_jax.phantom.sites import HOLDOUT, SITES
+
+TWO = (SITES[0], SITES[-1])
+
+
+def build(out, **changes):
+    options = {"seed": 5, "sites": TWO, "scale": 0.01, "matrix": 48, "workers": 2, "draw": draw}
+    return make_cohort(out, **{**options, **changes})
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def digests(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("made") / "cohort"
+    calls = []
+    summary = build(out, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(n, 8) for n in range(1, 9)]
+    return out, summary
+
+
+def test_one_worker_writes_the_bytes_of_two(made, tmp_path):
+    out, _ = made
+    build(tmp_path / "again", workers=1)
+    assert digests(tmp_path / "again") == digests(out)
+
+
+def test_layout_and_labels(made):
+    out, summary = made
+    names = []
+    for site in summary.sites:
+        table = rows(out / site.site / "input" / "labels.csv")
+        assert list(table[0]) == ["Image", *LABELS, "all_diagnoses"]
+        files = {path.stem for path in (out / site.site / "input" / "data").glob("*.dcm")}
+        assert [row["Image"] for row in table] == sorted(files)
+        assert site.slices == len(files)
+        assert site.positives == tuple(sum(int(row[label]) for row in table) for label in LABELS)
+        for row in table:
+            positive = [label for label in LABELS[1:] if row[label] == "1"]
+            assert row["any"] == str(int(bool(positive)))
+            assert row["all_diagnoses"] == ";".join(positive)
+        names += files
+    assert len(names) == len(set(names))
+    assert all(name.startswith("ID_") for name in names)
+
+
+def test_patients_are_whole_and_at_one_site(made):
+    out, _ = made
+    places = {}
+    for path in out.glob("*/input/data/*.dcm"):
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        place = (path.parts[-4], ds.StudyInstanceUID, ds.SeriesInstanceUID)
+        assert places.setdefault(ds.PatientID, place) == place
+    assert len(places) == 8
+    truth = rows(out / "truth" / "patients.csv")
+    assert {row["patient"]: row["site"] for row in truth} == {p: v[0] for p, v in places.items()}
+
+
+def test_truth_agrees_with_labels_and_masks(made):
+    out, _ = made
+    truth = rows(out / "truth" / "slices.csv")
+    bleeding = {row["patient"] for row in rows(out / "truth" / "patients.csv") if row["subtypes"]}
+    masks = {path.stem: np.load(path) for path in (out / "truth" / "masks").glob("*.npz")}
+    assert set(masks) == bleeding
+    for row in truth:
+        for label in LABELS[1:]:
+            called = float(row[f"visible_{label}"]) >= THRESHOLD
+            assert (row[label] == "1") == (called != (row[f"flipped_{label}"] == "1"))
+            if row["patient"] not in bleeding:
+                assert float(row[f"area_{label}"]) == 0
+    for patient, mask in masks.items():
+        mine = [row for row in truth if row["patient"] == patient]
+        assert sorted(mask["images"]) == sorted(row["Image"] for row in mine)
+        k = [row["Image"] for row in mine].index(mask["images"][len(mask["images"]) // 2])
+        bits = mask["subtypes"][len(mask["images"]) // 2]
+        for bit, label in enumerate(LABELS[1:]):
+            drawn = float(mine[k][f"area_{label}"])
+            assert bool((bits >> bit & 1).any()) == (drawn > 0) or drawn < THRESHOLD
+
+
+def test_a_complete_cohort_is_recognised_and_another_one_refused(made):
+    out, summary = made
+    before = digests(out)
+    again = build(out)
+    assert again.skipped
+    assert again.sites == summary.sites
+    assert digests(out) == before
+    with pytest.raises(FileExistsError, match="other parameters"):
+        build(out, seed=6)
+
+
+def test_a_killed_run_starts_again(made, tmp_path):
+    out, _ = made
+    target = tmp_path / "killed"
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(target, sites=TWO[:1], progress=stop)
+    assert (target / UNFINISHED).is_file()
+    assert not (target / MARKER).exists()
+    (target / SITES[0].name / "input" / "data" / "ID_left_over.dcm").write_bytes(b"half")
+    build(target, sites=TWO[:1])
+    assert digests(target / SITES[0].name) == digests(out / SITES[0].name)
+
+
+def test_a_strangers_folder_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="not empty"):
+        build(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_bad_arguments_are_named(tmp_path):
+    with pytest.raises(ValueError, match="scale=0"):
+        build(tmp_path / "x", scale=0.0)
+    with pytest.raises(ValueError, match="workers=0"):
+        build(tmp_path / "x", workers=0)
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_plan_meets_its_quotas_and_ignores_other_sites():
+    cases = plan_cohort(0, SITES, 1.0)
+    for site in SITES:
+        mine = [case for case in cases if case.site == site.name]
+        assert len(mine) == site.patients
+        if not site.like:
+            bleeding = sum(bool(case.subtypes) for case in mine)
+            assert abs(bleeding - site.patients * site.prevalence) <= 1
+            low, high = site.age[2:]
+            assert all(low <= case.age <= high for case in mine)
+            assert {c.unit.scanner.name for c in mine} == {u.scanner.name for u in site.units}
+    kinds = Counter(kind for case in cases for kind in case.subtypes)
+    assert set(kinds) == set(LABELS[1:])
+    assert min(kinds.values()) >= 10
+    held_out = {case.unit.dialect.name for case in cases if case.site == HOLDOUT}
+    assert len(held_out) >= 5
+    stroke = [case for case in cases if case.site == SITES[2].name]
+    assert plan_cohort(0, SITES[2:3], 1.0) == stroke
+
+
+def test_small_cohorts_have_bleeding_and_normal_patients_everywhere():
+    for case_site in SITES[:-1]:
+        mine = [c for c in plan_cohort(1, SITES, 0.01) if c.site == case_site.name]
+        assert len(mine) == 4
+        assert 0 < sum(bool(c.subtypes) for c in mine) < 4
+
+
+def test_workers_stay_off_the_accelerator():
+    code = (
+        "import jax; from fl_jax.phantom import cohort;"
+        "cohort.end_with_parent = lambda: None; cohort._one_thread();"  # this one has no parent
+        "print(jax.config.jax_platforms, jax.default_backend())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["cpu", "cpu"]

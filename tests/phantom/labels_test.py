@@ -1,0 +1,89 @@
+"""Labels follow from what was drawn, and readers err only near the threshold."""
+
+import numpy as np
+import pytest
+from sphere import BLOOD, PLACES, draw_sphere
+
+from fl_jax.core.types import LABELS
+from fl_jax.phantom.geometry import Pose, plan_slices
+from fl_jax.phantom.labels import read_slices
+from fl_jax.phantom.scanner import scan
+from fl_jax.phantom.sites import SITES
+
+GEOMETRY = plan_slices(
+    pose=Pose(0.0, 0.0, 0.0, (0.0, 0.0)),
+    tilt=0.0,
+    field_of_view=240.0,
+    matrix=128,
+    thickness=5.0,
+    increment=5.0,
+    bottom=-60.0,
+    top=60.0,
+)
+SCANNER = SITES[0].units[0].scanner
+
+
+def scanned(subtypes):
+    return scan(
+        draw_sphere(subtypes, GEOMETRY.grid),
+        GEOMETRY,
+        SCANNER,
+        np.random.default_rng(0),
+        motion=False,
+    )
+
+
+@pytest.mark.parametrize("subtype", LABELS[1:])
+def test_slices_through_the_blood_and_no_others_are_positive(subtype):
+    reading = read_slices(scanned((subtype,)), GEOMETRY, np.random.default_rng(0), error=0.0)
+    column = LABELS.index(subtype)
+    distance = np.abs(np.arange(-60.0, 61.0, 5.0) - PLACES[subtype][2])
+    assert reading.labels[distance < BLOOD - 4, column].all()
+    assert not reading.labels[distance > BLOOD + 6].any()
+    np.testing.assert_array_equal(reading.labels[:, 0], reading.labels[:, column])
+    assert reading.labels.sum() == 2 * reading.labels[:, column].sum()
+
+
+def test_area_is_that_of_the_drawn_ball():
+    reading = read_slices(scanned(("intraparenchymal",)), GEOMETRY, np.random.default_rng(0))
+    volume = reading.area[:, 1].sum() * 5.0
+    assert volume == pytest.approx(4 / 3 * np.pi * BLOOD**3, rel=0.02)
+    assert (reading.visible <= reading.area + 1e-3).all()
+
+
+def test_any_is_the_or_of_the_subtypes():
+    reading = read_slices(scanned(LABELS[1:]), GEOMETRY, np.random.default_rng(3), error=0.5)
+    np.testing.assert_array_equal(reading.labels[:, 0], reading.labels[:, 1:].any(1))
+    assert reading.labels[:, 0].any()
+
+
+def test_readers_err_only_near_the_threshold_and_at_the_stated_rate():
+    series = scanned(LABELS[1:])
+    areas = read_slices(series, GEOMETRY, np.random.default_rng(0), error=0.0).visible
+    threshold = 1.2 * float(areas[areas > 0].min())  # so that the smallest slices lie near it
+    truth = read_slices(series, GEOMETRY, np.random.default_rng(0), threshold=threshold, error=0.0)
+    assert not truth.flipped.any()
+    np.testing.assert_array_equal(truth.labels[:, 1:], truth.visible >= threshold)
+    near = (truth.visible > threshold / 2) & (truth.visible < 2 * threshold)
+    assert near.any()
+    rate = 0
+    for seed in range(100):
+        reading = read_slices(
+            series, GEOMETRY, np.random.default_rng(seed), threshold=threshold, error=0.1
+        )
+        wrong = reading.labels[:, 1:] != truth.labels[:, 1:]
+        np.testing.assert_array_equal(wrong, reading.flipped)
+        assert not wrong[~near].any()
+        rate += wrong[near].mean() / 100
+    assert rate == pytest.approx(0.1, abs=0.04)
+
+
+def test_a_head_without_blood_has_no_labels_whatever_the_readers_do():
+    assert not read_slices(scanned(()), GEOMETRY, np.random.default_rng(0), error=1.0).labels.any()
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="threshold=0"):
+        read_slices(scanned(()), GEOMETRY, np.random.default_rng(0), threshold=0.0)
+    with pytest.raises(ValueError, match=r"error=1\.5"):
+        read_slices(scanned(()), GEOMETRY, np.random.default_rng(0), error=1.5)

@@ -1,0 +1,223 @@
+"""Noise, artefacts and geometry of the scanner, on a head whose every HU is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sphere import BRAIN, draw_sphere
+
+from fl_jax.phantom.geometry import Pose, plan_slices
+from fl_jax.phantom.holder import STYLES
+from fl_jax.phantom.radon import projector
+from fl_jax.phantom.scanner import noise_spectrum, scan
+from fl_jax.phantom.sites import SITES
+
+STRAIGHT = Pose(0.0, 0.0, 0.0, (0.0, 0.0))
+UNITS = [unit for site in SITES for unit in site.units]
+QUIET = dataclasses.replace(
+    UNITS[0].scanner, noise=1e-3, hardening=0.0, streaks=0.0, offset=0.0, gain=0.0, edge=0.0
+)
+
+
+def geometry(**changes):
+    return plan_slices(
+        **{  # type: ignore[arg-type]
+            "pose": STRAIGHT,
+            "tilt": 0.0,
+            "field_of_view": 240.0,
+            "matrix": 256,
+            "thickness": 5.0,
+            "increment": 5.0,
+            "bottom": -30.0,
+            "top": 30.0,
+            **changes,
+        }
+    )
+
+
+def test_projection_of_a_disc_is_its_chord_and_comes_back():
+    rays = projector(64, 64)
+    y, x = np.mgrid[:64, :64] - 31.5
+    disc = (np.hypot(x, y) < 20).astype(np.float32)
+    sinogram = rays.forward(np.stack([disc, 2 * disc]))
+    assert sinogram.reshape(64, 64, 2)[:, 32, 0] == pytest.approx(40, abs=2)
+    assert sinogram[:, 1] == pytest.approx(2 * sinogram[:, 0], abs=1e-3)
+    image = rays.reconstruct(sinogram)[0]
+    assert image[np.hypot(x, y) < 16].mean() == pytest.approx(1, abs=0.05)
+    assert np.abs(image[(np.hypot(x, y) > 24) & (np.hypot(x, y) < 30)]).mean() < 0.05
+
+
+def test_positions_are_equidistant_and_the_tilt_is_in_the_orientation():
+    tilted = geometry(tilt=15.0, increment=6.0)
+    steps = np.diff(tilted.positions, axis=0)
+    assert steps == pytest.approx(np.tile([0, 0, 6.0], (len(steps), 1)), abs=1e-9)
+    assert tilted.down == pytest.approx([0, np.cos(np.pi / 12), -np.sin(np.pi / 12)])
+    normal = np.cross([1, 0, 0], tilted.down)
+    assert normal @ steps[0] == pytest.approx(6 * np.cos(np.pi / 12))
+    centre = tilted.positions[0] + 127.5 * tilted.spacing * (np.array([1, 0, 0]) + tilted.down)
+    assert centre == pytest.approx([0, 0, -30])
+
+
+def test_the_grid_is_the_slices_seen_from_the_head():
+    pose = Pose(yaw=10.0, pitch=-8.0, roll=5.0, shift=(4.0, -6.0))
+    posed = geometry(pose=pose, tilt=12.0, thickness=1.0, increment=5.0)
+    rotation = pose.rotation()
+    assert rotation @ rotation.T == pytest.approx(np.eye(3))
+    corner = rotation @ posed.grid.origin + [4.0, -6.0, 0]
+    assert corner + 0.5 * (posed.spacing - 240 / 192) * (
+        np.array([1, 0, 0]) + posed.down
+    ) == pytest.approx(posed.positions[0], abs=1e-3)
+    assert rotation @ posed.grid.step_z == pytest.approx([0, 0, 5.0], abs=1e-4)
+
+
+def test_bad_lengths_are_refused():
+    with pytest.raises(ValueError, match="thickness=0"):
+        geometry(thickness=0.0)
+    with pytest.raises(ValueError, match="must lie above"):
+        geometry(top=-40.0)
+
+
+@pytest.mark.parametrize(("thickness", "increment"), [(5.0, 5.0), (2.5, 3.75), (1.25, 5.0)])
+def test_slice_profile_has_the_stated_width(thickness, increment):
+    planned = geometry(thickness=thickness, increment=increment)
+    assert planned.profile.sum(1) == pytest.approx(1, abs=1e-6)
+    heights = np.arange(planned.grid.shape[0]) * float(planned.grid.step_z[2])
+    inner = planned.profile[3]
+    centre = inner @ heights
+    assert centre == pytest.approx(heights @ planned.profile[4] - increment, abs=1e-3)
+    variance = inner @ (heights - centre) ** 2
+    box = thickness**2 / 12
+    assert variance <= 1.5 * box
+    assert variance >= 0.7 * box or thickness < 0.5 * increment
+
+
+def test_a_quiet_scanner_returns_the_drawn_hu():
+    planned = geometry()
+    series = scan(
+        draw_sphere((), planned.grid), planned, QUIET, np.random.default_rng(0), motion=False
+    )
+    axis = (np.arange(256) - 127.5) * planned.spacing
+    inside = np.hypot(axis[:, None], axis) < 0.6 * BRAIN
+    middle = series.hu[len(series.hu) // 2]
+    assert middle[inside].std() < 0.7
+    assert middle[inside].mean() == pytest.approx(
+        33, abs=3
+    )  # calibration varies from study to study
+
+
+def test_a_thick_slice_mixes_what_it_covers():
+    edge = geometry(bottom=69.0, top=74.0, increment=4.0, thickness=4.0)
+    series = scan(draw_sphere((), edge.grid), edge, QUIET, np.random.default_rng(0), motion=False)
+    centre = series.clean[:, 96, 96]
+    assert 150 < centre[0] < 850  # from 67 to 71 mm: brain and bone
+    assert 600 < centre[1] <= 1000
+    assert 0 < series.brain[0, 96, 96] < 1
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.scanner.name)
+def test_noise_has_the_stated_level_and_is_correlated(unit):
+    scanner = dataclasses.replace(unit.scanner, hardening=0.0, edge=0.0, blur=0.5)
+    planned = geometry(matrix=512, field_of_view=250.0, bottom=-10.0, top=10.0)
+    series = scan(
+        draw_sphere((), planned.grid), planned, scanner, np.random.default_rng(1), motion=False
+    )
+    patch = series.hu[:, 200:312, 200:312].astype(float)
+    patch -= patch.mean((1, 2), keepdims=True)
+    sd = np.sqrt((patch**2).mean())
+    assert sd == pytest.approx(scanner.noise, rel=0.3)  # the middle is noisier than the average
+    neighbour = (patch[:, :, 1:] * patch[:, :, :-1]).mean() / sd**2
+    far = (patch[:, :, 8:] * patch[:, :, :-8]).mean() / sd**2
+    assert 0.5 < neighbour < 0.9
+    assert abs(far) < 0.25
+
+
+def test_larger_pixels_have_less_noise():
+    fine, coarse = noise_spectrum(512, 0.49, 0.35), noise_spectrum(256, 0.98, 0.35)
+
+    def sd(amplitude, matrix):
+        power = (
+            2 * (amplitude.astype(float) ** 2).sum() - (amplitude[:, 0].astype(float) ** 2).sum()
+        )
+        return np.sqrt(power) / matrix
+
+    assert sd(fine, 512) == pytest.approx(1, abs=0.03)
+    assert sd(coarse, 256) == pytest.approx(
+        0.82, abs=0.04
+    )  # measured on 2 x 2 means of the fine one
+
+
+def test_noise_is_higher_in_the_middle_than_at_the_rim():
+    planned = geometry(bottom=-20.0, top=20.0)
+    scanner = dataclasses.replace(QUIET, noise=10.0)
+    series = scan(
+        draw_sphere((), planned.grid), planned, scanner, np.random.default_rng(2), motion=False
+    )
+    axis = (np.arange(256) - 127.5) * planned.spacing
+    radius = np.hypot(axis[:, None], axis)
+    assert series.hu[:, radius < 25].std() > 1.1 * series.hu[:, radius > 105].clip(-1023).std()
+
+
+def test_bone_hardens_the_beam():
+    planned = geometry()
+    hard = dataclasses.replace(QUIET, hardening=0.05)
+    rim, middle = [], []
+    axis = (np.arange(256) - 127.5) * planned.spacing
+    radius = np.hypot(axis[:, None], axis)
+    for scanner in (QUIET, hard):
+        drawing = draw_sphere((), planned.grid)
+        hu = scan(drawing, planned, scanner, np.random.default_rng(3), motion=False).hu[6]
+        rim.append(hu[(radius > 60) & (radius < 66)].mean())
+        middle.append(hu[radius < 20].mean())
+    cupping = (rim[1] - middle[1]) - (rim[0] - middle[0])
+    assert 0.5 < cupping < 15
+
+
+def test_metal_throws_streaks_and_is_bright():
+    planned = geometry(bottom=-5.0, top=5.0)
+    plain = scan(
+        draw_sphere((), planned.grid), planned, QUIET, np.random.default_rng(4), motion=False
+    )
+    metal = scan(
+        draw_sphere((), planned.grid, metal=True),
+        planned,
+        QUIET,
+        np.random.default_rng(4),
+        motion=False,
+    )
+    assert metal.hu[1].max() > 2000
+    brain = np.hypot(*np.meshgrid(np.arange(256) - 127.5, np.arange(256) - 127.5)) < 60
+    assert metal.hu[1][brain].std() > 5 * plain.hu[1][brain].std()
+
+
+def test_motion_touches_few_slices():
+    planned = geometry(bottom=-60.0, top=60.0)
+    drawing = draw_sphere(("subdural",), planned.grid)
+    still, moved = (
+        scan(drawing, planned, QUIET, np.random.default_rng(5), motion=motion).clean
+        for motion in (False, True)
+    )
+    changed = (still != moved).any((1, 2)).sum()
+    assert 1 <= changed <= 5
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_holder_stays_outside_the_head(style):
+    planned = geometry()
+    scanner = dataclasses.replace(QUIET, holder=style)
+    drawing = draw_sphere((), planned.grid)
+    series = scan(drawing, planned, scanner, np.random.default_rng(6), motion=False)
+    axis = (np.arange(256) - 127.5) * planned.spacing
+    radius = np.hypot(axis[:, None], axis)
+    assert (series.hu[6][(radius > 86) & (radius < 119)] > -700).any()
+    inside = radius < 60
+    assert np.abs(series.hu[6][inside] - np.median(series.hu[6][inside])).max() < 5
+
+
+def test_same_state_same_bytes():
+    planned = geometry()
+    drawing = draw_sphere(("epidural",), planned.grid)
+    first, second = (
+        scan(drawing, planned, UNITS[0].scanner, np.random.default_rng(7), motion=True).hu
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)

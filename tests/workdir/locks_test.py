@@ -1,0 +1,136 @@
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+from fuzzing import listing
+
+from configs import demo
+from fl_jax.data import slices as datasets
+from fl_jax.experiment import data as experiment
+from fl_jax.experiment import labelled
+from fl_jax.experiment import restore as trained
+from fl_jax.workdir import locks as folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from launch import folder
+with folder.held(Path(sys.argv[1]), "federated"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_is_told_who_is_at_work(tmp_path, other):
+    words = rf"{tmp_path}: process {other.pid} is at work on federated there; .*another --workdir"
+    with pytest.raises(ValueError, match=words), folder.held(tmp_path, "federated"):
+        raise AssertionError
+    with folder.held(tmp_path, "central"):  # two models of one study train side by side
+        pass
+
+
+def test_a_process_that_is_killed_lets_go(tmp_path, other):
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    with folder.held(tmp_path, "federated"):
+        assert (tmp_path / folder.LOCKS / "federated").read_text() == f"{os.getpid()}\n"
+
+
+def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch):
+    monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
+    hold = HOLD.replace('"federated"', '"partition"')
+    command = [sys.executable, "-c", hold, str(tmp_path)]
+    divide = partial(experiment.partition, demo.get_config(), tmp_path, slices)
+    with (
+        ThreadPoolExecutor() as pool,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        made = pool.submit(divide)
+        try:
+            with pytest.raises(TimeoutError):
+                made.result(0.5)
+            assert {*listing(tmp_path)} == {".locks", ".locks/partition"}
+        finally:
+            process.kill()
+        assert made.result(60).sites == ("a", "b", "c")
+
+
+def test_a_folder_is_free_again_after_its_end(tmp_path):
+    with folder.held(tmp_path / "new", "study"):
+        pass
+    code = HOLD.replace("time.sleep(60)", "")
+    command = [sys.executable, "-c", code.replace('"federated"', '"study"'), str(tmp_path / "new")]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "runs").write_text("")
+    words = rf"^{tmp_path}/runs/a cannot be written: a part of the path is a file; .*--workdir$"
+    with pytest.raises(OSError, match=words), folder.held(tmp_path / "runs" / "a", "study"):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(30, "can only be read"), (13, "may not write there"), (28, "the disk is full"), (5, "I/O")],
+)
+def test_every_reason_is_said_in_a_sentence(tmp_path, monkeypatch, number, reason):
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number).replace("Input/output", "I/O"))
+
+    monkeypatch.setattr(folder.Path, "mkdir", refuse)
+    with pytest.raises(OSError, match=reason) as caught, folder.held(tmp_path / "a", "study"):
+        raise AssertionError
+    assert "--workdir" in str(caught.value)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="takes another user's rights")
+def test_a_folder_of_another_user_is_named(tmp_path):
+    code = f"""
+import os, sys
+from pathlib import Path
+from launch import folder
+os.seteuid(65534)
+try:
+    with folder.held(Path({str(tmp_path)!r}), "study"):
+        pass
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"{tmp_path} cannot be written: this user may not write there" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["local_../../a", "..", "", "a\0b"])
+def test_no_file_outside_of_the_workdir(tmp_path, name):
+    with pytest.raises(ValueError, match="names no model"), folder.held(tmp_path / "run", name):
+        raise AssertionError
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/etc", "a/b", "", "a\0b"])
+def test_a_models_name_is_one_part_of_a_path(tmp_path, name):
+    (tmp_path / "predictions").mkdir()
+    for read in (
+        lambda: labelled.stored(tmp_path, name),
+        lambda: trained.load(tmp_path, name, complain=print),
+    ):
+        with pytest.raises(ValueError, match="names no model: it must be one part of a path"):
+            read()

@@ -1,0 +1,136 @@
+import csv
+import io
+import json
+import re
+import shutil
+
+import fake_study
+import pytest
+
+from fl_jax import report
+from fl_jax.report import export, figures, page
+from fl_jax.workdir import reader as files
+
+
+@pytest.fixture(scope="module")
+def results(built):
+    return json.loads((built / "results.json").read_text())
+
+
+def test_the_report_writes_what_render_returns_and_the_same_bytes_again(built, results):
+    files = export.render(results)
+    assert {name.rsplit(".")[-1] for name in files} == {"pdf", "svg", "csv", "tex", "md"}
+    for name, content in files.items():
+        assert (built / name).read_bytes() == content, name
+
+
+def test_figures_fit_a_column_with_embedded_truetype_and_no_date(built):
+    pages = sorted((built / "figures").glob("*.pdf"))
+    assert len(pages) >= 8
+    for path in pages:
+        content = path.read_bytes()
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", content)
+        assert box is not None
+        width = float(box[1]) / 72 * 25.4
+        assert 84 <= width <= 90 or 174 <= width <= 180
+        assert b"/FontFile2" in content
+        assert b"/Type3" not in content
+        assert b"CreationDate" not in content
+
+
+def test_csv_holds_the_numbers_in_full(built, results):
+    rows = list(csv.DictReader(io.StringIO((built / "tables/performance.csv").read_text())))
+    seen = 0
+    for row in rows:
+        cell = results["performance"][row["data"]][row["model"]][row["statistic"]][row["label"]]
+        for key in ("estimate", "low", "high"):
+            assert (float(row[key]) if row[key] else None) == cell[key]
+            seen += 1
+    assert seen > 300
+
+
+def test_latex_escapes_what_a_name_may_hold():
+    table = export.Table(("a_b", "50 %"), [("x & y$#{}", "\\^~"), ("−0.1", "0.1–0.2")])
+    body = export.to_latex(table)
+    assert r"a\_b & 50 \% \\" in body
+    assert r"x \& y\$\#\{\} & \textbackslash{}\textasciicircum{}\textasciitilde{} \\" in body
+    assert r"$-$0.1 & 0.1--0.2 \\" in body
+    assert r"$<$ 0.1 & \textbar{}$>$" in export.to_latex(export.Table(("< 0.1", "|>"), []))
+
+
+def test_latex_tables_are_whole(built):
+    for path in (built / "tables").glob("*.tex"):
+        lines = path.read_text().splitlines()
+        columns = len(lines[1].removeprefix(r"\begin{tabular}{").rstrip("}"))
+        cells = [line for line in lines if line.endswith(r"\\")]
+        assert len(cells) > 1
+        assert {len(re.split(r"(?<!\\)&", line)) for line in cells} == {columns}
+
+
+def test_a_legend_names_what_is_drawn_and_nothing_else(results):
+    drawn = figures.draw(results)
+    for name, figure in drawn.items():
+        export.add_legend(figure, results["models"])
+        legend = [text.get_text() for box in figure.legends for text in box.get_texts()]
+        if name.startswith(("roc_", "precision_recall_")):
+            assert legend == [
+                page.title(model) for model in results["models"] if model in results["roc"]
+            ]
+        elif name.startswith("calibration_"):
+            assert legend == ["federated", "pooled"]
+        elif name == "gain":
+            assert legend == ["own test patients", "hold-out"]
+        elif name == "site_loss":
+            assert legend == sorted(results["gains"])
+        else:
+            assert legend == [page.title(model) for model in results["learning"]]
+
+
+def test_models_of_one_colour_differ_in_the_legend_by_their_dashes(results):
+    sites = [f"local_{letter}" for letter in "abcdefg"]
+    models = ["federated", *sites]
+    rows = [{"round": n, "examples": n, "loss": n} for n in (1, 2)]
+    shown = ["federated", "local_a", "local_f"]  # five colours: f has that of a
+    changed = {
+        **{**results, "models": models, "roc": {}, "precision_recall": {}},
+        **{"gains": {}, "calibration": {}},
+        "learning": dict.fromkeys(shown, rows),
+    }
+    figure = figures.draw(changed)["loss"]
+    export.add_legend(figure, models)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["federated", "a", "f"]
+    _, a, f = legend.get_lines()
+    assert a.get_color() == f.get_color()
+    assert a.get_linestyle() != f.get_linestyle()
+
+
+def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(built, copy, results):
+    made = set(figures.draw(results))
+    assert made <= export.FIGURES
+    shutil.copytree(built / "figures", copy / "figures")
+    (copy / "figures" / "mine.pdf").write_text("a person's own")
+    for path in copy.glob("models/*/*"):
+        path.unlink()
+    report.build(copy, resamples=20, thumbnails=fake_study.heads)
+    left = {path.stem for path in (copy / "figures").iterdir()}
+    assert left == made - {"loss", "auroc", "site_loss"} | {"mine"}
+
+
+def test_the_dataset_is_where_the_manifest_says_or_with_a_heads_backbone(tmp_path):
+    (tmp_path / "demo" / "data").mkdir(parents=True)
+    for name, backbone in (("head", "demo"), ("tuned", "head"), ("loop", "loop"), ("net", "")):
+        folder = tmp_path / name / "models" / "federated"
+        folder.mkdir(parents=True)
+        inputs = {"backbone": str(tmp_path / backbone) if backbone else "deep_resnet(18)"}
+        (folder / "inputs.json").write_text(json.dumps(inputs))
+    data = {
+        name: files.data_folder(tmp_path / name)
+        for name in ("demo", "head", "tuned", "loop", "net")
+    }
+    assert data["demo"] == data["head"] == data["tuned"] == tmp_path / "demo" / "data"
+    assert data["loop"] == tmp_path / "loop" / "data"
+    assert data["net"] == tmp_path / "net" / "data"
+    manifest = {"config": {"data_dir": "/elsewhere"}}
+    (tmp_path / "head" / "manifest.json").write_text(json.dumps(manifest))
+    assert str(files.data_folder(tmp_path / "tuned")) == "/elsewhere"
