@@ -28,8 +28,14 @@ def pytest_collection_modifyitems(items):
 def _compiled(tmp_path_factory):
     """Keeps what is compiled for the worker's other tests, and for the programs that they start.
 
-    Each worker has a folder of its own, as jax writes such files without a lock.
+    Each worker has a folder of its own, as jax writes such files without a lock. Where
+    JAX_COMPILATION_CACHE_DIR is set, it stays, so that a second run of the tests compiles nothing.
     """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        yield
+        return
     folder = tmp_path_factory.mktemp("compiled")
     for name, value in (
         ("jax_compilation_cache_dir", str(folder)),

@@ -10,7 +10,7 @@ import numpy as np
 
 from fl_jax.core.keys import site_key, stream
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 KEY = jax.random.key(3)
 
 

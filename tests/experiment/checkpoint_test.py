@@ -223,7 +223,7 @@ def same(found, expected):
 def test_a_checkpoint_of_an_older_format_still_opens(number, tmp_path):
     """`stored/checkpoint_format_1` was written before there was a format."""
     folder = tmp_path / "checkpoints"
-    shutil.copytree(Path(__file__).parent / "stored" / f"checkpoint_format_{number}", folder)
+    shutil.copytree(Path(__file__).parent.parent / "stored" / f"checkpoint_format_{number}", folder)
     found = Store(folder).restore(like(), complain=silent)
     assert found is not None
     step, restored, facts = found
