@@ -5,7 +5,8 @@
 
 The study's windows, augmentation, optimiser, batch size, local epochs, rounds and participation; split by
 patient, where the study split by image. The model is a small ResNet in place of a ResNeXt-101. One regime
-a call: `--config.regime=central`, or `--config.regime=local --config.site=SITE`; `launch.experiment` runs all.
+a call: `--config.regime=central`, or `--config.regime=local --config.site=SITE`; `launch.experiment` runs
+all.
 """
 
 from ml_collections import ConfigDict

@@ -31,7 +31,8 @@ class Local(NamedTuple):
         examples: float32[], real examples seen this round.
         loss: float32[], the sum of their losses, each before its step.
         extra: what the algorithm's own rule reads or gathers during the round, see `Direction`.
-        statistics: the model's running statistics, see `fl_jax.wrappers.batch_stats.carry`; `()` where none are kept.
+        statistics: the model's running statistics, see `fl_jax.wrappers.batch_stats.carry`; `()` where
+        none are kept.
     """
 
     params: Params

@@ -5,7 +5,8 @@ its list, or no longer does; so a step counts only if it restores and its digest
 it is taken. Nor does it wait until the disk has what it renames; `Store.save` does, so that a power cut
 costs at most the step under way.
 
-A step holds `arrays`, see `fl_jax.experiment.checkpoint_arrays`, and `facts`, JSON: what the caller gave, and of this module
+A step holds `arrays`, see `fl_jax.experiment.checkpoint_arrays`, and `facts`, JSON: what the caller gave,
+and of this module
 `format`; `arrays`, the path, dtype, shape and SHA-256 of each array, by which a step can be read and
 verified without its structure; `digest` of them all, and `facts_digest`. In format 2 Orbax kept the arrays,
 as `tree`; so in format 1, which has no `format` and only a `digest` that takes the structure to verify.

@@ -104,7 +104,7 @@ def _runs(studies: Mapping[str, Study], free: Sequence[str]) -> list[dict[str, A
         configs[name] = (study.manifest or {}).get("config") or {}
         if "seed" not in configs[name]:
             raise ValueError(
-                f"{name}: no manifest.json with a config, so that its seed is not known; run launch.experiment"
+                f"{name}: no manifest.json with a config, so its seed is unknown; run launch.experiment"
             )
     first = next(iter(configs))
     seen: dict[Any, str] = {}

@@ -7,14 +7,16 @@ of `tuning.metric` is chosen (the first of equals), and that point is run with `
 in `cells/`, so the same command goes on where it was cut off; rows, seeds and grid points may be added
 between. Writes `results.json`, `table.md`, `table.csv` and `figure.png`. A config has:
 
-- `runner`: what does one run, a file in `launch/sweep/runners/`; `base`: the fields of a run, which it documents.
+- `runner`: what does one run, a file in `launch/sweep/runners/`; `base`: the fields of a run, which it
+documents.
 - `rows`: by `NAME` or `PANEL/NAME` the fields that differ from the base. In `grid` a row has values to try
   besides or in the place of `tuning.grid`'s; a field that it sets is not tuned. In `metric` it has another
   metric to be tuned by.
 - `seeds` of the runs that are reported; `tuning`: `seeds`, `grid` (field: values), `metric`, `highest`.
 - `columns`: metrics to report and their titles, the first that a panel has is drawn; `reference`: the row of
-  each panel to compare with. `jobs`: rows side by side, each in a thread; 0 chooses.
-- `tables`, if given: what writes tables and figure in the place of the sweep, a file in `launch/sweep/tables/`.
+  each panel to compare with. `jobs`: rows side by side, each in a thread; 0
+  chooses.
+- `tables`, if given: what writes tables and figure in the place of the sweep, in `launch/sweep/tables/`.
 """
 
 import platform

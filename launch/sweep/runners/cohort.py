@@ -8,7 +8,8 @@ so that all seeds are judged on the same patients; the seed decides starting poi
   folder
 - `resamples`: of patients, for the intervals
 
-Results: `<own, other or holdout>_<macro or micro>`, AUROC as in `fl_jax.evaluation.internal_external`, and the same
+Results: `<own, other or holdout>_<macro or micro>`, AUROC as in `fl_jax.evaluation.internal_external`, and
+the same
 with `_samples`, by resample; `micro_at_<site>` of the model that the site uses, and `best_micro_at_<site>` of
 the best of all models there; `best_round` by validation, `examples` planned, `parameters`, of several models
 the mean.

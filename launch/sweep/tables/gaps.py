@@ -1,7 +1,9 @@
 """How far each federated row is from its panel's central model, with intervals by patient and seed.
 
-For runs of `launch.sweep.runners.cohort`, in rows named `PANEL/NAME`: each panel has `PANEL/central`, and one has
-`PANEL/local`. `launch.sweep.tables.places` says what an interval holds; of one seed there is none. A row is *first*
+For runs of `launch.sweep.runners.cohort`, in rows named `PANEL/NAME`: each panel has `PANEL/central`, and
+one
+has
+`PANEL/local`. `launch.sweep.tables.places` says what an interval holds. A row is *first*
 at a site where its micro AUROC on the site's test patients, the mean over seeds, is that of the best local
 model there or above.
 """

@@ -1,6 +1,7 @@
 """AUROC at the own site, at the other sites and on the hold-out, with intervals by patient and seed.
 
-For runs of `launch.sweep.runners.cohort`. All seeds are judged on the same patients in the same resamples, so that
+For runs of `launch.sweep.runners.cohort`. All seeds are judged on the same patients in the same resamples,
+so that
 rows compare in pairs: see `fl_jax.evaluation.seeds` for what an interval holds.
 """
 
