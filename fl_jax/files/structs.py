@@ -1,0 +1,104 @@
+"""JSON read into msgspec structs: bounded in size and nesting, with errors that name file, place and value."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from fl_jax.files.text import printable
+
+T = TypeVar("T")
+DEEPEST = 32
+"""Levels of nesting."""
+LARGEST_NUMBER = 2**63
+LARGEST_FILE = 2**26
+"""Bytes."""
+REMEDY = "delete it and run its stage again"
+
+
+def read_struct(path: Path, kind: type[T], *, remedy: str = REMEDY) -> T | None:
+    """Reads a JSON file.
+
+    Args:
+        path: the file.
+        kind: a `msgspec.Struct`, or any type that msgspec converts to.
+        remedy: what to do about a file that does not fit, for the error.
+
+    Returns:
+        The value; None if there is no such file.
+
+    Raises:
+        ValueError: names the file, the place in it, the value and the remedy.
+    """
+    if not path.exists():
+        return None
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise ValueError(f"{path}: has {size} bytes, at most {LARGEST_FILE} are read; {remedy}")
+    return parse(f"{path}", path.read_bytes(), kind, remedy=remedy)
+
+
+def parse(where: str, data: bytes, kind: type[T], *, remedy: str = REMEDY) -> T:
+    """Parses JSON, UTF-8, in which NaN and Infinity are numbers.
+
+    Args:
+        where: the file, and the line if there are many, for the error.
+        data: the JSON.
+        kind: see `read_struct`.
+        remedy: see `read_struct`.
+
+    Raises:
+        ValueError: see `read_struct`.
+    """
+    try:
+        value = json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: {printable(str(error))}; {remedy}") from error
+    excess = _excess(value, DEEPEST)
+    if excess:
+        raise ValueError(f"{where}: {excess}; {remedy}")
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        wrong = _explain(value, kind, str(error))
+        raise ValueError(f"{where}: {printable(wrong)}; {remedy}") from error
+
+
+def _excess(value: Any, levels: int) -> str:
+    if levels == 0:
+        return f"is nested more than {DEEPEST} levels deep"
+    if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        return f"holds a number beyond {LARGEST_NUMBER}"
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, (_excess(item, levels - 1) for item in inner)), "")
+
+
+def _explain(root: Any, kind: Any, message: str) -> str:
+    """Msgspec's message with the whole path and the value there; msgspec writes `[...]` for a dict's key."""
+    said, _, place = message.partition(" - at ")
+    shown, value = "", root
+    for name, index in re.findall(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]", place):
+        key = _failing_key(root, value, kind, message) if index == "..." else name or int(index)
+        shown += f"[{key}]" if isinstance(key, int) else f".{key}"
+        value = value[key]
+    return f"{shown.removeprefix('.') or 'it'} is {value!r:.100}: {said}"
+
+
+def _failing_key(root: Any, holder: dict[str, Any], kind: Any, message: str) -> str:
+    """The first key of a dict in `root` whose value gives `message`, by halving the dict."""
+    everything, keys = dict(holder), list(holder)
+    while len(keys) > 1:
+        half = keys[: len(keys) // 2]
+        holder.clear()
+        holder.update((key, everything[key]) for key in half)
+        try:
+            msgspec.convert(root, kind)
+            fails = False
+        except msgspec.ValidationError as error:
+            fails = str(error) == message
+        keys = half if fails else keys[len(half) :]
+    holder.clear()
+    holder.update(everything)
+    return keys[0]
