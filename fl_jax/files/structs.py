@@ -1,4 +1,4 @@
-"""JSON read into msgspec structs: bounded in size and nesting, with errors that name file, place and value."""
+"""JSON read into msgspec structs: bounded in size and nesting; errors name file, place and value."""
 
 import json
 import re
