@@ -99,7 +99,6 @@ def test_imports_point_down(module):
         assert PACKAGES.index(there) >= PACKAGES.index(here), f"{module} imports {name}, from above"
 
 
-@pytest.mark.xfail(reason="fl_jax.phantom is still to be untangled", strict=True)
 def test_no_import_circles():
     assert circle({module: imports(module) for module in MODULES}) == []
 

@@ -23,15 +23,16 @@ import numpy as np
 
 from fl_jax.data.workers import end_with_parent
 from fl_jax.phantom import tables
-from fl_jax.phantom.draw import Drawing, Grid
-from fl_jax.phantom.draw import draw as draw_head
+from fl_jax.phantom.dicom_writer import Person, write_series
+from fl_jax.phantom.drawing.grid import Drawing, Grid
+from fl_jax.phantom.drawing.head import draw_head
 from fl_jax.phantom.labels import READER_ERROR, THRESHOLD, read_slices
-from fl_jax.phantom.patient import PatientParams, sample_patient
+from fl_jax.phantom.patient.parameters import PatientParams
+from fl_jax.phantom.patient.sampling import sample_patient
 from fl_jax.phantom.plan import Case, lay_out, plan_cohort
-from fl_jax.phantom.scanner import scan
+from fl_jax.phantom.scanner.scan import scan
 from fl_jax.phantom.sites import SITES, Site
 from fl_jax.phantom.tables import Record, SiteSummary
-from fl_jax.phantom.write import Person, write_series
 
 Draw = Callable[[PatientParams, Grid], Drawing]
 VERSION = 1

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.phantom.geometry import Geometry
-from fl_jax.phantom.scanner import Scan
+from fl_jax.phantom.scanner.geometry import Geometry
+from fl_jax.phantom.scanner.scan import Scan
 
 THRESHOLD = 40.0
 """Visible area (mm^2) from which blood is called; 5 x 8 mm, say."""

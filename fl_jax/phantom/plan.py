@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.phantom.geometry import Geometry, Pose, plan_slices
+from fl_jax.phantom.scanner.geometry import Geometry, Pose, plan_slices
 from fl_jax.phantom.sites import Site, Unit
 
 

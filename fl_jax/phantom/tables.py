@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fl_jax.core.types import LABELS
-from fl_jax.phantom.geometry import Geometry
+from fl_jax.phantom.dicom_writer import Person
 from fl_jax.phantom.labels import Reading
 from fl_jax.phantom.plan import Case
-from fl_jax.phantom.scanner import Scan
+from fl_jax.phantom.scanner.geometry import Geometry
+from fl_jax.phantom.scanner.scan import Scan
 from fl_jax.phantom.sites import Site
-from fl_jax.phantom.write import Person
 
 
 class SiteSummary(NamedTuple):

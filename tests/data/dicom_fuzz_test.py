@@ -24,10 +24,10 @@ from pydicom.uid import (
 )
 
 from fl_jax.data import dicom
-from fl_jax.phantom.geometry import Pose, plan_slices
-from fl_jax.phantom.scanner import Scan
+from fl_jax.phantom.dicom_writer import Person, write_series
+from fl_jax.phantom.scanner.geometry import Pose, plan_slices
+from fl_jax.phantom.scanner.scan import Scan
 from fl_jax.phantom.sites import SITES
-from fl_jax.phantom.write import Person, write_series
 
 NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian}
 PERSON = Person("SYN_0123abcd", 71, "F", "20190314", "235959")

@@ -5,9 +5,9 @@ import pytest
 from sphere import BLOOD, PLACES, draw_sphere
 
 from fl_jax.core.types import LABELS
-from fl_jax.phantom.geometry import Pose, plan_slices
 from fl_jax.phantom.labels import read_slices
-from fl_jax.phantom.scanner import scan
+from fl_jax.phantom.scanner.geometry import Pose, plan_slices
+from fl_jax.phantom.scanner.scan import scan
 from fl_jax.phantom.sites import SITES
 
 GEOMETRY = plan_slices(

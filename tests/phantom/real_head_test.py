@@ -1,4 +1,4 @@
-"""The phantom's density and noise beside a real head's, measured by the same code (figures in phantom.md).
+"""The phantom against a real head: HU and noise, measured by the same code (figures in the README).
 
 Both at 256 x 256, slices through the cerebrum. The brain is what lies inside the skull, 5 mm from bone.
 """

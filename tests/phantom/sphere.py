@@ -3,7 +3,7 @@
 import numpy as np
 
 from fl_jax.core.types import LABELS
-from fl_jax.phantom.draw import Drawing, Grid
+from fl_jax.phantom.drawing.grid import Drawing, Grid
 
 BRAIN, SKULL, HEAD, BLOOD = 70.0, 77.0, 82.0, 14.0  # radii, mm
 PLACES = {

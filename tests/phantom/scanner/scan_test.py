@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sphere import BRAIN, draw_sphere
 
-from fl_jax.phantom.geometry import Pose, plan_slices
-from fl_jax.phantom.holder import STYLES
-from fl_jax.phantom.radon import projector
-from fl_jax.phantom.scanner import noise_spectrum, scan
+from fl_jax.phantom.scanner.geometry import Pose, plan_slices
+from fl_jax.phantom.scanner.head_holder import STYLES
+from fl_jax.phantom.scanner.radon import projector
+from fl_jax.phantom.scanner.scan import noise_spectrum, scan
 from fl_jax.phantom.sites import SITES
 
 STRAIGHT = Pose(0.0, 0.0, 0.0, (0.0, 0.0))

@@ -7,8 +7,8 @@ injury (sulci). (Osborn's Brain, 2nd ed., ch. 2-6.)
 
 import numpy as np
 
-from fl_jax.phantom import clots
-from fl_jax.phantom.patient import Lesion, Triple
+from fl_jax.phantom.patient import intra_axial
+from fl_jax.phantom.patient.parameters import Lesion, Triple
 
 Rng = np.random.Generator
 
@@ -41,9 +41,9 @@ def sample_lesions(
         found += subarachnoid(rng, -side, severity, injury)
     deep = "intraventricular" in wanted and not injury
     if "intraparenchymal" in wanted:
-        found += clots.parenchymal(rng, side, severity, age, injury, deep)
+        found += intra_axial.parenchymal(rng, side, severity, age, injury, deep)
     if "intraventricular" in wanted:
-        found += clots.ventricular(rng, side, severity)
+        found += intra_axial.ventricular(rng, side, severity)
     return tuple(found), injury
 
 
@@ -76,7 +76,7 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
             "lens",
             centre,
             (wide, wide * rng.uniform(0.75, 1.0), thick),
-            hu=clots.fresh_hu(rng),
+            hu=intra_axial.fresh_hu(rng),
             hu_low=float(rng.uniform(38, 52)),
             mix=0.25 if fresh < 0.25 else 0.0,
             mass=rng.uniform(0.75, 0.95),
@@ -89,7 +89,7 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
 def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]:
     """A crescent over the convexity, or blood along falx or tentorium, or both."""
     old = rng.random() < np.clip((age - 40.0) / 90.0, 0.03, 0.4)
-    hu, low, mix = clots.fresh_hu(rng), float(rng.uniform(14, 30)), 0.0
+    hu, low, mix = intra_axial.fresh_hu(rng), float(rng.uniform(14, 30)), 0.0
     if old:
         kind = rng.choice(["subacute", "chronic", "mixed"], p=[0.3, 0.3, 0.4])
         hu = {"subacute": rng.uniform(34, 46), "chronic": rng.uniform(16, 28), "mixed": hu}[
@@ -143,7 +143,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
                 "falx",
                 centre,
                 (rng.uniform(22, 42), rng.uniform(18, 32), rng.uniform(2.0, 3.0 + 4.0 * severity)),
-                hu=clots.fresh_hu(rng),
+                hu=intra_axial.fresh_hu(rng),
             )
         )
     if rng.random() < (0.5 if sheet_only else 0.12):
@@ -154,7 +154,7 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
                 "tentorium",
                 centre,
                 (rng.uniform(16, 28), rng.uniform(18, 30), rng.uniform(2.5, 3.5 + 3.0 * severity)),
-                hu=clots.fresh_hu(rng),
+                hu=intra_axial.fresh_hu(rng),
             )
         )
     return found

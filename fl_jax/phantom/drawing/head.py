@@ -6,16 +6,24 @@ stay in the cache. The same patient and grid give the same bytes.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.phantom import anatomy, brain, devices, face, hemorrhage, shapes, skull
-from fl_jax.phantom.pack import pack
-from fl_jax.phantom.patient import PatientParams
-from fl_jax.phantom.skull import Model
+from fl_jax.phantom.drawing import (
+    brain,
+    foreign_bodies,
+    hemorrhage,
+    shapes,
+    skull,
+    skull_base,
+    tissue,
+)
+from fl_jax.phantom.drawing.grid import Drawing, Grid
+from fl_jax.phantom.drawing.pack import pack
+from fl_jax.phantom.drawing.skull import Model
+from fl_jax.phantom.patient.parameters import PatientParams
 
 SLAB = 16384
 """Points a call."""
@@ -25,38 +33,7 @@ RIM = 0.7
 """Half width (mm) of the seam in which cavity and wall are blended."""
 
 
-class Grid(NamedTuple):
-    """Sampling points in head coordinates, mm, origin at the centre of the brain.
-
-    DICOM LPS axes: x to the patient's left, y to posterior, z to the vertex.
-    Point (i, j, k) = origin + i*step_z + j*step_y + k*step_x, each float32[3].
-    """
-
-    origin: np.ndarray
-    step_z: np.ndarray
-    step_y: np.ndarray
-    step_x: np.ndarray
-    shape: tuple[int, int, int]
-
-
-class Drawing(NamedTuple):
-    """A drawn head.
-
-    Attributes:
-        hu: float32[D, H, W], HU, noise-free tissue; air is -1000.
-        lesions: uint8[5, D, H, W], 1 where that subtype's blood takes the place of tissue, in the order of
-            `types.LABELS[1:]`; all zero in a patient without bleeding.
-        brain: bool[D, H, W], the intracranial space.
-        metal: bool[D, H, W] or None, what the scanner turns into streaks.
-    """
-
-    hu: np.ndarray
-    lesions: np.ndarray
-    brain: np.ndarray
-    metal: np.ndarray | None
-
-
-def draw(patient: PatientParams, grid: Grid) -> Drawing:
+def draw_head(patient: PatientParams, grid: Grid) -> Drawing:
     """Draws a patient.
 
     Args:
@@ -142,7 +119,7 @@ def _sort(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
 @jax.jit
 def _rods(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
     """HU of foreign bodies (-1000 elsewhere), and where they are metal, bool[N]."""
-    return devices.foreign(skull.canonical(p, m), m)
+    return foreign_bodies.foreign(skull.canonical(p, m), m)
 
 
 @jax.jit
@@ -152,7 +129,7 @@ def _vault(p: jax.Array, m: Model) -> tuple[jax.Array]:
 
 @jax.jit
 def _base(p: jax.Array, m: Model) -> tuple[jax.Array]:
-    return (face.draw_base(p, m),)
+    return (skull_base.draw_base(p, m),)
 
 
 @jax.jit
@@ -165,7 +142,7 @@ def _brain(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
     thick = hemorrhage.thicknesses(c, m, rough)
     fill = hemorrhage.sulcal_fill(c, m)
     b = brain.parts(hemorrhage.push(c, -skull.convexity(c, m), thick, m), m, wall, fill, rough)
-    hu = anatomy.dura(b, m, anatomy.tissue(b, m, fine[0]))
+    hu = tissue.dura(b, m, tissue.tissue(b, m, fine[0]))
     hu = hemorrhage.incidental(hu, b, c, m, rough, fine[1])
     hu, cover = hemorrhage.bleed(hu, b, c, thick, m, fill, rough, fine[1])
     return hu, (cover > 0.4).astype(jnp.uint8)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.phantom.draw import Grid
+from fl_jax.phantom.drawing.grid import Grid
 
 
 class Pose(NamedTuple):

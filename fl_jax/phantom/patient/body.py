@@ -7,7 +7,7 @@ blood density vary at random about it.
 
 import numpy as np
 
-from fl_jax.phantom.patient import Triple, triple
+from fl_jax.phantom.patient.parameters import Triple, triple
 
 
 def sample_body(

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from fl_jax.core.types import LABELS
-from fl_jax.phantom import draw as drawing
-from fl_jax.phantom import pack, skull
-from fl_jax.phantom.draw import Drawing, Grid, draw
-from fl_jax.phantom.patient import Lesion, PatientParams, Rod, Spot, sample_patient
+from fl_jax.phantom.drawing import head, pack, skull
+from fl_jax.phantom.drawing.grid import Drawing, Grid
+from fl_jax.phantom.drawing.head import draw_head
+from fl_jax.phantom.patient.parameters import Lesion, PatientParams, Rod, Spot
+from fl_jax.phantom.patient.sampling import sample_patient
 
 KINDS = LABELS[1:]
 
@@ -40,9 +41,9 @@ def bled(*lesions: Lesion, age: float = 70.0) -> tuple[Drawing, Drawing, np.ndar
     numbers = {**healthy.numbers, "leuko": 0.0, "occipital": 0.0}
     healthy = dataclasses.replace(healthy, numbers=numbers)
     ill = dataclasses.replace(healthy, lesions=lesions)
-    points = jnp.asarray(drawing._points(grid()))
+    points = jnp.asarray(head._points(grid()))
     c = np.stack(skull.canonical(points, arrays(healthy))).reshape(3, *grid().shape)
-    return draw(ill, grid()), draw(healthy, grid()), c
+    return draw_head(ill, grid()), draw_head(healthy, grid()), c
 
 
 def arrays(p: PatientParams) -> dict[str, jax.Array]:
@@ -71,10 +72,10 @@ def test_same_patient_same_bytes():
     first = sample_patient(np.random.default_rng(3), age=50, subtypes=KINDS, severity=0.5)
     second = sample_patient(np.random.default_rng(3), age=50, subtypes=KINDS, severity=0.5)
     assert first == second
-    a, b = draw(first, grid()), draw(second, grid())
+    a, b = draw_head(first, grid()), draw_head(second, grid())
     assert a.hu.tobytes() == b.hu.tobytes()
     assert a.lesions.tobytes() == b.lesions.tobytes()
-    other = draw(dataclasses.replace(first, seed=first.seed + 1), grid())
+    other = draw_head(dataclasses.replace(first, seed=first.seed + 1), grid())
     assert a.hu.tobytes() != other.hu.tobytes()
 
 
@@ -82,20 +83,20 @@ def test_a_part_of_the_grid_is_a_part_of_the_drawing():
     whole = grid()
     part = whole._replace(origin=whole.origin + 10 * whole.step_z, shape=(5, *whole.shape[1:]))
     p = patient(subtypes=("subdural",))
-    np.testing.assert_allclose(draw(p, part).hu, draw(p, whole).hu[10:15], atol=0.05)
+    np.testing.assert_allclose(draw_head(p, part).hu, draw_head(p, whole).hu[10:15], atol=0.05)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sampled_patients_show_the_subtype(kind: str):
     for seed in range(3):
-        d = draw(patient(seed, 60.0, (kind,)), grid())
+        d = draw_head(patient(seed, 60.0, (kind,)), grid())
         assert of(d, kind).sum() * 0.027 > 0.3, seed  # ml
         assert np.isfinite(d.hu).all()
 
 
 def test_no_blood_in_a_normal_patient():
     for seed in range(4):
-        d = draw(patient(seed, 30.0 + 15 * seed), grid())
+        d = draw_head(patient(seed, 30.0 + 15 * seed), grid())
         assert not d.lesions.any()
         assert d.lesions.dtype == np.uint8
         assert d.hu.dtype == np.float32
@@ -216,14 +217,14 @@ def test_density_of_tissues(name: str):
         x, y, z = where
         at = np.array([x * p.size[0], -(y + 18.0) * p.size[1], (z - 8.0) * p.size[2]], np.float32)
         g = grid(radius / 2, (5, 5, 5))
-        values.append(draw(p, g._replace(origin=g.origin + at)).hu.ravel())
+        values.append(draw_head(p, g._replace(origin=g.origin + at)).hu.ravel())
     assert low < np.median(np.concatenate(values)) < high
 
 
 def test_grey_is_denser_than_white_and_bone_is_hard():
     p = patient(2, 40.0)
     assert 5.0 < p.numbers["grey"] - p.numbers["white"] < 12.0
-    d = draw(p, grid())
+    d = draw_head(p, grid())
     assert 900.0 < np.percentile(d.hu[d.hu > 300.0], 75) < 1900.0
     assert 1.0 < d.brain.mean() / 0.19 < 1.9
     assert (d.hu < -990.0).mean() > 0.3
@@ -232,19 +233,19 @@ def test_grey_is_denser_than_white_and_bone_is_hard():
 def test_metal_is_reported():
     rod = Rod((12.0, 6.0, -16.0), (20.0, 9.0, -10.0), 3.0, 3000.0, True)
     p = dataclasses.replace(patient(), rods=(rod,))
-    d = draw(p, grid())
+    d = draw_head(p, grid())
     assert d.metal is not None
     assert 0 < d.metal.sum() < 60
     assert d.hu[d.metal].min() > 1000.0
-    assert draw(dataclasses.replace(p, rods=()), grid()).metal is None
+    assert draw_head(dataclasses.replace(p, rods=()), grid()).metal is None
 
 
 def test_nothing_recompiles_for_another_patient_or_grid():
-    draw(patient(1, 70.0, KINDS), grid())
-    kernels = (drawing._sort, drawing._vault, drawing._base, drawing._brain)
+    draw_head(patient(1, 70.0, KINDS), grid())
+    kernels = (head._sort, head._vault, head._base, head._brain)
     before = [k._cache_size() for k in kernels]  # type: ignore[attr-defined]
-    draw(patient(5, 20.0), grid(4.0, (7, 33, 41)))
-    draw(patient(6, 80.0, ("subdural", "subarachnoid")), grid(5.0, (30, 40, 36)))
+    draw_head(patient(5, 20.0), grid(4.0, (7, 33, 41)))
+    draw_head(patient(6, 80.0, ("subdural", "subarachnoid")), grid(5.0, (30, 40, 36)))
     assert [k._cache_size() for k in kernels] == before  # type: ignore[attr-defined]
 
 
@@ -265,14 +266,14 @@ def test_sample_patient_names_the_wrong_argument(wrong: dict[str, Any], message:
 def test_more_findings_than_slots_are_refused():
     spot = Spot((0.0, 0.0, 30.0), (2.0, 2.0, 2.0), 100.0)
     with pytest.raises(ValueError, match="spots: 40 of them"):
-        draw(dataclasses.replace(patient(), spots=(spot,) * 40), grid())
+        draw_head(dataclasses.replace(patient(), spots=(spot,) * 40), grid())
     with pytest.raises(ValueError, match="form='sphere'"):
-        draw(dataclasses.replace(patient(), lesions=(Lesion("epidural", "sphere"),)), grid())
+        draw_head(dataclasses.replace(patient(), lesions=(Lesion("epidural", "sphere"),)), grid())
 
 
 def test_importing_is_light():
     code = (
-        "import sys, fl_jax.phantom.draw; from jax.extend.backend import backends;"
+        "import sys, fl_jax.phantom.drawing.head; from jax.extend.backend import backends;"
         "bad = {'tensorflow', 'matplotlib', 'pydicom'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,15 +11,20 @@ Essential Physics of Medical Imaging, 3rd ed.).
 import jax
 import jax.numpy as jnp
 
-from fl_jax.phantom import shapes
-from fl_jax.phantom.shapes import Point, bump, capsule, ellipsoid, inside, meet, paint, union
+from fl_jax.phantom.drawing import shapes
+from fl_jax.phantom.drawing.shapes import (
+    Point,
+    bump,
+    capsule,
+    ellipsoid,
+    inside,
+    meet,
+    paint,
+    union,
+)
 
 Model = dict[str, jax.Array]
 """A patient as float32 scalars and small arrays, made by `pack.pack`."""
-
-
-SWELLINGS, CUTS = 2, 2
-"""Slots for swollen patches of scalp and for gaps in the skull."""
 
 
 def canonical(p: jax.Array, m: Model) -> Point:

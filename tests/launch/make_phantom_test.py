@@ -8,7 +8,7 @@ from fl_jax.phantom import cohort
 from fl_jax.phantom.tables import SiteSummary
 from launch import make_phantom
 
-ROOT = pathlib.Path(__file__).parents[3]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_a_strangers_folder_is_refused_in_one_line(tmp_path, monkeypatch):

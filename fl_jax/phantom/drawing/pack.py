@@ -2,8 +2,18 @@
 
 import numpy as np
 
-from fl_jax.phantom import devices, hemorrhage, skull
-from fl_jax.phantom.patient import Lesion, PatientParams
+from fl_jax.phantom.patient.parameters import (
+    CLOTS,
+    CUTS,
+    EXTRA,
+    PATCHES,
+    RODS,
+    SHEETS,
+    SPOTS,
+    SWELLINGS,
+    Lesion,
+    PatientParams,
+)
 
 
 def pack(patient: PatientParams) -> dict[str, np.ndarray]:
@@ -55,10 +65,10 @@ def mix(rng: np.random.Generator, fields: int, count: int) -> np.ndarray:
 def pack_lesions(patient: PatientParams) -> dict[str, np.ndarray]:
     """Arrays of the collections of blood, a fixed number of slots each, and how many slots are in use."""
     slots = {
-        "extra": (hemorrhage.EXTRA, 24),
-        "sheets": (hemorrhage.SHEETS, 9),
-        "clots": (hemorrhage.CLOTS, 15),
-        "patches": (hemorrhage.PATCHES, 7),
+        "extra": (EXTRA, 24),
+        "sheets": (SHEETS, 9),
+        "clots": (CLOTS, 15),
+        "patches": (PATCHES, 7),
     }
     rows: dict[str, list[list[float]]] = {name: [] for name in slots}
     m: dict[str, np.ndarray] = {
@@ -106,18 +116,18 @@ def pack_findings(patient: PatientParams) -> dict[str, np.ndarray]:
     forms = {"hole": 0.0, "flap": 1.0, "fracture": 2.0}
     cuts = [[*c.centre, c.radius, forms[c.form], *c.normal, c.width] for c in patient.cuts]
     return (
-        table("spots", spots, hemorrhage.SPOTS, 15)
+        table("spots", spots, SPOTS, 15)
         | table(
             "swellings",
             [[*s.centre, *s.radii, s.height, s.hu] for s in patient.swellings],
-            skull.SWELLINGS,
+            SWELLINGS,
             8,
         )
-        | table("cuts", cuts, skull.CUTS, 9)
+        | table("cuts", cuts, CUTS, 9)
         | table(
             "rods",
             [[*r.a, *r.b, r.radius, r.hu, float(r.metal)] for r in patient.rods],
-            devices.RODS,
+            RODS,
             9,
         )
     )

@@ -9,9 +9,9 @@ Imaging, 5th ed.).
 import jax
 import jax.numpy as jnp
 
-from fl_jax.phantom import shapes, skull
-from fl_jax.phantom.shapes import Point, bump, capsule, ellipsoid, inside, meet, paint
-from fl_jax.phantom.skull import Model
+from fl_jax.phantom.drawing import shapes, skull
+from fl_jax.phantom.drawing.shapes import Point, bump, capsule, ellipsoid, inside, meet, paint
+from fl_jax.phantom.drawing.skull import Model
 
 AIR = -990.0
 

@@ -20,10 +20,10 @@ import numpy as np
 import scipy.fft
 
 from fl_jax.core.types import AIR
-from fl_jax.phantom import holder
-from fl_jax.phantom.draw import Drawing
-from fl_jax.phantom.geometry import Geometry
-from fl_jax.phantom.radon import Projector, projector
+from fl_jax.phantom.drawing.grid import Drawing
+from fl_jax.phantom.scanner import head_holder
+from fl_jax.phantom.scanner.geometry import Geometry
+from fl_jax.phantom.scanner.radon import Projector, projector
 
 WATER = 0.0193
 """Linear attenuation of water at an effective 70 keV, 1/mm (NIST XCOM)."""
@@ -262,7 +262,7 @@ def _reconstruct(
 ) -> np.ndarray:
     """Images float32[n, M, M]: upsampled, with holder, kernel, artefacts and noise."""
     size = (geometry.matrix, geometry.matrix)
-    rest = holder.draw_holder(clean, geometry, scanner.holder, rng)
+    rest = head_holder.draw_holder(clean, geometry, scanner.holder, rng)
     amplitude = noise_spectrum(geometry.matrix, geometry.spacing, scanner.grain) * scanner.noise
     images = np.empty((len(clean), *size), np.float32)
     for k, image in enumerate(clean):

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fl_jax.phantom import shapes, skull
-from fl_jax.phantom.shapes import Point, bump, capsule, ellipsoid, meet, union
-from fl_jax.phantom.skull import Model
+from fl_jax.phantom.drawing import shapes, skull
+from fl_jax.phantom.drawing.shapes import Point, bump, capsule, ellipsoid, meet, union
+from fl_jax.phantom.drawing.skull import Model
 
 
 class Parts(NamedTuple):

@@ -7,7 +7,7 @@ horns, in casts when there is much (Osborn's Brain, 2nd ed., ch. 2 and 4).
 
 import numpy as np
 
-from fl_jax.phantom.patient import Lesion, triple
+from fl_jax.phantom.patient.parameters import Lesion, triple
 
 Rng = np.random.Generator
 

@@ -14,13 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fl_jax.phantom import brain, skull
-from fl_jax.phantom.brain import Parts
-from fl_jax.phantom.shapes import Point, bump, inside, paint, step
-from fl_jax.phantom.skull import Model
-
-EXTRA, SHEETS, CLOTS, PATCHES, SPOTS = 4, 3, 10, 4, 14
-"""Slots: collections on the skull, on falx or tentorium, in tissue, in sulci; findings not blood."""
+from fl_jax.phantom.drawing import brain, skull
+from fl_jax.phantom.drawing.brain import Parts
+from fl_jax.phantom.drawing.shapes import Point, bump, inside, paint, step
+from fl_jax.phantom.drawing.skull import Model
+from fl_jax.phantom.patient.parameters import EXTRA
 
 
 def extra_thickness(c: Point, row: jax.Array, rough: jax.Array) -> jax.Array:

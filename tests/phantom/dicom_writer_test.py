@@ -7,10 +7,10 @@ from pydicom.uid import CTImageStorage
 from sphere import draw_sphere
 
 from fl_jax.data.dicom.read import Slice, read
-from fl_jax.phantom.geometry import Pose, plan_slices
-from fl_jax.phantom.scanner import scan
+from fl_jax.phantom.dicom_writer import Dialect, Person, encode, synthetic_uid, write_series
+from fl_jax.phantom.scanner.geometry import Pose, plan_slices
+from fl_jax.phantom.scanner.scan import scan
 from fl_jax.phantom.sites import SITES
-from fl_jax.phantom.write import Dialect, Person, encode, synthetic_uid, write_series
 
 UNITS = [unit for site in SITES for unit in site.units]
 PERSON = Person("SYN_0123abcd", 71, "F", "20190314", "235959")

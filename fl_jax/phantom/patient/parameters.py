@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 Triple = tuple[float, float, float]
+
+EXTRA, SHEETS, CLOTS, PATCHES = 4, 3, 10, 4
+"""Most collections of blood on the skull, along falx or tentorium, in tissue, and in sulci."""
+SPOTS, SWELLINGS, CUTS, RODS = 14, 2, 2, 6
+"""Most incidental findings, swollen patches of scalp, gaps in the skull, and foreign bodies."""
 
 
 def triple(values: Iterable[Any]) -> Triple:
@@ -127,10 +130,10 @@ class PatientParams:
         size: scale of the head along x, y, z against the template.
         seed: of folds, texture and air cells.
         numbers: named anatomical numbers, see `body.sample_body`.
-        spots: incidental findings, at most `hemorrhage.SPOTS`.
-        swellings: of the scalp, at most `skull.SWELLINGS`.
-        cuts: gaps in the skull, at most `skull.CUTS`.
-        rods: foreign bodies, at most `devices.RODS`.
+        spots: incidental findings, at most `SPOTS`.
+        swellings: of the scalp, at most `SWELLINGS`.
+        cuts: gaps in the skull, at most `CUTS`.
+        rods: foreign bodies, at most `RODS`.
         lesions: collections of blood; empty in a normal patient.
     """
 
@@ -144,47 +147,3 @@ class PatientParams:
     cuts: tuple[Cut, ...] = ()
     rods: tuple[Rod, ...] = ()
     lesions: tuple[Lesion, ...] = ()
-
-
-def sample_patient(
-    rng: np.random.Generator,
-    *,
-    age: float,
-    sex: str = "M",
-    subtypes: tuple[str, ...] = (),
-    severity: float = 0.5,
-) -> PatientParams:
-    """A patient with the wanted bleeding, everything else at random.
-
-    Args:
-        rng: source of all randomness.
-        age: years, 1 to 100.
-        sex: "F" or "M".
-        subtypes: subset of `types.LABELS[1:]`, empty for a patient without bleeding.
-        severity: 0 subtle to 1 large.
-
-    Returns:
-        The patient.
-
-    Raises:
-        ValueError: an unknown subtype, sex, age or severity.
-    """
-    from fl_jax.core.types import LABELS
-    from fl_jax.phantom import bleeds, body, mimics
-
-    unknown = set(subtypes) - set(LABELS[1:])
-    if unknown:
-        raise ValueError(f"subtypes={subtypes!r} has {sorted(unknown)}; choose from {LABELS[1:]}")
-    if sex not in ("F", "M"):
-        raise ValueError(f"sex={sex!r}; give 'F' or 'M'")
-    if not 1.0 <= age <= 100.0:
-        raise ValueError(f"age={age!r} years; give 1 to 100")
-    if not 0.0 <= severity <= 1.0:
-        raise ValueError(f"severity={severity!r}; give 0 (subtle) to 1 (large)")
-    numbers, size = body.sample_body(rng, age=age, sex=sex)
-    lesions, injury = bleeds.sample_lesions(rng, age=age, subtypes=subtypes, severity=severity)
-    found = mimics.sample_mimics(
-        rng, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury
-    )
-    seed = int(rng.integers(2**31))
-    return PatientParams(float(age), sex, size, seed, lesions=lesions, **found)

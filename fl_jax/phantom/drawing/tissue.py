@@ -8,10 +8,10 @@ HU: grey 37-41, white 27-32, cerebrospinal fluid 4-10, blood pool 40-60 with the
 import jax
 import jax.numpy as jnp
 
-from fl_jax.phantom import brain
-from fl_jax.phantom.brain import Parts
-from fl_jax.phantom.shapes import capsule, ellipsoid, inside, paint
-from fl_jax.phantom.skull import Model
+from fl_jax.phantom.drawing import brain
+from fl_jax.phantom.drawing.brain import Parts
+from fl_jax.phantom.drawing.shapes import capsule, ellipsoid, inside, paint
+from fl_jax.phantom.drawing.skull import Model
 
 
 def tissue(b: Parts, m: Model, mottle: jax.Array) -> jax.Array:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fl_jax.phantom import devices
-from fl_jax.phantom.patient import Lesion, Spot
+from fl_jax.phantom.patient import trauma_and_surgery as trauma
+from fl_jax.phantom.patient.parameters import CUTS, RODS, SPOTS, Lesion, Spot
 
 Rng = np.random.Generator
 
@@ -61,15 +61,15 @@ def sample_mimics(
             for s in (-1.0, 1.0)
         ]
     hurt = injury or (not lesions and rng.random() < 0.35)
-    cuts, rods, opened = devices.operations(rng, lesions)
+    cuts, rods, opened = trauma.operations(rng, lesions)
     if rng.random() < (0.5 if opened else 0.06 if injury else 0.0):
         spots = air(rng) + spots
     return {
         "numbers": n,
-        "spots": tuple(spots[:14]),
-        "swellings": devices.swellings(rng, 0.75 if hurt else 0.04),
-        "cuts": tuple((devices.fractures(rng, lesions) + cuts)[:2]),
-        "rods": tuple((rods + devices.clutter(rng, age))[: devices.RODS]),
+        "spots": tuple(spots[:SPOTS]),
+        "swellings": trauma.swellings(rng, 0.75 if hurt else 0.04),
+        "cuts": tuple((trauma.fractures(rng, lesions) + cuts)[:CUTS]),
+        "rods": tuple((rods + trauma.clutter(rng, age))[:RODS]),
     }
 
 

@@ -8,7 +8,7 @@ reconstruction circle. Densities: carbon fibre and plastics -150 to 200 HU in sh
 import cv2
 import numpy as np
 
-from fl_jax.phantom.geometry import Geometry
+from fl_jax.phantom.scanner.geometry import Geometry
 
 STYLES = ("cup", "plates", "table")
 

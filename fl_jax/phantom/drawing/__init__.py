@@ -1,0 +1,1 @@
+"""Draws a patient in Hounsfield units on a grid of points."""

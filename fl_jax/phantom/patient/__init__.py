@@ -1,0 +1,1 @@
+"""Synthetic patients as numbers: bodies, bleeds, incidental findings."""

@@ -1,0 +1,1 @@
+"""The simulated CT scanner: slice geometry, artefacts and noise."""
