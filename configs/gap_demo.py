@@ -32,10 +32,15 @@ PANELS: dict[str, dict[str, Any]] = {
     "batches of 16": {"batch_size": 16},
 }
 FACTORS: dict[str, dict[str, Any]] = {
-    "scaffold": {"algorithm": "scaffold()"},
-    "server momentum": {"algorithm": "fed_avg(server_optimizer=sgd(1.0, momentum=0.5))"},
-    "FedAdam": {"algorithm": "fed_avg(server_optimizer=adam(0.003, b1=0.9, b2=0.99, eps=1e-3))"},
-    "fed_prox": {"algorithm": "fed_prox(mu=0.01)"},
+    "scaffold": {"algorithm": "scaffold(keep_optimizer=True)"},
+    "server momentum": {
+        "algorithm": "fed_avg(server_optimizer=sgd(1.0, momentum=0.5), keep_optimizer=True)"
+    },
+    "FedAdam": {
+        "algorithm": "fed_avg(server_optimizer=adam(0.003, b1=0.9, b2=0.99, eps=1e-3), "
+        "keep_optimizer=True)"
+    },
+    "fed_prox": {"algorithm": "fed_prox(mu=0.01, keep_optimizer=True)"},
     "an eighth of an epoch a round": {"rounds": 288, "epochs": 0.125},
     "two epochs a round": {"rounds": 18, "epochs": 2.0},
     "four epochs a round": {"rounds": 9, "epochs": 4.0},

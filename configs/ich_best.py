@@ -20,7 +20,7 @@ from configs import ich_fed_avg
 
 def get_config() -> ConfigDict:
     config: Any = ich_fed_avg.get_config()
-    config.algorithm = "scaffold()"
+    config.algorithm = "scaffold(keep_optimizer=True)"
     config.batch_size = 4
     config.rounds = 288
     config.epochs = 0.125

@@ -65,7 +65,7 @@ def get_config() -> ConfigDict:
     # the last round from all training slices.
     config.statistics = "frozen"
     # Of optax; a rate may be a schedule: 'sgd(warmup_cosine_decay_schedule(0.0, 0.1, 50, 1000))'. It counts
-    # the steps of the optimiser's state: at a site all of its own, or each round's with keep_optimizer=False.
+    # the steps of the optimiser's state: a site's own with keep_optimizer=True, else the round's.
     # The central model takes as many steps a round as all sites together, so that its schedule runs that much
     # faster; round_schedule is the same in every arm.
     config.optimizer = "adam(3e-4)"
@@ -88,8 +88,8 @@ def get_config() -> ConfigDict:
     config.ema = 0.0
     config.test_flip = False  # predict with the mean logits of a slice and its mirror image
 
-    # Federation. Central and local models are trained plainly, by fed_avg() over one site.
-    config.algorithm = "fed_avg()"
+    # Federation. Central and local models are trained plainly, by FedAvg over one site.
+    config.algorithm = "fed_avg(keep_optimizer=True)"
     config.aggregator = "weighted_mean()"
     config.layout = "auto"  # or sequential, vmapped, mesh: the same numbers
     config.rounds = 10

@@ -12,7 +12,11 @@ from ml_collections import ConfigDict
 from configs import ich_fed_avg
 
 MODEL = "resnet(widths=(16, 32), stem=16, norm={norm!r})"
-ALGORITHMS = {"FedAvg": "fed_avg()", "FedBN": "fed_bn()", "FedProx": "fed_prox(mu=0.01)"}
+ALGORITHMS = {
+    "FedAvg": "fed_avg(keep_optimizer=True)",
+    "FedBN": "fed_bn(keep_optimizer=True)",
+    "FedProx": "fed_prox(mu=0.01, keep_optimizer=True)",
+}
 SETTINGS = {
     "group": ("group", "frozen"),
     "layer": ("layer", "frozen"),

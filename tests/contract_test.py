@@ -18,6 +18,8 @@ along, under the weighted mean. The default run has FedAvg's on three layouts, t
 
 from collections.abc import Callable
 from functools import cache, lru_cache, partial
+from importlib import import_module
+from inspect import signature
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -70,7 +72,10 @@ class Row(NamedTuple):
 def algorithm(name: str) -> Algorithm:
     name, _, rule = name.partition(" ")
     loss = TASK.loss if rule else network_loss
-    made = spec.build(f"{name}()", "fl_jax.algorithms", loss, optax.sgd(0.1, momentum=0.9))
+    factory = getattr(import_module(f"fl_jax.algorithms.{name}"), name)
+    keeps = "keep_optimizer" in signature(factory).parameters  # momentum, from round to round
+    text = f"{name}({'keep_optimizer=True' if keeps else ''})"
+    made = spec.build(text, "fl_jax.algorithms", loss, optax.sgd(0.1, momentum=0.9))
     return statistics.carry(made, rule) if rule else made
 
 

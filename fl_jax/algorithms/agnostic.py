@@ -25,7 +25,7 @@ def agnostic(
     client_optimizer: optax.GradientTransformation,
     *,
     rate: float = 0.1,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes agnostic federated averaging.
 

@@ -32,7 +32,7 @@ def apfl(
     alpha: float = 0.5,
     alpha_rate: float = 0.0,
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes APFL; a step costs two of FedAvg.
 

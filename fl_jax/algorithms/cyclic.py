@@ -16,7 +16,7 @@ def cyclic(
     loss: client.Loss,
     client_optimizer: optax.GradientTransformation,
     *,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes cyclic weight transfer: FedAvg with one site at a time.
 

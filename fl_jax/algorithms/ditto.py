@@ -22,7 +22,7 @@ def ditto(
     *,
     lam: float = 0.1,
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes Ditto; a step costs two of FedAvg.
 

@@ -29,7 +29,7 @@ def fed_avg(
     client_optimizer: optax.GradientTransformation,
     *,
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes FedAvg.
 

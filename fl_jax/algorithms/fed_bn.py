@@ -22,7 +22,7 @@ def fed_bn(
     *,
     local: str = r"(Batch|Group|Instance|Layer|RMS)Norm",
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes FedBN.
 

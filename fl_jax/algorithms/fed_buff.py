@@ -56,7 +56,7 @@ def fed_buff(
         raise ValueError(f"max_delay={max_delay}: must be a whole number of rounds, at least 0")
     if not 0 < buffer <= 1:
         raise ValueError(f"buffer={buffer}: must be above 0 and at most 1, a share")
-    base = fed_avg(loss, client_optimizer, keep_optimizer=False)
+    base = fed_avg(loss, client_optimizer)
 
     def init_server(params: Params) -> ServerState:
         extra = client.nothing_gathered(params), jnp.int32(0)

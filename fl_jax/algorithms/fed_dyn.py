@@ -24,7 +24,7 @@ def fed_dyn(
     client_optimizer: optax.GradientTransformation,
     *,
     alpha: float = 0.01,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes FedDyn.
 

@@ -46,7 +46,7 @@ def fed_nova(
         The algorithm. With equal sites its objective is the paper's; otherwise examples weigh. A site
         without a step sends zeros with weight zero.
     """
-    base = fed_avg(loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=False)
+    base = fed_avg(loss, client_optimizer, server_optimizer=server_optimizer)
 
     def start(params: Params, site: Any, key: jax.Array) -> client.Local:
         pace = (jnp.zeros(()), client_optimizer.init(jnp.zeros(())))

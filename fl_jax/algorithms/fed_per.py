@@ -19,7 +19,7 @@ def fed_per(
     *,
     local: str = r"^Dense_\d+/",
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes FedPer.
 

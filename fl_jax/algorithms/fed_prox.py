@@ -22,7 +22,7 @@ def fed_prox(
     *,
     mu: float = 0.01,
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes FedProx.
 

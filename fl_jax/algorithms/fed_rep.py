@@ -25,7 +25,7 @@ def fed_rep(
     head_steps: int = 1,
     local: str = r"^Dense_\d+/",
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes FedRep.
 

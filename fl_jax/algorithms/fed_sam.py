@@ -24,7 +24,7 @@ def fed_sam(
     *,
     rho: float = 0.05,
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes FedSAM.
 

@@ -59,7 +59,7 @@ def ifca(
         raise ValueError(
             f"clusters={clusters}, spread={spread}: must be at least 1, and positive or none differ"
         )
-    base = fed_avg(loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=False)
+    base = fed_avg(loss, client_optimizer, server_optimizer=server_optimizer)
     each, where = jnp.arange(clusters), jax.vmap(optax.tree.where)
 
     def take(stacked: Any, k: Array | int) -> Any:

@@ -26,7 +26,7 @@ def q_fed_avg(
     q: float = 1.0,
     lipschitz: float = 10.0,
     server_optimizer: optax.GradientTransformation | None = None,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes q-FedAvg.
 

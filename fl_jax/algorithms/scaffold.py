@@ -26,7 +26,7 @@ def scaffold(
     client_lr: float | None = None,
     option: int = 2,
     server_lr: float = 1.0,
-    keep_optimizer: bool = True,
+    keep_optimizer: bool = False,
 ) -> Algorithm:
     """Makes SCAFFOLD.
 

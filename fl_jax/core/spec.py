@@ -41,7 +41,7 @@ def parse(text: str, values: Mapping[str, Any] | None = None) -> Spec:
         return _spec(ast.parse(text.strip(), mode="eval").body, values or {})
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"spec {text!r} is not a literal call: write it like 'fed_avg(keep_optimizer=False)'"
+            f"spec {text!r} is not a literal call: write it like 'fed_avg(keep_optimizer=True)'"
         ) from error
 
 

@@ -151,7 +151,7 @@ def start(
         optimizer = by_round(optimizer)
     between = (config.algorithm, config.aggregator)
     if arm != "federated":
-        between = ("fed_avg()", "weighted_mean()")
+        between = ("fed_avg(keep_optimizer=True)", "weighted_mean()")  # plain training
     algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
     if task.running:
         pooled = arm != "federated" or config.statistics == RECOMPUTE

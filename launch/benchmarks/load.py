@@ -109,7 +109,7 @@ def measure(case: Case, folder: Path) -> Measured:
         ValueError: when the metrics file was at any time not what it should be.
     """
     job = task.multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
-    algorithm = fed_avg(job.loss, optax.adam(1e-3))
+    algorithm = fed_avg(job.loss, optax.adam(1e-3), keep_optimizer=True)
     faults = faulty.build(case.faults, case.sites)
     aggregator = faulty.between(weighted_mean(), faults)
     key = jax.random.key(0)

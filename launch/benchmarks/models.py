@@ -252,7 +252,7 @@ def learned(made: Any, images: np.ndarray) -> task.Task:
 
 def stepping(job: task.Task, params: Any, batch: Batch) -> measure.Work:
     """A client's step, which goes on from where it was."""
-    algorithm = fed_avg(job.loss, optax.adam(RATE))
+    algorithm = fed_avg(job.loss, optax.adam(RATE), keep_optimizer=True)
     if job.running:
         algorithm = statistics.carry(algorithm)
     server, site = algorithm.init_server(params), algorithm.init_site(params)

@@ -47,7 +47,7 @@ def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
     """Measures one case and prints its table."""
     job, example = case.model()
     batches = cases.batches(case, example)
-    algorithm = fed_avg(job.loss, cases.OPTIMIZER)
+    algorithm = fed_avg(job.loss, cases.OPTIMIZER, keep_optimizer=True)
     params = jax.jit(job.init)(jax.random.key(0))
     state = rounds.init(algorithm, weighted_mean(), params, len(case.sizes), jax.random.key(0))
     contenders = {

@@ -60,7 +60,7 @@ def _federation(
 ) -> tuple[rounds.Round, Algorithm, Aggregator, task.Task, tuple[faulty.Fault, ...]]:
     drawn = faulty.build((f"{name}({SITES // 2}, share=0.5)",), SITES)
     job = task.multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
-    algorithm = fed_avg(job.loss, optax.adam(1e-2))
+    algorithm = fed_avg(job.loss, optax.adam(1e-2), keep_optimizer=True)
     aggregator = faulty.between(weighted_mean(), drawn)
     run = rounds.sequential(algorithm, aggregator, steps_per_call=2)
     return run, algorithm, aggregator, job, drawn

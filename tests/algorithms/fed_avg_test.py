@@ -20,7 +20,8 @@ def federate(algorithm, params, batches, rounds, sites):
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.1, momentum=0.9), optax.adam(0.05)])
 def test_over_one_site_it_is_a_plain_optax_loop(optimizer, params):
     batches = site_batches((4,), sites=1)
-    state = federate(fed_avg(linear_loss, optimizer), params, batches, rounds=3, sites=1)
+    algorithm = fed_avg(linear_loss, optimizer, keep_optimizer=True)
+    state = federate(algorithm, params, batches, rounds=3, sites=1)
 
     plain, opt_state = params, optimizer.init(params)
     for _ in range(3):
@@ -64,3 +65,15 @@ def test_the_server_optimizer_sees_the_negative_mean_update(params):
         plain.server.params,
         state.server.params,
     )
+
+
+def test_by_default_a_site_keeps_no_optimizer_state(params):
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    kept, fresh = (
+        fed_avg(linear_loss, optimizer, keep_optimizer=True),
+        fed_avg(linear_loss, optimizer),
+    )
+    assert jax.tree.leaves(fresh.init_site(params)) == []
+    batches = site_batches((2,), sites=1)
+    one, other = (federate(a, params, batches, rounds=2, sites=1) for a in (kept, fresh))
+    assert not np.allclose(one.server.params["w"], other.server.params["w"], atol=1e-3)

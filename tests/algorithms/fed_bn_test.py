@@ -92,7 +92,7 @@ def test_a_pattern_that_leaves_nothing_or_everything_to_share_is_refused(pattern
 
 def test_an_absent_site_keeps_its_leaves_and_is_sent_the_new_ones():
     params, batches = network_params(), site_batches(STEPS)
-    algorithm = fed_bn(network_loss, optax.adam(0.1))
+    algorithm = fed_bn(network_loss, optax.adam(0.1), keep_optimizer=True)
     state, _ = federate(algorithm, params, batches, [(1, 0, 1)])
     absent = of_site(state.sites, 1)
     close(absent, algorithm.init_site(params), tolerance=0)
@@ -116,5 +116,5 @@ def test_the_servers_optimizer_leaves_what_is_not_its_own():
 
 def test_a_new_optimizer_each_round_is_kept_at_no_site():
     params = network_params()
-    fresh = begin(fed_bn(network_loss, optax.adam(0.1), keep_optimizer=False), params)
+    fresh = begin(fed_bn(network_loss, optax.adam(0.1)), params)
     assert names(fresh.sites) == ["own/GroupNorm_0/scale"]

@@ -59,7 +59,7 @@ def test_momentum_is_normalised_by_the_papers_closed_form():
 def test_equal_steps_are_fed_avg(optimizer):
     batches = site_batches((3, 3, 3), (4, 2, 3), spread=0.5)
     one = fed_nova(quadratic_loss, optimizer)
-    other = fed_avg(quadratic_loss, optimizer, keep_optimizer=False)
+    other = fed_avg(quadratic_loss, optimizer)
     one, other = (federate(algorithm, batches, everybody(3)) for algorithm in (one, other))
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 

@@ -41,7 +41,7 @@ def by_hand(params, batches, rounds, head_steps, optimizer):
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.3, momentum=0.9), optax.adam(0.1)])
 def test_the_head_is_trained_first_and_then_the_body(head_steps, optimizer):
     params, batches = network_params(), site_batches(STEPS)
-    algorithm = fed_rep(network_loss, optimizer, head_steps=head_steps)
+    algorithm = fed_rep(network_loss, optimizer, head_steps=head_steps, keep_optimizer=True)
     state, _ = federate(algorithm, params, batches, np.ones((3, 3)))
     body, heads = by_hand(params, batches, 3, head_steps, optimizer)
     close(state.server.params, body | {"Dense_0": params["Dense_0"]}, tolerance=1e-5)

@@ -105,9 +105,7 @@ def test_one_cluster_is_fed_avg(params):
     batches, optimizer = site_batches(STEPS), optax.adam(0.1)
     present = [(1, 1, 1), (1, 0, 1)]
     state, _ = federate(ifca(linear_loss, optimizer, clusters=1), params, batches, present)
-    plain, _ = federate(
-        fed_avg(linear_loss, optimizer, keep_optimizer=False), params, batches, present
-    )
+    plain, _ = federate(fed_avg(linear_loss, optimizer), params, batches, present)
     close(state.server.params, plain.server.params, tolerance=1e-7)
 
 

@@ -44,7 +44,7 @@ def given(whole):
 
 def trained(task, dataset):
     """Two rounds of two sites."""
-    algorithm = fed_avg(task.loss, optax.adam(0.1))
+    algorithm = fed_avg(task.loss, optax.adam(0.1), keep_optimizer=True)
     state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
     run = jax.jit(rounds.whole(algorithm, weighted_mean()))
     for number in range(2):

@@ -109,7 +109,7 @@ def run(
 ):
     arm = plan(slices, partition, rounds=rounds)[name]
     task = multi_label(Tiny(), jnp.zeros((1, 8, 8)), prepare=lambda hu: hu[..., None] / 100)
-    algorithm = factory(task.loss, optax.adam(0.05))
+    algorithm = factory(task.loss, optax.adam(0.05), keep_optimizer=True)
     params = task.init(stream(KEY, "init"))
     wrong = faulty.build(faults, len(arm.sites))
     aggregator = faulty.between(weighted_mean(), wrong)

@@ -94,7 +94,7 @@ def test_every_layout_does_the_same_work(tiny):
     assert [len(site) for site in batches] == [2, 1, 2]
     assert [batch.mask.sum() for site in batches for batch in site] == [4, 2, 3, 4, 4]
     key = machine.jax.random.key(0)
-    algorithm = fed_avg(job.loss, cases.OPTIMIZER)
+    algorithm = fed_avg(job.loss, cases.OPTIMIZER, keep_optimizer=True)
     state = rounds.init(algorithm, weighted_mean(), job.init(key), 3, key)
     ends = [
         round._round(layout, state, batches)[0].server.params

@@ -14,7 +14,7 @@ HOLDOUT = 60
 PREVALENCE = np.array([0.0, 0.012, 0.05, 0.04, 0.06, 0.05])
 MANIFEST = {
     "config": {
-        "algorithm": "fed_avg()",
+        "algorithm": "fed_avg(keep_optimizer=True)",
         "rounds": 10,
         "optimizer": "adam(3e-4)",
         "batch_size": 16,

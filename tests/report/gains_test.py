@@ -74,7 +74,8 @@ def test_the_page_speaks_of_both_and_names_them(personal):
     text = text_of((workdir / "report.html").read_text())
     assert "the federation's global model reaches an AUROC of" in text
     assert (
-        "fed_avg() gives each hospital its own version of it: on the test patients of all" in text
+        "fed_avg(keep_optimizer=True) gives each hospital its own version of it: on the test patients of all"
+        in text
     )
     assert "these reach 1.000 (1.000–1.000)" in text
     assert "all 5 hospitals gain over a model of their own" in text

@@ -47,7 +47,7 @@ def sites(steps=4, size=16, key=KEY):
 
 def federation(rule, rate=0.0):
     task = tasks.multi_label(Model(), jnp.zeros((1, 4, 4, 2)), running=True)
-    algorithm = statistics.carry(fed_avg(task.loss, optax.adam(rate)), rule)
+    algorithm = statistics.carry(fed_avg(task.loss, optax.adam(rate), keep_optimizer=True), rule)
     state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
     return task, algorithm, state, jax.jit(rounds.whole(algorithm, weighted_mean()))
 
@@ -238,7 +238,7 @@ def accuracies(remedy):
     rule = {"recompute": "naive"}.get(remedy, remedy)
     example = jnp.zeros((1, 4, 4, 1))
     task = tasks.multi_label(Contrast("batch" if running else "group"), example, running=running)
-    algorithm = fed_avg(task.loss, optax.adam(0.03))
+    algorithm = fed_avg(task.loss, optax.adam(0.03), keep_optimizer=True)
     if running:
         algorithm = statistics.carry(algorithm, rule)
     state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)

@@ -16,7 +16,7 @@ from fl_jax.core import layouts as fl_round
 from fl_jax.core.layouts import common
 from fl_jax.core.types import Batch
 
-ALGORITHM = fed_avg(linear_loss, optax.adam(0.1))
+ALGORITHM = fed_avg(linear_loss, optax.adam(0.1), keep_optimizer=True)
 CHAINED = ALGORITHM._replace(chained=True)
 STREAMING = ("sequential", "vmapped", "mesh")
 EVERYONE = np.ones(3, bool)
