@@ -19,6 +19,7 @@ from flax import traverse_util
 
 from fl_jax.experiment.checkpoint import NewerFormatError, Store
 from fl_jax.files import atomic
+from fl_jax.files.extras import extra
 from fl_jax.models.pretrained import state_dict
 from fl_jax.workdir.locks import check_model
 from launch.cli import progress
@@ -44,7 +45,8 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
         FileNotFoundError: there is no such model.
         ValueError: the name is a path, or none of its checkpoints can be read.
     """
-    from safetensors.numpy import save  # pyright: ignore[reportMissingImports]
+    with extra("export"):
+        from safetensors.numpy import save  # pyright: ignore[reportMissingImports]
 
     check_model(model)
     folder = workdir / "models" / model / "checkpoints"

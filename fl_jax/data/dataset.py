@@ -38,8 +38,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
-from tensorflow_datasets.core.writer import ExampleWriter
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import dicom, duplicates, pseudonyms, sources
@@ -47,6 +45,11 @@ from fl_jax.data.counts import RefusedError, Tally
 from fl_jax.data.index import COLUMNS, VERSION, Summary, digests, read_summary
 from fl_jax.data.slices import SPLIT, UNKNOWN, Slices, load
 from fl_jax.files.atomic import whole
+from fl_jax.files.extras import extra
+
+with extra("ct"):
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.writer import ExampleWriter
 
 __all__ = ["CtSlices", "RefusedError", "Slices", "Summary", "load", "prepare", "read_summary"]
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fl_jax.files.extras import extra
+
 
 class Digits(NamedTuple):
     """The images, and the three parts that they are divided into, each class in proportion.
@@ -43,7 +45,8 @@ def load(*, validation: float = 0.15, test: float = 0.25, seed: int = 0) -> Digi
         raise ValueError(
             f"validation={validation}, test={test}: must be positive shares whose sum is below 1"
         )
-    from sklearn import datasets, model_selection
+    with extra("ct"):
+        from sklearn import datasets, model_selection
 
     pixels, digit = datasets.load_digits(return_X_y=True)
     rest, tested = model_selection.train_test_split(

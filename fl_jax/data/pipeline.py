@@ -20,6 +20,7 @@ import numpy as np
 
 from fl_jax.core.types import Batch
 from fl_jax.data.slices import Slices
+from fl_jax.files.extras import extra
 
 PREFETCH = 4
 """Batches that wait ready for the device."""
@@ -212,7 +213,8 @@ def _tensorflow() -> Any:
     """TensorFlow, told to keep quiet and to leave the accelerator to JAX."""
     for name, value in {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}.items():
         os.environ.setdefault(name, value)  # it prints at start-up otherwise; we only gather
-    import tensorflow as tf
+    with extra("ct"):
+        import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")

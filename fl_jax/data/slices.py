@@ -14,6 +14,7 @@ import numpy as np
 from fl_jax.core.types import LABELS
 from fl_jax.data import columns, duplicates
 from fl_jax.data.index import REMEDY, VERSION, read_index, read_summary
+from fl_jax.files.extras import extra
 from fl_jax.files.text import printable
 
 UNKNOWN = -1
@@ -153,7 +154,8 @@ def load(data_dir: str | pathlib.Path) -> Slices:
         FileNotFoundError: no complete dataset there.
         ValueError: a dataset of another version, or one whose index and records disagree.
     """
-    import tensorflow_datasets as tfds  # half a second that a user of in-memory arrays need not pay
+    with extra("ct"):
+        import tensorflow_datasets as tfds  # half a second that a user of in-memory arrays need not pay
 
     data_dir = pathlib.Path(data_dir)
     summary = read_summary(data_dir)

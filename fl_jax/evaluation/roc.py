@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from fl_jax.files.extras import extra
+
 Floats = NDArray[np.float64]
 
 
@@ -190,7 +192,8 @@ def roc_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
     Raises:
         ValueError: as `rank`.
     """
-    from sklearn import metrics
+    with extra("ct"):
+        from sklearn import metrics
 
     truth, scores = checked(truth, scores)
     if truth.all() or not truth.any():
@@ -205,7 +208,8 @@ def precision_recall_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
         From threshold infinity (recall 0, precision 1 by convention) to recall 1; empty where a class
         is absent.
     """
-    from sklearn import metrics
+    with extra("ct"):
+        from sklearn import metrics
 
     truth, scores = checked(truth, scores)
     if truth.all() or not truth.any():

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from fl_jax.files.extras import extra
 from fl_jax.phantom.scanner.geometry import Geometry
 from fl_jax.phantom.scanner.scan import Scan, Scanner
+
+with extra("ct"):
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 ROOT = uuid.UUID("5f0f7f86-6d4f-5cf0-9f7c-6d2a8c9f6b11")
 """Namespace of every identifier of the synthetic cohort."""

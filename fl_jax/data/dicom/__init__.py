@@ -16,10 +16,13 @@ References: DICOM PS3.3 C.7.6.2 (image plane), C.7.6.3 (pixels), C.8.2.1 (CT ima
 (rescale); PS3.5 section 8 (encoding of pixels).
 """
 
-from fl_jax.data.dicom.hounsfield import HU_RANGE
-from fl_jax.data.dicom.parallel import read_all
-from fl_jax.data.dicom.read import Dialect, Slice, read
-from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
+from fl_jax.files.extras import extra
+
+with extra("ct"):
+    from fl_jax.data.dicom.hounsfield import HU_RANGE
+    from fl_jax.data.dicom.parallel import read_all
+    from fl_jax.data.dicom.read import Dialect, Slice, read
+    from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
 
 __all__ = [
     "ALL_REPAIRS",

@@ -5,10 +5,13 @@ reconstruction circle. Densities: carbon fibre and plastics -150 to 200 HU in sh
 -970 to -930 HU, measured on public head CT.
 """
 
-import cv2
 import numpy as np
 
+from fl_jax.files.extras import extra
 from fl_jax.phantom.scanner.geometry import Geometry
+
+with extra("ct"):
+    import cv2
 
 STYLES = ("cup", "plates", "table")
 

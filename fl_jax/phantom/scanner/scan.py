@@ -15,15 +15,18 @@ RadioGraphics 2004;24:1679-1691 (artefacts); Riederer, Pelc and Chesler, Phys Me
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import scipy.fft
 
 from fl_jax.core.types import AIR
+from fl_jax.files.extras import extra
 from fl_jax.phantom.drawing.grid import Drawing
 from fl_jax.phantom.scanner import head_holder
 from fl_jax.phantom.scanner.geometry import Geometry
 from fl_jax.phantom.scanner.radon import Projector, projector
+
+with extra("ct"):
+    import cv2
 
 WATER = 0.0193
 """Linear attenuation of water at an effective 70 keV, 1/mm (NIST XCOM)."""
