@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from fl_jax.evaluation.bootstrap import Interval, Resampled, intervals
 from fl_jax.evaluation.delong import Estimate
-from fl_jax.evaluation.intervals import Interval, Resampled, intervals
 
 Floats = NDArray[np.float64]
 Measured = Mapping[str, Mapping[str, Resampled]]

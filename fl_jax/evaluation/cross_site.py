@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fl_jax.evaluation.intervals import Resampled, intervals
+from fl_jax.evaluation.bootstrap import Resampled, intervals
 
 STATISTICS = ("auroc/macro", "auroc/micro")
 

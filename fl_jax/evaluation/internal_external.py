@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fl_jax.data.sources.listing import HOLDOUT
 from fl_jax.evaluation import roc
-from fl_jax.evaluation.intervals import Resampled, bootstrap, patient_weights
+from fl_jax.evaluation.bootstrap import Resampled, bootstrap, patient_weights
 
 Floats = NDArray[np.float64]
 PLACES = ("own", "other", HOLDOUT)

@@ -12,7 +12,7 @@ program, which is read beside ours (`known`), may leave out the columns of `KNOW
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +61,30 @@ def select(predictions: Predictions, rows: NDArray) -> Predictions:
         Those rows of every field.
     """
     return Predictions._make(field[rows] for field in predictions)
+
+
+def align(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """Sorts every model's images alike and makes sure that they are the same images.
+
+    Args:
+        models: predictions by model on one data set.
+
+    Returns:
+        The same, sorted by image.
+
+    Raises:
+        ValueError: two models have other images, or disagree on an image's truth, patient, site or split.
+    """
+    ordered = {name: select(data, np.argsort(data.image)) for name, data in models.items()}
+    first = next(iter(ordered), "")
+    for name, data in ordered.items():
+        for field in ("image", "patient", "site", "split", "truth"):
+            if not np.array_equal(getattr(data, field), getattr(ordered[first], field)):
+                raise ValueError(
+                    f"the models {first!r} and {name!r} differ in {field!r} on data that both are judged "
+                    "on: predict again for both from the same dataset"
+                )
+    return ordered
 
 
 def write(path: str | os.PathLike[str], predictions: Predictions) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 
 from fl_jax.core.types import Array, Params
-from fl_jax.evaluation.intervals import patient_weights
+from fl_jax.evaluation.bootstrap import patient_weights
 
 Floats = NDArray[np.float64]
 Logits = Callable[[Params, Any], jax.Array]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fl_jax.core.types import LABELS
+from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.evaluation.summary import compare, errors
 
 MINIMUM = 10
 
@@ -68,7 +68,7 @@ def table(
 
 def _row(data: Predictions, own: NDArray, judged: NDArray, level: float) -> dict[str, Any]:
     positives = data.truth[own].sum(axis=0, dtype=int).tolist()
-    areas = compare(errors(select(data, judged)), level=level)
+    areas = delong_estimates(label_areas(select(data, judged)), level=level)
     return {
         "positives": dict(zip(LABELS, positives, strict=True)),
         "auroc": {name: found._asdict() for name, found in areas.items()},

@@ -7,8 +7,8 @@ import numpy as np
 
 from fl_jax.data.index import read_index
 from fl_jax.evaluation import predictions
+from fl_jax.evaluation.patient_level import aggregate
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.evaluation.studies import largest
 from fl_jax.workdir.reader import data_folder
 
 
@@ -32,7 +32,7 @@ def summing_up(workdir: Path) -> Callable[[Predictions], Predictions]:
         unknown = [name for name in data.image.tolist() if name not in study]
         if unknown:
             raise ValueError(f"--by_study: image {unknown[0]!r} is not in {index}")
-        return largest(data, np.array([study[name] for name in data.image.tolist()]))
+        return aggregate(data, np.array([study[name] for name in data.image.tolist()]))
 
     return whole
 

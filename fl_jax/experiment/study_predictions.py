@@ -6,8 +6,8 @@ from scipy.special import expit
 
 from fl_jax.data.partition import Partition
 from fl_jax.data.studies import Studies
+from fl_jax.evaluation.patient_level import aggregate
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.evaluation.studies import largest
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.train import Model, answers, judged
 from fl_jax.tasks.task import Task
@@ -34,4 +34,4 @@ def predictions(
         truth=slices.truth(examples)[:, 0].astype(slices.labels.dtype),
         scores=expit(found),
     )
-    return largest(each, slices.study[first])
+    return aggregate(each, slices.study[first])

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from fl_jax.core.types import LABELS
-from fl_jax.evaluation.headers import SIZE
+from fl_jax.evaluation.slice_properties import SIZE
 from fl_jax.report import page
 from fl_jax.report.answer import fixed, signed, spread
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from fl_jax.core.types import LABELS
-from fl_jax.evaluation import detection, operating, temperature
+from fl_jax.evaluation import operating_points, patient_level, temperature_scaling
 from fl_jax.evaluation.calibration import calibration, challenge_loss
+from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.proportions import Proportion
-from fl_jax.evaluation.summary import compare, errors
 
 TOP = {"maximum": 1, "mean of top 3": 3}
 SHARED = ("federated", "central")
@@ -54,8 +54,8 @@ def sections(
 
 def _points(data: Predictions, validation: Predictions, level: float) -> dict[str, Any]:
     found = {}
-    for point, chosen in operating.thresholds(validation).items():
-        judged = operating.judge(data, chosen, level=level)
+    for point, chosen in operating_points.thresholds(validation).items():
+        judged = operating_points.judge(data, chosen, level=level)
         found[point] = {
             label: {
                 "threshold": chosen[column] if column < len(LABELS) else None,
@@ -95,23 +95,25 @@ def _temperature(data: Predictions, validation: Predictions) -> dict[str, Any]:
     sites = {}
     for name in np.unique(validation.site):
         own = select(validation, validation.site == name)
-        sites[str(name)] = temperature.site(own.truth.ravel(), own.scores.ravel())
-    shared = temperature.fit(list(sites.values()))
+        sites[str(name)] = temperature_scaling.site(own.truth.ravel(), own.scores.ravel())
+    shared = temperature_scaling.fit(list(sites.values()))
     found: dict[str, Any] = {
         "federated": shared,
-        "sites": {name: temperature.fit([site]) for name, site in sites.items()},
+        "sites": {name: temperature_scaling.fit([site]) for name, site in sites.items()},
     }
     for when, factor in (("before", 1.0), ("after", shared)):
         if np.isnan(factor):
             found[when] = None
             continue
-        judged = calibration(data.truth.ravel(), temperature.scaled(data.scores, factor).ravel())
+        judged = calibration(
+            data.truth.ravel(), temperature_scaling.scaled(data.scores, factor).ravel()
+        )
         found[when] = {key: getattr(judged, key) for key in ("brier", "ece", "ece_floor")}
     return found
 
 
 def _detection(data: Predictions, top: int, level: float) -> dict[str, Any]:
-    areas = compare(errors(detection.aggregate(data, top=top)), level=level)
+    areas = delong_estimates(label_areas(patient_level.aggregate(data, top=top)), level=level)
     return {
         name: {key: value for key, value in one._asdict().items() if key != "p"}
         for name, one in areas.items()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
 from fl_jax.evaluation import roc
-from fl_jax.evaluation.intervals import patient_weights
+from fl_jax.evaluation.bootstrap import patient_weights
 from fl_jax.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]

@@ -17,8 +17,9 @@ from typing import Any
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.sources import ALL_SITES
+from fl_jax.evaluation.delong_by_label import label_areas
+from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.evaluation.summary import errors, youden_thresholds
 from fl_jax.report import (
     answer,
     clinical,
@@ -79,7 +80,9 @@ def compute(
     primary = results.primary_of(sets)
     thresholds = {name: youden_thresholds(validation[name]) for name in models}
     measured = resampling.measured(sets, thresholds, resamples=resamples, seed=seed)
-    found = {data: {name: errors(rows[name]) for name in models} for data, rows in sets.items()}
+    found = {
+        data: {name: label_areas(rows[name]) for name in models} for data, rows in sets.items()
+    }
     pairs = {
         (data, other): (row[ours], row[other]) for data, row in found.items() for other in others
     }

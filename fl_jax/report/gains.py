@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fl_jax.data.sources import HOLDOUT
-from fl_jax.evaluation.intervals import Resampled, difference, intervals
-from fl_jax.evaluation.summary import COMPARED
+from fl_jax.evaluation.bootstrap import Resampled, difference, intervals
+from fl_jax.evaluation.bootstrap_metrics import COMPARED
 
 DELIVERED = ("personal", "federated")
 """What a hospital may get from the federation; the first that a run has is what it is for."""

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from fl_jax.evaluation.intervals import Interval, Resampled, intervals
+from fl_jax.evaluation.bootstrap import Interval, Resampled, intervals
+from fl_jax.evaluation.bootstrap_metrics import COMPARED, jackknife, measure, undefined
+from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.evaluation.summary import COMPARED, compare, errors, left_out, measure, undefined
 
 
 def measured(
@@ -70,7 +71,7 @@ def bca(
     """
     found = {}
     for model, data in models.items():
-        accelerated = intervals(resampled[model], level, left_out(data, thresholds[model]))
+        accelerated = intervals(resampled[model], level, jackknife(data, thresholds[model]))
         found[model] = {name: accelerated[name]._asdict() for name in COMPARED}
     return found
 
@@ -88,6 +89,8 @@ def naive(models: Mapping[str, Predictions], level: float) -> dict[str, Any]:
     found = {}
     for model in ("federated", "central"):
         if model in models:
-            whole = compare(errors(models[model]), level=level, by_patient=False)["micro"]
+            whole = delong_estimates(label_areas(models[model]), level=level, by_patient=False)[
+                "micro"
+            ]
             found[model] = Interval(whole.estimate, whole.low, whole.high, 0, 0)._asdict()
     return found

@@ -13,11 +13,11 @@ import numpy as np
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.sources import ALL_SITES, HOLDOUT
-from fl_jax.evaluation import headers
+from fl_jax.evaluation import slice_properties
+from fl_jax.evaluation.bootstrap import Resampled, intervals
 from fl_jax.evaluation.cross_site import cross_site
-from fl_jax.evaluation.intervals import Resampled, intervals
-from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.evaluation.summary import align, youden_thresholds
+from fl_jax.evaluation.operating_points import youden_thresholds
+from fl_jax.evaluation.predictions import Predictions, align, select
 from fl_jax.report import clinical, curves, gains, resampling, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.incidents import incidents
@@ -105,7 +105,7 @@ def compute(
         "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
         **significance.sections(sets, measured, primary, margin=margin, level=level),
         **clinical.sections(sets[primary], validation, level=level),
-        "subgroups": headers.sections(sets[primary], study.headers, level=level),
+        "subgroups": slice_properties.sections(sets[primary], study.headers, level=level),
         **curves.sections(
             sets[primary],
             ["federated", "central", *ordered[:1], *ordered[1:][-1:]],

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from fl_jax.evaluation.intervals import Resampled, difference
+from fl_jax.evaluation.bootstrap import Resampled, difference
+from fl_jax.evaluation.bootstrap_metrics import measure
+from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.evaluation.seeds import Spread, spread
-from fl_jax.evaluation.summary import measure, youden_thresholds
+from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.report import answer, documents, page, results
 from fl_jax.workdir import reader as files
 from fl_jax.workdir.reader import Study

@@ -13,8 +13,8 @@ from fl_jax.data.sources import ALL_SITES, HOLDOUT
 from fl_jax.evaluation import comparisons
 from fl_jax.evaluation.comparisons import Measured
 from fl_jax.evaluation.delong import Estimate
+from fl_jax.evaluation.delong_by_label import LabelAreas, delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.evaluation.summary import Errors, compare, errors
 from fl_jax.report.gains import DELIVERED
 
 TESTED = ("micro", "macro")
@@ -48,7 +48,7 @@ def sections(
         ValueError: margin is not above 0.
     """
     found = {
-        data: {model: errors(rows) for model, rows in models.items()}
+        data: {model: label_areas(rows) for model, rows in models.items()}
         for data, models in data_sets.items()
     }
     sites = {data: row for data, row in measured.items() if data not in NO_HOSPITAL}
@@ -75,27 +75,29 @@ def sections(
     }
 
 
-def single(one: Errors, level: float) -> dict[str, Any]:
+def single(one: LabelAreas, level: float) -> dict[str, Any]:
     """One model's AUROCs by label, macro and micro; without a test, as one against 0 would mean nothing."""
-    naive = compare(one, level=level, by_patient=False)
+    naive = delong_estimates(one, level=level, by_patient=False)
     cells = {}
-    for name, found in compare(one, level=level).items():
+    for name, found in delong_estimates(one, level=level).items():
         beside = {"naive_low": naive[name].low, "naive_high": naive[name].high}
         cells[name] = {key: v for key, v in found._asdict().items() if key != "p"} | beside
     return cells
 
 
 def _central(
-    found: Mapping[str, Mapping[str, Errors]], model: str, level: float
+    found: Mapping[str, Mapping[str, LabelAreas]], model: str, level: float
 ) -> dict[str, Mapping[str, Estimate]]:
     return {
-        data: compare(row[model], row["central"], level=level)
+        data: delong_estimates(row[model], row["central"], level=level)
         for data, row in found.items()
         if {model, "central"} <= set(row)
     }
 
 
-def _local(found: Mapping[str, Mapping[str, Errors]], model: str, level: float) -> dict[str, Any]:
+def _local(
+    found: Mapping[str, Mapping[str, LabelAreas]], model: str, level: float
+) -> dict[str, Any]:
     """The global model's tests and the personal models' are two families: two questions."""
     pairs = {
         (data, local): (row[model], row[local])
@@ -108,7 +110,7 @@ def _local(found: Mapping[str, Mapping[str, Errors]], model: str, level: float) 
 
 
 def adjusted(
-    pairs: Mapping[tuple[str, str], tuple[Errors, Errors]], level: float
+    pairs: Mapping[tuple[str, str], tuple[LabelAreas, LabelAreas]], level: float
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Tests many pairs of models; Holm's adjustment is over all pairs, for each statistic of its own.
 
@@ -119,7 +121,7 @@ def adjusted(
     Returns:
         [data set][name][micro or macro], the fields of `Estimate` of first - second, and "p_holm".
     """
-    estimates = {key: compare(*both, level=level) for key, both in pairs.items()}
+    estimates = {key: delong_estimates(*both, level=level) for key, both in pairs.items()}
     table: dict[str, Any] = {}
     for name in TESTED:
         family = [found[name] for found in estimates.values()]

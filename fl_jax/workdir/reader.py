@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from fl_jax.data import partition
 from fl_jax.data.index import read_summary
-from fl_jax.evaluation.headers import Headers
-from fl_jax.evaluation.headers import load as load_headers
 from fl_jax.evaluation.predictions import Predictions, read
+from fl_jax.evaluation.slice_properties import Headers
+from fl_jax.evaluation.slice_properties import load as load_headers
 from fl_jax.files import json_shape as shapes
 from fl_jax.files.atomic import sha256
 from fl_jax.workdir.shapes import DONE, INPUTS, MANIFEST, ROUND, SALIENCY

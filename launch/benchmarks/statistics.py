@@ -19,7 +19,7 @@ from scipy import special
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.sources import HOLDOUT
-from fl_jax.evaluation import delong, summary
+from fl_jax.evaluation import bootstrap_metrics, delong, delong_by_label
 from fl_jax.evaluation.predictions import Predictions, select
 from launch.benchmarks import table
 
@@ -84,8 +84,10 @@ def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
     patients = np.arange(SCORES) // DEPTH
     return {
         f"DeLong, {SCORES} scores, clustered": lambda: delong.area(truth, scores, patients),
-        "DeLong, one model, all hospitals": lambda: summary.errors(held),
-        "bootstrap, one model, all hospitals": lambda: summary.measure(held, resamples=RESAMPLES),
+        "DeLong, one model, all hospitals": lambda: delong_by_label.label_areas(held),
+        "bootstrap, one model, all hospitals": lambda: bootstrap_metrics.measure(
+            held, resamples=RESAMPLES
+        ),
         "all statistics of the study": compute,
         "page, figures and tables": draw,
     }

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
-from fl_jax.evaluation import summary
+from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.experiment.arms import Arm
 
@@ -126,6 +126,6 @@ def coverage(data: Predictions, *, resamples: int, seed: int) -> dict[str, Any]:
 
 
 def _widths(data: Predictions) -> tuple[list[float], list[Any]]:
-    errors = summary.errors(data)
-    found = [summary.compare(errors, by_patient=by)["macro"] for by in (False, True)]
+    areas = label_areas(data)
+    found = [delong_estimates(areas, by_patient=by)["macro"] for by in (False, True)]
     return [each.high - each.low for each in found], found

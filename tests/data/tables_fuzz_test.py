@@ -18,7 +18,7 @@ from fl_jax.data.columns import is_name
 from fl_jax.data.dicom import Reason
 from fl_jax.data.index import COLUMNS
 from fl_jax.data.sources.rsna import read_long
-from fl_jax.evaluation import headers
+from fl_jax.evaluation import slice_properties
 from fl_jax.report.inference import refusals
 
 HEADER = f"Image,{','.join(LABELS)},all_diagnoses"
@@ -164,7 +164,9 @@ def test_what_was_drawn(tmp_path):
     (tmp_path / "index.csv").write_text(index_text(*(row(n, image=f"ID_{n}") for n in range(8))))
 
     def read(path):
-        return headers.load(tmp_path / "index.csv", [path], images=images)[headers.SIZE]
+        return slice_properties.load(tmp_path / "index.csv", [path], images=images)[
+            slice_properties.SIZE
+        ]
 
     def sound(sizes):
         assert sizes.keys() in ({*images}, set())

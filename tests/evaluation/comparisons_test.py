@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fl_jax.evaluation import comparisons
+from fl_jax.evaluation.bootstrap import Resampled
 from fl_jax.evaluation.delong import Estimate
-from fl_jax.evaluation.intervals import Resampled
 
 
 def _estimate(value: float, error: float) -> Estimate:

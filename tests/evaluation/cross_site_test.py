@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from fl_jax.evaluation import summary
+from fl_jax.evaluation.bootstrap import Resampled
+from fl_jax.evaluation.bootstrap_metrics import NAMES, undefined
 from fl_jax.evaluation.cross_site import cross_site, ranks
-from fl_jax.evaluation.intervals import Resampled
 
 
 def _resampled(macro: float, micro: float = 0.5) -> Resampled:
@@ -49,9 +49,11 @@ def test_the_matrix_is_data_site_by_model():
 def test_a_model_that_is_not_applicable_is_undefined_in_every_resample_and_has_no_rank():
     rng = np.random.default_rng(0)
     known = Resampled(
-        summary.NAMES, rng.random(len(summary.NAMES)), rng.random((len(summary.NAMES), 9))
+        NAMES,
+        rng.random(len(NAMES)),
+        rng.random((len(NAMES), 9)),
     )
-    matrix = cross_site({"holdout": {"personal": summary.undefined(9), "federated": known}})
+    matrix = cross_site({"holdout": {"personal": undefined(9), "federated": known}})
     assert matrix["holdout"]["federated"]["auroc/micro"]["rank"] == 1
     cell = matrix["holdout"]["personal"]["auroc/micro"]
     assert np.isnan([cell["estimate"], cell["low"], cell["high"]]).all()

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from fl_jax.evaluation import internal_external as own_other
-from fl_jax.evaluation import roc
+from fl_jax.evaluation import internal_external, roc
 
 SITES = ("a", "b")
 SITE = np.repeat(["a", "b", "holdout"], 8)
@@ -18,13 +17,13 @@ def good_at(*sites):
 
 
 def measured(scores, **options):
-    found = own_other.measure(TRUTH, np.stack(scores), PATIENT, SITE, SITES, **options)
+    found = internal_external.measure(TRUTH, np.stack(scores), PATIENT, SITE, SITES, **options)
     return dict(zip(found.names, found.estimate, strict=True)), found
 
 
 def test_models_of_their_own_sites():
     found, _ = measured([good_at("a"), good_at("b", "holdout")])
-    for kind in own_other.KINDS:
+    for kind in internal_external.KINDS:
         assert found[f"own_{kind}"] == 1
         assert found[f"other_{kind}"] == 0
         assert found[f"holdout_{kind}"] == 0.5  # of the one it is 0, of the other 1
@@ -45,7 +44,7 @@ def test_one_model_for_all_and_its_resamples():
     )
     assert drawn.samples.shape == (6, 50)
     assert drawn.samples[0].std() > 0
-    again = own_other.measure(TRUTH, scores[None], PATIENT, SITE, SITES, resamples=50)
+    again = internal_external.measure(TRUTH, scores[None], PATIENT, SITE, SITES, resamples=50)
     np.testing.assert_array_equal(drawn.samples, again.samples)
     twice = measured([scores, scores], resamples=50)[1]
     np.testing.assert_allclose(twice.samples, drawn.samples)
@@ -53,7 +52,7 @@ def test_one_model_for_all_and_its_resamples():
 
 def test_what_is_not_there_is_undefined():
     rows = SITE == "a"
-    found = own_other.measure(
+    found = internal_external.measure(
         TRUTH[rows], good_at("a")[None, rows], PATIENT[rows], SITE[rows], ["a"], resamples=3
     )
     found = dict(zip(found.names, found.estimate, strict=True))
@@ -69,5 +68,7 @@ def test_models_neither_one_nor_one_a_site():
 
 
 def test_every_model_at_every_site():
-    found = own_other.micro_at(TRUTH, np.stack([good_at("a"), good_at("a", "b")]), SITE, SITES)
+    found = internal_external.micro_at(
+        TRUTH, np.stack([good_at("a"), good_at("a", "b")]), SITE, SITES
+    )
     np.testing.assert_array_equal(found, [[1, 1], [0, 1]])

@@ -3,7 +3,8 @@ import pytest
 from slice_scores import cohort
 
 from fl_jax.core.types import LABELS
-from fl_jax.evaluation import subgroups, summary
+from fl_jax.evaluation import subgroups
+from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import select
 
 
@@ -16,7 +17,7 @@ def test_rows_are_the_statistics_of_their_slices():
     row = found["A"]
     assert (row["suppressed"], row["patients"], row["slices"]) == (False, 25, 200)
     assert row["positives"] == dict(zip(LABELS, mine.truth.sum(axis=0).tolist(), strict=True))
-    expected = summary.compare(summary.errors(mine))["micro"]
+    expected = delong_estimates(label_areas(mine))["micro"]
     assert row["auroc"]["micro"] == expected._asdict()
 
 
@@ -38,7 +39,7 @@ def test_a_property_of_bleeds_is_told_apart_from_slices_without_one():
     found = subgroups.table(data, size, controls=without)
     assert list(found) == ["large", "small"]
     small = select(data, without | (size == "small"))
-    expected = summary.compare(summary.errors(small))["any"]
+    expected = delong_estimates(label_areas(small))["any"]
     assert found["small"]["auroc"]["any"] == expected._asdict()
     assert found["small"]["slices"] == found["small"]["positives"]["any"] < small.truth.size
     alone = subgroups.table(data, np.where(without, "", size))

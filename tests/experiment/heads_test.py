@@ -12,7 +12,7 @@ from scipy.special import expit
 from configs import study_head
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
-from fl_jax.evaluation.studies import largest
+from fl_jax.evaluation.patient_level import aggregate
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import features, heads, inputs
 from fl_jax.experiment import model as backbone
@@ -90,7 +90,7 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     for field in ("image", "patient", "split", "truth"):
         np.testing.assert_array_equal(getattr(stored, field), getattr(single, field))
     whole = predictions.read(tmp_path / "predictions" / "studies" / "federated.csv")
-    np.testing.assert_array_equal(whole.truth, largest(single, single.patient).truth)
+    np.testing.assert_array_equal(whole.truth, aggregate(single, single.patient).truth)
 
     with monkeypatch.context() as patched:
         patched.setattr(features, "extract", lambda *_, **__: pytest.fail("computed again"))

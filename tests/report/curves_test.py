@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from fl_jax.evaluation.intervals import patient_weights
+from fl_jax.evaluation.bootstrap import patient_weights
 from fl_jax.report import curves
 
 RNG = np.random.default_rng(0)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from browser import browse, text_of
 
-from fl_jax.evaluation import predictions, seeds, summary
-from fl_jax.evaluation.intervals import difference
+from fl_jax.evaluation import bootstrap_metrics, operating_points, predictions, seed_variance
+from fl_jax.evaluation.bootstrap import difference
 from fl_jax.report import seeds as merged
 from fl_jax.report.results import own_validation
 from fl_jax.workdir import reader as files
@@ -65,18 +65,18 @@ def test_the_hold_out_is_taken_apart_as_the_statistics_say(studies, found):
         data = study.models[model]
         held = predictions.select(data, data.split == "holdout")
         held = predictions.select(held, np.argsort(held.image))
-        chosen = summary.youden_thresholds(own_validation(model, data))
-        return summary.measure(held, chosen, resamples=40, seed=(0, number))
+        chosen = operating_points.youden_thresholds(own_validation(model, data))
+        return bootstrap_metrics.measure(held, chosen, resamples=40, seed=(0, number))
 
     ours = [measured("federated", study) for study in studies.values()]
     cell = found["spread"]["holdout"]["federated"]["auroc/micro"]
-    expected = seeds.spread(ours)["auroc/micro"]
+    expected = seed_variance.spread(ours)["auroc/micro"]
     assert {name: cell[name] for name in expected._fields} == pytest.approx(expected._asdict())
     name = ours[0].names.index("auroc/micro")
     assert cell["values"] == [float(one.estimate[name]) for one in ours]
     assert cell["between"] > 0
     theirs = [measured("central", study) for study in studies.values()]
-    gaps = seeds.spread([difference(*both) for both in zip(ours, theirs, strict=True)])
+    gaps = seed_variance.spread([difference(*both) for both in zip(ours, theirs, strict=True)])
     cell = found["differences"]["holdout"]["central"]["auroc/macro"]
     assert cell["low"] == pytest.approx(gaps["auroc/macro"].low)
     assert [run["seed"] for run in found["runs"]] == [0, 1, 2]

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
-from fl_jax.evaluation import internal_external as own_other
+from fl_jax.evaluation import internal_external
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import machine, ranges
 from fl_jax.experiment import setup as training
@@ -141,13 +141,13 @@ def _run(
     trained = [_train(config, folder, planned, name, rows) for name in names]
     logits = np.concatenate([each.logits for each in trained])
     truth, site = slices.labels[rows], slices.site[rows]
-    found = own_other.measure(
+    found = internal_external.measure(
         truth, logits, slices.patient[rows], site, sites, resamples=config.resamples
     )
     results: dict[str, Any] = dict(zip(found.names, found.estimate.tolist(), strict=True))
     samples = zip(found.names, found.samples.round(6).tolist(), strict=True)
     results |= {f"{name}_samples": values for name, values in samples}
-    at = own_other.micro_at(truth, logits, site, sites)
+    at = internal_external.micro_at(truth, logits, site, sites)
     for number, (name, values) in enumerate(zip(sites, at, strict=True)):
         results[f"micro_at_{name}"] = float(values[number if len(values) > 1 else 0])
         results[f"best_micro_at_{name}"] = float(values.max())

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fl_jax.core.types import Params
 from fl_jax.data.slices import Slices
-from fl_jax.evaluation import intervals, roc
+from fl_jax.evaluation import bootstrap, roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import model as backbone
@@ -144,11 +144,11 @@ class Trainings:
         """Logits of some rows, of the right slices where no others are given."""
         return Scored(rows, study.score(self._predict, params, slices or self.right.slices, rows))
 
-    def measure(self, found: Scored, patients: np.ndarray) -> intervals.Resampled:
+    def measure(self, found: Scored, patients: np.ndarray) -> bootstrap.Resampled:
         """Macro AUROC, resampled over `patients`, str[G] sorted; the same resamples in every call."""
         slices = self.right.slices
         first = dict(zip(slices.patient.tolist(), slices.site.tolist(), strict=True))
-        weights = intervals.patient_weights(
+        weights = bootstrap.patient_weights(
             len(patients),
             resamples=self.settings["resamples"],
             seed=0,
@@ -159,9 +159,9 @@ class Trainings:
         both = np.flatnonzero(truth.any(0) & ~truth.all(0))
         ranked = [roc.rank(truth[:, k], found.logits[:, k], groups, len(patients)) for k in both]
         statistic = lambda w: np.mean([[roc.areas(r, w)[0]] for r in ranked], axis=0)  # noqa: E731
-        return intervals.bootstrap(statistic, ["auroc"], weights)
+        return bootstrap.bootstrap(statistic, ["auroc"], weights)
 
-    def on_untouched(self, params: Params) -> intervals.Resampled:
+    def on_untouched(self, params: Params) -> bootstrap.Resampled:
         """A model's macro AUROC on the hold-out."""
         return self.measure(self.score(params, self.untouched), self.patients(self.untouched))
 
@@ -171,9 +171,9 @@ class Trainings:
 
 
 def _compared(
-    flawed: intervals.Resampled, right: intervals.Resampled, prefix: str = ""
+    flawed: bootstrap.Resampled, right: bootstrap.Resampled, prefix: str = ""
 ) -> dict[str, Any]:
-    differ = intervals.difference(flawed, right)
+    differ = bootstrap.difference(flawed, right)
     return {
         f"{prefix}published": float(flawed.estimate[0]),
         f"{prefix}right": float(right.estimate[0]),
@@ -204,8 +204,8 @@ def _unequal_budgets(of: Trainings) -> dict[str, Any]:
     flawed = of.model("unequal_budgets", arm._replace(examples=more), batch_size=batch)
     central = of.on_untouched(of.model("central", arm))
     return _compared(
-        intervals.difference(federated, of.on_untouched(flawed)),
-        intervals.difference(federated, central),
+        bootstrap.difference(federated, of.on_untouched(flawed)),
+        bootstrap.difference(federated, central),
     )
 
 
@@ -240,7 +240,7 @@ def _local_from_federated(of: Trainings) -> dict[str, Any]:
             estimate=np.mean([each.estimate for each in found], axis=0),
             samples=np.mean([each.samples for each in found], axis=0),
         )
-        gains.append(intervals.difference(federated, mean))
+        gains.append(bootstrap.difference(federated, mean))
     return _compared(*gains)
 
 

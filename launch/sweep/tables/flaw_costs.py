@@ -10,8 +10,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from fl_jax.evaluation.intervals import Resampled
-from fl_jax.evaluation.seeds import Spread, spread
+from fl_jax.evaluation.bootstrap import Resampled
+from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic
 from fl_jax.files.atomic import whole
 from fl_jax.report.figures import FEDERATED, INK, MUTED, STYLE
@@ -51,7 +51,7 @@ def costs(title: str, settings: Mapping[str, Any], runs: Runs) -> dict[str, Any]
     Returns:
         `flaw`, `measure`, `seeds`, and `NUMBERS`, `UNTOUCHED` and `COVERAGE`, means over seeds; None where
         the flaw has no such number. The interval, 95 %, counts patients and seeds, see
-        `fl_jax.evaluation.seeds`; with one seed there is none.
+        `fl_jax.evaluation.seed_variance`; with one seed there is none.
     """
     measure = next(MEASURES[name] for name in MEASURES if settings[name])
     line: dict[str, Any] = {"flaw": title, "measure": measure, "seeds": len(runs)}

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fl_jax.evaluation.seeds import Spread
+from fl_jax.evaluation.seed_variance import Spread
 from fl_jax.files import atomic
 from launch.sweep.tables import places
 

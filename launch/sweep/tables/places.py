@@ -2,7 +2,7 @@
 
 For runs of `launch.sweep.runners.cohort`. All seeds are judged on the same patients in the same resamples,
 so that
-rows compare in pairs: see `fl_jax.evaluation.seeds` for what an interval holds.
+rows compare in pairs: see `fl_jax.evaluation.seed_variance` for what an interval holds.
 """
 
 import csv
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from fl_jax.evaluation.bootstrap import Resampled, difference
 from fl_jax.evaluation.internal_external import KINDS, NAMES, PLACES
-from fl_jax.evaluation.intervals import Resampled, difference
-from fl_jax.evaluation.seeds import Spread, spread
+from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic
 
 TITLES = {"own": "own site", "other": "other sites", "holdout": "unseen hold-out"}

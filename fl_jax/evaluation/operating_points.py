@@ -19,9 +19,10 @@ from fl_jax.core.types import LABELS
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.proportions import Proportion, proportion
-from fl_jax.evaluation.summary import FIXED_THRESHOLD, youden_thresholds
 
 Floats = NDArray[np.float64]
+FIXED_THRESHOLD = 0.4
+"""The study reports F1 where the probability is at least this."""
 SENSITIVITIES = (0.95, 0.98)
 
 
@@ -35,6 +36,19 @@ class Judged(NamedTuple):
 
     cells: Floats
     rates: dict[str, Proportion]
+
+
+def youden_thresholds(validation: Predictions) -> Floats:
+    """Each label's operating point on validation data.
+
+    Args:
+        validation: of N images; the data that this model was allowed to see.
+
+    Returns:
+        float64[L], probabilities; NaN for a label without both classes.
+    """
+    columns = zip(validation.truth.T, validation.scores.T, strict=True)
+    return np.array([roc.youden_threshold(truth, scores) for truth, scores in columns])
 
 
 def sensitivity_threshold(truth: ArrayLike, scores: ArrayLike, sensitivity: float) -> float:

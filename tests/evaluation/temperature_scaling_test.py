@@ -3,7 +3,7 @@ import pytest
 from scipy import special
 from sklearn.linear_model import LogisticRegression
 
-from fl_jax.evaluation import temperature
+from fl_jax.evaluation.temperature_scaling import fit, logits, scaled, site
 
 
 def _slices(count: int, seed: int, true: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
@@ -15,24 +15,24 @@ def _slices(count: int, seed: int, true: float = 2.5) -> tuple[np.ndarray, np.nd
 
 def test_it_is_the_maximum_likelihood_fit():
     truth, scores = _slices(5000, 0)
-    found = temperature.fit([temperature.site(truth, scores)])
+    found = fit([site(truth, scores)])
     assert found == pytest.approx(2.5, rel=0.1)
     model = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10, max_iter=1000)
-    model.fit(temperature.logits(scores)[:, None], truth)
+    model.fit(logits(scores)[:, None], truth)
     assert 1 / found == pytest.approx(model.coef_[0, 0], rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_federated_fit_is_the_pooled_fit(seed):
     parts = [_slices(count, 10 * seed + i) for i, count in enumerate((900, 40, 7, 1, 0))]
-    federated = temperature.fit([temperature.site(*part) for part in parts])
-    pooled = temperature.site(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    assert federated == pytest.approx(temperature.fit([pooled]), abs=1e-8)
-    assert federated != pytest.approx(temperature.fit([temperature.site(*parts[1])]), abs=1e-3)
+    federated = fit([site(*part) for part in parts])
+    pooled = site(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    assert federated == pytest.approx(fit([pooled]), abs=1e-8)
+    assert federated != pytest.approx(fit([site(*parts[1])]), abs=1e-3)
 
 
 def test_what_a_site_says_are_the_loss_and_its_derivatives():
-    answer = temperature.site(*_slices(50, 3))
+    answer = site(*_slices(50, 3))
     at, step = 0.7, 1e-5
     low, middle, high = (answer(at + move) for move in (-step, 0, step))
     assert middle.slope == pytest.approx((high.loss - low.loss) / (2 * step), rel=1e-6)
@@ -42,13 +42,13 @@ def test_what_a_site_says_are_the_loss_and_its_derivatives():
 
 def test_scaling_keeps_the_ranking_and_lowers_the_loss():
     truth, scores = _slices(2000, 5)
-    found = temperature.fit([temperature.site(truth, scores)])
-    after = temperature.scaled(scores, found)
+    found = fit([site(truth, scores)])
+    after = scaled(scores, found)
     assert (np.argsort(after) == np.argsort(scores)).all()
-    losses = [temperature.site(truth, p)(1.0).loss for p in (scores, after)]
+    losses = [site(truth, p)(1.0).loss for p in (scores, after)]
     assert losses[1] < 0.9 * losses[0]
-    np.testing.assert_allclose(temperature.scaled(scores, 1.0), scores, atol=1e-7)
-    assert np.isfinite(temperature.logits([0.0, 1.0])).all()
+    np.testing.assert_allclose(scaled(scores, 1.0), scores, atol=1e-7)
+    assert np.isfinite(logits([0.0, 1.0])).all()
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_scaling_keeps_the_ranking_and_lowers_the_loss():
     ],
 )
 def test_where_there_is_no_temperature_it_is_nan(truth, scores):
-    assert np.isnan(temperature.fit([temperature.site(truth, scores)]))
-    assert np.isnan(temperature.fit([]))
+    assert np.isnan(fit([site(truth, scores)]))
+    assert np.isnan(fit([]))
 
 
 def test_a_temperature_that_is_none_is_refused():
     with pytest.raises(ValueError, match="temperature=0"):
-        temperature.scaled([0.5], 0)
+        scaled([0.5], 0)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fl_jax.evaluation import seeds
-from fl_jax.evaluation.intervals import Resampled
+from fl_jax.evaluation import seed_variance
+from fl_jax.evaluation.bootstrap import Resampled
 
 
 def _seed(estimate: float, samples: list[float]) -> Resampled:
@@ -11,7 +11,7 @@ def _seed(estimate: float, samples: list[float]) -> Resampled:
 
 def test_by_hand():
     # Means over seeds in the resamples: 1, 2, 3: variance 1. Seeds: 1, 3: variance 2, over 2: 1. Total 2.
-    found = seeds.spread([_seed(1, [0, 1, 2]), _seed(3, [2, 3, 4])])["x"]
+    found = seed_variance.spread([_seed(1, [0, 1, 2]), _seed(3, [2, 3, 4])])["x"]
     assert found[:4] == pytest.approx((2, 1, np.sqrt(2), np.sqrt(2)))
     # df = 1 * (2 / 1)^2 = 4, whose 97.5 % quantile is 2.776.
     assert found.high - found.mean == pytest.approx(2.776 * np.sqrt(2), abs=1e-3)
@@ -25,7 +25,9 @@ def test_the_total_error_covers_new_patients_and_new_seeds():
     for _ in range(trials):
         shared, own = 0.4 * rng.normal(), 0.7 * rng.normal(size=4)
         drawn = 0.4 * rng.normal(size=200)
-        found = seeds.spread([_seed(shared + x, (shared + x + drawn).tolist()) for x in own])["x"]
+        found = seed_variance.spread(
+            [_seed(shared + x, (shared + x + drawn).tolist()) for x in own]
+        )["x"]
         covered += found.low <= 0 <= found.high
         patients_alone += abs(found.mean) <= 1.96 * found.within
     assert 0.93 <= covered / trials <= 0.975
@@ -34,18 +36,18 @@ def test_the_total_error_covers_new_patients_and_new_seeds():
 
 def test_equal_seeds_leave_the_patients_error():
     one = _seed(2, [1, 2, 3])
-    found = seeds.spread([one, one, one])["x"]
+    found = seed_variance.spread([one, one, one])["x"]
     assert found[1:4] == pytest.approx((1, 0, 1))
     assert found.high == pytest.approx(2 + 1.96, abs=1e-2)
 
 
 def test_what_is_undefined():
-    one = seeds.spread([_seed(2, [1, 2, 3])])["x"]
+    one = seed_variance.spread([_seed(2, [1, 2, 3])])["x"]
     assert (one.mean, one.within, one.seeds) == (2, 1, 1)
     assert np.isnan([one.between, one.error, one.low, one.high]).all()
-    lost = seeds.spread([_seed(2, [1, 2, 3]), _seed(np.nan, [np.nan] * 3)])["x"]
+    lost = seed_variance.spread([_seed(2, [1, 2, 3]), _seed(np.nan, [np.nan] * 3)])["x"]
     assert np.isnan(lost[:6]).all()
-    holes = seeds.spread([_seed(2, [1, np.nan, 3]), _seed(2, [1, 2, 3])])["x"]
+    holes = seed_variance.spread([_seed(2, [1, np.nan, 3]), _seed(2, [1, 2, 3])])["x"]
     assert holes.within == pytest.approx(np.sqrt(2))
 
 
@@ -59,4 +61,4 @@ def test_what_is_undefined():
 )
 def test_bad_input_is_named(results, level, message):
     with pytest.raises(ValueError, match=message):
-        seeds.spread(results, level)
+        seed_variance.spread(results, level)

@@ -102,7 +102,7 @@ def patient_weights(
     return weights
 
 
-def left_out_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[int] = 0) -> Floats:
+def jackknife_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[int] = 0) -> Floats:
     """Everybody but one block of patients: the jackknife that BCa takes its acceleration from.
 
     Args:
@@ -174,53 +174,53 @@ def difference(first: Resampled, second: Resampled) -> Resampled:
 
 
 def intervals(
-    resampled: Resampled, level: float = 0.95, left_out: Resampled | None = None
+    resampled: Resampled, level: float = 0.95, jackknife: Resampled | None = None
 ) -> dict[str, Interval]:
     """Interval of every statistic: percentile, or BCa where it is told how to accelerate.
 
     Args:
         resampled: of `bootstrap` or `difference`.
         level: coverage aimed at, in (0, 1).
-        left_out: the same statistics under `left_out_weights`, for BCa.
+        jackknife: the same statistics under `jackknife_weights`, for BCa.
 
     Returns:
         An `Interval` by name; see the module's table for what is undefined.
 
     Raises:
-        ValueError: level is outside (0, 1), left_out holds other statistics than resampled.
+        ValueError: level is outside (0, 1), jackknife holds other statistics than resampled.
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")
-    if left_out is not None and left_out.names != resampled.names:
+    if jackknife is not None and jackknife.names != resampled.names:
         raise ValueError(
-            f"left_out holds {len(left_out.names)} statistics where resampled holds "
+            f"jackknife holds {len(jackknife.names)} statistics where resampled holds "
             f"{len(resampled.names)}: evaluate the same statistic under both weights"
         )
     found = {}
     for row, name in enumerate(resampled.names):
-        without = None if left_out is None else left_out.samples[row]
+        without = None if jackknife is None else jackknife.samples[row]
         estimate = float(resampled.estimate[row])
         found[name] = _interval(estimate, resampled.samples[row], level, without)
     return found
 
 
-def _interval(estimate: float, samples: Floats, level: float, left_out: Floats | None) -> Interval:
+def _interval(estimate: float, samples: Floats, level: float, jackknife: Floats | None) -> Interval:
     defined = samples[~np.isnan(samples)]
     undefined = samples.size - defined.size
     low = high = float("nan")
     if not np.isnan(estimate) and defined.size * 2 >= samples.size:
         chosen = np.array([(1 - level) / 2, (1 + level) / 2])
-        if left_out is not None:
-            chosen = _accelerated(estimate, defined, left_out, chosen)
+        if jackknife is not None:
+            chosen = _accelerated(estimate, defined, jackknife, chosen)
         if not np.isnan(chosen).any():
             low, high = np.quantile(defined, chosen).tolist()
     return Interval(estimate, low, high, undefined, samples.size)
 
 
-def _accelerated(estimate: float, samples: Floats, left_out: Floats, even: Floats) -> Floats:
+def _accelerated(estimate: float, samples: Floats, jackknife: Floats, even: Floats) -> Floats:
     """The quantiles that BCa takes in place of the even ones; NaN where there are none."""
     below = ((samples < estimate).mean() + (samples <= estimate).mean()) / 2
-    pull = np.nanmean(left_out) - left_out if not np.isnan(left_out).all() else np.zeros(1)
+    pull = np.nanmean(jackknife) - jackknife if not np.isnan(jackknife).all() else np.zeros(1)
     size = np.nansum(pull**2) ** 1.5
     bend = np.nansum(pull**3) / (6 * size) if size > 0 else 0.0
     bias = stats.norm.ppf(below)

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from fl_jax.evaluation.intervals import Resampled
+from fl_jax.evaluation.bootstrap import Resampled
 
 
 class Spread(NamedTuple):

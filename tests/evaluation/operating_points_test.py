@@ -4,29 +4,29 @@ from sklearn import metrics
 from slice_scores import cohort
 
 from fl_jax.core.types import LABELS
-from fl_jax.evaluation import operating, roc
+from fl_jax.evaluation import operating_points, roc
 
 
 def test_the_highest_threshold_with_a_sensitivity_by_hand():
     truth = np.r_[np.ones(20), np.zeros(5)]
     scores = np.r_[np.arange(1, 21) / 20, np.full(5, 0.99)]
-    assert operating.sensitivity_threshold(truth, scores, 0.95) == 0.1  # 19 of 20
-    assert operating.sensitivity_threshold(truth, scores, 0.951) == 0.05
-    assert operating.sensitivity_threshold(truth, scores, 1) == 0.05
-    assert np.isnan(operating.sensitivity_threshold(np.ones(3), np.ones(3), 0.9))
+    assert operating_points.sensitivity_threshold(truth, scores, 0.95) == 0.1  # 19 of 20
+    assert operating_points.sensitivity_threshold(truth, scores, 0.951) == 0.05
+    assert operating_points.sensitivity_threshold(truth, scores, 1) == 0.05
+    assert np.isnan(operating_points.sensitivity_threshold(np.ones(3), np.ones(3), 0.9))
     with pytest.raises(ValueError, match="sensitivity=0"):
-        operating.sensitivity_threshold(truth, scores, 0)
+        operating_points.sensitivity_threshold(truth, scores, 0)
 
 
 def test_thresholds_come_from_validation_data_and_keep_their_promise_there():
     validation = cohort(split="validation")
-    found = operating.thresholds(validation)
+    found = operating_points.thresholds(validation)
     assert list(found) == ["fixed_0.4", "youden", "sensitivity_0.95", "sensitivity_0.98"]
     assert found["youden"][2] == roc.youden_threshold(
         validation.truth[:, 2], validation.scores[:, 2]
     )
-    for share in operating.SENSITIVITIES:
-        judged = operating.judge(validation, found[f"sensitivity_{share}"])
+    for share in operating_points.SENSITIVITIES:
+        judged = operating_points.judge(validation, found[f"sensitivity_{share}"])
         reached = judged.rates["recall"].estimate[:-1]
         assert (reached >= share).all()
         assert (reached < share + 0.02).all()
@@ -35,7 +35,7 @@ def test_thresholds_come_from_validation_data_and_keep_their_promise_there():
 def test_rates_equal_scikit_learn_and_lie_in_their_intervals():
     data = cohort(seed=1)
     chosen = np.linspace(0.3, 0.6, len(LABELS))
-    judged = operating.judge(data, chosen)
+    judged = operating_points.judge(data, chosen)
     called = data.scores >= chosen
     truths = [*data.truth.T, data.truth.ravel()]
     for column, (truth, call) in enumerate(zip(truths, [*called.T, called.ravel()], strict=True)):
@@ -56,7 +56,7 @@ def test_rates_equal_scikit_learn_and_lie_in_their_intervals():
 def test_no_threshold_no_rate():
     chosen = np.full(len(LABELS), 0.4)
     chosen[1] = np.nan
-    judged = operating.judge(cohort(), chosen)
+    judged = operating_points.judge(cohort(), chosen)
     for rate in judged.rates.values():
         assert np.isnan(rate.estimate[[1, -1]]).all()
         assert np.isfinite(rate.estimate[[0, 2, 3, 4, 5]]).all()

@@ -11,7 +11,7 @@ from browser import text_of
 from fl_jax import report
 from fl_jax.core.types import LABELS
 from fl_jax.data.index import COLUMNS
-from fl_jax.evaluation import headers, predictions, subgroups
+from fl_jax.evaluation import predictions, slice_properties, subgroups
 
 
 def _index(path, data):
@@ -87,7 +87,7 @@ def test_the_size_of_a_bleed_is_known_where_the_cohort_was_drawn(copy, held, whe
         manifest["config"]["source"] = str(copy / where)
         (copy / "manifest.json").write_text(json.dumps(manifest))
     found = report.build(copy, resamples=20, thumbnails=fake_study.heads)["subgroups"]
-    rows = found["table"][headers.SIZE]["federated"]
+    rows = found["table"][slice_properties.SIZE]["federated"]
     assert list(rows) == ["< 100 mm²", "100 to < 500 mm²"]
     bleeds = held.truth[:, 0] == 1
     small = np.where(np.arange(held.image.size) % 2 == 0, "small", "large")
@@ -95,7 +95,7 @@ def test_the_size_of_a_bleed_is_known_where_the_cohort_was_drawn(copy, held, whe
     for row, name in (("< 100 mm²", "small"), ("100 to < 500 mm²", "large")):
         assert rows[row]["slices"] == expected[name]["slices"] == expected[name]["positives"]["any"]
         assert rows[row]["auroc"]["any"]["estimate"] == expected[name]["auroc"]["any"]["estimate"]
-    assert found["controls"] == [headers.SIZE]
+    assert found["controls"] == [slice_properties.SIZE]
     assert "told apart from all slices without a bleed" in text_of(
         (copy / "report.html").read_text()
     )
