@@ -1,12 +1,94 @@
-"""fl_jax: functional federated learning between hospitals in JAX.
+"""Federated learning between hospitals as pure JAX functions.
 
-Importing it gives pure functions: it starts no TensorFlow, seeds nothing and logs nothing. Data
-(`fl_jax.data`), evaluation, checkpoints and the report are imported by name when they are needed.
+Importing it starts no TensorFlow, seeds nothing and logs nothing.
 """
 
-from fl_jax.core import client, keys, spec, types
-from fl_jax.core import layouts as round
-from fl_jax.faults import simulation as simulate
-from fl_jax.tasks import task
+from fl_jax.aggregators import (
+    bulyan,
+    centered_clip,
+    drive,
+    geometric_median,
+    krum,
+    median,
+    process,
+    quantize,
+    secure_sum,
+    top_k,
+    trimmed_mean,
+    weighted_mean,
+)
+from fl_jax.algorithms import (
+    agnostic,
+    apfl,
+    cyclic,
+    ditto,
+    fed_avg,
+    fed_bn,
+    fed_buff,
+    fed_dyn,
+    fed_nova,
+    fed_per,
+    fed_prox,
+    fed_rep,
+    fed_sam,
+    ifca,
+    mime,
+    mime_lite,
+    q_fed_avg,
+    scaffold,
+)
+from fl_jax.core.federate import federate
+from fl_jax.core.layouts import State, init
+from fl_jax.core.layouts import whole as whole_round
+from fl_jax.core.sites import Sites, central, local
+from fl_jax.core.types import Aggregator, Algorithm, Batch, Client, Report
+from fl_jax.tasks.task import Task, multi_class, multi_label, positive_weights
 
-__all__ = ["client", "keys", "round", "simulate", "spec", "task", "types"]
+__all__ = [
+    "Aggregator",
+    "Algorithm",
+    "Batch",
+    "Client",
+    "Report",
+    "Sites",
+    "State",
+    "Task",
+    "agnostic",
+    "apfl",
+    "bulyan",
+    "centered_clip",
+    "central",
+    "cyclic",
+    "ditto",
+    "drive",
+    "fed_avg",
+    "fed_bn",
+    "fed_buff",
+    "fed_dyn",
+    "fed_nova",
+    "fed_per",
+    "fed_prox",
+    "fed_rep",
+    "fed_sam",
+    "federate",
+    "geometric_median",
+    "ifca",
+    "init",
+    "krum",
+    "local",
+    "median",
+    "mime",
+    "mime_lite",
+    "multi_class",
+    "multi_label",
+    "positive_weights",
+    "process",
+    "q_fed_avg",
+    "quantize",
+    "scaffold",
+    "secure_sum",
+    "top_k",
+    "trimmed_mean",
+    "weighted_mean",
+    "whole_round",
+]

@@ -40,6 +40,11 @@ class State(NamedTuple):
     aggregator: Any
     key: jax.Array
 
+    @property
+    def params(self) -> Params:
+        """The global model."""
+        return self.server.params
+
 
 def init(
     algorithm: Algorithm, aggregator: Aggregator, params: Params, sites: int, key: jax.Array
