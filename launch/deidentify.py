@@ -3,7 +3,7 @@
     (umask 077; head -c 32 /dev/urandom | base64 > FILE)
     python -m launch.deidentify --source=DIR --out=DIR --key=FILE
 
-What stays, what goes, and what this cannot do is in fl_jax/data/deidentify.py. Files that are refused are
+What stays, what goes, and what this cannot do is in fl_jax/data/README.md. Files that are refused are
 named on the screen and nowhere else, since their names may tell of persons.
 """
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from absl import app, flags
 from rich.console import Console
 
-from fl_jax.data import export
+from fl_jax.data.deidentify import folder
 from launch.cli import progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read; it is left as it is.", required=True)
 OUT = flags.DEFINE_string("out", None, "Folder to write, empty or new.", required=True)
 KEY = flags.DEFINE_string("key", "", "File of the secret that pseudonyms come from.")
-LAYOUT = flags.DEFINE_enum("layout", "sites", list(export.LAYOUTS), "How the source is laid out.")
+LAYOUT = flags.DEFINE_enum("layout", "sites", list(folder.LAYOUTS), "How the source is laid out.")
 SHOWN = 10
 """Refused files of a reason that are named."""
 
@@ -29,9 +29,9 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
     out = Path(OUT.value).expanduser()
     with progress.readable_errors():
-        key = export.read_key(Path(KEY.value).expanduser())
+        key = folder.read_key(Path(KEY.value).expanduser())
         with progress.counter("deidentify", "files", Console(stderr=True)) as tick:
-            done = export.export(
+            done = folder.deidentify_folder(
                 Path(SOURCE.value).expanduser(), out, key, layout=LAYOUT.value, progress=tick
             )
         say = progress.speaker(Console())

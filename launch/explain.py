@@ -24,7 +24,7 @@ from fl_jax.core.keys import stream
 from fl_jax.core.types import LABELS, Params
 from fl_jax.data import slices as datasets
 from fl_jax.data.dicom.hounsfield import resize
-from fl_jax.data.windows import STUDY_WINDOWS
+from fl_jax.data.windows import DEFAULT_WINDOWS
 from fl_jax.evaluation import predictions, saliency
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import model as backbone
@@ -186,7 +186,7 @@ def _panel(hu: Any, lesion: Any, own: Any, other: Any) -> NDArray[np.uint8]:
         return 255 * np.clip(maps / np.maximum(top, 1e-30), 0, 1)
 
     edge = lesion ^ ndimage.binary_erosion(lesion, np.ones((1, 3, 3)))
-    grey = np.stack([cases.windowed(one, STUDY_WINDOWS[:1]) for one in hu])
+    grey = np.stack([cases.windowed(one, DEFAULT_WINDOWS[:1]) for one in hu])
     rows = [grey, *(np.where(edge, 255, picture) for picture in (grey, scaled(own), scaled(other)))]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows]).astype(np.uint8)
 

@@ -15,7 +15,7 @@ from real_ct import REAL, needs_real
 from report.fake_study import MANIFEST
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.deidentify import UIDS
+from fl_jax.data.deidentify.file import UIDS
 from fl_jax.evaluation import predictions
 from fl_jax.experiment import restore as trained
 

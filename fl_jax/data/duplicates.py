@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.data import columns
 from fl_jax.data.index import REMEDY, check_built
+from fl_jax.files import csv_table
 
 HEADER = ("pixels", "image", "patient", "site")
 BYTES = 16
@@ -73,13 +73,13 @@ def read(path: pathlib.Path) -> list[Copy]:
     Raises:
         ValueError: with file, line, value and remedy: it is not what `write` writes.
     """
-    found = columns.read(path, HEADER, header=HEADER, remedy=REMEDY)
-    columns.check(path, found, "pixels", _DIGEST.fullmatch, f"it must be a digest; {REMEDY}")
+    found = csv_table.read(path, HEADER, header=HEADER, remedy=REMEDY)
+    csv_table.check(path, found, "pixels", _DIGEST.fullmatch, f"it must be a digest; {REMEDY}")
     counts = Counter(found["pixels"])
-    columns.check(
+    csv_table.check(
         path, found, "pixels", lambda text: counts[text] > 1, f"it has no other; {REMEDY}"
     )
-    columns.unique(path, found, "image", f"it is there twice; {REMEDY}")
+    csv_table.unique(path, found, "image", f"it is there twice; {REMEDY}")
     check_built(path.parent.parent, "slices/duplicates.csv")
     return [Copy(*line) for line in zip(*found.values(), strict=True)]
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fl_jax.core.types import LABELS
-from fl_jax.data import columns
-from fl_jax.data.sources.listing import COUNTS, SITE_NAME
+from fl_jax.data.site_names import SITE_NAME
+from fl_jax.data.sources.listing import COUNTS
+from fl_jax.files import csv_table
 from fl_jax.files import json_shape as shapes
 from fl_jax.files.atomic import sha256
+from fl_jax.files.text import NAME, is_name, is_text
 
 VERSION = "1.2.0"
 """Of the dataset's layout; a dataset of another version is built anew."""
@@ -95,24 +97,27 @@ def check_built(data_dir: pathlib.Path, name: str) -> None:
 
 
 def _length(text: str) -> bool:
-    return text == "nan" or 0 < columns.number(text) < math.inf
+    return text == "nan" or 0 < csv_table.number(text) < math.inf
 
 
 def _between(low: int, high: int) -> Callable[[str], bool]:
-    return lambda text: text.isdecimal() and low <= columns.number(text) <= high
+    return lambda text: text.isdecimal() and low <= csv_table.number(text) <= high
 
 
-_TEXT = (columns.is_text, "it must be a printable text")
+_TEXT = (is_text, "it must be a printable text")
 _LENGTH = (_length, "it must be above 0 mm, or nan")
-_NUMBER = (lambda text: math.isfinite(columns.number(text)), "it must be a number")
+_NUMBER = (lambda text: math.isfinite(csv_table.number(text)), "it must be a number")
 _REPAIRS = re.compile("[A-Z_;]*")
 _RULES: dict[str, tuple[Callable[[str], object], str]] = {
-    "image": (columns.is_name, columns.NAME),
+    "image": (is_name, NAME),
     **dict.fromkeys(("patient", "study", "series"), _TEXT),
     "site": (SITE_NAME.fullmatch, "a site is named by letters, digits, '_', '-' and '.'"),
     **dict.fromkeys(("position", "slope", "intercept"), _NUMBER),
     **dict.fromkeys(("thickness", "spacing_row", "spacing_column"), _LENGTH),
-    "tilt": (lambda text: text == "nan" or abs(columns.number(text)) <= 90, "it must be -90 to 90"),
+    "tilt": (
+        lambda text: text == "nan" or abs(csv_table.number(text)) <= 90,
+        "it must be -90 to 90",
+    ),
     **dict.fromkeys(("rows", "columns"), (_between(1, 65535), "it must be 1 to 65535")),
     "bits_stored": (_between(1, 16), "it must be 1 to 16"),
     "signed": (_between(0, 1), "it must be 0 or 1"),
@@ -122,7 +127,7 @@ _RULES: dict[str, tuple[Callable[[str], object], str]] = {
 """What each cell of a column must be; texts of the scanner's maker may be any."""
 
 
-def read_index(path: str | pathlib.Path, names: Sequence[str] = COLUMNS) -> columns.Columns:
+def read_index(path: str | pathlib.Path, names: Sequence[str] = COLUMNS) -> csv_table.Columns:
     """Columns of a dataset's `slices/index.csv`, as text; equal texts are one object.
 
     Args:
@@ -137,12 +142,12 @@ def read_index(path: str | pathlib.Path, names: Sequence[str] = COLUMNS) -> colu
             build writes, an image twice, or a file that is not as it was built.
     """
     path = pathlib.Path(path)
-    found = columns.read(path, names, header=COLUMNS, remedy=REMEDY)
+    found = csv_table.read(path, names, header=COLUMNS, remedy=REMEDY)
     for name in names:
         if name in _RULES:
             good, said = _RULES[name]
-            columns.check(path, found, name, good, f"{said}; {REMEDY}")
+            csv_table.check(path, found, name, good, f"{said}; {REMEDY}")
     if "image" in found:
-        columns.unique(path, found, "image", f"it is there twice; {REMEDY}")
+        csv_table.unique(path, found, "image", f"it is there twice; {REMEDY}")
     check_built(path.parent.parent, "slices/index.csv")
     return found

@@ -15,7 +15,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Iterator
 
-from fl_jax.data.sources.listing import csv_lines
+from fl_jax.files import csv_table
 from fl_jax.files.atomic import whole
 
 SHORT = 4
@@ -68,7 +68,7 @@ def _names(image: str, patient: str) -> bool:
 
 
 def _lines(index: pathlib.Path) -> Iterator[dict[str, str]]:
-    with csv_lines(index) as lines:
+    with csv_table.rows(index) as lines:
         header = next(lines, [])
         for number, line in enumerate(lines, 2):
             if len(line) != len(header):

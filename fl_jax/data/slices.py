@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from fl_jax.core.types import LABELS
-from fl_jax.data import columns, duplicates
+from fl_jax.data import duplicates
 from fl_jax.data.index import REMEDY, VERSION, read_index, read_summary
+from fl_jax.files import csv_table
 from fl_jax.files.extras import extra
 from fl_jax.files.text import printable
 
@@ -201,7 +202,7 @@ def load(data_dir: str | pathlib.Path) -> Slices:
     )
 
 
-def _dialect(found: columns.Columns) -> dict[str, np.ndarray]:
+def _dialect(found: csv_table.Columns) -> dict[str, np.ndarray]:
     spacing = np.array(found["spacing_row"], np.float32).round(2)
     return {
         "bits_stored": np.array(found["bits_stored"], int),
@@ -212,13 +213,13 @@ def _dialect(found: columns.Columns) -> dict[str, np.ndarray]:
     }
 
 
-def _labels(index: pathlib.Path, found: columns.Columns) -> np.ndarray:
+def _labels(index: pathlib.Path, found: csv_table.Columns) -> np.ndarray:
     """int8[N, L]; all slices have all labels or none has any, and `any` is set where a subtype is."""
     given = [[value or str(UNKNOWN) for value in found[label]] for label in LABELS]
     labels = np.array(given, np.int8).T
     lacking = (labels == UNKNOWN).any(axis=1)
     if not (labels == UNKNOWN).all():
-        columns.refuse(index, lacking, "any", found, f"a label is missing; {REMEDY}")
+        csv_table.refuse(index, lacking, "any", found, f"a label is missing; {REMEDY}")
     other = labels[:, 0] < labels[:, 1:].max(axis=1)
-    columns.refuse(index, other, "any", found, f"a subtype is 1; {REMEDY}")
+    csv_table.refuse(index, other, "any", found, f"a subtype is 1; {REMEDY}")
     return labels

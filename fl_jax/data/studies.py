@@ -94,7 +94,7 @@ class Studies(Slices):
         return Slices(**{field.name: getattr(self, field.name) for field in fields})
 
 
-def in_studies(slices: Slices, *, longest: int = LONGEST) -> Studies:
+def group_into_studies(slices: Slices, *, longest: int = LONGEST) -> Studies:
     """Makes studies the examples of a dataset.
 
     Args:

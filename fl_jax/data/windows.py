@@ -39,19 +39,19 @@ class Window(NamedTuple):
     width: float
 
 
-STUDY_WINDOWS = (
+DEFAULT_WINDOWS = (
     Window(centre=40.0, width=80.0),  # brain
     Window(centre=80.0, width=200.0),  # subdural
     Window(centre=40.0, width=380.0),  # soft tissue
 )
 """The C = 3 channels of the study, in its order."""
 WINDOWS: dict[str, Window] = dict(
-    zip(("brain", "subdural", "soft_tissue"), STUDY_WINDOWS, strict=True)
+    zip(("brain", "subdural", "soft_tissue"), DEFAULT_WINDOWS, strict=True)
 )
 """By the names that a config gives."""
 
 
-def named(names: Sequence[str]) -> tuple[Window, ...]:
+def by_name(names: Sequence[str]) -> tuple[Window, ...]:
     """Looks windows up.
 
     Raises:
@@ -63,7 +63,7 @@ def named(names: Sequence[str]) -> tuple[Window, ...]:
     return tuple(WINDOWS[name] for name in names)
 
 
-def channels(hu: Array, windows: tuple[Window, ...] = STUDY_WINDOWS) -> jax.Array:
+def channels(hu: Array, windows: tuple[Window, ...] = DEFAULT_WINDOWS) -> jax.Array:
     """Turns inputs into a model's channels: each window of each slice.
 
     Args:
@@ -82,7 +82,7 @@ def channels(hu: Array, windows: tuple[Window, ...] = STUDY_WINDOWS) -> jax.Arra
     return jnp.moveaxis(shown, 1, -2).reshape(shown.shape[0], *shown.shape[2:4], -1)
 
 
-def apply_windows(hu: Array, windows: tuple[Window, ...] = STUDY_WINDOWS) -> jax.Array:
+def apply_windows(hu: Array, windows: tuple[Window, ...] = DEFAULT_WINDOWS) -> jax.Array:
     """Turns Hounsfield units into one channel in [0, 1] per window.
 
     Args:

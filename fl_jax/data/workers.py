@@ -1,4 +1,4 @@
-"""What the processes of a pool have in common."""
+"""Helpers for worker processes."""
 
 import multiprocessing
 import os
@@ -6,10 +6,10 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Has a spawned process end when the one that started it is killed: it would wait for work for ever.
+    """Makes a spawned process exit when its parent dies; otherwise it would wait for work forever.
 
     Raises:
-        ValueError: this process was not started by `multiprocessing`.
+        ValueError: `multiprocessing` did not start this process.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

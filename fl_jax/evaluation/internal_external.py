@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.data.sources.listing import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.bootstrap import Resampled, bootstrap, patient_weights
 

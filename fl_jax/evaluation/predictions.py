@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
-from fl_jax.data import columns as tables
-from fl_jax.data.columns import Columns, number, refuse
-from fl_jax.data.sources.listing import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
+from fl_jax.files import csv_table
 from fl_jax.files.atomic import whole
+from fl_jax.files.csv_table import Columns, number, refuse
+from fl_jax.files.text import NAME, is_name
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
 KNOWN = ("ground_truth", "patient", "site", "split")
@@ -154,7 +155,7 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
     """
     required = COLUMNS if known is None else COLUMNS[:3]
     remedy = f"write it again, with the header {','.join(COLUMNS)}"
-    columns = tables.read(path, required, optional=COLUMNS[len(required) :], remedy=remedy)
+    columns = csv_table.read(path, required, optional=COLUMNS[len(required) :], remedy=remedy)
     if not columns["Image"]:
         raise ValueError(f"{path}: no rows below the header; run the evaluation stage again")
     if known is not None:
@@ -171,10 +172,10 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
     refuse(path, ~np.isin(truth, (0, 1)), "ground_truth", columns, "write 0 or 1")
     label = np.array([LABELS.index(name) if name in LABELS else -1 for name in columns["subtype"]])
     refuse(path, label < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
-    tables.check(path, columns, "split", SPLITS.__contains__, f"use one of {', '.join(SPLITS)}")
+    csv_table.check(path, columns, "split", SPLITS.__contains__, f"use one of {', '.join(SPLITS)}")
     for name in ("Image", "patient", "site"):
-        tables.check(path, columns, name, bool, "fill it in")
-        tables.check(path, columns, name, tables.is_name, tables.NAME)
+        csv_table.check(path, columns, name, bool, "fill it in")
+        csv_table.check(path, columns, name, is_name, NAME)
 
     code, first = _codes(columns["Image"])
     cell = code * len(LABELS) + label

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
-from fl_jax.data import columns
 from fl_jax.data.index import read_index
 from fl_jax.evaluation import subgroups
 from fl_jax.evaluation.predictions import Predictions
+from fl_jax.files import csv_table
 
 Headers = Mapping[str, Mapping[str, str]]
 """[property][image], the name of the image's subgroup; "" where unknown."""
@@ -81,10 +81,10 @@ def _stored(read: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _sizes(path: Path, images: Collection[str]) -> dict[str, str]:
     wanted, remedy = [f"area_{label}" for label in LABELS[1:]], "make the cohort again"
-    found = columns.read(path, ("Image", *wanted), remedy=remedy)
-    columns.unique(path, found, "Image", f"it is there twice; {remedy}")
+    found = csv_table.read(path, ("Image", *wanted), remedy=remedy)
+    csv_table.unique(path, found, "Image", f"it is there twice; {remedy}")
     for name in wanted:
-        columns.check(
+        csv_table.check(
             path, found, name, _is_area, f"it must be a number of mm², 0 or more; {remedy}"
         )
     known = {*found["Image"]}
@@ -101,7 +101,7 @@ def _sizes(path: Path, images: Collection[str]) -> dict[str, str]:
 
 
 def _is_area(text: str) -> bool:
-    return 0 <= columns.number(text) < math.inf
+    return 0 <= csv_table.number(text) < math.inf
 
 
 def sections(

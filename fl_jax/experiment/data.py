@@ -13,7 +13,7 @@ from fl_jax.core import spec
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
-from fl_jax.data.studies import in_studies
+from fl_jax.data.studies import group_into_studies
 from fl_jax.experiment import ranges
 from fl_jax.experiment import train as study
 from fl_jax.files import atomic
@@ -83,7 +83,7 @@ def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
         raise ValueError(f"config.adjacent={config.adjacent}: must be 1, or 3 for slices around it")
     if config.adjacent == 3:
         slices = dataclasses.replace(slices, adjacent=neighbours(slices))
-    return in_studies(slices) if config.backbone else slices
+    return group_into_studies(slices) if config.backbone else slices
 
 
 def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
@@ -119,7 +119,7 @@ def _partition(
 ) -> partitions.Partition:
     path, beside = workdir / "partition.csv", workdir / "partition.json"
     scheme = spec.build(config.partition, "fl_jax.data.partition.schemes")
-    load = partial(partitions.load, path, slices, own_sites=config.partition == NATURAL)
+    load = partial(partitions.load, path, slices, same_sites=config.partition == NATURAL)
     wanted = {
         "partition": config.partition,
         "fractions": list(config.fractions),

@@ -12,7 +12,7 @@ from fl_jax.core.types import LABELS
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.index import read_index
-from fl_jax.data.sources import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.experiment import restore as trained
@@ -109,7 +109,7 @@ def _digest(data_dir: Path) -> str | None:
 
 
 def _partition(workdir: Path, slices: datasets.Slices | None = None) -> partitions.Partition:
-    return partitions.load(workdir / "partition.csv", slices, own_sites=False)
+    return partitions.load(workdir / "partition.csv", slices, same_sites=False)
 
 
 def _divided(

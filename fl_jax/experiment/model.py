@@ -66,7 +66,7 @@ def network(
             )
         model = model.clone(remat=True)
     example = jnp.zeros((1, *input_shape), jnp.int16)
-    prepare = partial(windows.channels, windows=windows.named(config.windows))
+    prepare = partial(windows.channels, windows=windows.by_name(config.windows))
     if config.trainable and not config.pretrained:
         raise ValueError(
             f"config.trainable={config.trainable!r}: all else would stay at random values; "

@@ -20,8 +20,8 @@ from fl_jax.core.layouts import Round, State
 from fl_jax.core.types import Batch, Params
 from fl_jax.data import pipeline
 from fl_jax.data.partition import Partition
+from fl_jax.data.site_names import HOLDOUT
 from fl_jax.data.slices import Slices
-from fl_jax.data.sources.listing import HOLDOUT
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.experiment import record
 from fl_jax.experiment.arms import Arm, arms

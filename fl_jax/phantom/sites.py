@@ -6,7 +6,7 @@ a hospital a patient's age, scanner and dialect do not depend on whether the pat
 
 from dataclasses import dataclass
 
-from fl_jax.data.sources.listing import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
 from fl_jax.phantom.dicom_writer import Dialect
 from fl_jax.phantom.scanner.scan import Scanner
 

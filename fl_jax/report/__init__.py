@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.data.sources.listing import check_link
 from fl_jax.files.atomic import whole
+from fl_jax.files.links import check_link
 from fl_jax.report import cases, export, page, results
 from fl_jax.report.cases import Thumbnails
 from fl_jax.workdir import reader as files

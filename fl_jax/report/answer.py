@@ -7,7 +7,7 @@ one only where its interval leaves out 0.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fl_jax.data.sources import ALL_SITES, HOLDOUT
+from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.report import gains
 
 ALPHA = 0.05

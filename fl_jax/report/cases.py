@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.windows import STUDY_WINDOWS, Window
+from fl_jax.data.windows import DEFAULT_WINDOWS, Window
 from fl_jax.evaluation.predictions import Predictions
 
 OUTCOMES = ("true positive", "false positive", "false negative", "true negative")
 EACH = 8
-WINDOWS = dict(zip(("brain", "subdural", "soft tissue"), STUDY_WINDOWS, strict=True))
+WINDOWS = dict(zip(("brain", "subdural", "soft tissue"), DEFAULT_WINDOWS, strict=True))
 
 Thumbnails = Callable[[Sequence[str]], Mapping[str, NDArray[np.int16]]]
 """Maps image names to int16[3, H, W] HU: the slice below in its series, the slice itself and the one above;
@@ -77,7 +77,9 @@ def _pick(data: Predictions, rows: NDArray, outcome: str, each: int) -> NDArray:
     return order[np.linspace(0, order.size - 1, each).round().astype(int)]
 
 
-def windowed(hu: NDArray[np.int16], windows: Iterable[Window] = STUDY_WINDOWS) -> NDArray[np.uint8]:
+def windowed(
+    hu: NDArray[np.int16], windows: Iterable[Window] = DEFAULT_WINDOWS
+) -> NDArray[np.uint8]:
     """Windows of a slice side by side, as a viewer shows them.
 
     Args:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.sources import ALL_SITES
+from fl_jax.data.site_names import ALL_SITES
 from fl_jax.evaluation.delong_by_label import label_areas
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.sources import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
 from fl_jax.report import cards, figures, gains, page
 from fl_jax.report.answer import fixed, p_value, signed, spread
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.sources import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
 
 INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
 FEDERATED = "#0072b2"

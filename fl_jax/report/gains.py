@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fl_jax.data.sources import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
 from fl_jax.evaluation.bootstrap import Resampled, difference, intervals
 from fl_jax.evaluation.bootstrap_metrics import COMPARED
 

@@ -17,19 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
-from fl_jax.data import columns
-from fl_jax.data.columns import LONGEST
 from fl_jax.data.dicom import Reason
 from fl_jax.data.index import REMEDY, check_built
+from fl_jax.data.site_names import SITE_NAME
 from fl_jax.data.slices import Slices
-from fl_jax.data.sources.listing import SITE_NAME
-from fl_jax.data.windows import STUDY_WINDOWS
+from fl_jax.data.windows import DEFAULT_WINDOWS
+from fl_jax.files import csv_table
 from fl_jax.files.atomic import whole
-from fl_jax.files.text import printable
+from fl_jax.files.text import LONGEST, printable
 from fl_jax.report import cases, documents, page
 
 COLUMNS = ("image", "patient", "study", "series", "position", *LABELS)
-BRAIN = STUDY_WINDOWS[:1]
+BRAIN = DEFAULT_WINDOWS[:1]
 SHOWN = 600
 """Slices on a page, some 10 KB each, in whole series; at least one series is shown."""
 NAMED = 200
@@ -138,10 +137,10 @@ def refusals(path: str | os.PathLike[str], source: str | os.PathLike[str] = "") 
         ValueError: with file, line, value and remedy: it is not what a build writes.
     """
     header, reasons = ("site", "path", "reason", "detail"), {*Reason}
-    read = columns.read(path, header, header=header, remedy=REMEDY)
-    columns.check(path, read, "site", SITE_NAME.fullmatch, f"it must be a site; {REMEDY}")
-    columns.check(path, read, "path", bool, f"it must be a file; {REMEDY}")
-    columns.check(path, read, "reason", reasons.__contains__, f"it must be a reason; {REMEDY}")
+    read = csv_table.read(path, header, header=header, remedy=REMEDY)
+    csv_table.check(path, read, "site", SITE_NAME.fullmatch, f"it must be a site; {REMEDY}")
+    csv_table.check(path, read, "path", bool, f"it must be a file; {REMEDY}")
+    csv_table.check(path, read, "reason", reasons.__contains__, f"it must be a reason; {REMEDY}")
     check_built(Path(path).parent, "refused.csv")
     found: dict[str, list[tuple[str, str]]] = {}
     for file, reason, detail in zip(read["path"], read["reason"], read["detail"], strict=True):

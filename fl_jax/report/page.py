@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.sources import ALL_SITES, HOLDOUT
+from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.report import answer, cases, figures, gains, survey
 
 FOLDER = Path(__file__).parent

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.sources import ALL_SITES, HOLDOUT
+from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.evaluation import slice_properties
 from fl_jax.evaluation.bootstrap import Resampled, intervals
 from fl_jax.evaluation.cross_site import cross_site

@@ -9,7 +9,7 @@ pooled training is decided on the primary data.
 from collections.abc import Mapping
 from typing import Any
 
-from fl_jax.data.sources import ALL_SITES, HOLDOUT
+from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.evaluation import comparisons
 from fl_jax.evaluation.comparisons import Measured
 from fl_jax.evaluation.delong import Estimate

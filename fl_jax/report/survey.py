@@ -29,7 +29,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from fl_jax.data.sources.listing import csv_lines
+from fl_jax.files import csv_table
 from fl_jax.report.figures import MUTED, RULE, STYLE, svg
 
 TEXT = "text"
@@ -133,7 +133,7 @@ def read(path: str | os.PathLike[str], items: Sequence[Item]) -> dict[str, Any]:
 
 def _table(path: str | os.PathLike[str]) -> tuple[list[str], list[list[str]]]:
     """The header and the rows below it, cells without blanks around them."""
-    with csv_lines(path) as lines:
+    with csv_table.rows(path) as lines:
         rows = [[cell.strip() for cell in row] for row in lines if row]
     if len(rows) < 2:
         raise ValueError(f"{path}: no rows below the header")

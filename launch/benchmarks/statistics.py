@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.sources import HOLDOUT
+from fl_jax.data.site_names import HOLDOUT
 from fl_jax.evaluation import bootstrap_metrics, delong, delong_by_label
 from fl_jax.evaluation.predictions import Predictions, select
 from launch.benchmarks import table

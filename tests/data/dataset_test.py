@@ -223,7 +223,7 @@ def test_a_build_that_dies_leaves_no_dataset(source, tmp_path, after):
 )
 def test_killed_without_a_chance_to_tidy_up(source, tmp_path, moment, left):
     code = (
-        "import os, signal, sys; from fl_jax.data import builder\n"
+        "import os, signal, sys; from fl_jax.data import dataset as builder\n"
         "moment, move = sys.argv[3], os.replace\n"
         "def kill(): os.kill(os.getpid(), signal.SIGKILL)\n"
         "def replace(a, b): kill() if str(b).endswith('/' + moment) else move(a, b)\n"

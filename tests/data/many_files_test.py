@@ -74,7 +74,7 @@ def test_reading_processes_end_with_a_build_that_is_killed(tmp_path):
     script = tmp_path / "build.py"
     script.write_text(
         "import multiprocessing, os, signal, sys\n"
-        "from fl_jax.data import builder\n"
+        "from fl_jax.data import dataset as builder\n"
         "from fl_jax.data.dicom import parallel\n"
         "parallel.CHUNK = 4\n"
         "def kill(done, total):\n"

@@ -9,7 +9,7 @@ import pytest
 from fl_jax.core.types import Study
 from fl_jax.data import pipeline
 from fl_jax.data.slices import Slices
-from fl_jax.data.studies import LONGEST, OVERLAP, in_studies
+from fl_jax.data.studies import LONGEST, OVERLAP, group_into_studies
 
 
 def make(lengths, **changes):
@@ -38,7 +38,7 @@ def make(lengths, **changes):
 
 def test_slices_go_by_position_and_not_by_name():
     slices = make([7, 3, 5])
-    studies = in_studies(slices)
+    studies = group_into_studies(slices)
     assert studies.windows.shape == (3, 7)
     assert studies.input_shape == (7, 1, 1)
     for series, window in zip(("s0", "s1", "s2"), studies.windows, strict=True):
@@ -47,13 +47,13 @@ def test_slices_go_by_position_and_not_by_name():
         assert slices.held[rows, 0, 0].tolist() == list(range(len(rows)))
         assert (window[len(rows) :] == -1).all()
     level = dataclasses.replace(slices, position=np.zeros(15, np.float32))
-    rows = in_studies(level).windows[1][:3]
+    rows = group_into_studies(level).windows[1][:3]
     assert slices.image[rows].tolist() == sorted(slices.image[slices.series == "s1"])
 
 
 @pytest.mark.parametrize("length", [LONGEST, LONGEST + 1, 112, 113, 300])
 def test_a_long_study_is_windows_that_overlap_and_leave_nothing_out(length):
-    studies = in_studies(make([length, 4]))
+    studies = group_into_studies(make([length, 4]))
     windows = [row for row in studies.windows if studies.series[row[0]] == "s0"]
     assert len(windows) == {64: 1, 65: 2, 112: 2, 113: 3, 300: 6}[length]
     places = [studies.held[row, 0, 0] for row in windows]
@@ -64,7 +64,7 @@ def test_a_long_study_is_windows_that_overlap_and_leave_nothing_out(length):
 
 
 def test_each_slice_has_the_mean_logit_of_its_windows():
-    studies = in_studies(make([80, 4]))
+    studies = group_into_studies(make([80, 4]))
     rows = np.flatnonzero(studies.series == "s0")[::-1]
     examples = studies.examples(rows)
     assert len(examples) == 2
@@ -78,7 +78,7 @@ def test_each_slice_has_the_mean_logit_of_its_windows():
 
 def test_batches_are_studies_with_their_positions_and_labels():
     slices = make([3, 5])
-    studies = in_studies(slices)
+    studies = group_into_studies(slices)
     (batch,) = pipeline.eval_batches(studies, np.array([1, 0]), batch_size=3)
     assert isinstance(batch.inputs, Study)
     assert batch.inputs.slices.shape == (3, 5, 1, 1)
@@ -99,7 +99,7 @@ def test_neighbours_may_be_read_with_each_slice():
     slices = make([3, 2])
     around = np.stack([np.arange(5)] * 3, 1)
     around[:, 0] = 0
-    studies = in_studies(dataclasses.replace(slices, adjacent=around))
+    studies = group_into_studies(dataclasses.replace(slices, adjacent=around))
     assert studies.input_shape == (3, 3, 1, 1)
     read = studies.read_as(np.array([1]))
     assert read.shape == (1, 3, 3)
@@ -109,7 +109,7 @@ def test_neighbours_may_be_read_with_each_slice():
 
 def test_taken_one_by_one_they_are_what_they_were():
     slices = make([3, 2])
-    alone = in_studies(slices).singly()
+    alone = group_into_studies(slices).singly()
     assert type(alone) is Slices
     assert all(
         getattr(alone, field.name) is getattr(slices, field.name)
@@ -124,6 +124,6 @@ def test_bad_input():
     with pytest.raises(
         ValueError, match=f"1 of 3 slices have no position, such as image '{slices.image[1]}'"
     ):
-        in_studies(slices)
+        group_into_studies(slices)
     with pytest.raises(ValueError, match="longest=16: windows overlap by 16"):
-        in_studies(make([3]), longest=16)
+        group_into_studies(make([3]), longest=16)

@@ -14,11 +14,11 @@ from fuzzing import WORDS, count, each, nothing_written, table
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import duplicates, index, partition, sources
-from fl_jax.data.columns import is_name
 from fl_jax.data.dicom import Reason
 from fl_jax.data.index import COLUMNS
 from fl_jax.data.sources.rsna import read_long
 from fl_jax.evaluation import slice_properties
+from fl_jax.files.text import is_name
 from fl_jax.report.inference import refusals
 
 HEADER = f"Image,{','.join(LABELS)},all_diagnoses"

@@ -115,10 +115,10 @@ def test_channels_are_each_window_of_each_slice():
     for number in range(3):
         part = shown[..., 3 * number : 3 * number + 3]
         np.testing.assert_array_equal(part, windows.channels(hu[:, number]))
-    brain = windows.channels(hu, windows.named(["brain"]))
+    brain = windows.channels(hu, windows.by_name(["brain"]))
     np.testing.assert_array_equal(brain, shown[..., ::3])
     with pytest.raises(ValueError, match="window 'bone': there are brain, subdural, soft_tissue"):
-        windows.named(["bone"])
+        windows.by_name(["bone"])
 
 
 def test_adjacent_slices_turn_together():

@@ -5,8 +5,8 @@ import pytest
 from fuzzing import count, each, nothing_written, table
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.columns import is_name
 from fl_jax.evaluation import predictions
+from fl_jax.files.text import is_name
 
 TEXT = ",".join(predictions.COLUMNS) + "\n"
 TEXT += "".join(

@@ -111,7 +111,7 @@ def test_a_patient_on_two_sides_is_refused(tmp_path):
         ("Image,subtype,pred_label,ground_truth,patient,site,split\n", "no rows below the header"),
         (
             "Image,subtype,pred_label,ground_truth,patient,site,split\nID_1,any,0.5\n",
-            "line 2: 3 fields where the header has 7",
+            "line 2: 3 cells, but the header has 7",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from fl_jax.algorithms.scaffold import scaffold
 from fl_jax.core import layouts as rounds
 from fl_jax.data import partition as partitions
 from fl_jax.data import pipeline
-from fl_jax.data.studies import in_studies
+from fl_jax.data.studies import group_into_studies
 from fl_jax.experiment import study_predictions as whole_studies
 from fl_jax.experiment import train as study
 from fl_jax.experiment.features import in_place_of_pixels
@@ -27,7 +27,9 @@ def studies(slices):
     """Three sites' studies of three or four slices, whose labels are in their features."""
     found = np.asarray(slices.labels, np.float32) + 0.1 * np.arange(6)
     position = 5.0 * np.arange(len(slices), dtype=np.float32)
-    return in_place_of_pixels(in_studies(dataclasses.replace(slices, position=position)), found)
+    return in_place_of_pixels(
+        group_into_studies(dataclasses.replace(slices, position=position)), found
+    )
 
 
 @pytest.fixture(scope="module")

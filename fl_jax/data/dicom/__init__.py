@@ -1,19 +1,17 @@
-"""A DICOM file becomes a slice in Hounsfield units, or a refusal with a named reason.
+"""Reads a DICOM file as a CT slice in Hounsfield units (HU), or refuses it with a named reason.
 
-    HU = slope * stored + intercept,  clipped to [-1024, 3071],  then averaged down to size x size
+    HU = slope * stored + intercept,  clipped to [-1024, 3071],  then area-averaged to size x size
 
-Nothing is altered in silence. A file that breaks a rule of DICOM or of physics is refused, with a
-`Reason`; a file with a known and reversible fault is repaired, and its slice lists each `Repair`.
-Both enums, in `refusal`, say what they stand for.
+Nothing changes silently. A file that violates DICOM or physics is refused with a `Reason`. A file with a
+known, reversible fault is repaired, and its slice lists each `Repair`. `refusal` documents both enums.
 
-Geometry: the field of view is kept and pixels become square. A picture that is rectangular, in
-pixels or in mm, is scaled by its longer side and centred on air, never stretched or cropped.
-Pictures shrink by area averaging (the study's bilinear 512 to 256 is the same thing at that factor)
-and grow, where they are smaller than `size`, by bilinear interpolation. Orientation is left as
-stored.
+Geometry: the whole field of view is kept and pixels become square. A picture that is not square, in pixels or
+in mm, is scaled by its longer side and centred on air, never stretched or cropped. Pictures shrink by area
+averaging, which at 512 to 256 equals the published study's bilinear resize; pictures smaller than `size` grow
+by bilinear interpolation. Orientation stays as stored.
 
-References: DICOM PS3.3 C.7.6.2 (image plane), C.7.6.3 (pixels), C.8.2.1 (CT image), C.11.1
-(rescale); PS3.5 section 8 (encoding of pixels).
+References: DICOM PS3.3 C.7.6.2 (image plane), C.7.6.3 (pixels), C.8.2.1 (CT image), C.11.1 (rescale);
+PS3.5 section 8 (encoding of pixels).
 """
 
 from fl_jax.files.extras import extra

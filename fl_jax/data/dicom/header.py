@@ -1,7 +1,7 @@
-"""Header elements are read from their raw bytes: missing, empty and malformed become plain values.
+"""`Header`, the raw elements of a file, and their values; missing and malformed elements become defaults.
 
-Conversion of values is left out, because it costs more than the pixels do and complains about
-identifiers (`ID_...`) that are no valid UIDs but are good names.
+pydicom's conversion of values is bypassed: it costs more than the pixels and rejects identifiers (`ID_...`)
+that are not valid UIDs but still identify a patient.
 """
 
 import math
@@ -25,19 +25,19 @@ KEYWORDS = (
     *("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("RescaleSlope", "RescaleIntercept", "PixelData"),
 )
-"""All that is read of a file; no person's name, birth date or address is among it."""
+"""The only elements read; no name, birth date or address of a person is among them."""
 TAGS = {int(tag_for_keyword(keyword) or 0): keyword for keyword in KEYWORDS}
 
 
 class Header(NamedTuple):
-    """What is read of a file.
+    """The raw elements of a file.
 
     Attributes:
-        values: raw, by keyword, of the elements that are there; texts in UTF-8; None for what is no plain
-            value, such as a sequence.
-        order: of the bytes of numbers, as in `struct`: `<` or `>`.
-        syntax: Transfer Syntax UID; None where it is missing.
-        media: Media Storage SOP Class UID; empty where it is missing.
+        values: raw value by keyword, of the elements that exist; text in UTF-8; None for a sequence or
+            another value that is not plain bytes.
+        order: byte order of numbers as in `struct`: `<` or `>`.
+        syntax: Transfer Syntax UID, or None.
+        media: Media Storage SOP Class UID, or empty.
     """
 
     values: Mapping[str, bytes | memoryview | None]
@@ -49,26 +49,26 @@ class Header(NamedTuple):
 def _raw(header: Header, keyword: str) -> bytes | memoryview:
     value = header.values.get(keyword, b"")
     if value is None:
-        raise RefusedError(Reason.CORRUPT, f"{keyword} is no plain value")
+        raise RefusedError(Reason.CORRUPT, f"{keyword} is not a plain value")
     return value
 
 
 def text(header: Header, keyword: str) -> str:
-    """A text element without the blanks and NULs that pad it; several values stay joined by `\\`."""
+    """A text element without padding; multiple values stay joined by `\\`."""
     return bytes(_raw(header, keyword)).decode().strip(" \0\t\r\n")
 
 
 def numbers(header: Header, keyword: str, count: int) -> list[float]:
-    """`count` decimal numbers, all NaN where the element is missing, of another length or bad."""
+    """`count` decimal numbers; all NaN if the element is missing, malformed or has another count."""
     try:
-        read = [float(part.strip(b" \0")) for part in bytes(_raw(header, keyword)).split(b"\\")]
+        values = [float(part.strip(b" \0")) for part in bytes(_raw(header, keyword)).split(b"\\")]
     except ValueError:
-        read = []
-    return read if len(read) == count else [math.nan] * count
+        values = []
+    return values if len(values) == count else [math.nan] * count
 
 
 def integer(header: Header, keyword: str, missing: int = -1) -> int:
-    """An unsigned short; `missing` where it is absent or not of two bytes."""
+    """An unsigned short; `missing` if it is absent or not two bytes."""
     value = _raw(header, keyword)
     return struct.unpack(header.order + "H", value)[0] if len(value) == 2 else missing
 
@@ -76,3 +76,9 @@ def integer(header: Header, keyword: str, missing: int = -1) -> int:
 def pixel_bytes(header: Header) -> bytes | memoryview:
     """The bytes of PixelData."""
     return _raw(header, "PixelData")
+
+
+def spacing_mm(header: Header) -> tuple[float, float]:
+    """Pixel Spacing: mm between rows and between columns; NaN if missing, malformed or not positive."""
+    row, column = numbers(header, "PixelSpacing", 2)
+    return (row, column) if 0 < row < math.inf and 0 < column < math.inf else (math.nan, math.nan)

@@ -1,8 +1,8 @@
-"""Many files are read by several processes, in order, with a bounded number of them in memory.
+"""`read_all` reads many files with worker processes, in order, with bounded memory.
 
-Native code may end the process that runs it: a decoder on a damaged stream, the system when memory is short.
-Then what was under way is read once more, a file at a time in a process apart; the file that ends that one
-too is refused, and the rest is read on.
+A worker can crash in native code, e.g. a decoder on a damaged stream, or be killed when memory runs out. The
+files in flight are then read again, one at a time, in a fresh process. A file that crashes it again is
+refused as `CRASHED`, and reading continues.
 """
 
 import itertools
@@ -17,24 +17,25 @@ from functools import partial
 import cv2
 import numpy as np
 
-from fl_jax.data.dicom import shared
+from fl_jax.data.dicom import shared_memory
 from fl_jax.data.dicom.read import Slice, read
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
+from fl_jax.data.dicom.shared_memory import SharedArray
 from fl_jax.data.workers import end_with_parent
 
 Read = Callable[[str], Slice | Refusal]
 Results = list[Slice | Refusal]
 Flight = deque[tuple[list[str], int, Future[Results]]]
-"""Chunks of paths that are being read, in order, and where in the shared memory."""
+"""Chunks being read, in order: paths, slot in the shared memory, result."""
 NOTHING = np.empty(0, np.int16)
-"""In place of a picture that lies in the shared memory."""
+"""Stands for a picture that is in the shared memory."""
 _memory: np.ndarray | None = None
-"""In a reading process: int16[places, CHUNK, size, size] that it shares with the one that started it."""
+"""In a worker: int16[slots, CHUNK, size, size], shared with the parent."""
 
 CHUNK = 32
-"""Files that a process takes at a time."""
+"""Files per task."""
 FEW = 1000
-"""Files that are read sooner than processes have started."""
+"""Below this number of files, starting workers takes longer than reading."""
 
 
 def read_all(
@@ -44,140 +45,143 @@ def read_all(
     workers: int | None = None,
     repairs: frozenset[Repair] = ALL_REPAIRS,
 ) -> Iterator[Slice | Refusal]:
-    """Reads files as `read` does; results come in the order of `paths`, whatever `workers` is.
+    """Reads files like `read`, in the order of `paths` for any number of workers.
 
     Args:
         paths: the files.
-        size: side of the square picture, pixels.
-        workers: reading processes; 0 or 1 reads in this one; None takes one a core, or none for
-            a few files.
-        repairs: see `read`.
+        size: side of the square picture in pixels.
+        workers: worker processes; 0 or 1 reads in this process; None uses one per core, or none for fewer
+            than `FEW` files.
+        repairs: permitted repairs, see `read`.
 
     Returns:
-        An iterator with one result for each path; at most 2 * workers + 1 chunks are in memory,
-        which the processes share where they can. A file that ends its reading process is refused as
-        `CRASHED`; where files are read in this process, nothing guards it against that.
+        An iterator with one result per path. At most 2 * workers + 1 chunks are in memory. A file that
+        crashes its worker is refused as `CRASHED`; without workers such a file crashes this process.
 
     Raises:
         ValueError: workers is negative.
-        BrokenProcessPool: reading processes cannot be started.
+        BrokenProcessPool: workers cannot start.
     """
     if workers is not None and workers < 0:
-        raise ValueError(f"workers is {workers}: give the number of reading processes, or None")
+        raise ValueError(f"workers is {workers}: give the number of worker processes, or None")
     if workers is None:
         workers = 0 if len(paths) < FEW else os.cpu_count() or 1
-    one: Read = partial(read, size=size, repairs=repairs)
+    read_one: Read = partial(read, size=size, repairs=repairs)
     if workers < 2 or len(paths) <= CHUNK:
-        return map(one, paths)
-    return _in_processes(paths, one, workers, size)
+        return map(read_one, paths)
+    return _in_processes(paths, read_one, workers, size)
 
 
 def _in_processes(
-    paths: Sequence[str], one: Read, workers: int, size: int
+    paths: Sequence[str], read_one: Read, workers: int, size: int
 ) -> Iterator[Slice | Refusal]:
     chunks = (list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK))
-    most = 2 * workers + 1
-    # A chunk's place is its own until its slices are taken out: chunks come back in order.
-    memory = shared.Shared((most, CHUNK, size, size)) if shared.available() else None
-    places = itertools.cycle(range(most))
+    slots = 2 * workers + 1
+    # Chunks finish in order, so a slot is free again once its slices are copied out.
+    memory = SharedArray((slots, CHUNK, size, size)) if shared_memory.available() else None
+    next_slot = itertools.cycle(range(slots))
     flight: Flight = deque()
     pool = _pool(workers, memory)
     try:
         while True:
-            for chunk in itertools.islice(chunks, most - len(flight)):
-                place = next(places)
-                flight.append((chunk, place, _submit(pool, one, chunk, place)))
+            for chunk in itertools.islice(chunks, slots - len(flight)):
+                slot = next(next_slot)
+                flight.append((chunk, slot, _submit(pool, read_one, chunk, slot)))
             if not flight:
                 return
             try:
-                read = flight[0][2].result()
+                results = flight[0][2].result()
             except BrokenProcessPool:
                 pool.shutdown()
-                yield from _read_apart(flight, one, memory)
+                yield from _read_again(flight, read_one, memory)
                 flight.clear()
                 pool = _pool(workers, memory)
             else:
-                yield from _taken_out(read, memory, flight[0][1])
+                yield from _copied_out(results, memory, flight[0][1])
                 flight.popleft()
-    finally:  # where the reader stops early, what is queued need not be read
+    finally:  # the caller may stop early: drop queued chunks
         pool.shutdown(cancel_futures=True)
         if memory is not None:
             memory.close()
 
 
-def _taken_out(read: Results, memory: shared.Shared | None, place: int) -> Results:
-    """Results with their pictures, which `_read_chunk` left in shared memory."""
+def _copied_out(results: Results, memory: SharedArray | None, slot: int) -> Results:
+    """Adds the pictures, which `_read_chunk` left in shared memory, to the results."""
     if memory is None:
-        return read
+        return results
     return [
-        found._replace(hu=hu.copy()) if isinstance(found, Slice) else found
-        for found, hu in zip(read, memory.array[place], strict=False)  # the last chunk is shorter
+        result._replace(hu=hu.copy()) if isinstance(result, Slice) else result
+        for result, hu in zip(results, memory.array[slot], strict=False)  # a last chunk is shorter
     ]
 
 
-def _read_apart(
-    flight: Flight, one: Read, memory: shared.Shared | None
+def _read_again(
+    flight: Flight, read_one: Read, memory: SharedArray | None
 ) -> Iterator[Slice | Refusal]:
-    """What was under way when a process ended: as it came, or else read again, a file at a time."""
+    """After a crash: finished chunks as they are, the others again, one file at a time."""
     pool = None
     try:
-        for chunk, place, future in flight:
+        for chunk, slot, future in flight:
             if future.exception() is None:
-                yield from _taken_out(future.result(), memory, place)
+                yield from _copied_out(future.result(), memory, slot)
                 continue
             for path in chunk:
                 if pool is None:
                     pool = _pool(1, None)
-                    pool.submit(os.getpid).result()  # one that cannot start is no file's fault
+                    pool.submit(
+                        os.getpid
+                    ).result()  # a process that cannot start is no file's fault
                 try:
-                    (read,) = pool.submit(_read_chunk, one, [path], 0).result()
+                    (result,) = pool.submit(_read_chunk, read_one, [path], 0).result()
                 except BrokenProcessPool:
                     pool.shutdown()
                     pool = None
-                    read = Refusal(path, Reason.CRASHED, "twice: a faulty decoder, or no memory")
-                yield read
+                    result = Refusal(path, Reason.CRASHED, "twice: a faulty decoder, or no memory")
+                yield result
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int, memory: shared.Shared | None) -> ProcessPoolExecutor:
-    # Fresh processes: a fork of one that runs JAX or TensorFlow threads can hang.
+def _pool(workers: int, memory: SharedArray | None) -> ProcessPoolExecutor:
+    # Spawned: a fork of a process with JAX or TensorFlow threads can hang.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_prepare, initargs=(memory,)
+        workers, mp_context=context, initializer=_initialize, initargs=(memory,)
     )
 
 
-def _submit(pool: ProcessPoolExecutor, one: Read, chunk: list[str], place: int) -> Future[Results]:
+def _submit(
+    pool: ProcessPoolExecutor, read_one: Read, chunk: list[str], slot: int
+) -> Future[Results]:
     try:
-        return pool.submit(_read_chunk, one, chunk, place)
+        return pool.submit(_read_chunk, read_one, chunk, slot)
     except BrokenProcessPool as error:
         failed: Future[Results] = Future()
         failed.set_exception(error)
         return failed
 
 
-def _prepare(memory: shared.Shared | None) -> None:
-    """Sets up a reading process, with the memory that it shares."""
+def _initialize(memory: SharedArray | None) -> None:
+    """Runs once in every worker."""
     global _memory
     _memory = None if memory is None else memory.array
     end_with_parent()
     cv2.setNumThreads(1)  # the processes are the parallelism
-    # Freeing one large block makes glibc keep the pages of later ones, where it would return half a
-    # megabyte to the system after each slice and fault it in again: more than twice the time.
+    # After one large block is freed, glibc keeps the pages of later ones. Otherwise it returns half a
+    # megabyte to the system after each slice and faults it in again: more than twice the time.
     np.empty(2**24, np.uint8)
 
 
-def _read_chunk(one: Read, paths: list[str], place: int) -> Results:
-    """Reads files; where memory is shared, their pictures are left there."""
+def _read_chunk(read_one: Read, paths: list[str], slot: int) -> Results:
+    """Reads files in a worker and leaves their pictures in shared memory if it exists."""
     if _memory is None:
-        return [*map(one, paths)]
+        return [*map(read_one, paths)]
     results: Results = []
-    for path, hu in zip(paths, _memory[place], strict=False):
-        read = one(path)
-        if isinstance(read, Slice):
-            hu[:] = read.hu
-            read = read._replace(hu=NOTHING)
-        results.append(read)
+    for path, hu in zip(paths, _memory[slot], strict=False):
+        result = read_one(path)
+        if isinstance(result, Slice):
+            hu[:] = result.hu
+            result = result._replace(hu=NOTHING)
+        results.append(result)
     return results

@@ -1,4 +1,4 @@
-"""A file's header, by the scan where the file is plain, by pydicom where it is not."""
+"""Parses a file's header: by `scan` if the file is plain, otherwise by pydicom."""
 
 import contextlib
 import io
@@ -18,38 +18,38 @@ from fl_jax.data.dicom.scan import scan
 
 
 def parse(data: bytes) -> Header:
-    """Parses a file's bytes; refuses what is not in DICOM's file format."""
+    """Parses a file's bytes; refuses files without DICOM's marker."""
     return scan(data) or with_pydicom(data)
 
 
 def with_pydicom(data: bytes) -> Header:
-    """What `parse` gives where `scan` defers."""
+    """Parses with pydicom; `parse` calls this if `scan` defers."""
     with quiet():
         try:
-            found = pydicom.dcmread(io.BytesIO(data), specific_tags=list(TAGS))
+            parsed = pydicom.dcmread(io.BytesIO(data), specific_tags=list(TAGS))
         except pydicom.errors.InvalidDicomError as error:
             raise RefusedError(Reason.NOT_DICOM, "no DICM marker after 128 bytes") from error
-        values = {key: _value(found, tag, key) for tag, key in TAGS.items() if tag in found}
-        meta = getattr(found, "file_meta", {})
+        values = {key: _value(parsed, tag, key) for tag, key in TAGS.items() if tag in parsed}
+        meta = getattr(parsed, "file_meta", {})
         syntax, media = meta.get("TransferSyntaxUID"), meta.get("MediaStorageSOPClassUID", "")
-        order = "<" if found.original_encoding[1] else ">"
+        order = "<" if parsed.original_encoding[1] else ">"
         return Header(values, order, None if syntax is None else UID(str(syntax)), str(media))
 
 
-def _value(found: pydicom.Dataset, tag: int, keyword: str) -> bytes | None:
-    element = found.get_item(tag)
-    if not element or not element.value:  # pydicom gives an empty element a value of its own
+def _value(parsed: pydicom.Dataset, tag: int, keyword: str) -> bytes | None:
+    element = parsed.get_item(tag)
+    if not element or not element.value:  # pydicom replaces empty values
         return b""
     if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
         return None
     if keyword in TEXTS and not element.value.isascii():  # needs the file's character set
-        return str(found[tag].value).encode()
+        return str(parsed[tag].value).encode()
     return element.value
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences pydicom's complaints about values, which are judged here, and nothing else."""
+    """Silences pydicom's warnings about values, which this package checks itself."""
     log, settings = logging.getLogger("pydicom"), pydicom.config.settings
     level, mode = log.level, settings.reading_validation_mode
     log.setLevel(logging.CRITICAL + 1)

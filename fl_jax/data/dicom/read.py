@@ -1,4 +1,4 @@
-"""`read` tells whether a file is one axial CT slice, and gives it in HU with its identifiers."""
+"""`read` turns one file into an axial CT slice in HU with its identifiers, or refuses it."""
 
 import math
 import pathlib
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.data.dicom.header import Header, integer, numbers, text
-from fl_jax.data.dicom.hounsfield import hounsfield, resize, spacing_mm, stored_values
+from fl_jax.data.dicom.header import Header, integer, numbers, spacing_mm, text
+from fl_jax.data.dicom.hounsfield import hounsfield, resize
 from fl_jax.data.dicom.parse import parse
+from fl_jax.data.dicom.pixels import stored_values
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair
 from fl_jax.files.text import printable
 
@@ -16,12 +17,12 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 LONGEST = 256
-"""Characters of an identifier; DICOM allows 64 (PS3.5, 6.2)."""
+"""Maximum length of an identifier; DICOM allows 64 (PS3.5, 6.2)."""
 DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 class Dialect(NamedTuple):
-    """How the file wrote its pixels; an empty string where it does not say."""
+    """How a file encodes its pixels; empty strings for missing elements."""
 
     bits_stored: int
     signed: bool
@@ -37,19 +38,19 @@ class Slice(NamedTuple):
 
     Attributes:
         hu: int16[H, W] in HU, within `HU_RANGE`.
-        image: the file's name without its suffix.
+        image: file name without suffix.
         patient: Patient ID.
-        study: Study Instance UID; need not be a valid UID.
-        series: Series Instance UID; need not be a valid UID.
-        position: mm along the slice normal (Image Position dot normal); grows towards the head
-            for the usual orientation.
-        instance: Instance Number, -1 where it is missing.
+        study: Study Instance UID; not necessarily a valid UID.
+        series: Series Instance UID; not necessarily a valid UID.
+        position: mm along the slice normal (Image Position dot normal); increases towards the head in the
+            usual orientation.
+        instance: Instance Number, -1 if missing.
         shape: rows and columns of the file, before resizing.
-        spacing: mm between rows and between columns of the file, NaN where missing.
-        thickness: Slice Thickness in mm, NaN where missing.
-        tilt: Gantry/Detector Tilt in degrees, NaN where missing.
-        dialect: how the pixels were written.
-        repairs: what was put right.
+        spacing: mm between rows and between columns of the file, NaN if missing.
+        thickness: Slice Thickness in mm, NaN if missing.
+        tilt: Gantry/Detector Tilt in degrees, NaN if missing.
+        dialect: how the file encodes its pixels.
+        repairs: the repairs applied.
     """
 
     hu: np.ndarray
@@ -77,17 +78,17 @@ def read(
     """Reads one CT slice.
 
     Guarantees:
-        Never raises on account of what the file holds, never prints or logs, never invents a pixel.
-        Uncompressed pixels have the values that pydicom's `pixel_array` and rescale would give.
+        Raises for no file content, prints and logs nothing, invents no pixel. Uncompressed pixels have the
+        values of pydicom's `pixel_array` and rescale.
 
     Args:
         source: a path, or a file's bytes.
-        size: side of the square picture, pixels; None keeps the file's own grid.
-        name: what to call the image; by default the path's name without its suffix.
-        repairs: what may be put right; a file that needs another repair is refused.
+        size: side of the square picture in pixels; None keeps the file's grid.
+        name: the image's name; by default the file name without suffix.
+        repairs: permitted repairs; a file that needs another one is refused.
 
     Returns:
-        A `Slice`, or a `Refusal` that says why there is none.
+        A `Slice`, or a `Refusal` with the reason.
 
     Raises:
         ValueError: size is not positive.
@@ -106,7 +107,7 @@ def read(
         return _read(data, size, name, repairs)
     except RefusedError as refused:
         return Refusal(shown, refused.reason, printable(refused.detail))
-    except Exception as error:  # pydicom raises whatever a broken element trips over
+    except Exception as error:  # pydicom raises arbitrary errors on broken elements
         return Refusal(shown, Reason.CORRUPT, printable(f"{type(error).__name__}: {error}"))
 
 
@@ -157,25 +158,25 @@ def _identifier(header: Header, keyword: str) -> str:
         raise RefusedError(Reason.MISSING_IDENTIFIERS, f"{keyword} is missing or empty")
     if len(value) > LONGEST or not value.isprintable():
         raise RefusedError(
-            Reason.CORRUPT, f"{keyword} has {len(value)} characters, or control characters: {value}"
+            Reason.CORRUPT, f"{keyword} has control characters, or more than {LONGEST} characters"
         )
     return value
 
 
 def _thickness(header: Header) -> float:
-    """Slice Thickness in mm, NaN where missing, bad or not positive."""
+    """Slice Thickness in mm; NaN if missing, malformed or not positive."""
     value = numbers(header, "SliceThickness", 1)[0]
     return value if 0 < value < math.inf else math.nan
 
 
 def _tilt(header: Header) -> float:
-    """Gantry/Detector Tilt in degrees, NaN where missing, bad or beyond a quarter turn."""
+    """Gantry/Detector Tilt in degrees; NaN if missing, malformed or beyond 90."""
     value = numbers(header, "GantryDetectorTilt", 1)[0]
     return value if abs(value) <= 90 else math.nan
 
 
 def _check_kind(header: Header) -> None:
-    """Refuses what is no single, original CT picture in shades of grey."""
+    """Refuses everything except a single, original CT picture in grey levels."""
     if header.media == DIRECTORY:
         raise RefusedError(Reason.NOT_DICOM, "a DICOM directory (DICOMDIR)")
     modality, sop_class = text(header, "Modality"), text(header, "SOPClassUID") or header.media
@@ -204,12 +205,13 @@ def _check_kind(header: Header) -> None:
 
 
 def _position(header: Header) -> float:
-    """Millimetres along the slice normal; refuses planes that are not axial."""
+    """Position along the slice normal in mm; refuses planes that are not axial."""
     orientation = numbers(header, "ImageOrientationPatient", 6)
     corner = numbers(header, "ImagePositionPatient", 3)
     if not all(map(math.isfinite, orientation + corner)):
         raise RefusedError(
-            Reason.BAD_GEOMETRY, "ImageOrientationPatient or ImagePositionPatient missing or bad"
+            Reason.BAD_GEOMETRY,
+            "ImageOrientationPatient or ImagePositionPatient missing or malformed",
         )
     (a, b, c), (d, e, f) = orientation[:3], orientation[3:]
     errors = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, a * d + b * e + c * f)
@@ -226,7 +228,7 @@ def _position(header: Header) -> float:
 
 
 def _rescale(header: Header) -> tuple[float, float]:
-    """Slope and intercept that lead to HU; pydicom would go on without them, or with nan."""
+    """Slope and intercept to HU; pydicom accepts missing values and NaN."""
     slope = numbers(header, "RescaleSlope", 1)[0]
     intercept = numbers(header, "RescaleIntercept", 1)[0]
     unit = text(header, "RescaleType") or "HU"

@@ -1,18 +1,18 @@
-"""Plain little-endian files are scanned without pydicom; whatever is not plain is left to pydicom.
+"""Scans the header of plain little-endian files; leaves all others to pydicom.
 
-A scan walks from element to element by their lengths and keeps the raw bytes of those that are read. It gives
-what pydicom's parser gives, many times faster, because it gives nothing at all where the parser would have to
-guess, to mend or to descend. It defers at
+The scan walks from element to element by length and keeps the raw bytes of the elements in `header.KEYWORDS`.
+Its result equals that of pydicom's parser, many times faster, because it defers wherever the parser would
+have to guess, repair or recurse:
 
 - a transfer syntax other than implicit or explicit little endian;
-- a file meta group that does not begin with its length, or is not as long as that says;
+- a file meta group without a leading group length, or of another length;
 - a UID there that is not of VR UI, or not of digits and dots;
-- a VR that is unknown, and one that is written although the syntax says that none is;
+- an unknown VR, or a VR in a file of implicit syntax;
 - an undefined length, an item, a delimiter;
 - tags that do not ascend;
-- an element that does not end within the file, and bytes that are left over;
-- a character set that is not a single known one; a text that is not ASCII;
-- pixels at an odd place, which NumPy and OpenCV would have to copy.
+- an element that extends beyond the file, or trailing bytes;
+- any but a single known character set; text that is not ASCII;
+- pixels at an odd offset, which NumPy and OpenCV would have to copy.
 
 References: DICOM PS3.5 section 7.1 (elements), PS3.10 section 7.1 (file meta information).
 """
@@ -40,7 +40,7 @@ LONG = {vr.encode() for vr in EXPLICIT_VR_LENGTH_32}
 EXPLICIT, IMPLICIT, LENGTH = struct.Struct("<HH2sH"), struct.Struct("<HHL"), struct.Struct("<L")
 
 Element = tuple[int, bytes, int, int]
-"""Tag, VR (empty where none is written), and where the value begins and ends."""
+"""Tag, VR (empty for implicit syntax), and the offsets where the value begins and ends."""
 
 
 class DeferredError(Exception):
@@ -48,7 +48,7 @@ class DeferredError(Exception):
 
 
 def scan(data: bytes) -> Header | None:
-    """Scans a file; None where only pydicom may say what it holds."""
+    """Scans a file; None if it is not plain and needs pydicom."""
     if data[MARK] != b"DICM":
         return None
     try:
@@ -63,13 +63,13 @@ def scan(data: bytes) -> Header | None:
         DeferredError,
         KeyError,
         struct.error,
-    ):  # another syntax; the file ends in an element's head
+    ):  # KeyError: another syntax; struct.error: truncated
         return None
     return Header(values, "<", syntax, meta.get(MEDIA, b"").decode())
 
 
 def _meta(data: bytes) -> tuple[int, dict[int, bytes]]:
-    """Where the file meta group ends, and the UIDs in it."""
+    """The offset where the file meta group ends, and its UIDs."""
     begin = MARK.stop
     first = next(_explicit(data, begin, begin + 12, 0), None)
     if first != (GROUP_LENGTH, b"UL", begin + 8, begin + 12):
@@ -77,7 +77,7 @@ def _meta(data: bytes) -> tuple[int, dict[int, bytes]]:
     end = begin + 12 + LENGTH.unpack_from(data, begin + 8)[0]
     if end > len(data):
         raise DeferredError
-    found = {}
+    uids = {}
     for tag, vr, start, stop in _explicit(data, begin + 12, end, GROUP_LENGTH):
         if tag > END_OF_META:
             raise DeferredError
@@ -85,18 +85,18 @@ def _meta(data: bytes) -> tuple[int, dict[int, bytes]]:
             value = data[start:stop]
             if vr != b"UI" or not UIDS.fullmatch(value):
                 raise DeferredError
-            found[tag] = value.rstrip(b"\0")
-    return end, found
+            uids[tag] = value.rstrip(b"\0")
+    return end, uids
 
 
 def _values(data: bytes, begin: int, implicit: bool) -> dict[str, bytes | memoryview]:
     walk = _implicit if implicit else _explicit
     values: dict[str, bytes | memoryview] = {}
     for tag, vr, start, stop in walk(data, begin, len(data), END_OF_META):
-        if tag == CHARACTER_SET:
-            known = vr in (b"", b"CS") and data[start:stop].rstrip(b" ") in CHARACTER_SETS
-            if not known:
-                raise DeferredError
+        if tag == CHARACTER_SET and not (
+            vr in (b"", b"CS") and data[start:stop].rstrip(b" ") in CHARACTER_SETS
+        ):
+            raise DeferredError
         keyword = TAGS.get(tag)
         if keyword == "PixelData":
             if start % 2:

@@ -1,26 +1,25 @@
-"""A partition sends every patient to one site and to one split, and never to two.
+"""Partitions assign each patient to exactly one site and one split.
 
-First a scheme sends patients to sites: the dataset's own (`natural()`), or, for data without sites,
-one of `schemes`, each a module of that package and named in a config as a call:
+A scheme first assigns patients to sites: `natural()` keeps the dataset's sites; the others, one module each
+in `schemes`, create sites, and configs name them as a call:
 
-| scheme | what differs between the sites |
+| scheme | what differs between sites |
 |---|---|
-| `natural()` | whatever differs between the dataset's own sites |
+| `natural()` | whatever differs between the dataset's sites |
 | `iid(sites)` | nothing but chance |
-| `dirichlet(sites, alpha)` | how often each kind of bleeding is |
-| `quantity(sites, alpha)` | how many patients there are |
-| `pathological(sites, labels)` | which kinds of bleeding there are at all |
+| `dirichlet(sites, alpha)` | the rate of each kind of bleeding |
+| `quantity(sites, alpha)` | the number of patients |
+| `pathological(sites, labels)` | which kinds of bleeding occur at all |
 | `acquisition(sites, mix)` | how scanners wrote the files: bits, sign, intercept, kernel, spacing |
 
-Then each site's patients are dealt into train, validation and test, or into folds, so that each label's
-positive patients follow the same fractions, as well as their number allows; see `deal`. A site named
-`holdout` is a split of its own in every scheme. Only facts about slices are read, never a picture, and
-what is written is a file of one line a patient that can be read, compared, edited and shared.
+Each site's patients are then stratified by label into train, validation and test, or into folds; see
+`stratify`. The site `holdout` is its own split in every scheme. Partitions read metadata only, never pixels,
+and are saved as a CSV file of one row per patient that can be reviewed, edited and shared.
 """
 
-from fl_jax.data.partition.make import by_patient
+from fl_jax.data.partition.assign import by_patient
 from fl_jax.data.partition.patients import Patients, Scheme
-from fl_jax.data.partition.sides import (
+from fl_jax.data.partition.table import (
     HEADER,
     SPLITS,
     HasPatients,

@@ -1,25 +1,26 @@
-"""A tree of DICOM files without labels, for inference only: what a hospital's export looks like.
+"""Layout `loose`: a tree of DICOM files without labels, as a hospital exports it, for inference only.
 
-Every regular file in and under the folder is an image, named by its path from there, with its suffix
-as it stands. Nothing is left out by its name: text, a DICOMDIR, scouts and pages of text are each
-refused with a reason when they are read, and counted. Links to folders are not followed.
+Every regular file below the folder is an image, named by its relative path. Names are not filtered: text
+files, a DICOMDIR, scouts and dose reports are refused with a reason when they are read, and counted. Links
+to folders are not followed.
 """
 
 import os
 import pathlib
 from typing import NoReturn
 
-from fl_jax.data.sources.listing import COUNTS, Item, Listing, check_link, digest
+from fl_jax.data.sources.listing import COUNTS, Item, Listing, digest
+from fl_jax.files.links import check_link
 
 SITE = "loose"
 
 
 def loose(source: pathlib.Path) -> Listing:
-    """Lists every file under a folder.
+    """Lists every file below a folder.
 
     Raises:
-        OSError: a folder in it cannot be read.
-        ValueError: a file's name is no text, or a link that leads out of the folder.
+        OSError: a subfolder cannot be read.
+        ValueError: a file's name is not text, or a link leads out of the folder.
     """
     paths = [
         os.path.join(folder, name)
@@ -29,7 +30,7 @@ def loose(source: pathlib.Path) -> Listing:
     images = {os.path.relpath(path, source): path for path in paths if os.path.isfile(path)}
     for image, path in images.items():
         if not image.isprintable():
-            raise ValueError(f"{source}: the file {image!r} has a name that is no text; rename it")
+            raise ValueError(f"{source}: file {image!r} has a name that is not text; rename it")
         if os.path.islink(path):
             check_link(path, source)
     items = [Item(path, image, SITE, None) for image, path in sorted(images.items())]

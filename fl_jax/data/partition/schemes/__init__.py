@@ -1,1 +1,1 @@
-"""Ways to send patients to sites, one a module; a config names one as a call, see `fl_jax.core.spec`."""
+"""Schemes that assign patients to sites, one per module; a config names one as a call, see `core.spec`."""

@@ -1,31 +1,31 @@
-"""Acquisition skew: patients whose files were written alike are at one site, as with real scanners.
+"""Acquisition skew: patients whose files were written alike share a site, as with real scanners.
 
-Patients are put in the order of their files' header (bits stored, sign, intercept, kernel, pixel
-spacing; see `patients.DIALECT`), and the line is cut into S sites of equal size. A scanner that has
-more patients than a site is cut by pixel spacing, i.e. field of view. Neither labels nor anything about
-the person, such as age or sex, plays a part.
+Patients are sorted by their files' header (bits stored, sign, intercept, kernel, pixel spacing; see
+`patients.DIALECT`) and cut into S sites of equal size. If a scanner has more patients than a site, pixel
+spacing, i.e. the field of view, decides. Labels, age and sex play no part.
 """
 
 import numpy as np
 
-from fl_jax.data.partition.patients import Patients, Scheme, site_names
+from fl_jax.data.partition.patients import Patients, Scheme
+from fl_jax.data.site_names import numbered_sites
 
 
 def acquisition(sites: int, mix: float = 0.0) -> Scheme:
-    """Cuts the patients, in the order of their headers, into sites.
+    """Cuts the patients, sorted by header, into sites.
 
     Args:
-        sites: S; sizes differ by one patient at most.
-        mix: share of the patients, in [0, 1], who then change places at random; 1 is `iid`.
+        sites: S; sizes differ by at most one patient.
+        mix: share of the patients, in [0, 1], whose sites are then permuted; 1 is `iid`.
 
     Raises:
-        ValueError: no site, or mix out of range; when dealt, a dataset that does not tell of headers.
+        ValueError: no site, or mix out of range; from the scheme, a dataset without headers.
     """
-    names = site_names(sites)
+    names = numbered_sites(sites)
     if not 0 <= mix <= 1:
         raise ValueError(f"mix={mix}: must lie in 0..1, a share of the patients")
 
-    def send(patients: Patients, seed: int) -> np.ndarray:
+    def assign(patients: Patients, seed: int) -> np.ndarray:
         if patients.dialect is None:
             raise ValueError(
                 "acquisition: this dataset does not tell how its files were written; open it with "
@@ -39,4 +39,4 @@ def acquisition(sites: int, mix: float = 0.0) -> Scheme:
         site[moved] = site[rng.permutation(moved)]
         return site
 
-    return send
+    return assign

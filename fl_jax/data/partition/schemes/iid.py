@@ -2,22 +2,23 @@
 
 import numpy as np
 
-from fl_jax.data.partition.patients import Patients, Scheme, site_names
+from fl_jax.data.partition.patients import Patients, Scheme
+from fl_jax.data.site_names import numbered_sites
 
 
 def iid(sites: int) -> Scheme:
-    """Deals shuffled patients to sites of equal size.
+    """Distributes shuffled patients to sites of equal size.
 
     Args:
-        sites: S; sizes differ by one patient at most.
+        sites: S; sizes differ by at most one patient.
 
     Raises:
         ValueError: no site.
     """
-    names = site_names(sites)
+    names = numbered_sites(sites)
 
-    def send(patients: Patients, seed: int) -> np.ndarray:
+    def assign(patients: Patients, seed: int) -> np.ndarray:
         count = len(patients.name)
         return names[np.random.default_rng(seed).permutation(count) * sites // max(count, 1)]
 
-    return send
+    return assign

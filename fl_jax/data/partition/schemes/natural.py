@@ -1,4 +1,4 @@
-"""The dataset's own sites."""
+"""The dataset's sites."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from fl_jax.data.partition.patients import Patients, Scheme
 
 
 def natural() -> Scheme:
-    """Leaves every patient at the site that the dataset says."""
+    """Keeps every patient at the dataset's site."""
 
-    def send(patients: Patients, seed: int) -> np.ndarray:
+    def assign(patients: Patients, seed: int) -> np.ndarray:
         del seed
         return patients.site
 
-    return send
+    return assign

@@ -1,4 +1,4 @@
-"""Quantity skew: sites alike but for their number of patients.
+"""Quantity skew: sites that differ in their number of patients only.
 
     share ~ Dirichlet(alpha, ..., alpha)   over the S sites
 
@@ -13,12 +13,12 @@ from fl_jax.data.partition.schemes.dirichlet import dirichlet
 
 
 def quantity(sites: int, alpha: float = 0.5, *, minimum: int = 3) -> Scheme:
-    """Deals patients, whatever they have, to sites of unequal size.
+    """Distributes patients, regardless of their labels, to sites of unequal size.
 
     Args:
         sites: S.
-        alpha: > 0; at 0.5 the largest of five sites has some half of the patients, at 100 all are
-            nearly equal.
+        alpha: > 0; at 0.5 the largest of five sites has about half of the patients, at 100 sizes are nearly
+            equal.
         minimum: patients that every site has at least.
 
     Raises:
@@ -26,7 +26,7 @@ def quantity(sites: int, alpha: float = 0.5, *, minimum: int = 3) -> Scheme:
     """
     by_kind = dirichlet(sites, alpha, minimum=minimum)
 
-    def send(patients: Patients, seed: int) -> np.ndarray:
+    def assign(patients: Patients, seed: int) -> np.ndarray:
         return by_kind(patients._replace(labels=np.zeros_like(patients.labels)), seed)
 
-    return send
+    return assign

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.deidentify import KEY_BYTES, Anonymous, RefusedError, deidentify, pseudonym
+from fl_jax.data.deidentify.file import KEY_BYTES, Anonymous, RefusedError, deidentify, pseudonym
 from fl_jax.data.sources import read_labels
 from fl_jax.data.sources.listing import image_of
 
@@ -71,7 +71,7 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
     return key
 
 
-def export(
+def deidentify_folder(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     key: bytes,
@@ -133,7 +133,7 @@ def image_name(key: bytes, name: str) -> str:
 
 def _check_folders(source: pathlib.Path, out: pathlib.Path) -> None:
     if not source.is_dir():
-        raise ValueError(f"source is {str(source)!r}, which is no folder")
+        raise ValueError(f"source is {str(source)!r}, which is not a folder")
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"out {out} is inside of source {source}: choose another folder")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -1,7 +1,7 @@
-"""Memory that processes share, so that pictures need not be pickled: that costs as much as reading them.
+"""An array that several processes share. Pickling pictures costs as much as reading them.
 
-It is anonymous memory of the system, no file and no part of /dev/shm, which containers often keep small.
-Linux alone has it; elsewhere pictures are pickled.
+It is anonymous memory (memfd), independent of /dev/shm, which is small in many containers. Linux only; on
+other systems pictures are pickled.
 """
 
 import math
@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 
-class Shared:
-    """An int16 array that spawned processes see as well; it is pickled while they are started."""
+class SharedArray:
+    """An int16 array that spawned processes see; pickle it only in the arguments of a new process."""
 
     def __init__(self, shape: tuple[int, ...], descriptor: int | None = None) -> None:
         size = 2 * math.prod(shape)
         if descriptor is None:
             descriptor = os.memfd_create("fl_jax")
-            os.ftruncate(descriptor, size)  # a page takes memory once it is written to
+            os.ftruncate(descriptor, size)  # pages are allocated on first write
         self._descriptor = descriptor
         self.array = np.frombuffer(mmap.mmap(descriptor, size), np.int16).reshape(shape)
 
@@ -29,14 +29,14 @@ class Shared:
         return _attach, (passed, self.array.shape)
 
     def close(self) -> None:
-        """After this no process can be given it; memory goes with the last array."""
+        """Prevents further sharing; memory is freed with the last array."""
         os.close(self._descriptor)
 
 
-def _attach(passed: Any, shape: tuple[int, ...]) -> Shared:
-    return Shared(shape, passed.detach())
+def _attach(passed: Any, shape: tuple[int, ...]) -> SharedArray:
+    return SharedArray(shape, passed.detach())
 
 
 def available() -> bool:
-    """Whether the system has such memory."""
+    """Whether the system supports shared memory of this kind."""
     return hasattr(os, "memfd_create")

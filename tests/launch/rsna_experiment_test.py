@@ -1,4 +1,4 @@
-"""The challenge's folder becomes a study by one command."""
+"""The challenge's folder becomes an experiment by one command."""
 
 import json
 
@@ -7,10 +7,10 @@ import pytest
 from end_to_end_test import TINY, program
 
 from configs import demo
-from launch import experiment as study
+from launch import experiment
 
 
-def test_the_challenges_folder_becomes_a_study(tmp_path):
+def test_the_challenges_folder_becomes_an_experiment(tmp_path):
     source = make_rsna.write_rsna(tmp_path / "rsna", patients=60, slices=3)
     path = sorted((source / "stage_2_train").iterdir())[7]
     path.write_bytes(path.read_bytes()[:-9])
@@ -19,7 +19,7 @@ def test_the_challenges_folder_becomes_a_study(tmp_path):
         *("--config.partition=acquisition(sites=2)", "--config.min_sites=1"),
         *("--config.rounds=1", "--config.epochs=1.0"),
     )
-    done = program("study", *TINY, *flags, f"--workdir={tmp_path / 'run'}")
+    done = program("experiment", *TINY, *flags, f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     assert "truncated" in done.stderr
     assert (tmp_path / "run" / "report.html").exists()
@@ -27,10 +27,10 @@ def test_the_challenges_folder_becomes_a_study(tmp_path):
     assert all(len(row) == 4 for row in matrix.values())  # federated, central, two local models
 
 
-def test_a_layout_that_makes_no_study_is_refused_at_once(tmp_path):
+def test_a_layout_that_makes_no_experiment_is_refused_at_once(tmp_path):
     config = demo.get_config()
     for layout, words in (("loose", "launch.evaluate"), ("rsna", "needs --config.source")):
         config.source_layout = layout
         with pytest.raises(ValueError, match=words):
-            study.study(config, tmp_path / "run", [])
+            experiment.study(config, tmp_path / "run", [])
     assert not (tmp_path / "run").exists()

@@ -123,7 +123,7 @@ def test_two_files_of_one_image(tmp_path):
 
 
 def test_missing_parts_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         sources.list_source(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no <site>/input folder"):
         sources.list_source(tmp_path)
@@ -160,7 +160,7 @@ def test_a_site_name_that_is_no_name(tmp_path):
         ("Holdout", "rename it to 'holdout' to hold it out"),
         ("hold-out", "rename it to 'holdout' to hold it out"),
         ("HOLD_OUT", "rename it to 'holdout' to hold it out"),
-        ("all_sites", "the report calls all sites so"),
+        ("all_sites", "the report uses this name"),
     ],
 )
 def test_a_site_that_would_be_mistaken_for_another_thing(tmp_path, name, words):

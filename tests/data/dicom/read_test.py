@@ -25,7 +25,7 @@ from real_ct import REAL, needs_real
 
 from fl_jax.core.types import AIR
 from fl_jax.data import dicom
-from fl_jax.data.dicom import Reason, Repair, hounsfield
+from fl_jax.data.dicom import Reason, Repair, pixels
 
 
 def accepted(data, size=None):
@@ -186,7 +186,7 @@ def test_one_decoder_is_asked_and_no_other(syntax, monkeypatch):
             raise RuntimeError("damaged")
 
     data = compress(dataset(disc(64, 64)), syntax)
-    monkeypatch.setattr(hounsfield, "get_decoder", lambda uid: Several())
+    monkeypatch.setattr(pixels, "get_decoder", lambda uid: Several())
     refused(data, Reason.CORRUPT, "damaged")
     assert asked == [{"RLE": "pydicom", "JPEG-LS": "pyjpegls"}.get(syntax, "pylibjpeg")]
 
@@ -195,7 +195,7 @@ def test_one_decoder_is_asked_and_no_other(syntax, monkeypatch):
 def test_the_fast_path_never_sees_compressed_pixels(syntax, monkeypatch):
     data = compress(dataset(disc(64, 64)), syntax)
     other = disc(64, 64, brain=70.0).astype(np.int16)
-    monkeypatch.setattr(hounsfield, "_decoded", lambda *parts, **layout: other)
+    monkeypatch.setattr(pixels, "_decoded", lambda *parts, **layout: other)
     np.testing.assert_array_equal(accepted(data).hu, other)
 
 
@@ -276,7 +276,7 @@ def test_compressed_without_a_decoder(monkeypatch):
     class Missing:
         available_plugins = ("gdcm",)  # none that is used
 
-    monkeypatch.setattr(hounsfield, "get_decoder", lambda syntax: Missing())
+    monkeypatch.setattr(pixels, "get_decoder", lambda syntax: Missing())
     refused(encapsulated(JPEGLSLossless), Reason.COMPRESSED, "JPEG-LS", "install")
 
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from partition_test import DATA, facts, sides
+from make_patients import DATA, facts, sides
 
 from fl_jax.core import spec
 from fl_jax.core.types import LABELS
 from fl_jax.data import partition as partitions
-from fl_jax.data.partition.patients import gather, kinds
+from fl_jax.data.partition.patients import gather, rarest_label
 
 PACKAGE = "fl_jax.data.partition.schemes"
 MADE = (
@@ -107,7 +107,7 @@ def test_pathological_sites_have_so_many_kinds(labels):
     made = make(f"pathological(sites=4, labels={labels})")
     units = gather(COHORT, {})
     own = units.site != "holdout"
-    kind = dict(zip(units.name[own], kinds(units.labels[own]), strict=True))
+    kind = dict(zip(units.name[own], rarest_label(units.labels[own]), strict=True))
     for site in made.sites:
         assert len({kind[p] for p in made.patient[made.site == site]}) == labels
     assert len(set(kind.values())) == len(LABELS)  # five subtypes and none
@@ -117,8 +117,8 @@ def test_a_kind_is_the_rarest_label():
     labels = np.zeros((5, 6), bool)
     labels[:4, 0] = True
     labels[0, 1] = labels[1, 1] = labels[1, 2] = True
-    assert kinds(labels).tolist() == [1, 2, 0, 0, -1]
-    assert kinds(labels[:1]).tolist() == [1]  # as rare as `any` is its only subtype
+    assert rarest_label(labels).tolist() == [1, 2, 0, 0, -1]
+    assert rarest_label(labels[:1]).tolist() == [1]  # as rare as `any` is its only subtype
 
 
 def test_acquisition_keeps_scanners_together_and_labels_out_of_it():
@@ -215,7 +215,7 @@ def test_linked_patients_at_two_sites_or_splits_are_named():
     made = make("natural()")
     two = {made.split[made.patient == name][0]: name for name in made.patient}
     linked = dict.fromkeys((two["train"], two["test"]), "g")
-    with pytest.raises(ValueError, match="share a picture: put them on one side"):
+    with pytest.raises(ValueError, match="share a picture: put both in one split"):
         partitions.check_disjoint(made, dataclasses.replace(COHORT, linked=linked))
 
 

@@ -8,9 +8,10 @@ import make_dicom
 import make_site
 import pytest
 
-from fl_jax.data import dicom, export, sources
+from fl_jax.data import dicom, sources
+from fl_jax.data.deidentify import folder
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 KEY = bytes(range(32))
 
 
@@ -20,11 +21,11 @@ def source(tmp_path):
 
 
 def test_sites_are_listed_alike(source, tmp_path):
-    done = export.export(source, tmp_path / "out", KEY)
+    done = folder.deidentify_folder(source, tmp_path / "out", KEY)
     assert (done.files, done.patients, done.refused) == (12, 4, {})
     before, after = (sources.list_source(folder) for folder in (source, tmp_path / "out"))
     assert after.counts == before.counts
-    named = {export.image_name(KEY, item.image): item for item in before.items}
+    named = {folder.image_name(KEY, item.image): item for item in before.items}
     for item in after.items:
         assert (item.site, item.labels) == (named[item.image].site, named[item.image].labels)
         slices = [dicom.read(path, size=None) for path in (item.path, named[item.image].path)]
@@ -32,11 +33,11 @@ def test_sites_are_listed_alike(source, tmp_path):
 
 
 def test_names_of_files_and_columns_tell_nothing(source, tmp_path):
-    folder = source / "north" / "input"
-    (folder / "data" / "Huber_Anna_1951.dcm").write_bytes(make_dicom.ct(PatientID="north-9"))
-    with (folder / "labels.csv").open("a", newline="") as file:
+    site = source / "north" / "input"
+    (site / "data" / "Huber_Anna_1951.dcm").write_bytes(make_dicom.ct(PatientID="north-9"))
+    with (site / "labels.csv").open("a", newline="") as file:
         csv.writer(file).writerow(["Huber_Anna_1951", 1, 1, 0, 0, 0, 0, "seen by Dr. Meier"])
-    export.export(source, tmp_path / "out", KEY)
+    folder.deidentify_folder(source, tmp_path / "out", KEY)
     written = "".join(
         f"{path} {path.read_bytes()!r}" for path in (tmp_path / "out").rglob("*") if path.is_file()
     )
@@ -47,7 +48,7 @@ def test_names_of_files_and_columns_tell_nothing(source, tmp_path):
 def test_refused_images_lose_their_labels_too(source, tmp_path):
     path = source / "north" / "input" / "data" / "ID_north_0_0.dcm"
     path.write_bytes(make_dicom.ct(BurnedInAnnotation="YES"))
-    done = export.export(source, tmp_path / "out", KEY)
+    done = folder.deidentify_folder(source, tmp_path / "out", KEY)
     assert done.refused == {"burned-in annotation": [str(path)]}
     labels, _ = sources.read_labels(tmp_path / "out" / "north" / "input" / "labels.csv")
     assert len(labels) == 5
@@ -59,17 +60,17 @@ def test_a_folder_of_any_shape(tmp_path):
         data = make_dicom.ct(SOPInstanceUID=f"1.2.{number}")
         (tmp_path / "in" / "Huber, Anna" / f"{number}").write_bytes(data)
     (tmp_path / "in" / "readme.txt").write_text("hello")
-    done = export.export(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
+    done = folder.deidentify_folder(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
     assert (done.files, done.patients) == (2, 1)
     assert list(done.refused) == ["not a DICOM image"]
     assert len(list((tmp_path / "out").glob("P*/2.25.*/2.25.*.dcm"))) == 2
 
 
 def test_files_of_different_folders_may_be_called_alike_and_copies_are_refused(tmp_path):
-    for folder, image in (("A", "1.2.1"), ("B", "1.2.2"), ("C", "1.2.2")):
-        (tmp_path / "in" / folder).mkdir(parents=True)
-        (tmp_path / "in" / folder / "I10").write_bytes(make_dicom.ct(SOPInstanceUID=image))
-    done = export.export(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
+    for name, image in (("A", "1.2.1"), ("B", "1.2.2"), ("C", "1.2.2")):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "I10").write_bytes(make_dicom.ct(SOPInstanceUID=image))
+    done = folder.deidentify_folder(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
     assert done.files == len(list((tmp_path / "out").rglob("*.dcm"))) == 2
     assert done.refused == {"another image has its name": [str(tmp_path / "in" / "C" / "I10")]}
 
@@ -80,27 +81,27 @@ def test_folders_that_will_not_do_are_refused(source, tmp_path):
     for given, out, message in (
         (source, source / "out", "is inside of source"),
         (source, tmp_path / "full", "is not an empty folder"),
-        (tmp_path / "none", tmp_path / "out", "which is no folder"),
+        (tmp_path / "none", tmp_path / "out", "which is not a folder"),
     ):
         with pytest.raises(ValueError, match=message):
-            export.export(given, out, KEY)
+            folder.deidentify_folder(given, out, KEY)
     with pytest.raises(ValueError, match="layout is 'tree': give one of sites, folder"):
-        export.export(source, tmp_path / "out", KEY, layout="tree")
+        folder.deidentify_folder(source, tmp_path / "out", KEY, layout="tree")
 
 
 def test_keys(tmp_path):
     path = tmp_path / "key"
     with pytest.raises(ValueError, match="which is no file: make one with"):
-        export.read_key(path)
+        folder.read_key(path)
     path.write_bytes(KEY)
     path.chmod(0o644)
     with pytest.raises(ValueError, match="chmod 600"):
-        export.read_key(path)
+        folder.read_key(path)
     path.chmod(0o600)
-    assert export.read_key(path) == KEY
+    assert folder.read_key(path) == KEY
     path.write_bytes(KEY[:9])
     with pytest.raises(ValueError, match="has 9 bytes, 32 are needed"):
-        export.read_key(path)
+        folder.read_key(path)
 
 
 def test_the_program(source, tmp_path):

@@ -137,5 +137,5 @@ def test_every_file_of_a_tree_is_listed_without_labels(tmp_path):
 
 def test_an_empty_tree(tmp_path):
     (tmp_path / "a").mkdir()
-    with pytest.raises(ValueError, match="no file in it; see layout 'loose'"):
+    with pytest.raises(ValueError, match="it has no file; see layout 'loose'"):
         sources.list_source(tmp_path, layout="loose")

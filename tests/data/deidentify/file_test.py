@@ -7,8 +7,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from fl_jax.data import deidentify, dicom
-from fl_jax.data.deidentify import Reason, RefusedError
+from fl_jax.data import dicom
+from fl_jax.data.deidentify.file import Reason, RefusedError, deidentify
 
 KEY = bytes(range(32))
 PLANTED = {
@@ -46,12 +46,12 @@ def read(data):
 
 def reason(data, key=KEY):
     with pytest.raises(RefusedError) as refused:
-        deidentify.deidentify(data, key)
+        deidentify(data, key)
     return refused.value.reason
 
 
 def test_nothing_that_was_planted_is_left():
-    made = deidentify.deidentify(person(), KEY)
+    made = deidentify(person(), KEY)
     for planted in PLANTED.values():
         for word in re.findall(r"[\w.]{4,}", planted):
             assert word.encode() not in made.data, planted
@@ -64,7 +64,7 @@ def test_nothing_that_was_planted_is_left():
 
 def test_the_slice_is_the_same():
     before = dicom.read(person(), size=None, name="x")
-    after = dicom.read(deidentify.deidentify(person(), KEY).data, size=None, name="x")
+    after = dicom.read(deidentify(person(), KEY).data, size=None, name="x")
     assert isinstance(before, dicom.Slice)
     assert isinstance(after, dicom.Slice)
     np.testing.assert_array_equal(before.hu, after.hu)
@@ -75,14 +75,14 @@ def test_the_slice_is_the_same():
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"])
 def test_pixels_and_transfer_syntax_stay(syntax):
     original = person(syntax=syntax)
-    made = read(deidentify.deidentify(original, KEY).data)
+    made = read(deidentify(original, KEY).data)
     assert made.file_meta.TransferSyntaxUID == syntax
     assert made.PixelData == read(original).PixelData
 
 
 def test_pseudonyms_keep_patients_studies_and_series_together():
     made = [
-        read(deidentify.deidentify(person(**header), KEY).data)
+        read(deidentify(person(**header), KEY).data)
         for header in (
             {},
             {"SOPInstanceUID": "1.2.3.9"},
@@ -103,14 +103,12 @@ def test_pseudonyms_keep_patients_studies_and_series_together():
 
 def test_another_key_gives_other_pseudonyms_and_the_same_key_the_same_bytes():
     data = person()
-    assert deidentify.deidentify(data, KEY) == deidentify.deidentify(data, KEY)
-    assert (
-        deidentify.deidentify(data, KEY).patient != deidentify.deidentify(data, KEY[::-1]).patient
-    )
+    assert deidentify(data, KEY) == deidentify(data, KEY)
+    assert deidentify(data, KEY).patient != deidentify(data, KEY[::-1]).patient
 
 
 def test_a_kept_text_that_names_the_patient_is_emptied_and_said():
-    made = deidentify.deidentify(person(BodyPartExamined="HEAD WAGENKNECHT"), KEY)
+    made = deidentify(person(BodyPartExamined="HEAD WAGENKNECHT"), KEY)
     assert made.cleared == ("BodyPartExamined",)
     assert b"WAGENKNECHT" not in made.data
 
@@ -137,9 +135,7 @@ def test_graphics_in_the_unused_bits_of_pixels_are_refused():
     made.add_new(0x60003000, "OW", bytes(72))
     assert bytes(72) in make_dicom.encode(made)
     assert not [
-        e
-        for e in read(deidentify.deidentify(make_dicom.encode(made), KEY).data)
-        if e.tag.group == 0x6000
+        e for e in read(deidentify(make_dicom.encode(made), KEY).data) if e.tag.group == 0x6000
     ]
 
 
@@ -150,4 +146,4 @@ def test_other_files_are_refused():
 
 def test_a_short_key_is_refused():
     with pytest.raises(ValueError, match="key has 31 bytes: give at least 32"):
-        deidentify.deidentify(person(), KEY[:31])
+        deidentify(person(), KEY[:31])

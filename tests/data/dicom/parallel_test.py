@@ -14,7 +14,7 @@ from make_dicom import ct, disc
 
 from fl_jax.data import dataset as builder
 from fl_jax.data import dicom
-from fl_jax.data.dicom import Reason, parallel, shared
+from fl_jax.data.dicom import Reason, parallel, shared_memory
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def test_files_that_end_their_process_are_refused_and_the_rest_is_read(
     tmp_path, monkeypatch, memory_is_shared
 ):
     if not memory_is_shared:
-        monkeypatch.setattr(shared, "available", lambda: False)
+        monkeypatch.setattr(shared_memory, "available", lambda: False)
     names = [f"{number:02d}" for number in range(40)]
     names[9], names[30] = "09 killed", "30 segfault"
     paths = write(tmp_path, names)

@@ -1,42 +1,11 @@
 """A patient is never on two sides, however one tries; splits keep their sizes and their labels."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
+from make_patients import DATA, Facts, facts, sides
 
 from fl_jax.data import partition as partitions
 from fl_jax.data.partition import Partition
-
-
-class Facts(NamedTuple):
-    """What `by_patient` needs of a dataset."""
-
-    patient: np.ndarray
-    site: np.ndarray
-    labels: np.ndarray
-
-
-def facts(patients: dict[str, int], slices: int = 4, seed: int = 0) -> Facts:
-    """Sites with so many patients; each label is in about a third of them."""
-    rng = np.random.default_rng(seed)
-    patient, site, labels = [], [], []
-    for name, count in patients.items():
-        for number in range(count):
-            has = rng.random(6) < 0.35
-            for _ in range(slices):
-                patient.append(f"{name}{number}")
-                site.append(name)
-                labels.append(has & (rng.random(6) < 0.5))
-    order = rng.permutation(len(patient))
-    return Facts(np.array(patient)[order], np.array(site)[order], np.array(labels, np.uint8)[order])
-
-
-def sides(made: Partition) -> dict[str, tuple[str, str]]:
-    return {p: (site, split) for p, site, split in zip(*map(list, made), strict=True)}
-
-
-DATA = facts({"a": 40, "b": 11, "holdout": 7})
 
 
 def test_the_partition_stays_what_it_was():
@@ -179,14 +148,14 @@ def test_a_patient_on_two_sides(path):
     patient, site, split = lines[1].split(",")
     other = "test" if split == "train" else "train"
     path.write_text("\n".join([*lines, f"{patient},{site},{other}"]))
-    with pytest.raises(ValueError, match=f"{patient!r} is on 2 sides"):
+    with pytest.raises(ValueError, match=f"{patient!r} has 2 lines"):
         partitions.load(path)
 
 
 def test_a_patient_listed_twice_on_one_side(path):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[1]]))
-    with pytest.raises(ValueError, match="is on 2 sides"):
+    with pytest.raises(ValueError, match="has 2 lines"):
         partitions.load(path)
 
 
@@ -201,10 +170,10 @@ def test_a_patient_moved_to_another_site(path):
 def test_made_sites_may_be_edited_but_patients_may_not(path):
     line = path.read_text().splitlines()[1]
     edited(path, line, line.replace(",a,", ",b,"))
-    partitions.load(path, DATA, own_sites=False)
+    partitions.load(path, DATA, same_sites=False)
     path.write_text(path.read_text() + "stranger,a,train\n")
     with pytest.raises(ValueError, match="'stranger' is only in the partition"):
-        partitions.load(path, DATA, own_sites=False)
+        partitions.load(path, DATA, same_sites=False)
 
 
 def test_a_patient_missing_or_added(path):
@@ -246,5 +215,5 @@ def test_rows_refuse_what_they_do_not_know():
 
 def test_a_partition_made_by_hand_is_checked():
     twice = Partition(np.array(["p", "p"]), np.array(["a", "a"]), np.array(["train", "test"]))
-    with pytest.raises(ValueError, match="'p' is on 2 sides"):
+    with pytest.raises(ValueError, match="'p' has 2 lines"):
         partitions.check_disjoint(twice)

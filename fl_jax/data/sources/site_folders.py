@@ -1,18 +1,18 @@
-"""The study's layout, one folder a site: `<site>/input/labels.csv` and `<site>/input/data/<Image>.dcm`.
+"""Layout `sites`: `<site>/input/labels.csv` and `<site>/input/data/<Image>.dcm`, as in the published study.
 
-`labels.csv` has the columns `Image` and the six of `types.LABELS`, in any order; others are ignored.
-What it may get wrong, and what happens then:
+`labels.csv` has the columns `Image` and the six of `types.LABELS` in any order; others are ignored. Faults
+and outcomes:
 
 | fault | outcome |
 |---|---|
-| a column is missing or named twice; a line is too short or too long | error |
+| a column is missing or named twice; a row has too few or too many values | error |
 | a label is not 0 or 1 | error |
-| a site is named like the hold-out in other letters (`Hold-out`), or `all_sites` | error |
-| an image name is empty, holds a path (`/`, `\\`, `..`) or a control character, or is very long | error |
+| a site's name is a variant of the hold-out's (`Hold-out`), or `all_sites` | error |
+| an image's name is empty, too long, or contains a path (`/`, `\\`, `..`) or a control character | error |
 | an image's file is a link out of its folder | error |
 | an image is listed twice with other labels, or at two sites | error |
-| an image is listed twice with the same labels | one line is dropped, counted |
-| a subtype is 1 and `any` is 0 | `any` becomes 1, counted |
+| an image is listed twice with the same labels | one row dropped, counted |
+| a subtype is 1 and `any` is 0 | `any` set to 1, counted |
 | a label without an image, an image without a label | left out, counted |
 | Windows line ends, a byte-order mark, blanks around values, empty lines | accepted |
 """
@@ -23,24 +23,26 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fl_jax.core.types import LABELS
+from fl_jax.data.site_names import ALL_SITES, HOLDOUT, check_site
 from fl_jax.data.sources.listing import (
-    ALL_SITES,
-    HOLDOUT,
     Item,
     Labels,
     Listing,
     check_image,
-    check_site,
     digest,
     file_names,
     image_of,
-    table,
+    label_rows,
     with_any,
 )
 
 
-def sites(source: pathlib.Path) -> Listing:
-    """Lists site folders; see the module's table for what is an error."""
+def site_folders(source: pathlib.Path) -> Listing:
+    """Lists site folders.
+
+    Raises:
+        ValueError: an error of the module's table.
+    """
     folders = sorted(path for path in source.iterdir() if (path / "input").is_dir())
     if not folders:
         raise ValueError(
@@ -49,23 +51,23 @@ def sites(source: pathlib.Path) -> Listing:
         )
     items: list[Item] = []
     counts: dict[str, dict[str, int]] = {}
-    owner: dict[str, str] = {}
+    site_of: dict[str, str] = {}
     for folder in folders:
         site = folder.name
         _check_name(site)
-        labels, tally = read_labels(folder / "input" / "labels.csv")
+        labels, label_counts = read_labels(folder / "input" / "labels.csv")
         files = _files(folder / "input" / "data")
         for image in sorted(labels.keys() & files.keys()):
-            if owner.setdefault(image, site) != site:
+            if site_of.setdefault(image, site) != site:
                 raise ValueError(
-                    f"image {image!r} is at site {owner[image]!r} and at site {site!r}: an image "
+                    f"image {image!r} is at site {site_of[image]!r} and at site {site!r}: an image "
                     "belongs to one site; rename or remove one of them"
                 )
             if len(files[image]) > 1:
                 raise ValueError(f"{folder}: {files[image]} are both image {image!r}; keep one")
             path = f"{folder}/input/data/{files[image][0]}"
             items.append(Item(path, image, site, labels[image]))
-        counts[site] = dict(tally) | {
+        counts[site] = label_counts | {
             "labels_without_image": len(labels.keys() - files.keys()),
             "images_without_label": sum(len(files[i]) for i in files.keys() - labels.keys()),
         }
@@ -80,15 +82,17 @@ def _check_name(site: str) -> None:
             "otherwise to train on it"
         )
     if site.lower() == ALL_SITES:
-        raise ValueError(f"site folder {site!r}: the report calls all sites so; rename it")
+        raise ValueError(
+            f"site folder {site!r}: the report uses this name for all sites; rename it"
+        )
 
 
 def _files(folder: pathlib.Path) -> dict[str, list[str]]:
-    """The names of a folder's files by the image that each would be."""
-    found: dict[str, list[str]] = {}
+    """The names of a folder's files, by image."""
+    names: dict[str, list[str]] = {}
     for name in file_names(folder, "put the site's <Image>.dcm files there"):
-        found.setdefault(image_of(name), []).append(name)
-    return found
+        names.setdefault(image_of(name), []).append(name)
+    return names
 
 
 def read_labels(path: pathlib.Path) -> tuple[dict[str, Labels], dict[str, int]]:
@@ -101,19 +105,19 @@ def read_labels(path: pathlib.Path) -> tuple[dict[str, Labels], dict[str, int]]:
         The L labels by image, and the counts `duplicate_labels` and `any_repaired`.
 
     Raises:
-        ValueError: a fault of the module's table, with file, line, value and remedy.
+        ValueError: an error of the module's table, with file, line, value and remedy.
     """
-    with table(path, "the site's images and labels") as lines:
-        return _parse(path, lines)
+    with label_rows(path) as rows:
+        return _parse(path, rows)
 
 
 def _parse(
-    path: pathlib.Path, lines: Iterable[list[str]]
+    path: pathlib.Path, rows: Iterable[list[str]]
 ) -> tuple[dict[str, Labels], dict[str, int]]:
     labels: dict[str, Labels] = {}
-    tally = Counter(duplicate_labels=0, any_repaired=0)
+    counts = Counter(duplicate_labels=0, any_repaired=0)
     header: list[str] | None = None
-    for number, row in enumerate(lines, 1):
+    for number, row in enumerate(rows, 1):
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue
@@ -129,24 +133,24 @@ def _parse(
         if len(cells) != len(header):
             raise ValueError(
                 f"{path}, line {number}: {len(cells)} values under {len(header)} columns; "
-                "quote values that hold a comma"
+                "quote values that contain a comma"
             )
-        image, values = _line(f"{path}, line {number}", dict(zip(header, cells, strict=True)))
-        tally["any_repaired"] += with_any(values) != values
+        image, values = _row(f"{path}, line {number}", dict(zip(header, cells, strict=True)))
+        counts["any_repaired"] += with_any(values) != values
         values = with_any(values)
         if labels.setdefault(image, values) != values:
             raise ValueError(
                 f"{path}, line {number}: image {image!r} is {values} here and {labels[image]} "
                 "above; decide which is right and keep one line"
             )
-        tally["duplicate_labels"] += 1
+        counts["duplicate_labels"] += 1
     if header is None:
         raise ValueError(f"{path}: empty; the first line must be Image,{','.join(LABELS)}")
-    tally["duplicate_labels"] -= len(labels)
-    return labels, dict(tally)
+    counts["duplicate_labels"] -= len(labels)
+    return labels, dict(counts)
 
 
-def _line(where: str, cells: dict[str, str]) -> tuple[str, Labels]:
+def _row(where: str, cells: dict[str, str]) -> tuple[str, Labels]:
     image = cells["Image"].removesuffix(".dcm")
     check_image(where, image)
     for label in LABELS:

@@ -1,15 +1,15 @@
-"""Makes a partition: a scheme sends patients to sites, then each site's are dealt into splits."""
+"""Makes a partition: a scheme assigns patients to sites, then each site's patients are split by label."""
 
 import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
-from fl_jax.data.partition.deal import deal, exchange
+from fl_jax.data.partition import stratify as stratification
 from fl_jax.data.partition.patients import Scheme, gather
 from fl_jax.data.partition.schemes.natural import natural
-from fl_jax.data.partition.sides import SPLITS, HasPatients, Partition, check_disjoint, linked
-from fl_jax.data.sources.listing import HOLDOUT
+from fl_jax.data.partition.table import SPLITS, HasPatients, Partition, check_disjoint, linked
+from fl_jax.data.site_names import HOLDOUT
 
 
 def by_patient(
@@ -24,44 +24,42 @@ def by_patient(
     stratify: str = "greedy",
     holdout: str = HOLDOUT,
 ) -> Partition:
-    """Sends patients to sites and splits each site's into train, validation and test, by label.
+    """Assigns patients to sites, and each site's patients to train, validation and test.
 
     Guarantees:
-        A patient is in one site and one split, and so are the patients of a group. Each split of each
-        site has a patient. The result depends on the set of patients, their labels, how their files
-        were written, and the seed; not on the order of the rows.
+        Each patient has one site and one split; all patients of a group share both. Each split of each site
+        has a patient. The result depends on the set of patients, their labels, their files' headers and the
+        seed, not on the order of rows.
 
     Args:
         slices: the dataset.
-        fractions: of a site's patients in train, validation, test; positive, summing to 1.
-        seed: decides who goes where among equals.
+        fractions: of a site's patients in train, validation and test; positive, with sum 1.
+        seed: breaks ties.
         scheme: see `schemes`; None is `natural()`.
-        groups: patient to the name of a group that must stay on one side, e.g. patients who share a
-            picture; None takes the dataset's `linked`, where it has it.
-        folds: K; over 1 it is cross-validation: the test split is one of K parts, each patient of a site
-            in the test split of one fold, and the others are train and validation in the ratio of
-            `fractions`.
-        fold: which part, from 0.
-        stratify: `'greedy'`: see `deal`; `'exchange'`: then patients are swapped until labels are as even
-            as swaps can make them.
-        holdout: the site whose patients all go to the split `holdout` in any scheme; it may be absent.
+        groups: maps a patient to the name of a group that must not be divided, e.g. patients who share a
+            picture; None takes `slices.linked` if it exists.
+        folds: K; with K > 1 the test split is one of K parts (cross-validation), and the others are divided
+            into train and validation in the ratio of `fractions`.
+        fold: which part is the test split, from 0.
+        stratify: `'greedy'`, or `'exchange'` to swap patients afterwards; see `stratify`.
+        holdout: the site whose patients are all in split `holdout` with any scheme; may be absent.
 
     Returns:
         The partition.
 
     Raises:
-        ValueError: bad fractions, folds or stratify, no labels, a site with too few patients, or a
-            patient or a group at two sites.
+        ValueError: bad fractions, folds or stratify; no labels; a site with too few patients; a patient or
+            group at two sites.
     """
     _check(fractions, folds, fold, stratify)
     groups = linked(slices) if groups is None else groups
     patients = gather(slices, groups)
     scheme = scheme or natural()
     site = patients.site.astype(object)
-    own = np.flatnonzero(patients.site != holdout)
-    site[own] = scheme(patients.take(own), seed)
+    training = np.flatnonzero(patients.site != holdout)
+    site[training] = scheme(patients.take(training), seed)
     split = np.full(len(site), SPLITS.index(HOLDOUT))
-    for name in sorted(set(site[own])):
+    for name in sorted(set(site[training])):
         here = np.flatnonzero(site == name)
         needed = max(3, folds)
         if len(here) < needed:
@@ -72,9 +70,9 @@ def by_patient(
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         labels, sizes = patients.labels[here], patients.size[here]
         split[here] = _splits(labels, sizes, np.array(fractions), folds, fold, stratify, rng)
-    made = _lines(slices, groups, patients.name, site.astype(str), split)
-    check_disjoint(made, slices, own_sites=False)
-    return made
+    partition = _per_patient(slices, groups, patients.name, site.astype(str), split)
+    check_disjoint(partition, slices, same_sites=False)
+    return partition
 
 
 def _check(fractions: tuple[float, ...], folds: int, fold: int, stratify: str) -> None:
@@ -109,32 +107,34 @@ def _splits(
 ) -> np.ndarray:
     """int[P] in {0, 1, 2}: one site's train, validation and test."""
 
-    def part(which: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-        given = deal(labels[which], sizes[which], fractions, rng)
+    def divide(which: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+        split_of = stratification.greedy(labels[which], sizes[which], fractions, rng)
         if stratify == "exchange":
-            given = exchange(labels[which], sizes[which], fractions, given, rng)
-        return given
+            split_of = stratification.exchange(
+                labels[which], sizes[which], fractions, split_of, rng
+            )
+        return split_of
 
     everyone = np.ones(len(labels), bool)
     if folds == 1:
-        return part(everyone, fractions)
-    test = part(everyone, np.full(folds, 1 / folds)) == fold
+        return divide(everyone, fractions)
+    test = divide(everyone, np.full(folds, 1 / folds)) == fold
     split = np.where(test, 2, 0)
-    split[~test] = part(~test, fractions[:2] / fractions[:2].sum())
+    split[~test] = divide(~test, fractions[:2] / fractions[:2].sum())
     return split
 
 
-def _lines(
+def _per_patient(
     slices: HasPatients,
     groups: Mapping[str, str],
     name: np.ndarray,
     site: np.ndarray,
     split: np.ndarray,
 ) -> Partition:
-    """A line for each patient from one for each group, which is named by one of its patients."""
+    """Expands one row per group, which is named by one of its patients, to one row per patient."""
     patients = np.unique(slices.patient)
-    named = {groups[leader]: leader for leader in name.tolist() if leader in groups}
-    leaders = [named.get(groups.get(p, ""), p) for p in patients.tolist()]
+    leader_of = {groups[leader]: leader for leader in name.tolist() if leader in groups}
+    leaders = [leader_of.get(groups.get(p, ""), p) for p in patients.tolist()]
     at = np.searchsorted(name, leaders)
     order = np.lexsort((patients, split[at], site[at]))
     at = at[order]

@@ -1,4 +1,4 @@
-"""Where each patient belongs, as a table in memory and as a file; no patient is ever on two sides."""
+"""`Partition`, a table of each patient's site and split, in memory and as `partition.csv`."""
 
 import csv
 import pathlib
@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from fl_jax.data.sources.listing import HOLDOUT, check_site, csv_lines
+from fl_jax.data.site_names import HOLDOUT, check_site
+from fl_jax.files import csv_table
 from fl_jax.files.atomic import whole
 
 SPLITS = ("train", "validation", "test", HOLDOUT)
@@ -15,10 +16,9 @@ HEADER = ("patient", "site", "split")
 
 
 class HasPatients(Protocol):
-    """What a partition needs to know of a dataset; `slices.Slices` is one.
+    """What a partition needs of a dataset; `slices.Slices` has it.
 
-    Two attributes may be missing: `linked`, see the function of that name, and `dialect`, see
-    `patients.gather`.
+    Two attributes are optional: `linked`, see `linked`, and `dialect`, see `patients.gather`.
 
     Attributes:
         patient: str[N].
@@ -35,10 +35,10 @@ class HasPatients(Protocol):
 
 
 class Partition(NamedTuple):
-    """Where each of P patients belongs; sorted by site, split, patient.
+    """Site and split of each of P patients, sorted by site, split, patient.
 
     Attributes:
-        patient: str[P], each once.
+        patient: str[P], unique.
         site: str[P].
         split: str[P] in `SPLITS`.
     """
@@ -53,87 +53,84 @@ class Partition(NamedTuple):
         return tuple(sorted(set(self.site[self.split != HOLDOUT].tolist())))
 
     def rows(self, slices: HasPatients, split: str, site: str | None = None) -> np.ndarray:
-        """The dataset's rows of one split, in the dataset's order.
+        """The dataset's rows in one split.
 
         Args:
             slices: the dataset that this partition was made for.
             split: one of `SPLITS`.
-            site: only this site's rows; None takes every site's.
+            site: restricts the result to one site; None takes all.
 
         Returns:
-            int64[n], rows of `slices`; empty where the split has none.
+            int64[n], ascending; empty if the split is empty.
 
         Raises:
-            ValueError: an unknown split or site, or a patient that the partition does not know.
+            ValueError: an unknown split or site, or a patient that the partition lacks.
         """
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}: give one of {', '.join(SPLITS)}")
         if site is not None and site not in self.site:
             raise ValueError(f"site is {site!r}: this partition has {sorted(set(self.site))}")
-        line = self._lines(slices)
+        at = self._positions(slices)
         chosen = self.split == split
         if site is not None:
             chosen &= self.site == site
-        return np.flatnonzero(chosen[line])
+        return np.flatnonzero(chosen[at])
 
     def sites_of(self, slices: HasPatients) -> np.ndarray:
-        """The site of each of the dataset's rows.
+        """The site of each of the dataset's rows, str[N]; a scheme may differ from `slices.site`.
 
         Args:
             slices: the dataset that this partition was made for.
 
-        Returns:
-            str[N]; where sites are not the dataset's own, what takes the place of `slices.site`.
-
         Raises:
-            ValueError: a patient that the partition does not know.
+            ValueError: a patient that the partition lacks.
         """
-        return self.site[self._lines(slices)]
+        return self.site[self._positions(slices)]
 
-    def _lines(self, slices: HasPatients) -> np.ndarray:
-        """The line of each row's patient, int[N]."""
-        line = {name: number for number, name in enumerate(self.patient.tolist())}
+    def _positions(self, slices: HasPatients) -> np.ndarray:
+        """int[N], the position of each row's patient in this table."""
+        position = {name: number for number, name in enumerate(self.patient.tolist())}
         names, inverse = np.unique(slices.patient, return_inverse=True)
-        missing = [name for name in names.tolist() if name not in line]
+        missing = [name for name in names.tolist() if name not in position]
         if missing:
             raise ValueError(
                 f"patient {missing[0]!r} (of {len(missing)}) is not in the partition: "
                 "it was made for another dataset; make it anew"
             )
-        return np.array([line[name] for name in names.tolist()], int)[inverse]
+        return np.array([position[name] for name in names.tolist()], int)[inverse]
 
 
 def linked(slices: HasPatients) -> Mapping[str, str]:
-    """Patients that must stay on one side, to a name of their set; empty where the dataset has none."""
+    """Maps patients that must share a split to the name of their group; empty if there are none."""
     return getattr(slices, "linked", {})
 
 
 def check_disjoint(
-    partition: Partition, slices: HasPatients | None = None, *, own_sites: bool = True
+    partition: Partition, slices: HasPatients | None = None, *, same_sites: bool = True
 ) -> None:
-    """Raises unless each patient has one site and one split; called on every build and load.
+    """Checks that each patient has one site and one split. Runs whenever a partition is made or loaded.
 
     Args:
-        partition: what to check.
-        slices: the dataset to check it against: same patients, linked ones on one side.
-        own_sites: the sites must be the dataset's own, too.
+        partition: the partition.
+        slices: the dataset it must match: same patients, linked ones in one split.
+        same_sites: the sites must be the dataset's, too.
 
     Raises:
-        ValueError: a patient on two sides, an unknown split, a mixed-up hold-out, a patient whose
-            site or presence differs from the dataset's, or linked patients in two splits.
+        ValueError: a patient in two places, an unknown split, a site that is only partly held out, a patient
+            whose site or presence differs from the dataset's, or linked patients in two splits.
     """
     _check_alone(partition)
     if slices is None:
         return
-    columns = ("patient", "site") if own_sites else ("patient",)
-    here = _distinct(*(getattr(slices, name) for name in columns))
-    known = _distinct(*(getattr(partition, name) for name in columns))
-    if here != known:
-        patient, *site = min(here ^ known)
+    columns = ("patient", "site") if same_sites else ("patient",)
+    in_dataset = _distinct(*(getattr(slices, name) for name in columns))
+    in_partition = _distinct(*(getattr(partition, name) for name in columns))
+    if in_dataset != in_partition:
+        patient, *site = min(in_dataset ^ in_partition)
         at = f" at site {site[0]!r}" if site else ""
-        side = "dataset" if (patient, *site) in here else "partition"
+        where = "dataset" if (patient, *site) in in_dataset else "partition"
         raise ValueError(
-            f"patient {patient!r}{at} is only in the {side}: partition and dataset "
+            f"patient {patient!r}{at} is only in the {where}: partition and dataset "
             "do not belong together; make the partition anew"
         )
     split = dict(zip(partition.patient.tolist(), partition.split.tolist(), strict=True))
@@ -143,7 +140,7 @@ def check_disjoint(
         if split[patient] != split[other]:
             raise ValueError(
                 f"patient {patient!r} is in split {split[patient]!r} and patient {other!r} in "
-                f"{split[other]!r}, but they share a picture: put them on one side"
+                f"{split[other]!r}, but they share a picture: put both in one split"
             )
 
 
@@ -152,14 +149,14 @@ def _distinct(*columns: np.ndarray) -> set[tuple[str, ...]]:
 
 
 def _check_alone(partition: Partition) -> None:
-    """What can be seen without the dataset."""
+    """Checks what does not need the dataset."""
     names, counts = np.unique(partition.patient, return_counts=True)
     if (counts > 1).any():
         twice = partition.patient == names[np.argmax(counts)]
-        sides = [p[1:] for p in zip(*(c[twice].tolist() for c in partition), strict=True)]
+        places = [p[1:] for p in zip(*(c[twice].tolist() for c in partition), strict=True)]
         raise ValueError(
-            f"patient {str(names[np.argmax(counts)])!r} is on {len(sides)} sides of the partition, "
-            f"{sides}: keep one line for each patient"
+            f"patient {str(names[np.argmax(counts)])!r} has {len(places)} lines in the partition, "
+            f"{places}: keep one line for each patient"
         )
     unknown = sorted(set(partition.split.tolist()) - set(SPLITS))
     if unknown:
@@ -173,7 +170,7 @@ def _check_alone(partition: Partition) -> None:
 
 
 def save(partition: Partition, path: str | pathlib.Path) -> None:
-    """Writes `patient,site,split`, one line a patient, whole or not at all."""
+    """Writes `patient,site,split`, one row per patient, atomically."""
     with whole(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
@@ -181,22 +178,22 @@ def save(partition: Partition, path: str | pathlib.Path) -> None:
 
 
 def load(
-    path: str | pathlib.Path, slices: HasPatients | None = None, *, own_sites: bool = True
+    path: str | pathlib.Path, slices: HasPatients | None = None, *, same_sites: bool = True
 ) -> Partition:
-    """Reads what `save` wrote, or a person edited, and checks it.
+    """Reads and checks a partition that `save` or a person wrote.
 
     Args:
         path: the CSV file.
-        slices: the dataset that it must fit; None checks the file alone.
-        own_sites: see `check_disjoint`.
+        slices: the dataset it must match; None checks the file alone.
+        same_sites: see `check_disjoint`.
 
     Returns:
         The partition, in the file's order.
 
     Raises:
-        ValueError: not such a file, or `check_disjoint` objects.
+        ValueError: not a partition file, or an error of `check_disjoint`.
     """
-    with csv_lines(path) as lines:
+    with csv_table.rows(path) as lines:
         rows = [row for row in lines if row]
     if not rows or tuple(rows[0]) != HEADER:
         raise ValueError(f"{path}: the first line must be {','.join(HEADER)}")
@@ -206,13 +203,13 @@ def load(
             f"{path}, line {bad[0]}: {str(rows[bad[0] - 1])[:200]}: give patient,site,split"
         )
     for line, (patient, site, _) in enumerate(rows[1:], 2):
-        check_site(f"{path}, line {line}: site", site)  # it becomes a folder's name
+        check_site(f"{path}, line {line}: site", site)
         if not patient.isprintable():
-            raise ValueError(f"{path}, line {line}: patient {patient!r} holds control characters")
+            raise ValueError(f"{path}, line {line}: patient {patient!r} has control characters")
     columns = zip(*rows[1:], strict=True) if rows[1:] else ((), (), ())
-    read = Partition(*(np.array(column, dtype=str) for column in columns))
+    partition = Partition(*(np.array(column, dtype=str) for column in columns))
     try:
-        check_disjoint(read, slices, own_sites=own_sites)
+        check_disjoint(partition, slices, same_sites=same_sites)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return read
+    return partition

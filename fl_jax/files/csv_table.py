@@ -1,0 +1,124 @@
+"""Reads a CSV file by column, and names the file, line, column and value of the first bad cell."""
+
+import contextlib
+import csv
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+Path = str | os.PathLike[str]
+Columns = dict[str, list[str]]
+"""The cells of each column, by its name."""
+CHUNK = 4096
+"""Rows that are transposed at a time."""
+
+
+@contextlib.contextmanager
+def rows(path: Path) -> Iterator[Iterator[list[str]]]:
+    """Opens a CSV file and yields its rows.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not UTF-8 CSV; also raised while the caller iterates.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            yield csv.reader(file, strict=True)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: {error}; save it as comma-separated UTF-8 text") from error
+
+
+def read(
+    path: Path, names: Sequence[str], *, header: Sequence[str] | None = None,
+    optional: Sequence[str] = (), remedy: str,
+) -> Columns:  # fmt: skip
+    """Reads some columns of a CSV file. Equal cells share one string object.
+
+    Args:
+        path: the file.
+        names: required columns.
+        header: the exact first line; None accepts any that has each of `names` once.
+        optional: columns to read if they exist.
+        remedy: ends the error about a bad header or row.
+
+    Returns:
+        The columns in file order; optional columns only if they exist.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: not UTF-8 CSV, another header, or a row with too few or too many cells.
+    """
+    with rows(path) as lines:
+        first = next(lines, [])
+        if header is not None and tuple(first) != tuple(header):
+            raise ValueError(f"{path}, line 1: the first line must be {','.join(header)}; {remedy}")
+        absent = [name for name in names if name not in first]
+        absent += [name for name in (*names, *optional) if first.count(name) > 1]
+        if absent:
+            raise ValueError(f"{path}, line 1: columns {absent} are missing or doubled; {remedy}")
+        columns: Columns = {name: [] for name in (*names, *optional) if name in first}
+        interned: dict[str, str] = {}
+        line = 2
+        while chunk := list(itertools.islice(lines, CHUNK)):
+            for number, row in enumerate(chunk, line):
+                if len(row) != len(first):
+                    raise ValueError(
+                        f"{path}, line {number}: {len(row)} cells, but the header has {len(first)}; "
+                        f"the file may be truncated; {remedy}"
+                    )
+            transposed = [*zip(*chunk, strict=True)]
+            for name, column in columns.items():
+                cells = transposed[first.index(name)]
+                column.extend(map(interned.setdefault, cells, cells))
+            line += len(chunk)
+    return columns
+
+
+def check(
+    path: Path, columns: Columns, name: str, valid: Callable[[str], object], remedy: str
+) -> None:
+    """Checks every cell of a column; `valid` runs once per distinct text.
+
+    Raises:
+        ValueError: names the first invalid cell.
+    """
+    bad = {text for text in {*columns[name]} if not valid(text)}
+    if bad:
+        refuse(path, np.array([text in bad for text in columns[name]]), name, columns, remedy)
+
+
+def unique(path: Path, columns: Columns, name: str, remedy: str) -> None:
+    """Checks that no cell of a column repeats.
+
+    Raises:
+        ValueError: names the first repeated cell.
+    """
+    seen: set[str] = set()
+    if len({*columns[name]}) < len(columns[name]):
+        again = [text in seen or seen.add(text) is not None for text in columns[name]]
+        refuse(path, np.array(again), name, columns, remedy)
+
+
+def refuse(path: Path, bad: NDArray[np.bool_], name: str, columns: Columns, remedy: str) -> None:
+    """Raises ValueError for the cell `name` of the first row where `bad` is True, if any."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        fail(path, row + 2, name, columns[name][row], remedy)
+
+
+def fail(path: Path, line: int, name: str, value: str, remedy: str) -> NoReturn:
+    """Raises ValueError for one cell."""
+    raise ValueError(f"{path}, line {line}: {name} is {value!r:.300}: {remedy}")
+
+
+def number(text: str) -> float:
+    """Parses an ASCII number without `_`; NaN if the text is not one."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
