@@ -1,1 +1,1 @@
-"""Statistics of federations: NumPy, float64, on the host."""
+"""Statistics of predictions on the host: NumPy in float64."""

@@ -1,15 +1,13 @@
-"""Slices of one patient are not independent, so an interval resamples patients, never slices.
+"""The cluster bootstrap: confidence intervals that resample patients, as a patient's slices are dependent.
 
-    w_r ~ Multinomial(G; 1/G, ..., 1/G)         how often each of G patients is in resample r
+    w_r ~ Multinomial(G; 1/G, ..., 1/G)         how often each of G patients appears in resample r
     percentile interval = quantiles (1 -+ level)/2 of statistic(w_1), ..., statistic(w_R)
     BCa interval        = their quantiles Phi(z0 + (z0 -+ z) / (1 - a (z0 -+ z)))
 
-where z0 is the normal quantile of the share of resamples below the estimate, and a a sixth of the skewness of
-the estimates that leave out some of the patients in turn.
-
-A statistic is any function of patient weights, so that a resample never copies data, and two models
-that are resampled with the same seed on the same patients are compared in pairs. With strata (sites)
-each stratum keeps its number of patients.
+z0 is the normal quantile of the share of resamples below the estimate, a is a sixth of the skewness of the
+jackknife estimates. A statistic is a function of patient weights, so a resample never copies data. Two models
+resampled with one seed on the same patients are compared in pairs. With strata (sites), each stratum keeps
+its number of patients.
 
 References: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 (percentile) and 14
 (BCa: bias-corrected and accelerated); Field and Welsh, J R Stat Soc B 2007; 69:369-390 (the cluster
@@ -18,11 +16,11 @@ bootstrap).
 | input | result |
 |---|---|
 | statistic undefined in the full sample | estimate, low and high NaN |
-| undefined in some resamples (a class drawn empty) | left out of the quantiles and counted |
-| undefined in more than half of them | low and high NaN: there is no honest interval |
+| undefined in some resamples (a class drawn empty) | dropped from the quantiles and counted |
+| undefined in more than half of them | low and high NaN: no honest interval exists |
 | statistic at its bound (AUROC 1) in every resample | an interval of width 0, which is too narrow |
-| BCa, and the estimate lies outside all resamples | low and high NaN |
-| BCa, and leaving patients out leaves the statistic undefined | those are left out of a |
+| BCa with the estimate outside all resamples | low and high NaN |
+| BCa with undefined jackknife estimates | those are dropped from a |
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +32,9 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 CHUNK = 16
-"""Resamples in one call of the statistic: bounds the memory and keeps the work in the cache."""
+"""Resamples per call of the statistic: bounds memory and keeps the work in cache."""
 BLOCKS = 200
-"""The most blocks of patients that BCa leaves out in turn; single patients where they are fewer."""
+"""The most blocks of patients in the jackknife; with fewer patients, single patients."""
 
 
 class Resampled(NamedTuple):
@@ -44,7 +42,7 @@ class Resampled(NamedTuple):
 
     Attributes:
         names: the K statistics.
-        estimate: float64[K] on the data as they are; NaN where undefined.
+        estimate: float64[K] on the full data; NaN where undefined.
         samples: float64[K, R]; NaN where undefined.
     """
 
@@ -57,10 +55,10 @@ class Interval(NamedTuple):
     """A statistic with its bootstrap interval.
 
     Attributes:
-        estimate: on the data as they are; NaN where undefined.
-        low: lower limit; NaN where there is none.
-        high: upper limit; NaN where there is none.
-        undefined: resamples left out because the statistic was undefined in them.
+        estimate: on the full data; NaN where undefined.
+        low: lower limit; NaN without an interval.
+        high: upper limit; NaN without an interval.
+        undefined: resamples dropped because the statistic was undefined in them.
         resamples: R.
     """
 
@@ -74,19 +72,19 @@ class Interval(NamedTuple):
 def patient_weights(
     count: int, *, resamples: int, seed: int | Sequence[int], strata: ArrayLike | None = None
 ) -> Floats:
-    """How often each patient is in each resample.
+    """Draws how often each patient appears in each resample.
 
     Args:
         count: G >= 0 patients.
         resamples: R >= 1.
-        seed: of NumPy's default generator; the same seed, G and strata give the same weights.
-        strata: [G] labels; each stratum keeps its number of patients. One stratum without it.
+        seed: for NumPy's default generator; equal seeds, G and strata give equal weights.
+        strata: [G] labels; each stratum keeps its number of patients. Default: one stratum.
 
     Returns:
-        float64[G, R], non-negative integers; the columns of a stratum sum to its size.
+        float64[G, R], non-negative integers; each stratum's columns sum to its size.
 
     Raises:
-        ValueError: resamples is below 1, strata has another length than G.
+        ValueError: resamples < 1, or strata is not of length G.
     """
     if resamples < 1:
         raise ValueError(f"resamples={resamples}: at least 1 is needed, 1000 is usual")
@@ -103,18 +101,18 @@ def patient_weights(
 
 
 def jackknife_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[int] = 0) -> Floats:
-    """Everybody but one block of patients: the jackknife that BCa takes its acceleration from.
+    """The delete-one-block jackknife, from which BCa takes its acceleration.
 
     Args:
         count: G >= 0 patients.
         blocks: the most blocks; patients are dealt to them at random and evenly.
-        seed: of NumPy's default generator.
+        seed: for NumPy's default generator.
 
     Returns:
         float64[G, min(G, blocks)] in {0, 1}.
 
     Raises:
-        ValueError: blocks is below 2.
+        ValueError: blocks < 2.
     """
     if blocks < 2:
         raise ValueError(f"blocks={blocks}: at least 2 are needed, {BLOCKS} is usual")
@@ -128,12 +126,12 @@ def jackknife_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[
 def bootstrap(
     statistic: Callable[[Floats], Floats], names: Sequence[str], weights: Floats
 ) -> Resampled:
-    """Evaluates a vector-valued statistic on the data and on every resample.
+    """Evaluates a vector-valued statistic on the full data and on every resample.
 
     Args:
         statistic: maps patient weights float64[G, r] to float64[K, r]; NaN where undefined.
         names: the K statistics.
-        weights: float64[G, R] of `patient_weights`.
+        weights: float64[G, R] from `patient_weights`.
 
     Returns:
         The `Resampled` statistics.
@@ -153,11 +151,11 @@ def bootstrap(
 
 
 def difference(first: Resampled, second: Resampled) -> Resampled:
-    """first - second, resample by resample: a paired comparison.
+    """The paired difference first - second, resample by resample.
 
     Args:
-        first: resampled on some patients.
-        second: the same statistics with the same weights of the same patients.
+        first: statistics of one model.
+        second: the same statistics of another model, with the same weights of the same patients.
 
     Returns:
         The differences; NaN where either is undefined.
@@ -176,18 +174,18 @@ def difference(first: Resampled, second: Resampled) -> Resampled:
 def intervals(
     resampled: Resampled, level: float = 0.95, jackknife: Resampled | None = None
 ) -> dict[str, Interval]:
-    """Interval of every statistic: percentile, or BCa where it is told how to accelerate.
+    """Percentile intervals, or BCa intervals if jackknife estimates are given.
 
     Args:
-        resampled: of `bootstrap` or `difference`.
-        level: coverage aimed at, in (0, 1).
+        resampled: from `bootstrap` or `difference`.
+        level: coverage, in (0, 1).
         jackknife: the same statistics under `jackknife_weights`, for BCa.
 
     Returns:
-        An `Interval` by name; see the module's table for what is undefined.
+        An `Interval` by name; the module's table lists what is undefined.
 
     Raises:
-        ValueError: level is outside (0, 1), jackknife holds other statistics than resampled.
+        ValueError: level is outside (0, 1), or jackknife has other statistics than resampled.
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")
@@ -196,12 +194,12 @@ def intervals(
             f"jackknife holds {len(jackknife.names)} statistics where resampled holds "
             f"{len(resampled.names)}: evaluate the same statistic under both weights"
         )
-    found = {}
+    result = {}
     for row, name in enumerate(resampled.names):
         without = None if jackknife is None else jackknife.samples[row]
         estimate = float(resampled.estimate[row])
-        found[name] = _interval(estimate, resampled.samples[row], level, without)
-    return found
+        result[name] = _interval(estimate, resampled.samples[row], level, without)
+    return result
 
 
 def _interval(estimate: float, samples: Floats, level: float, jackknife: Floats | None) -> Interval:
@@ -209,22 +207,24 @@ def _interval(estimate: float, samples: Floats, level: float, jackknife: Floats 
     undefined = samples.size - defined.size
     low = high = float("nan")
     if not np.isnan(estimate) and defined.size * 2 >= samples.size:
-        chosen = np.array([(1 - level) / 2, (1 + level) / 2])
+        quantiles = np.array([(1 - level) / 2, (1 + level) / 2])
         if jackknife is not None:
-            chosen = _accelerated(estimate, defined, jackknife, chosen)
-        if not np.isnan(chosen).any():
-            low, high = np.quantile(defined, chosen).tolist()
+            quantiles = _bca_quantiles(estimate, defined, jackknife, quantiles)
+        if not np.isnan(quantiles).any():
+            low, high = np.quantile(defined, quantiles).tolist()
     return Interval(estimate, low, high, undefined, samples.size)
 
 
-def _accelerated(estimate: float, samples: Floats, jackknife: Floats, even: Floats) -> Floats:
-    """The quantiles that BCa takes in place of the even ones; NaN where there are none."""
+def _bca_quantiles(
+    estimate: float, samples: Floats, jackknife: Floats, quantiles: Floats
+) -> Floats:
+    """BCa's corrected quantiles; NaN where the bias correction is infinite."""
     below = ((samples < estimate).mean() + (samples <= estimate).mean()) / 2
-    pull = np.nanmean(jackknife) - jackknife if not np.isnan(jackknife).all() else np.zeros(1)
-    size = np.nansum(pull**2) ** 1.5
-    bend = np.nansum(pull**3) / (6 * size) if size > 0 else 0.0
+    influence = np.nanmean(jackknife) - jackknife if not np.isnan(jackknife).all() else np.zeros(1)
+    size = np.nansum(influence**2) ** 1.5
+    acceleration = np.nansum(influence**3) / (6 * size) if size > 0 else 0.0
     bias = stats.norm.ppf(below)
     if not np.isfinite(bias):
         return np.full(2, np.nan)
-    shifted = bias + stats.norm.ppf(even)
-    return stats.norm.cdf(bias + shifted / (1 - bend * shifted))
+    shifted = bias + stats.norm.ppf(quantiles)
+    return stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))

@@ -1,12 +1,12 @@
-"""All statistics of one model on one data set, resampled together, so that any two models compare in pairs.
+"""Every metric of one model on one data set, bootstrapped jointly so that any two models compare in pairs.
 
-For each label: AUROC, average precision, F1 at 0.4 (the study's), and precision, recall, specificity and
-F1 at an operating point that was chosen on validation data. Over labels:
+Per label: AUROC, average precision, F1 at 0.4 (as in the published study), and precision, recall, specificity
+and F1 at Youden's operating point, chosen on validation data. Over labels:
 
     macro = mean over the labels that have both classes in the data set
-    micro = one area over all labels' scores pooled (the study's "all subtypes")
+    micro = the metric of all labels' scores pooled (the published study's "all subtypes")
 
-A resample in which one of macro's labels loses a class is undefined, rather than a mean over other labels.
+A resample that loses a class of a macro label is undefined, not a mean over fewer labels.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,9 +30,9 @@ NAMES = (
     *(f"f1_at_0.4/{label}" for label in (*LABELS, *POOLED)),
     *(f"{name}_at_youden/{label}" for name in AT_THRESHOLD for label in LABELS),
 )
-"""The statistics of `measure`, `<statistic>/<label, macro or micro>`."""
+"""The metrics of `measure`, `<metric>/<label, macro or micro>`."""
 COMPARED = tuple(name for name in NAMES if name.startswith(("auroc/", "average_precision/")))
-"""Those that no threshold moves, by which models are compared."""
+"""The threshold-free metrics, by which models are compared."""
 
 
 def measure(
@@ -43,15 +43,14 @@ def measure(
     seed: int | Sequence[int] = 0,
     stratified: bool = True,
 ) -> Resampled:
-    """Every statistic of `NAMES` on one data set and in resamples of its patients.
-
-    Two models measured with one seed on the same images meet the same resamples.
+    """Computes `NAMES` on one data set and on resamples of its patients.
 
     Args:
         data: N images.
-        thresholds: float64[L], the operating point (probability); NaN or absent: those statistics are NaN.
+        thresholds: float64[L], Youden's operating points (probabilities); where NaN or absent, their metrics
+            are NaN.
         resamples: R.
-        seed: of the resampling.
+        seed: two models measured with one seed on the same images meet the same resamples.
         stratified: each site keeps its number of patients.
 
     Returns:
@@ -64,14 +63,14 @@ def measure(
 
 
 def jackknife(data: Predictions, thresholds: ArrayLike | None = None) -> Resampled:
-    """The statistics without one block of patients after the other, which BCa intervals need.
+    """Computes `NAMES` with one block of patients left out at a time, for BCa `intervals`.
 
     Args:
         data: N images.
         thresholds: as for `measure`.
 
     Returns:
-        `Resampled` with the names `NAMES`, for `intervals`.
+        `Resampled` with the names `NAMES`.
     """
     names, groups = np.unique(data.patient, return_inverse=True)
     statistic = _statistic(data, thresholds, groups, names.size)
@@ -81,17 +80,17 @@ def jackknife(data: Predictions, thresholds: ArrayLike | None = None) -> Resampl
 def _statistic(
     data: Predictions, thresholds: ArrayLike | None, groups: NDArray, count: int
 ) -> Callable[[Floats], Floats]:
-    """The statistics `NAMES` as a function of the weights of `count` patients."""
+    """The metrics `NAMES` as a function of the weights of `count` patients."""
     labels = len(LABELS)
     rankings = [
         roc.rank(data.truth[:, label], data.scores[:, label], groups, count)
         for label in range(labels)
     ]
     pooled = roc.rank(data.truth.ravel(), data.scores.ravel(), np.repeat(groups, labels), count)
-    chosen = np.full(labels, np.nan) if thresholds is None else np.asarray(thresholds)
+    youden = np.full(labels, np.nan) if thresholds is None else np.asarray(thresholds)
     fixed = np.full(labels, FIXED_THRESHOLD)
     at_fixed = roc.confusion(data.truth, data.scores, fixed, groups, count)
-    at_chosen = roc.confusion(data.truth, data.scores, chosen, groups, count)
+    at_youden = roc.confusion(data.truth, data.scores, youden, groups, count)
     positives = data.truth.any(axis=0)
     both = positives & ~data.truth.all(axis=0)
 
@@ -100,12 +99,12 @@ def _statistic(
         micro = roc.areas(pooled, weights)
         cells = at_fixed @ weights
         f1 = roc.operating_point(cells)["f1"]
-        youden = roc.operating_point(at_chosen @ weights)
+        rates = roc.operating_point(at_youden @ weights)
         rows = [
             *(each[:, 0], _mean(each[both, 0]), micro[0]),
             *(each[:, 1], _mean(each[both, 1]), micro[1]),
             *(f1, _mean(f1[positives]), roc.operating_point(cells.sum(axis=1))["f1"]),
-            *(youden[name] for name in AT_THRESHOLD),
+            *(rates[name] for name in AT_THRESHOLD),
         ]
         return np.concatenate([np.atleast_2d(row) for row in rows])
 
@@ -113,17 +112,10 @@ def _statistic(
 
 
 def undefined(resamples: int) -> Resampled:
-    """What `measure` would say of a model that has no answer for these patients.
-
-    Args:
-        resamples: R.
-
-    Returns:
-        `Resampled` with the names `NAMES`, all NaN: undefined in each of R resamples.
-    """
+    """`NAMES`, all NaN in each of R resamples: a model without predictions for these patients."""
     return Resampled(NAMES, np.full(len(NAMES), np.nan), np.full((len(NAMES), resamples), np.nan))
 
 
 def _mean(values: Floats) -> Floats:
-    """Mean over the rows, NaN without any."""
+    """Mean over the rows; NaN without rows."""
     return values.mean(axis=0) if len(values) else np.full(values.shape[1:], np.nan)

@@ -1,15 +1,15 @@
-"""Whether 30 % means three in ten: the reliability curve, and what it costs to be off.
+"""Calibration: reliability curve, decomposed Brier score and expected calibration error (ECE).
 
 With N probabilities p in bins b of n_b slices, mean probability p_b and share of positives o_b (o over all):
 
     Brier score = mean (p - y)^2 = reliability - resolution + uncertainty + within
     reliability = sum_b n_b (p_b - o_b)^2 / N       resolution = sum_b n_b (o_b - o)^2 / N
-    uncertainty = o (1 - o)       within = what probabilities that differ inside a bin leave over
+    uncertainty = o (1 - o)       within = the remainder, from probabilities that differ inside a bin
     ECE         = sum_b n_b |p_b - o_b| / N
 
-The ECE is never below 0 and so is biased upwards: a perfectly calibrated model has `ece_floor`, the mean of
-|p_b - o_b| that chance alone makes of independent slices. Slices of one patient are not, which raises the
-true floor. An ECE near its floor is no evidence of miscalibration; one far above it is.
+The ECE cannot be negative, so it is biased upwards. `ece_floor` is the ECE that a perfectly calibrated model
+would have on average by chance, if slices were independent; dependent slices raise the true floor. An ECE
+near its floor is no evidence of miscalibration; an ECE far above it is.
 
 References: Brier, Mon Weather Rev 1950; 78:1-3; Murphy, J Appl Meteorol 1973; 12:595-600; Stephenson, Coelho
 and Jolliffe, Weather Forecast 2008; 23:752-757 (within-bin terms); Naeini, Cooper and Hauskrecht, AAAI 2015
@@ -30,16 +30,16 @@ from fl_jax.evaluation.proportions import Proportion, proportion
 Floats = NDArray[np.float64]
 CHALLENGE_WEIGHTS = np.array([2.0 if label == "any" else 1.0 for label in LABELS])
 CHALLENGE_FLOOR = 1e-15
-"""The challenge's scorer keeps probabilities this far from 0 and 1."""
+"""The challenge's scorer clips probabilities to this distance from 0 and 1."""
 
 
 class Reliability(NamedTuple):
-    """The curve, K bins that hold at least one probability.
+    """The reliability curve of the K non-empty bins.
 
     Attributes:
-        slices: float64[K], how many.
+        slices: float64[K], number of slices.
         predicted: float64[K], mean probability.
-        observed: `Proportion` of float64[K], share of positives, with patients as clusters.
+        observed: `Proportion` of float64[K], share of positives, patients as clusters.
     """
 
     slices: Floats
@@ -48,17 +48,17 @@ class Reliability(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Scores of N probabilities; NaN without any.
+    """Calibration of N probabilities; all NaN if N = 0.
 
     Attributes:
         brier: mean squared error, in [0, 1].
-        reliability: what miscalibration adds; 0 is perfect.
-        resolution: what telling slices apart takes off; up to the uncertainty.
-        uncertainty: of the prevalence alone.
-        within: the rest of the identity, from probabilities that differ inside a bin.
+        reliability: penalty for miscalibration; 0 is perfect.
+        resolution: credit for discrimination, at most `uncertainty`.
+        uncertainty: Brier score of always predicting the prevalence.
+        within: remainder from probabilities that differ inside a bin.
         ece: expected calibration error, in [0, 1].
-        ece_floor: what a perfectly calibrated model's would be on average, were slices independent.
-        curve: the `Reliability` that they are made from.
+        ece_floor: mean ECE of a perfectly calibrated model on independent slices.
+        curve: the `Reliability` curve.
     """
 
     brier: float
@@ -79,20 +79,20 @@ def calibration(
     bins: int = 10,
     level: float = 0.95,
 ) -> Calibration:
-    """The reliability curve and what follows from it.
+    """Computes the reliability curve and the scores based on it.
 
     Args:
         truth: [N] in {0, 1}.
         scores: float64[N], probabilities in [0, 1].
-        groups: int[N] in [0, G), each slice's patient; without it slices count as independent.
-        bins: of equal width over [0, 1], a probability of 1 in the last; at least 1.
+        groups: int[N] in [0, G), each slice's patient. Default: independent slices.
+        bins: number of bins of equal width over [0, 1], >= 1; a probability of 1 falls into the last.
         level: coverage of the curve's intervals.
 
     Returns:
         The `Calibration`.
 
     Raises:
-        ValueError: bins is below 1, a score is no probability, as `roc.rank`.
+        ValueError: bins < 1, a score is outside [0, 1], or as `roc.rank`.
     """
     truth, scores = roc.checked(truth, scores)
     group, patients = roc.members(truth.size, groups, None)
@@ -140,13 +140,13 @@ def _scores(truth: NDArray, scores: Floats, curve: Reliability, noise: Floats) -
 
 
 def challenge_loss(data: Predictions) -> float:
-    """The RSNA challenge's weighted log loss: `any` counts twice.
+    """The RSNA challenge's weighted log loss, in which `any` counts twice.
 
     Args:
         data: N images.
 
     Returns:
-        Mean over slices of the weighted mean over labels, in nats; NaN without images.
+        Mean over slices of the weighted mean over labels, nats; NaN without images.
     """
     if not data.image.size:
         return float("nan")

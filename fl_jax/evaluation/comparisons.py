@@ -1,19 +1,19 @@
-"""Comparisons that a reviewer asks for: a margin, many tests at once, ranks and the worst site.
+"""Comparisons between models: non-inferiority, multiple testing, ranks across sites, and the worst site.
 
-    non-inferior where the interval of (new - reference) lies above -margin, inferior where it lies below
-    Holm: the k-th smallest of K p-values times K - k + 1, never below the one before, at most 1
-    rank of a model on a site = 1 + how many models are better there; its mean over sites, in every resample
+    non-inferior if the interval of (new - reference) lies above -margin, inferior if it lies below
+    Holm: the k-th smallest of K p-values times K - k + 1, monotone, at most 1
+    rank of a model on a site = 1 + number of better models there; averaged over sites in every resample
 
-Sites must be resampled independently of each other (other seeds); models of one site on the same resamples.
-"P(top three on every site)" is the share of resamples in which it holds: how stable the finding is under
-new patients, not the probability that it is true of the models.
+Resample sites independently (different seeds) and the models of one site on the same resamples. "P(top three
+on every site)" is the share of resamples in which this holds: the stability of the finding under new
+patients, not the probability that it is true.
 
 References: Piaggio et al., JAMA 2012; 308:2594-2604 (non-inferiority); Holm, Scand J Stat 1979; 6:65-70;
 Hall and Miller, Ann Stat 2009; 37:3929-3959 (bootstrapped ranks).
 
 | input | result |
 |---|---|
-| an undefined p-value | stays NaN and is not counted among the K |
+| an undefined p-value | stays NaN and does not count among the K |
 | a model undefined on a site in a resample | no rank in it; counted as undefined |
 | equal models | share the better rank |
 """
@@ -30,15 +30,16 @@ from fl_jax.evaluation.delong import Estimate
 
 Floats = NDArray[np.float64]
 Measured = Mapping[str, Mapping[str, Resampled]]
-"""[site][model]."""
+"""[site][model], all models of a site resampled with one seed."""
 
 
 class NonInferiority(NamedTuple):
-    """What a difference says about a margin.
+    """The verdict of a non-inferiority test.
 
     Attributes:
-        margin: the loss of AUROC that would still be accepted, > 0.
-        p: one-sided, of the hypothesis that the loss is at least the margin; NaN without an error.
+        margin: largest acceptable loss of AUROC, > 0.
+        p: one-sided, for the null hypothesis that the loss is at least the margin; NaN without a standard
+            error.
         verdict: "non-inferior", "inferior", "inconclusive" or "undefined".
     """
 
@@ -51,10 +52,10 @@ class Ranks(NamedTuple):
     """A model's rank across sites.
 
     Attributes:
-        mean: of the ranks on the data as they are, with its interval over resamples.
-        top: share of resamples in which the model is in the top places on every site; NaN without one.
-        first: share of resamples in which its mean rank is the best of all models.
-        places: how many places "top" are.
+        mean: mean rank on the full data, with its interval over resamples.
+        top: share of resamples in which the model is in the top places on every site; NaN without resamples.
+        first: share of resamples in which its mean rank is the best.
+        places: number of places that count as top.
     """
 
     mean: Interval
@@ -64,17 +65,17 @@ class Ranks(NamedTuple):
 
 
 def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
-    """Whether a model loses less than a margin.
+    """Tests whether a new model loses less than a margin.
 
     Args:
-        difference: new - reference, with the two-sided interval whose lower limit decides; of `delong`.
-        margin: in AUROC, > 0, chosen before the data are seen.
+        difference: new - reference, from `delong`; the lower limit of its two-sided interval decides.
+        margin: in AUROC, > 0, chosen before seeing the data.
 
     Returns:
         The `NonInferiority`.
 
     Raises:
-        ValueError: margin is not above 0.
+        ValueError: margin <= 0.
     """
     if not margin > 0:
         raise ValueError(f"margin={margin}: must be above 0, such as 0.01 of AUROC")
@@ -92,16 +93,16 @@ def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's adjusted p-values, which keep the chance of any false rejection among all of them.
+    """Holm's adjusted p-values, which control the family-wise error rate.
 
     Args:
-        p: float64[K] in [0, 1], NaN where a test is undefined.
+        p: float64[K] in [0, 1]; NaN for an undefined test.
 
     Returns:
         float64[K], in the same order.
 
     Raises:
-        ValueError: a value lies outside [0, 1].
+        ValueError: a value is outside [0, 1].
     """
     p = np.asarray(p, np.float64)
     if (p < 0).any() or (p > 1).any():
@@ -117,36 +118,36 @@ def holm(p: ArrayLike) -> Floats:
 def ranks(
     measured: Measured, statistic: str, *, places: int = 3, level: float = 0.95
 ) -> dict[str, Ranks]:
-    """Every model's rank across sites, in the data and in resamples of their patients.
+    """Ranks every model across sites, on the data and on resamples of the patients.
 
     Args:
-        measured: [site][model], every model on every site, resampled with one seed a site.
+        measured: [site][model], every model on every site.
         statistic: its name; higher is better.
-        places: how many places "top" are.
+        places: number of places that count as top.
         level: coverage of the mean rank's interval.
 
     Returns:
-        `Ranks` by model; none without sites.
+        `Ranks` by model; empty without sites.
 
     Raises:
-        ValueError: sites differ in their models, or a model lacks the statistic.
+        ValueError: sites have different models, or a model lacks the statistic.
     """
     models, estimates, samples = _stacked(measured, statistic)
     if not models:
         return {}
-    drawn = _places(samples)
-    whole = _places(estimates[..., None])[..., 0]
-    means = Resampled(tuple(models), whole.mean(axis=0), drawn.mean(axis=0))
-    every = np.all(drawn <= places, axis=0)
+    resampled = _ranks(samples)
+    full = _ranks(estimates[..., None])[..., 0]
+    means = Resampled(tuple(models), full.mean(axis=0), resampled.mean(axis=0))
+    on_top = np.all(resampled <= places, axis=0)
     best = means.samples == np.fmin.reduce(means.samples, axis=0)
     known = ~np.isnan(means.samples)
 
     def share(holds: NDArray[np.bool_], row: int) -> float:
         return float(holds[row, known[row]].mean()) if known[row].any() else float("nan")
 
-    found = intervals(means, level)
+    mean_ranks = intervals(means, level)
     return {
-        model: Ranks(found[model], share(every, row), share(best, row), places)
+        model: Ranks(mean_ranks[model], share(on_top, row), share(best, row), places)
         for row, model in enumerate(models)
     }
 
@@ -154,15 +155,15 @@ def ranks(
 def worst_site(
     measured: Measured, statistic: str, *, level: float = 0.95
 ) -> dict[str, tuple[str | None, Interval]]:
-    """The site where each model does worst; a minimum of noisy estimates, so rather too low.
+    """The site where each model does worst; as a minimum of noisy estimates it is biased downwards.
 
     Args:
-        measured: [site][model], as for `ranks`.
+        measured: as for `ranks`.
         statistic: its name; higher is better.
         level: coverage of the interval of the minimum over sites.
 
     Returns:
-        By model: the site, None where the statistic is undefined on one, and the `Interval`.
+        By model: the site (None if the statistic is undefined on some site) and the `Interval`.
 
     Raises:
         ValueError: as `ranks`.
@@ -171,15 +172,15 @@ def worst_site(
     if not models:
         return {}
     lowest = Resampled(tuple(models), estimates.min(axis=0), samples.min(axis=0))
-    sites, found = list(measured), {}
+    sites, worst = list(measured), {}
     for row, (model, interval) in enumerate(intervals(lowest, level).items()):
         site = None if np.isnan(interval.estimate) else sites[int(estimates[:, row].argmin())]
-        found[model] = site, interval
-    return found
+        worst[model] = site, interval
+    return worst
 
 
 def _stacked(measured: Measured, statistic: str) -> tuple[list[str], Floats, Floats]:
-    """The models, their estimates [D, M] and samples [D, M, R]."""
+    """The models, their estimates [S, M] and samples [S, M, R]."""
     models = list(next(iter(measured.values()), {}))
     estimates, samples = [], []
     for site, row in measured.items():
@@ -197,7 +198,7 @@ def _stacked(measured: Measured, statistic: str) -> tuple[list[str], Floats, Flo
     return models, np.array(estimates), np.array(samples)
 
 
-def _places(values: Floats) -> Floats:
-    """Competition ranks along the models of float64[D, M, R]; NaN where undefined."""
+def _ranks(values: Floats) -> Floats:
+    """Competition ranks along the models of float64[S, M, R]; NaN where undefined."""
     better = (values[:, :, None] < values[:, None]).sum(axis=2)
     return np.where(np.isnan(values), np.nan, 1.0 + better)

@@ -1,9 +1,9 @@
-"""Every model on every site's test patients: what a hospital would get from each of its partners.
+"""Cross-site validation: every model on every site's test patients.
 
     matrix[data site][model] = the statistic with its interval, and the model's rank on those data
 
-Rank 1 is the highest estimate; equal estimates share the better rank, an undefined one has none. The
-study reports that the federated model ranks among the top three on every site's data.
+Rank 1 is the highest estimate. Equal estimates share the better rank; an undefined one has none. The
+published study reports that the federated model ranks among the top three on every site's data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def ranks(values: Sequence[float]) -> list[int | None]:
         values: float[M], NaN where undefined.
 
     Returns:
-        1 + the number of strictly higher values; None for NaN.
+        1 + the number of strictly higher values each; None for NaN.
     """
     array = np.asarray(values, np.float64)
     return [None if np.isnan(value) else 1 + int((array > value).sum()) for value in array]
@@ -35,11 +35,11 @@ def cross_site(
     statistics: Sequence[str] = STATISTICS,
     level: float = 0.95,
 ) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
-    """The matrix of data sites by models.
+    """Tabulates data sites by models.
 
     Args:
-        measured: [data site][model], each model resampled on the same patients of that data site.
-        statistics: names of the statistics to tabulate.
+        measured: [data site][model], all models resampled on the same patients of a data site.
+        statistics: names to tabulate.
         level: coverage of the intervals.
 
     Returns:
@@ -47,7 +47,7 @@ def cross_site(
         numbers only, NaN where undefined.
 
     Raises:
-        ValueError: a data site lacks a model that another has, or a model lacks a statistic.
+        ValueError: a data site lacks a model that another one has, or a model lacks a statistic.
     """
     models = {name: tuple(row) for name, row in measured.items()}
     everyone = {model for row in models.values() for model in row}

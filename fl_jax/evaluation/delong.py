@@ -1,4 +1,4 @@
-"""The error of an AUROC, and of any difference of AUROCs, from one sort of the scores; patients as clusters.
+"""DeLong's covariance of AUROCs with patients as clusters, from one sort of the scores.
 
 With m positives x_i and n negatives y_j, psi(x, y) = [x > y] + [x = y] / 2, and G patients g:
 
@@ -6,10 +6,10 @@ With m positives x_i and n negatives y_j, psi(x, y) = [x > y] + [x = y] / 2, and
     a_g = sum_{i in g} (V10_i - theta) / m      b_g = sum_{j in g} (V01_j - theta) / n
     cov(r, s) = c10 sum_g a_g^r a_g^s + c01 sum_g b_g^r b_g^s + c11 sum_g (a_g^r b_g^s + b_g^r a_g^s)
 
-with c = I / (I - 1) for the I10 patients that have a positive, the I01 that have a negative, and all G. Where
-every example is its own patient this is DeLong's covariance. The sums are over patients, so that two models,
-two labels, or the mean over labels are contrasts of one covariance matrix; where labels differ in I10 or I01
-the geometric mean of their c is used.
+with c = I / (I - 1), where I counts the patients with a positive (c10), with a negative (c01), or all G
+(c11). If every example is its own patient, this is DeLong's covariance. The sums run over patients, so two
+models, two labels, or the mean over labels are contrasts of one covariance matrix. Labels that differ in c10
+or c01 use the geometric mean.
 
 References: DeLong, DeLong and Clarke-Pearson, Biometrics 1988; 44:837-845; Obuchowski, Biometrics 1997;
 53:567-578 (clusters); Sun and Xu, IEEE Signal Process Lett 2014; 21:1389-1393 (midranks, O(N log N));
@@ -18,8 +18,8 @@ Pepe, The Statistical Evaluation of Medical Tests, 2003, section 5.2.5 (interval
 | input | area | error and interval | p |
 |---|---|---|---|
 | one class only, or no example | NaN | NaN | NaN |
-| a class in one patient only | defined | NaN | NaN |
-| perfect separation, or every score equal | 1, or 0.5 | error 0, width 0: too narrow | NaN |
+| a class in only one patient | defined | NaN | NaN |
+| perfect separation, or all scores equal | 1, or 0.5 | error 0, width 0: too narrow | NaN |
 | two models with equal scores | difference 0 | error 0, width 0 | 1 |
 """
 
@@ -36,12 +36,12 @@ Floats = NDArray[np.float64]
 
 
 class Placements(NamedTuple):
-    """What one sort of N scores gives; see the module's formulas.
+    """Placement values of N scores, see the module's formulas.
 
     Attributes:
         truth: bool[N].
-        wins: float64[m], V10 of the positives in their order.
-        losses: float64[n], 1 - V01 of the negatives in theirs.
+        wins: float64[m], V10 of the positives in input order.
+        losses: float64[n], 1 - V01 of the negatives in input order.
     """
 
     truth: NDArray[np.bool_]
@@ -50,13 +50,13 @@ class Placements(NamedTuple):
 
 
 class Area(NamedTuple):
-    """An AUROC and what each of G patients contributes to its error.
+    """An AUROC and the contribution of each of G patients to its standard error.
 
     Attributes:
         area: theta, in [0, 1]; NaN where a class is absent.
-        positive: float64[G], a_g, scaled by the root of c10; NaN where a class is in fewer than 2 patients.
-        negative: float64[G], b_g, scaled by the root of c01; NaN likewise.
-        scale: the roots of c10 and of c01.
+        positive: float64[G], a_g sqrt(c10); NaN if fewer than 2 patients have a positive.
+        negative: float64[G], b_g sqrt(c01); NaN if fewer than 2 patients have a negative.
+        scale: sqrt(c10) and sqrt(c01).
     """
 
     area: float
@@ -69,11 +69,11 @@ class Estimate(NamedTuple):
     """An AUROC or a contrast of AUROCs.
 
     Attributes:
-        estimate: of the contrast; NaN where undefined.
-        error: its standard error.
+        estimate: the contrast; NaN where undefined.
+        error: standard error.
         low: lower limit.
         high: upper limit.
-        p: two-sided, of the hypothesis that the contrast is 0.
+        p: two-sided, for the null hypothesis that the contrast is 0.
     """
 
     estimate: float
@@ -84,17 +84,17 @@ class Estimate(NamedTuple):
 
 
 def placements(truth: ArrayLike, scores: ArrayLike) -> Placements:
-    """Sorts one model's scores of one label.
+    """Placement values of one model's scores of one label, O(N log N).
 
     Args:
         truth: [N] in {0, 1}.
-        scores: float64[N], probability or any increasing function of it; no NaN.
+        scores: float64[N], probabilities or any increasing function of them; no NaN.
 
     Returns:
-        The `Placements`, NaN where the other class is absent; O(N log N).
+        The `Placements`; NaN where the other class is absent.
 
     Raises:
-        ValueError: shapes differ, truth is not 0 or 1, a score is NaN.
+        ValueError: shapes differ, truth is not 0 or 1, or a score is NaN.
     """
     truth, scores = roc.checked(truth, scores)
     m, ranks = int(truth.sum()), stats.rankdata(scores)
@@ -104,21 +104,23 @@ def placements(truth: ArrayLike, scores: ArrayLike) -> Placements:
     return Placements(truth, wins / (n or np.nan), losses / (m or np.nan))
 
 
-def clustered(found: Placements, groups: ArrayLike | None = None, count: int | None = None) -> Area:
-    """The AUROC with every patient's contribution to its error.
+def clustered(
+    placed: Placements, groups: ArrayLike | None = None, count: int | None = None
+) -> Area:
+    """The AUROC with each patient's contribution to its standard error, O(N).
 
     Args:
-        found: of `placements`.
-        groups: int[N] in [0, G), each example's patient; without it examples count as independent.
-        count: G, where the last patients may have no example here.
+        placed: from `placements`.
+        groups: int[N] in [0, G), each example's patient. Default: independent examples.
+        count: G; pass it if the last patients have no example.
 
     Returns:
-        The `Area`; O(N).
+        The `Area`.
 
     Raises:
-        ValueError: groups has another length than N.
+        ValueError: groups is not of length N.
     """
-    truth, wins, losses = found
+    truth, wins, losses = placed
     members, count = roc.members(truth.size, groups, count)
     if not wins.size or not losses.size:
         nothing = np.full(count, np.nan)
@@ -139,21 +141,21 @@ def clustered(found: Placements, groups: ArrayLike | None = None, count: int | N
 def area(
     truth: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, count: int | None = None
 ) -> Area:
-    """The AUROC of one model and label; arguments and errors as for `placements` and `clustered`."""
+    """`clustered(placements(truth, scores), groups, count)`."""
     return clustered(placements(truth, scores), groups, count)
 
 
 def covariance(areas: Sequence[Area]) -> Floats:
-    """The covariance of K AUROCs on the same patients: models, labels or both.
+    """Covariance of K AUROCs (models, labels or both) on the same patients.
 
     Args:
-        areas: K of `area`, with the same groups and count.
+        areas: K areas with the same groups and count.
 
     Returns:
-        float64[K, K]; NaN in the rows and columns of an AUROC without an error.
+        float64[K, K]; NaN in the rows and columns of an AUROC without a standard error.
 
     Raises:
-        ValueError: areas is empty, or differs in the number of patients.
+        ValueError: areas is empty, or numbers of patients differ.
     """
     counts = sorted({each.positive.size for each in areas})
     if len(counts) != 1:
@@ -168,20 +170,20 @@ def covariance(areas: Sequence[Area]) -> Floats:
 def contrast(
     areas: Sequence[Area], weights: ArrayLike, *, level: float = 0.95, logit: bool = False
 ) -> Estimate:
-    """A weighted sum of AUROCs: [1] is one of them, [1, -1] a paired difference, [1/L, ..., 1/L] a mean.
+    """A weighted sum of AUROCs: [1] is a single one, [1, -1] a paired difference, [1/L, ..., 1/L] a mean.
 
     Args:
-        areas: K of `area`, with the same groups and count.
+        areas: K areas with the same groups and count.
         weights: float64[K].
         level: coverage of the interval, in (0, 1).
-        logit: the interval is symmetric on the logit scale, and so inside [0, 1]; for areas, not for
+        logit: make the interval symmetric on the logit scale, hence inside [0, 1]; for areas, not
             differences.
 
     Returns:
-        The `Estimate`; see the module's table for what is undefined.
+        The `Estimate`; the module's table lists what is undefined.
 
     Raises:
-        ValueError: weights has another length than areas, level is outside (0, 1).
+        ValueError: weights and areas differ in length, or level is outside (0, 1).
     """
     weights = np.asarray(weights, np.float64)
     if weights.shape != (len(areas),):

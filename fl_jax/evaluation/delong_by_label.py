@@ -1,4 +1,4 @@
-"""DeLong's AUROC of every label, of micro and of macro, and paired differences between models."""
+"""DeLong's AUROC of every label, micro and macro, and paired differences between two models."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ POOLED = ("macro", "micro")
 
 
 class LabelAreas(NamedTuple):
-    """The AUROC of every label, micro and macro, with the errors that two kinds of clusters give.
+    """One model's AUROCs by label and "micro", with two choices of cluster.
 
     Attributes:
-        patients: `delong.Area` by label and "micro", clusters being patients.
-        slices: the same with slices as clusters, as if those of one patient were independent.
-        both: the labels that macro is the mean of.
+        patients: `delong.Area` by name, patients as clusters.
+        slices: `delong.Area` by name, slices as clusters, as if a patient's slices were independent.
+        both: the labels with both classes, over which macro averages.
     """
 
     patients: dict[str, delong.Area]
@@ -27,13 +27,13 @@ class LabelAreas(NamedTuple):
 
 
 def label_areas(data: Predictions) -> LabelAreas:
-    """What DeLong's intervals and tests of one model on one data set are made from.
+    """Sorts one model's scores once, for any number of `delong_estimates`.
 
     Args:
         data: N images.
 
     Returns:
-        The `LabelAreas`, for `delong_estimates`.
+        The `LabelAreas`.
     """
     pairs = zip(data.truth.T, data.scores.T, strict=True)
     each = {name: delong.placements(*pair) for name, pair in zip(LABELS, pairs, strict=True)}
@@ -41,8 +41,9 @@ def label_areas(data: Predictions) -> LabelAreas:
     names, patients = np.unique(data.patient, return_inverse=True)
 
     def areas(groups: NDArray, count: int) -> dict[str, delong.Area]:
-        found = {name: delong.clustered(placed, groups, count) for name, placed in each.items()}
-        return found | {"micro": delong.clustered(pooled, np.repeat(groups, len(LABELS)), count)}
+        by_label = {name: delong.clustered(placed, groups, count) for name, placed in each.items()}
+        micro = delong.clustered(pooled, np.repeat(groups, len(LABELS)), count)
+        return by_label | {"micro": micro}
 
     both = np.flatnonzero(data.truth.any(axis=0) & ~data.truth.all(axis=0))
     return LabelAreas(
@@ -59,28 +60,28 @@ def delong_estimates(
     level: float = 0.95,
     by_patient: bool = True,
 ) -> dict[str, delong.Estimate]:
-    """DeLong's estimate of every AUROC of a model, or of its difference from another's.
+    """Estimates every AUROC of a model, or its paired difference from another model's.
 
     Args:
-        first: of `label_areas`.
-        second: of another model on the same images; first - second is estimated where it is given.
+        first: from `label_areas`.
+        second: of another model on the same images, for first - second.
         level: coverage of the intervals.
-        by_patient: False takes slices for independent, as the study did; for comparison only, as such
-            intervals are too narrow.
+        by_patient: False treats slices as independent, as the published study did. Such intervals are too
+            narrow; use them for comparison only.
 
     Returns:
-        `delong.Estimate` by label, macro and micro; single areas with the interval on the logit scale.
+        `delong.Estimate` by label, macro and micro; a single area has its interval on the logit scale.
     """
     models = [model.patients if by_patient else model.slices for model in (first, second) if model]
     signs = [1.0, -1.0][: len(models)]
-    found = {}
+    estimates = {}
     for name in (*LABELS, *POOLED):
         parts = first.both if name == "macro" else (name,)
         areas = [model[part] for model in models for part in parts]
         weights = [sign / len(parts) for sign in signs for _ in parts]
-        found[name] = (
+        estimates[name] = (
             delong.contrast(areas, weights, level=level, logit=second is None)
             if areas
             else delong.Estimate(*[float("nan")] * 5)
         )
-    return found
+    return estimates

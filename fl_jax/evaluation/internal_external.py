@@ -1,12 +1,12 @@
-"""What a site's model is worth at home, at the other sites, and on patients that belong to no site.
+"""Internal and external validation of site models: own site, other sites, and a pooled hold-out.
 
-own      = AUROC over all sites' test slices, each scored by its own site's model
-other    = mean over sites s of the AUROC of s's model over the test slices of all sites but s
-holdout  = mean over sites s of the AUROC of s's model over the hold-out
+    own      internal: AUROC over all sites' test slices, each scored by its site's model
+    other    external: mean over sites s of the AUROC of s's model on the test slices of all other sites
+    holdout  external: mean over sites s of the AUROC of s's model on the hold-out
 
-With one model for all sites the three differ by their slices alone. Macro is the mean over the labels that
-have both classes among the slices, micro one area over all labels' scores pooled. Patients are resampled
-within their sites, the same ones for every model; a resample in which a label of macro loses a class is
+If one model serves all sites, the three differ only in their slices. Macro averages the labels that have both
+classes among the slices; micro is the AUROC of all labels' scores pooled. The bootstrap resamples patients
+within sites, with the same resamples for every model. A resample that loses a class of a macro label is
 undefined.
 """
 
@@ -36,58 +36,60 @@ def measure(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Resampled:
-    """The six AUROCs, resampled by patient.
+    """Bootstraps the six AUROCs over patients.
 
     Args:
         truth: int[N, L] in {0, 1}.
-        scores: float64[S, N, L], of each site's model, or float64[1, N, L] of one model for all.
+        scores: float64[S, N, L] of each site's model, or float64[1, N, L] of one model for all sites.
         patient: str[N].
-        site: str[N]; what is none of `sites` is the hold-out.
-        sites: the S sites' names, in the order of the models.
+        site: str[N]; a name outside `sites` is the hold-out.
+        sites: the S site names, in the order of the models.
         resamples: R.
-        seed: of the resamples; equal ones for equal patients.
+        seed: equal seeds and patients give equal resamples.
 
     Returns:
-        `Resampled` with the names `NAMES`; NaN where there are no such slices, as `other` with one site.
+        `Resampled` with the names `NAMES`; NaN where no slice qualifies, such as `other` with one site.
 
     Raises:
-        ValueError: when the number of models is neither 1 nor S.
+        ValueError: the number of models is neither 1 nor S.
     """
     if len(scores) not in (1, len(sites)):
-        raise ValueError(f"scores of {len(scores)} models: give 1, or one a site, {len(sites)}")
+        raise ValueError(
+            f"scores has {len(scores)} models: pass 1, or one for each of {len(sites)} sites"
+        )
     names, first, groups = np.unique(patient, return_index=True, return_inverse=True)
     weights = patient_weights(names.size, resamples=resamples, seed=seed, strata=site[first])
-    here = np.array([site == name for name in sites])
+    at_site = np.array([site == name for name in sites])
     models = np.broadcast_to(scores, (len(sites), *scores.shape[1:]))
-    own = np.select([h[:, None] for h in here], [*models], 0.0)
-    inside = here.any(0)
+    by_own_model = np.select([rows[:, None] for rows in at_site], [*models], 0.0)
+    internal = at_site.any(0)
     parts = {
-        "own": [(own, inside)],
-        "other": [(m, inside & ~h) for m, h in zip(models, here, strict=True)],
-        HOLDOUT: [(m, ~inside) for m in scores],
+        "own": [(by_own_model, internal)],
+        "other": [(m, internal & ~rows) for m, rows in zip(models, at_site, strict=True)],
+        HOLDOUT: [(m, ~internal) for m in scores],
     }
 
-    def one(scored: Floats, rows: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
+    def areas_of(scored: Floats, rows: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
         return _areas(truth[rows], scored[rows], groups[rows], names.size)
 
-    ready = [[one(*pair) for pair in parts[place]] for place in PLACES]
+    areas = [[areas_of(*pair) for pair in parts[place]] for place in PLACES]
 
-    def statistic(of: Floats) -> Floats:
-        return np.concatenate([np.mean([area(of) for area in each], axis=0) for each in ready])
+    def statistic(weights: Floats) -> Floats:
+        return np.concatenate([np.mean([area(weights) for area in each], axis=0) for each in areas])
 
     return bootstrap(statistic, NAMES, weights)
 
 
-def micro_at(
+def micro_by_site(
     truth: NDArray[np.integer], scores: Floats, site: NDArray[np.str_], sites: Sequence[str]
 ) -> Floats:
     """Each model's micro AUROC on each site's slices.
 
     Args:
-        truth: see `measure`.
+        truth: int[N, L] in {0, 1}.
         scores: float64[M, N, L].
-        site: see `measure`.
-        sites: see `measure`.
+        site: str[N].
+        sites: the S site names.
 
     Returns:
         float64[S, M]; NaN where a site's slices lack a class.
@@ -103,7 +105,7 @@ def micro_at(
 def _areas(
     truth: NDArray[np.integer], scores: Floats, groups: NDArray[np.intp], count: int
 ) -> Callable[[Floats], Floats]:
-    """Macro and micro as a function of the weights of `count` patients: float64[2, R]."""
+    """Macro and micro AUROC, float64[2, R], as a function of the weights of `count` patients."""
     labels = np.flatnonzero(truth.any(0) & ~truth.all(0)) if len(truth) else []
     ranked = [roc.rank(truth[:, k], scores[:, k], groups, count) for k in labels]
     pooled = roc.rank(truth.ravel(), scores.ravel(), np.repeat(groups, truth.shape[1]), count)

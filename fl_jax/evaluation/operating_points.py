@@ -1,13 +1,13 @@
-"""What a model does once a threshold turns its probabilities into calls; chosen on validation data alone.
+"""Operating points: thresholds chosen on validation data, and the rates of the resulting calls.
 
-    fixed_0.4           the study's
-    youden              max of sensitivity + specificity - 1 on validation data
-    sensitivity_0.95    the highest threshold with that sensitivity on validation data; so sensitivity_0.98
+    fixed_0.4           the published study's youden              maximises sensitivity + specificity - 1 on
+    validation data sensitivity_0.95    the highest threshold with that sensitivity on validation data;
+    likewise sensitivity_0.98
 
-Recall, precision and specificity are proportions of slices. F1 = 2 J / (1 + J) rises with the proportion
-J = tp / (tp + fp + fn), so its interval is J's.
+Recall, precision and specificity are proportions of slices with the intervals of `proportions`. F1 = 2 J / (1
++ J) increases with the proportion J = tp / (tp + fp + fn), so its interval is J's.
 
-References: Youden, Cancer 1950; 3:32-35; the intervals are those of `proportions`.
+Reference: Youden, Cancer 1950; 3:32-35.
 """
 
 from typing import NamedTuple
@@ -22,15 +22,14 @@ from fl_jax.evaluation.proportions import Proportion, proportion
 
 Floats = NDArray[np.float64]
 FIXED_THRESHOLD = 0.4
-"""The study reports F1 where the probability is at least this."""
 SENSITIVITIES = (0.95, 0.98)
 
 
-class Judged(NamedTuple):
-    """Calls of one model at one operating point.
+class Calls(NamedTuple):
+    """One model's calls at one operating point.
 
     Attributes:
-        cells: float64[4, L + 1], slices that are tp, fp, fn, tn; the last column sums the labels (micro).
+        cells: float64[4, L + 1], counts of tp, fp, fn, tn; the last column sums the labels (micro).
         rates: precision, recall, specificity, f1, each a `Proportion` of float64[L + 1].
     """
 
@@ -39,10 +38,10 @@ class Judged(NamedTuple):
 
 
 def youden_thresholds(validation: Predictions) -> Floats:
-    """Each label's operating point on validation data.
+    """Youden's threshold of each label.
 
     Args:
-        validation: of N images; the data that this model was allowed to see.
+        validation: N images that the model was allowed to see, never the test data.
 
     Returns:
         float64[L], probabilities; NaN for a label without both classes.
@@ -52,10 +51,10 @@ def youden_thresholds(validation: Predictions) -> Floats:
 
 
 def sensitivity_threshold(truth: ArrayLike, scores: ArrayLike, sensitivity: float) -> float:
-    """The highest observed score that, as a threshold, finds a share of the positives.
+    """The highest observed score that, as a threshold, reaches a sensitivity.
 
     Args:
-        truth: [N] in {0, 1}; validation data, never the data that the operating point is judged on.
+        truth: [N] in {0, 1}; validation data, never the test data.
         scores: float64[N].
         sensitivity: in (0, 1].
 
@@ -63,7 +62,7 @@ def sensitivity_threshold(truth: ArrayLike, scores: ArrayLike, sensitivity: floa
         A threshold t (positive where score >= t); NaN where a class is absent.
 
     Raises:
-        ValueError: sensitivity is outside (0, 1]; as `roc.rank`.
+        ValueError: sensitivity is outside (0, 1], or as `roc.rank`.
     """
     if not 0 < sensitivity <= 1:
         raise ValueError(f"sensitivity={sensitivity}: pass a share in (0, 1], such as 0.95")
@@ -76,39 +75,39 @@ def sensitivity_threshold(truth: ArrayLike, scores: ArrayLike, sensitivity: floa
 
 
 def thresholds(validation: Predictions) -> dict[str, Floats]:
-    """Every operating point of a model.
+    """The thresholds of every operating point.
 
     Args:
-        validation: of N images; the data that this model was allowed to see.
+        validation: N images that the model was allowed to see, never the test data.
 
     Returns:
         float64[L] probabilities by operating point; NaN for a label without both classes.
     """
-    found = {
+    points = {
         f"fixed_{FIXED_THRESHOLD}": np.full(len(LABELS), FIXED_THRESHOLD),
         "youden": youden_thresholds(validation),
     }
-    for share in SENSITIVITIES:
+    for sensitivity in SENSITIVITIES:
         columns = zip(validation.truth.T, validation.scores.T, strict=True)
-        found[f"sensitivity_{share}"] = np.array(
-            [sensitivity_threshold(truth, scores, share) for truth, scores in columns]
+        points[f"sensitivity_{sensitivity}"] = np.array(
+            [sensitivity_threshold(truth, scores, sensitivity) for truth, scores in columns]
         )
-    return found
+    return points
 
 
-def judge(data: Predictions, chosen: ArrayLike, *, level: float = 0.95) -> Judged:
-    """Counts calls and gives their rates with intervals.
+def calls_at(data: Predictions, threshold: ArrayLike, *, level: float = 0.95) -> Calls:
+    """Counts the calls at an operating point and estimates their rates.
 
     Args:
         data: N images.
-        chosen: float64[L], positive where the score is at least this; NaN gives NaN.
+        threshold: float64[L], positive where the score is at least this; NaN gives NaN.
         level: coverage of the intervals.
 
     Returns:
-        The `Judged`; micro is NaN where a label has no threshold.
+        The `Calls`; micro is NaN if a label has no threshold.
     """
     names, patients = np.unique(data.patient, return_inverse=True)
-    cells = roc.confusion(data.truth, data.scores, chosen, patients, names.size)
+    cells = roc.confusion(data.truth, data.scores, threshold, patients, names.size)
     cells = np.concatenate([cells, cells.sum(axis=1, keepdims=True)], axis=1)
     tp, fp, fn, tn = cells
     rates = {
@@ -117,7 +116,7 @@ def judge(data: Predictions, chosen: ArrayLike, *, level: float = 0.95) -> Judge
         "specificity": proportion(tn, tn + fp, level),
         "f1": _f1(proportion(tp, tp + fp + fn, level)),
     }
-    return Judged(cells.sum(axis=-1), rates)
+    return Calls(cells.sum(axis=-1), rates)
 
 
 def _f1(jaccard: Proportion) -> Proportion:

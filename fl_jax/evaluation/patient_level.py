@@ -1,9 +1,9 @@
-"""Whether a patient bleeds, from what a model says of the slices.
+"""Predictions of slices aggregated to patients or studies.
 
-    truth = max over the slices      score = mean of the k highest scores of the slices; k = 1 is the maximum
+    truth = max over the slices      score = mean of the k highest slice scores; k = 1 is the maximum
 
-The result is again a `Predictions`, one row a patient or study, so that every statistic of slices is one of
-patients too. The maximum over many slices is no calibrated probability; the ranking is what counts.
+The result is again a `Predictions` with one row per patient or study, so every statistic of slices applies.
+The maximum over many slices is not a calibrated probability; use it for ranking.
 """
 
 import numpy as np
@@ -13,33 +13,34 @@ from fl_jax.evaluation.predictions import Predictions
 
 
 def aggregate(data: Predictions, units: ArrayLike | None = None, *, top: int = 1) -> Predictions:
-    """One row for each patient or study.
+    """Aggregates slices to patients or studies.
 
     Args:
         data: N images.
-        units: str[N], the study of each image; patients without it.
-        top: k >= 1, how many of the highest scores are averaged, label by label; all, where a unit has
-            fewer slices.
+        units: str[N], each image's study. Default: its patient.
+        top: k >= 1, number of highest scores to average, label by label; all if a unit has fewer slices.
 
     Returns:
-        `Predictions` sorted by unit, whose images are the units.
+        `Predictions` sorted by unit, with the unit as image name.
 
     Raises:
-        ValueError: top is below 1, units has another length than N, a unit is of two patients, sites or
-            splits.
+        ValueError: top < 1, units is not of length N, or a unit spans several patients, sites or splits.
     """
     if top < 1:
-        raise ValueError(f"top={top}: must be at least 1, which is the maximum")
-    chosen = data.patient if units is None else np.asarray(units)
-    if chosen.shape != data.image.shape:
-        raise ValueError(f"units has shape {chosen.shape}: pass one per image, {data.image.shape}")
-    names, first, unit = np.unique(chosen, return_index=True, return_inverse=True)
+        raise ValueError(f"top={top}: must be at least 1, which takes the maximum")
+    unit_name = data.patient if units is None else np.asarray(units)
+    if unit_name.shape != data.image.shape:
+        raise ValueError(
+            f"units has shape {unit_name.shape}: pass one per image, {data.image.shape}"
+        )
+    names, first, unit = np.unique(unit_name, return_index=True, return_inverse=True)
     for field in ("patient", "site", "split"):
         values = getattr(data, field)
         mixed = values != values[first][unit]
         if mixed.any():
             raise ValueError(
-                f"units holds {str(chosen[mixed][0])!r} with more than one {field}: a study belongs to one"
+                f"units holds {str(unit_name[mixed][0])!r} with more than one {field}: "
+                "make study names unique"
             )
     truth = np.zeros((names.size, data.truth.shape[1]), np.uint8)
     np.maximum.at(truth, unit, data.truth)

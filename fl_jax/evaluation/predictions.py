@@ -1,13 +1,13 @@
-"""A model's predictions are written once, in the study's long CSV; every statistic comes from that file.
+"""A model's predictions as one long CSV, from which every statistic is computed.
 
-Six rows an image, one for each label, in any order:
+Six rows per image, one for each label, in any order:
 
     Image,subtype,pred_label,ground_truth,patient,site,split
 
-`pred_label` is a probability in [0, 1] with nine digits, which is what float32 carries, so that
-statistics of the file equal statistics of the arrays; `split` is validation, test or holdout. The first
-four columns are those of the study's own files; `patient` is what an interval resamples. A file of another
-program, which is read beside ours (`known`), may leave out the columns of `KNOWN`.
+`pred_label` is a probability in [0, 1] with nine digits, which float32 survives exactly, so statistics of the
+file equal statistics of the arrays. `split` is validation, test or holdout. The first four columns are those
+of the published study's files; `patient` is the unit of resampling. A file of another program that is read
+together with known predictions (`known`) may omit the columns of `KNOWN`.
 """
 
 import csv
@@ -27,17 +27,17 @@ from fl_jax.files.text import NAME, is_name
 
 COLUMNS = ("Image", "subtype", "pred_label", "ground_truth", "patient", "site", "split")
 KNOWN = ("ground_truth", "patient", "site", "split")
-"""Columns that are no prediction, so that whoever knows the images knows them."""
+"""Columns that follow from the image alone."""
 SPLITS = ("validation", "test", HOLDOUT)
 
 
 class Predictions(NamedTuple):
-    """What one model says about N images with L labels (the order of `types.LABELS`).
+    """One model's predictions for N images and L labels, in the order of `types.LABELS`.
 
     Attributes:
         image: str[N], unique.
         patient: str[N].
-        site: str[N], where the image lies; `HOLDOUT` for the pooled hold-out.
+        site: str[N]; `HOLDOUT` for the pooled hold-out.
         split: str[N] in `SPLITS`.
         truth: uint8[N, L] in {0, 1}.
         scores: float64[N, L], probabilities in [0, 1].
@@ -52,29 +52,29 @@ class Predictions(NamedTuple):
 
 
 def select(predictions: Predictions, rows: NDArray) -> Predictions:
-    """The images of some rows.
+    """Selects images.
 
     Args:
         predictions: of N images.
-        rows: bool[N], or int[M] row numbers in the order wanted.
+        rows: bool[N], or int[M] row numbers in the wanted order.
 
     Returns:
-        Those rows of every field.
+        These rows of every field.
     """
     return Predictions._make(field[rows] for field in predictions)
 
 
 def align(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """Sorts every model's images alike and makes sure that they are the same images.
+    """Sorts every model's images and checks that they are the same.
 
     Args:
-        models: predictions by model on one data set.
+        models: predictions on one data set, by model.
 
     Returns:
-        The same, sorted by image.
+        The predictions, sorted by image.
 
     Raises:
-        ValueError: two models have other images, or disagree on an image's truth, patient, site or split.
+        ValueError: two models differ in their images or in an image's truth, patient, site or split.
     """
     ordered = {name: select(data, np.argsort(data.image)) for name, data in models.items()}
     first = next(iter(ordered), "")
@@ -82,22 +82,22 @@ def align(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
         for field in ("image", "patient", "site", "split", "truth"):
             if not np.array_equal(getattr(data, field), getattr(ordered[first], field)):
                 raise ValueError(
-                    f"the models {first!r} and {name!r} differ in {field!r} on data that both are judged "
-                    "on: predict again for both from the same dataset"
+                    f"the models {first!r} and {name!r} differ in {field!r} on the same data: "
+                    "predict again for both from the same dataset"
                 )
     return ordered
 
 
 def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
-    """Writes the long CSV; a reader never sees half of it.
+    """Writes the long CSV atomically.
 
     Args:
-        path: file to write; its folder must exist.
+        path: file to write, in an existing folder.
         predictions: of N images.
 
     Raises:
-        ValueError: a field has the wrong shape, an image twice, a score outside [0, 1] or NaN, a truth
-            other than 0 and 1, a split unknown.
+        ValueError: a field has the wrong shape, an image is repeated, a score is NaN or outside [0, 1], a
+            truth is not 0 or 1, or a split is unknown.
     """
     _check(path, predictions)
     with whole(path) as file:
@@ -139,19 +139,19 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
 
     Args:
         path: file of `write`, or of another program in the same format; extra columns are ignored.
-        known: of the images that the file must be about, or None: the file then needs every column, must
-            agree with it, and must hold each of its test and hold-out images; validation images may be other
-            ones, as every program chooses its operating points on its own.
+        known: predictions for the same images. The file may then omit the columns of `KNOWN`, must agree with
+            `known`, and must contain all its test and hold-out images; validation images may differ, as every
+            program chooses its own operating points.
 
     Returns:
-        The predictions, images in the file's order of first appearance.
+        The predictions, images in order of first appearance.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: with file, line, value and remedy: a column or label missing or unknown, a row of
-            another length, a score that is no probability, a truth other than 0 and 1, an unknown
-            split, an image and label twice, rows of one image that disagree, a patient on two sides; an image
-            that `known` lacks, lacks itself, or knows otherwise.
+        FileNotFoundError: the file does not exist.
+        ValueError: with file, line, value and remedy: a column or label is missing or unknown, a row has the
+            wrong length, a score is no probability, a truth is not 0 or 1, a split is unknown, an image and
+            label are repeated, rows of one image disagree, a patient is in two sites or splits, or the file
+            disagrees with `known`.
     """
     required = COLUMNS if known is None else COLUMNS[:3]
     remedy = f"write it again, with the header {','.join(COLUMNS)}"
@@ -210,27 +210,28 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
 
 
 def _completed(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> Columns:
-    """The columns with those of `KNOWN` that were left out; those that are there must say the same."""
+    """Fills in omitted columns of `KNOWN`; checks that given ones agree."""
     row = {name: number for number, name in enumerate(known.image.tolist())}
     place = np.array([row.get(name, -1) for name in columns["Image"]])
     other = np.array([split == "validation" for split in columns.get("split", ())], bool)
-    own = (place < 0) & other if other.size else np.zeros(place.size, bool)
+    unknown = (place < 0) & other if other.size else np.zeros(place.size, bool)
     refuse(
         path,
-        (place < 0) & ~own,
+        (place < 0) & ~unknown,
         "Image",
         columns,
-        "no such image among the data; leave it out, or evaluate with the data that it is of",
+        "no such image among the data; remove it, or evaluate with the data that contain it",
     )
     label = {name: number for number, name in enumerate(LABELS)}
     kind = np.array([label.get(name, -1) for name in columns["subtype"]])
     refuse(path, kind < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
-    # A validation image of the file's own needs all of its columns: there is nobody else who knows it.
+    # A validation image that only the file contains needs all columns.
     absent = [name for name in KNOWN if name not in columns]
-    if own.any() and absent:
+    if unknown.any() and absent:
+        row_of_first = int(np.argmax(unknown))
         raise ValueError(
-            f"{path}, line {int(np.argmax(own)) + 2}: Image is {columns['Image'][int(np.argmax(own))]!r}, "
-            f"which the data lack: write the columns {absent} of it"
+            f"{path}, line {row_of_first + 2}: Image is {columns['Image'][row_of_first]!r}, which the data "
+            f"lack: add the columns {absent}"
         )
     texts = {
         "ground_truth": known.truth[place, kind].astype(str),
@@ -246,24 +247,24 @@ def _completed(path: str | os.PathLike[str], columns: Columns, known: Prediction
         if name == "ground_truth":  # 1, 1.0 and 01 are the same truth
             given = _numbers(path, name, columns)
             texts[name] = known.truth[place, kind]
-        refuse(path, (given != texts[name]) & ~own, name, columns, "the data say otherwise")
+        refuse(path, (given != texts[name]) & ~unknown, name, columns, "the data say otherwise")
     return columns
 
 
 def _complete(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> None:
-    judged = known.image[known.split != "validation"]
-    lacking = np.setdiff1d(judged, columns["Image"])
+    evaluated = known.image[known.split != "validation"]
+    lacking = np.setdiff1d(evaluated, columns["Image"])
     if lacking.size:
         raise ValueError(
-            f"{path}: lacks {lacking.size} of {judged.size} images to be judged on, such as "
-            f"{str(lacking[0])!r}: predict them all, as models are compared on the same images"
+            f"{path}: lacks {lacking.size} of {evaluated.size} images of the test and hold-out sets, such as "
+            f"{str(lacking[0])!r}: predict them all, because models are compared on the same images"
         )
 
 
 def _numbers(path: str | os.PathLike[str], name: str, columns: Columns) -> NDArray[np.float64]:
-    found = np.fromiter(map(number, columns[name]), np.float64, len(columns[name]))
-    refuse(path, np.isnan(found), name, columns, "write a number")
-    return found
+    numbers = np.fromiter(map(number, columns[name]), np.float64, len(columns[name]))
+    refuse(path, np.isnan(numbers), name, columns, "write a number")
+    return numbers
 
 
 def _codes(values: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,9 +1,9 @@
-"""A proportion of slices has as many independent observations as its patients let it have.
+"""Proportions of slices with Wilson intervals that count patients as clusters.
 
     p = sum_g y_g / sum_g x_g                                   y_g of x_g slices of patient g
-    v = G / (G - 1) sum_g (y_g - p x_g)^2 / (sum_g x_g)^2       the ratio estimator's variance
+    v = G / (G - 1) sum_g (y_g - p x_g)^2 / (sum_g x_g)^2       variance of the ratio estimator
     n* = min(n, p (1 - p) / v)                                  effective sample size; n = sum_g x_g
-    interval = Wilson's for p and n*; the naive one for p and n
+    clustered interval = Wilson(p, n*)      naive interval = Wilson(p, n)
 
 References: Wilson, J Am Stat Assoc 1927; 22:209-212; Cochran, Sampling Techniques, 1977, chapter 6 (ratio
 estimator); Rao and Scott, Biometrics 1992; 48:577-585 (effective sample size of clustered binary data).
@@ -11,8 +11,8 @@ estimator); Rao and Scott, Biometrics 1992; 48:577-585 (effective sample size of
 | input | estimate | clustered interval |
 |---|---|---|
 | no slice counts | NaN | NaN |
-| p is 0 or 1, where v says nothing | p | n* is the number of patients that count |
-| slices of one patient only | p | n* = 1 |
+| p is 0 or 1, so that v is 0 | p | n* is the number of patients that count |
+| slices of only one patient | p | n* = 1 |
 """
 
 from typing import NamedTuple
@@ -25,14 +25,14 @@ Floats = NDArray[np.float64]
 
 
 class Proportion(NamedTuple):
-    """Proportions with both intervals, float64[...] each, in [0, 1]; NaN where nothing counts.
+    """Proportions with both intervals, each float64[...] in [0, 1]; NaN where nothing counts.
 
     Attributes:
         estimate: p.
         low: lower limit, patients as clusters.
         high: upper limit, patients as clusters.
-        naive_low: lower limit as if slices were independent, which is too narrow.
-        naive_high: upper limit likewise.
+        naive_low: lower limit as if slices were independent, hence too narrow.
+        naive_high: upper limit, likewise.
     """
 
     estimate: Floats
@@ -43,7 +43,7 @@ class Proportion(NamedTuple):
 
 
 def wilson(p: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Wilson's interval, for any real sample size (SciPy's takes whole counts only).
+    """Wilson's interval for real sample sizes (SciPy's takes only integers).
 
     Args:
         p: float64[...] proportions.
@@ -51,7 +51,7 @@ def wilson(p: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Floats, Flo
         level: coverage, in (0, 1).
 
     Returns:
-        Lower and upper limits, float64[...]; NaN where p is.
+        Lower and upper limits, float64[...]; NaN where p is NaN.
 
     Raises:
         ValueError: level is outside (0, 1).
@@ -62,7 +62,7 @@ def wilson(p: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Floats, Flo
     z = stats.norm.ppf((1 + level) / 2)
     middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    # At p = 0 and 1 the limit is p itself, but for rounding.
+    # Exact limits at p = 0 and 1, which rounding would miss.
     return np.where(p == 0, 0.0, middle - reach), np.where(p == 1, 1.0, middle + reach)
 
 
@@ -70,15 +70,15 @@ def proportion(part: ArrayLike, whole: ArrayLike, level: float = 0.95) -> Propor
     """A proportion with its clustered and its naive interval.
 
     Args:
-        part: float64[..., G], how many slices of each patient have the property.
-        whole: float64[..., G], out of how many; at least `part`.
+        part: float64[..., G], slices of each patient with the property.
+        whole: float64[..., G], slices of each patient that count, >= part.
         level: coverage, in (0, 1).
 
     Returns:
         The `Proportion`, float64[...].
 
     Raises:
-        ValueError: shapes differ, level is outside (0, 1).
+        ValueError: shapes differ, or level is outside (0, 1).
     """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     if part.shape != whole.shape:

@@ -1,22 +1,21 @@
-"""The areas under the ROC and precision-recall curves of any resample of patients cost one sparse product.
+"""AUROC and average precision under any weighting of patients, from one sort of the scores.
 
-With s the scores, w the weight of each example's patient, P the positives and N the negatives:
+With scores s, patient weights w of each example, positives P and negatives N:
 
     AUROC = sum_{i in P, j in N} w_i w_j ([s_j < s_i] + [s_j = s_i] / 2)  /  (sum_P w  sum_N w)
     AP    = sum_{i in P} w_i precision(s >= s_i)  /  sum_P w
 
-Both depend on the scores only through the counts of each patient's negatives between neighbouring
-distinct scores of positives. `rank` sorts once and keeps those counts as two sparse matrices; a
-thousand resamples are then two sparse-dense products and a cumulative sum. Ties are exact.
+Both depend on the scores only through each patient's number of negatives between neighbouring distinct scores
+of positives. `rank` sorts once and stores those counts as two sparse matrices; a thousand resamples then cost
+two sparse-dense products and a cumulative sum. Ties are exact.
 
-References: Hanley and McNeil, Radiology 1982; 143:29-36 (AUROC with ties as the Mann-Whitney
-statistic); Youden, Cancer 1950; 3:32-35. Average precision is the step-wise sum of scikit-learn,
-without interpolation.
+References: Hanley and McNeil, Radiology 1982; 143:29-36 (AUROC with ties as the Mann-Whitney statistic);
+Youden, Cancer 1950; 3:32-35. Average precision is scikit-learn's step-wise sum, without interpolation.
 
 | input | AUROC | AP | curves | Youden threshold |
 |---|---|---|---|---|
 | one class only, or no example | NaN | NaN | empty arrays | NaN |
-| every score equal | 0.5 | prevalence | the diagonal, one step | that score |
+| all scores equal | 0.5 | prevalence | the diagonal, one step | that score |
 """
 
 from typing import NamedTuple
@@ -31,12 +30,12 @@ Floats = NDArray[np.float64]
 
 
 class Ranking(NamedTuple):
-    """Scores of N examples of G groups (patients), sorted and counted once; U distinct positive scores.
+    """Sorted and counted scores of N examples in G groups (patients), with U distinct positive scores.
 
     Attributes:
-        positives: sparse float64[U, G], positives of a group at each distinct score, ascending.
-        negatives: sparse float64[2U + 1, G], negatives of a group; row 2u lies strictly between the
-            positive scores u - 1 and u, row 2u + 1 is tied with positive score u.
+        positives: sparse float64[U, G], positives per group at each distinct score, ascending.
+        negatives: sparse float64[2U + 1, G], negatives per group; row 2u lies strictly between the positive
+            scores u - 1 and u, row 2u + 1 is tied with positive score u.
     """
 
     positives: sparse.csr_array
@@ -49,7 +48,7 @@ class Curve(NamedTuple):
     Attributes:
         x: false positive rate (ROC) or recall (precision-recall), in [0, 1].
         y: true positive rate (ROC) or precision (precision-recall), in [0, 1].
-        thresholds: an example is called positive where its score is at least this.
+        thresholds: an example is called positive if its score is at least this.
     """
 
     x: Floats
@@ -58,7 +57,11 @@ class Curve(NamedTuple):
 
 
 def checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
-    """bool[N] and float64[N], or a ValueError: shapes differ, truth is not 0 or 1, a score is NaN."""
+    """Checks and converts to bool[N] and float64[N].
+
+    Raises:
+        ValueError: shapes differ, truth is not 0 or 1, or a score is NaN.
+    """
     truth, scores = np.asarray(truth), np.asarray(scores, np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape:
         raise ValueError(
@@ -73,29 +76,29 @@ def checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Flo
 
 
 def members(size: int, groups: ArrayLike | None, count: int | None) -> tuple[NDArray[np.intp], int]:
-    """The group of each of N examples (its own without `groups`) and G, or a ValueError on another length."""
-    found = np.arange(size) if groups is None else np.asarray(groups)
-    if found.shape != (size,):
-        raise ValueError(f"groups has shape {found.shape}: pass {(size,)}, one per score")
-    return found, int(found.max(initial=-1)) + 1 if count is None else count
+    """Each example's group (alone without `groups`) and G; ValueError if groups is not of length N."""
+    group = np.arange(size) if groups is None else np.asarray(groups)
+    if group.shape != (size,):
+        raise ValueError(f"groups has shape {group.shape}: pass {(size,)}, one per score")
+    return group, int(group.max(initial=-1)) + 1 if count is None else count
 
 
 def rank(
     truth: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, count: int | None = None
 ) -> Ranking:
-    """Sorts one label's scores, ready for any number of weightings of the groups.
+    """Sorts one label's scores, O(N log N), ready for any number of weightings of the groups.
 
     Args:
         truth: [N] in {0, 1}.
-        scores: float64[N], probability or any increasing function of it; no NaN.
-        groups: int[N] in [0, G), each example's group; without it each example is its own group.
-        count: G, where the last groups may have no example here.
+        scores: float64[N], probabilities or any increasing function of them; no NaN.
+        groups: int[N] in [0, G), each example's group. Default: independent examples.
+        count: G; pass it if the last groups have no example.
 
     Returns:
-        The `Ranking`; O(N log N).
+        The `Ranking`.
 
     Raises:
-        ValueError: shapes differ, truth is not 0 or 1, a score is NaN.
+        ValueError: shapes differ, truth is not 0 or 1, or a score is NaN.
     """
     truth, scores = checked(truth, scores)
     group, count = members(truth.size, groups, count)
@@ -118,8 +121,8 @@ def areas(ranking: Ranking, weights: Floats) -> tuple[Floats, Floats]:
     """AUROC and average precision under each of R weightings of the groups.
 
     Args:
-        ranking: of `rank`, with G groups.
-        weights: float64[G, R], >= 0; column r says how often each group is in resample r.
+        ranking: from `rank`, with G groups.
+        weights: float64[G, R], >= 0; column r counts how often each group appears in resample r.
 
     Returns:
         (auroc, average_precision), float64[R] each; NaN where a class has no weight.
@@ -133,7 +136,7 @@ def areas(ranking: Ranking, weights: Floats) -> tuple[Floats, Floats]:
     precision = np.cumsum(positives[::-1], axis=0)[::-1]
     called = below[-1] - below[:-1:2]
     called += precision
-    # Where nothing is called there is no positive either: 0 in place of 0/0.
+    # Without a call there is no positive either: 0 in place of 0/0.
     precision /= np.maximum(called, np.finfo(np.float64).tiny, out=called)
     hits = np.einsum("ur,ur->r", positives, precision)
 
@@ -156,8 +159,8 @@ def auroc(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None)
 
     Args:
         truth: [N] in {0, 1}.
-        scores: float64[N], probability or any increasing function of it.
-        weights: float64[N] >= 0, how often each example counts; all 1 without it.
+        scores: float64[N], probabilities or any increasing function of them.
+        weights: float64[N] >= 0, how often each example counts. Default: 1.
 
     Returns:
         In [0, 1]; NaN where a class is absent.
@@ -171,7 +174,7 @@ def auroc(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None)
 def average_precision(
     truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
 ) -> float:
-    """Step-wise area under the precision-recall curve; arguments and errors as for `auroc`.
+    """Step-wise area under the precision-recall curve; arguments and errors as in `auroc`.
 
     Returns:
         In [0, 1]; NaN where a class is absent (without negatives it would be 1 whatever the scores).
@@ -180,14 +183,14 @@ def average_precision(
 
 
 def roc_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
-    """The ROC curve's corners, from (0, 0) at threshold infinity to (1, 1).
+    """Corners of the ROC curve, from (0, 0) at threshold infinity to (1, 1).
 
     Args:
         truth: [N] in {0, 1}.
         scores: float64[N].
 
     Returns:
-        False against true positive rate, collinear points left out; empty where a class is absent.
+        The curve without collinear points; empty where a class is absent.
 
     Raises:
         ValueError: as `rank`.
@@ -202,11 +205,11 @@ def roc_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
 
 
 def precision_recall_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
-    """Recall against precision, one point a distinct score; arguments and errors as for `roc_curve`.
+    """The precision-recall curve, one point per distinct score; arguments and errors as in `roc_curve`.
 
     Returns:
-        From threshold infinity (recall 0, precision 1 by convention) to recall 1; empty where a class
-        is absent.
+        From threshold infinity (recall 0, precision 1 by convention) to recall 1; empty where a class is
+        absent.
     """
     with extra("ct"):
         from sklearn import metrics
@@ -221,15 +224,14 @@ def precision_recall_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
 
 
 def youden_threshold(truth: ArrayLike, scores: ArrayLike) -> float:
-    """The observed score that, as a threshold, maximises sensitivity + specificity - 1.
+    """The observed score that maximises sensitivity + specificity - 1 as a threshold.
 
     Args:
-        truth: [N] in {0, 1}; validation data, never the data that the operating point is judged on.
+        truth: [N] in {0, 1}; validation data, never the test data.
         scores: float64[N].
 
     Returns:
-        A threshold t (positive where score >= t), the highest one where several are equally good;
-        NaN where a class is absent.
+        A threshold t (positive where score >= t), the highest among equals; NaN where a class is absent.
 
     Raises:
         ValueError: as `rank`.
@@ -237,19 +239,19 @@ def youden_threshold(truth: ArrayLike, scores: ArrayLike) -> float:
     curve = roc_curve(truth, scores)
     if not curve.x.size:
         return float("nan")
-    # Index 0 is the threshold infinity, which calls nothing positive and is no observed score.
+    # Index 0 is the threshold infinity, which is no observed score.
     return float(curve.thresholds[1:][np.argmax((curve.y - curve.x)[1:])])
 
 
 def confusion(
     truth: ArrayLike, scores: ArrayLike, thresholds: ArrayLike, groups: ArrayLike, count: int
 ) -> Floats:
-    """True positives, false positives, false negatives and true negatives of each group and label.
+    """Confusion counts of each group and label.
 
     Args:
         truth: [N, L] in {0, 1}.
         scores: float64[N, L].
-        thresholds: float64[L], positive where score >= threshold; NaN (none could be chosen) gives NaN.
+        thresholds: float64[L], positive where score >= threshold; NaN gives NaN.
         groups: int[N] in [0, G).
         count: G.
 
@@ -273,9 +275,8 @@ def operating_point(cells: Floats) -> dict[str, Floats]:
         cells: float64[4, ...], tp, fp, fn, tn.
 
     Returns:
-        "precision", "recall", "specificity", "f1", float64[...] each in [0, 1]; NaN for 0/0: precision
-        where nothing is called positive, recall without positives, specificity without negatives, F1
-        where there is neither a positive nor a call.
+        "precision", "recall", "specificity", "f1", float64[...] in [0, 1]; NaN for 0/0 (precision without a
+        positive call, recall without positives, specificity without negatives, F1 without either).
     """
     tp, fp, fn, tn = cells
 

@@ -1,9 +1,9 @@
-"""Where a model looks: SmoothGrad, its sanity check by random parameters, and its share inside known lesions.
+"""SmoothGrad saliency maps, their parameter-randomisation check, and their overlap with known lesions.
 
-map = | mean_k d logit_l / d x (x + e_k) |,   e_k ~ N(0, noise^2),   in Hounsfield units
+    map = | mean_k d logit_l / d x (x + e_k) |,   e_k ~ N(0, noise^2),   in Hounsfield units
 
-Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017. Adebayo et al., "Sanity Checks for
-Saliency Maps", NeurIPS 2018: a map that a model with random parameters gives too says nothing of learning.
+References: Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017; Adebayo et al., "Sanity Checks
+for Saliency Maps", NeurIPS 2018: a map that random parameters reproduce says nothing about what was learned.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,11 +22,11 @@ Floats = NDArray[np.float64]
 Logits = Callable[[Params, Any], jax.Array]
 Gradient = Callable[[Params, jax.Array, jax.Array], jax.Array]
 AIR = -300
-"""HU under which a pixel is neither tissue nor bone."""
+"""HU; below it a pixel is neither tissue nor bone."""
 
 
 def gradient(logits: Logits) -> Gradient:
-    """A compiled gradient of one label's logit in the pixels.
+    """Compiles the gradient of a label's logit with respect to the pixels.
 
     Args:
         logits: `(params, float32[B, H, W] HU) -> float32[B, L]`, differentiable.
@@ -52,14 +52,14 @@ def smooth_grad(
     samples: int = 16,
     noise: float = 5.0,
 ) -> jax.Array:
-    """How strongly each pixel moves a label's logit.
+    """SmoothGrad: how strongly each pixel moves a label's logit.
 
     Args:
-        slope: of `gradient`.
-        params: the model's.
+        slope: from `gradient`.
+        params: of the model.
         hu: [B, H, W], Hounsfield units.
-        label: whose logit; one for all or int[B].
-        key: of the noise.
+        label: one for all, or int[B].
+        key: PRNG key of the noise.
         samples: K >= 1 noisy copies.
         noise: standard deviation, HU.
 
@@ -67,47 +67,47 @@ def smooth_grad(
         float32[B, H, W] >= 0, logit per HU.
 
     Raises:
-        ValueError: samples is below 1 or noise is negative.
+        ValueError: samples < 1, or noise < 0.
     """
     if samples < 1 or noise < 0:
         raise ValueError(
-            f"samples={samples}, noise={noise}: give at least 1 sample and no less than 0 HU"
+            f"samples={samples}, noise={noise}: pass at least 1 sample and at least 0 HU"
         )
     images = jnp.asarray(hu, jnp.float32)
     chosen = jnp.broadcast_to(jnp.asarray(label), images.shape[:1])
-    # A loop of calls: in a lax.scan XLA:CPU takes seven times as long for a convolution's gradient.
+    # A Python loop: inside lax.scan, XLA:CPU computes a convolution's gradient seven times slower.
     summed = jnp.zeros_like(images)
-    for one in jax.random.split(key, samples):
-        noisy = images + noise * jax.random.normal(one, images.shape)
+    for sample_key in jax.random.split(key, samples):
+        noisy = images + noise * jax.random.normal(sample_key, images.shape)
         summed += slope(params, noisy, chosen)
     return jnp.abs(summed / samples)
 
 
 def randomised(params: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Params]:
-    """Models with one part's parameters replaced, and one with all.
+    """Replaces the parameters of one part at a time, then of all.
 
     Args:
-        params: the trained parameters by part, such as `Conv_0`.
+        params: trained parameters by part, such as `Conv_0`.
         other: the same tree from another initialisation.
 
     Returns:
-        By part, and "all".
+        Parameters by replaced part, and "all".
     """
     single = {part: {**params, part: other[part]} for part in sorted(params)}
     return {**single, "all": dict(other)}
 
 
 def similarity(first: NDArray[Any], second: NDArray[Any], where: NDArray[np.bool_]) -> Floats:
-    """Spearman's rank correlation of two maps of each image.
+    """Spearman's rank correlation between two maps of each image.
 
     Args:
         first: [B, H, W].
         second: [B, H, W].
-        where: bool[B, H, W], the pixels that count. Leave out where both maps are 0: beyond all windows, as
-            in bone, no model has a slope, which would make any two alike.
+        where: bool[B, H, W], pixels to compare. Exclude pixels where both maps are 0: outside all windows, as
+            in bone, every model has gradient 0, which would make any two maps similar.
 
     Returns:
-        float64[B] in [-1, 1]; NaN where a map is constant or no pixel counts.
+        float64[B] in [-1, 1]; NaN if a map is constant or no pixel counts.
     """
     return np.array(
         [
@@ -121,36 +121,36 @@ def similarity(first: NDArray[Any], second: NDArray[Any], where: NDArray[np.bool
 
 
 def head(hu: NDArray[Any]) -> NDArray[np.bool_]:
-    """The largest thing on each slice, without table, holder and what is thin, its cavities filled.
+    """Masks the head: the largest object of a slice, without table, holder and thin structures, holes filled.
 
     Args:
         hu: [B, H, W], Hounsfield units.
 
     Returns:
-        bool[B, H, W]; all False where everything is air.
+        bool[B, H, W]; all False in a slice of air.
     """
-    found = np.zeros(hu.shape, np.bool_)
-    for at, one in enumerate(hu):
-        solid = ndimage.binary_opening(one > AIR, iterations=2)
-        parts = np.zeros(one.shape, np.int32)
+    masks = np.zeros(hu.shape, np.bool_)
+    for mask, image in zip(masks, hu, strict=True):
+        solid = ndimage.binary_opening(image > AIR, iterations=2)
+        parts = np.zeros(image.shape, np.int32)
         if ndimage.label(solid, output=parts):
             largest = 1 + np.bincount(parts.ravel())[1:].argmax()
-            found[at] = ndimage.binary_fill_holes(parts == largest)
-    return found
+            mask[:] = ndimage.binary_fill_holes(parts == largest)
+    return masks
 
 
 def share_inside(
     maps: NDArray[Any], lesion: NDArray[np.bool_], head: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """Share of a map that lies inside the lesion, and the share that chance puts there.
+    """Share of a map inside the lesion, and the lesion's share of the head (the chance level).
 
     Args:
         maps: [B, H, W] >= 0.
         lesion: bool[B, H, W].
-        head: bool[B, H, W]; what lies outside counts neither for the map nor for the lesion.
+        head: bool[B, H, W]; pixels outside are ignored.
 
     Returns:
-        Shares of the map and of the area, float64[B] in [0, 1]; NaN where the map or the head is empty.
+        Both shares, float64[B] in [0, 1]; NaN if the map or the head is empty.
     """
     inside = np.where(lesion & head, maps, 0).sum((1, 2), dtype=np.float64)
     whole = np.where(head, maps, 0).sum((1, 2), dtype=np.float64)
@@ -161,7 +161,7 @@ def share_inside(
 
 
 class Mean(NamedTuple):
-    """A mean over slices; limits by the percentile bootstrap of patients, NaN with fewer than two."""
+    """A mean over slices with percentile bootstrap limits over patients, NaN with fewer than two patients."""
 
     estimate: float
     low: float
@@ -171,12 +171,12 @@ class Mean(NamedTuple):
 def clustered_mean(
     values: NDArray[Any], patient: NDArray[Any], *, resamples: int, seed: int, level: float = 0.95
 ) -> Mean:
-    """The mean of slices with patients as clusters.
+    """The mean over slices, with patients as clusters.
 
     Args:
-        values: [N]; NaN is left out.
+        values: [N]; NaN is ignored.
         patient: [N].
-        resamples: of patients, >= 1.
+        resamples: R >= 1.
         seed: of the resampling.
         level: coverage, in (0, 1).
 

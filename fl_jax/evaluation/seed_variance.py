@@ -1,4 +1,4 @@
-"""Two uncertainties of a study that was trained with K seeds: other patients, and another seed.
+"""Uncertainty of an experiment repeated with K seeds, split into patients and training seeds.
 
     x_k     the statistic of seed k on the test patients       x_kr  the same in resample r
     patients = var over r of mean_k x_kr          seeds = var over k of x_k (K - 1)
@@ -6,16 +6,16 @@
     interval = mean_k x_k -+ t(df) error          df = (K - 1) (error^2 / (seeds / K))^2   (Satterthwaite)
 
 All seeds meet the same test patients in the same resamples, so the patients' part does not shrink with K. The
-spread between seeds as it is observed holds also what seeds and patients do together.
+observed spread between seeds includes the interaction of seeds and patients.
 
 References: Searle, Casella and McCulloch, Variance Components, 1992, chapter 3; Satterthwaite, Biometrics
 Bull 1946; 2:110-114; Bouthillier et al., MLSys 2021 (sources of variance in benchmarks).
 
 | input | result |
 |---|---|
-| one seed | seeds, error, low and high NaN: nothing is known of other seeds |
-| undefined with one of the seeds | all NaN |
-| a resample in which a seed is undefined | left out of patients |
+| one seed | between, error, low and high NaN: other seeds are unknown |
+| undefined for one of the seeds | all NaN |
+| a resample in which a seed is undefined | dropped from `within` |
 """
 
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ from fl_jax.evaluation.bootstrap import Resampled
 
 
 class Spread(NamedTuple):
-    """A statistic over seeds; standard deviations, in the statistic's unit.
+    """A statistic over seeds, with standard deviations in its unit.
 
     Attributes:
         mean: over seeds.
-        within: error from the choice of patients, of the mean over seeds.
-        between: standard deviation from seed to seed, of a single training.
-        error: of the mean over seeds, both together.
+        within: standard error of the mean over seeds due to the patients.
+        between: standard deviation between seeds, of a single training.
+        error: standard error of the mean over seeds, from both.
         low: lower limit of the mean's interval.
         high: upper limit.
         seeds: K.
@@ -50,17 +50,17 @@ class Spread(NamedTuple):
 
 
 def spread(results: Sequence[Resampled], level: float = 0.95) -> dict[str, Spread]:
-    """Takes between-seed and within-seed uncertainty apart.
+    """Separates within-seed from between-seed uncertainty.
 
     Args:
-        results: K of `bootstrap`, one for each seed, on the same patients with the same weights.
+        results: K of `bootstrap`, one per seed, on the same patients with the same weights.
         level: coverage of the intervals.
 
     Returns:
         A `Spread` by statistic.
 
     Raises:
-        ValueError: there are no results, they hold other statistics or resamples, level is outside (0, 1).
+        ValueError: results is empty or mixes statistics or resamples, or level is outside (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")
@@ -71,19 +71,19 @@ def spread(results: Sequence[Resampled], level: float = 0.95) -> dict[str, Sprea
         )
     count = len(results)
     estimates = np.array([result.estimate for result in results])
-    drawn = np.mean([result.samples for result in results], axis=0)
-    found = {}
+    resampled = np.mean([result.samples for result in results], axis=0)
+    spreads = {}
     for row, name in enumerate(results[0].names):
-        known = drawn[row][~np.isnan(drawn[row])]
+        known = resampled[row][~np.isnan(resampled[row])]
         patients = float(known.var(ddof=1)) if known.size > 1 else float("nan")
         seeds = float(estimates[:, row].var(ddof=1)) if count > 1 else float("nan")
-        found[name] = _spread(float(estimates[:, row].mean()), patients, seeds, count, level)
-    return found
+        spreads[name] = _spread(float(estimates[:, row].mean()), patients, seeds, count, level)
+    return spreads
 
 
 def _spread(mean: float, patients: float, seeds: float, count: int, level: float) -> Spread:
     total = patients + seeds / count
-    # Without any spread between seeds the t distribution is the normal one.
+    # Without spread between seeds, t becomes the normal distribution.
     freedom = (count - 1) * (total / (seeds / count)) ** 2 if seeds > 0 else np.inf
     reach = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(total)) if count > 1 else np.nan
     within, between, error = (float(np.sqrt(v)) for v in (patients, seeds, total))

@@ -55,7 +55,7 @@ def sections(
 def _points(data: Predictions, validation: Predictions, level: float) -> dict[str, Any]:
     found = {}
     for point, chosen in operating_points.thresholds(validation).items():
-        judged = operating_points.judge(data, chosen, level=level)
+        judged = operating_points.calls_at(data, chosen, level=level)
         found[point] = {
             label: {
                 "threshold": chosen[column] if column < len(LABELS) else None,

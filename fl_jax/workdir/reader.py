@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from fl_jax.data import partition
 from fl_jax.data.index import read_summary
 from fl_jax.evaluation.predictions import Predictions, read
-from fl_jax.evaluation.slice_properties import Headers
+from fl_jax.evaluation.slice_properties import SliceProperties
 from fl_jax.evaluation.slice_properties import load as load_headers
 from fl_jax.files import json_shape as shapes
 from fl_jax.files.atomic import sha256
@@ -52,7 +52,7 @@ class Study(NamedTuple):
     data: Path
     cohort: dict[str, Json] | None
     partition: dict[str, dict[str, int]] | None
-    headers: Headers = MappingProxyType({})
+    headers: SliceProperties = MappingProxyType({})
     saliency: dict[str, Json] | None = None
 
 

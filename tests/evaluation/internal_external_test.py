@@ -63,12 +63,12 @@ def test_what_is_not_there_is_undefined():
 
 
 def test_models_neither_one_nor_one_a_site():
-    with pytest.raises(ValueError, match="of 3 models"):
+    with pytest.raises(ValueError, match="has 3 models"):
         measured([good_at("a")] * 3)
 
 
 def test_every_model_at_every_site():
-    found = internal_external.micro_at(
+    found = internal_external.micro_by_site(
         TRUTH, np.stack([good_at("a"), good_at("a", "b")]), SITE, SITES
     )
     np.testing.assert_array_equal(found, [[1, 1], [0, 1]])

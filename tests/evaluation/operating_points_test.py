@@ -26,7 +26,7 @@ def test_thresholds_come_from_validation_data_and_keep_their_promise_there():
         validation.truth[:, 2], validation.scores[:, 2]
     )
     for share in operating_points.SENSITIVITIES:
-        judged = operating_points.judge(validation, found[f"sensitivity_{share}"])
+        judged = operating_points.calls_at(validation, found[f"sensitivity_{share}"])
         reached = judged.rates["recall"].estimate[:-1]
         assert (reached >= share).all()
         assert (reached < share + 0.02).all()
@@ -35,7 +35,7 @@ def test_thresholds_come_from_validation_data_and_keep_their_promise_there():
 def test_rates_equal_scikit_learn_and_lie_in_their_intervals():
     data = cohort(seed=1)
     chosen = np.linspace(0.3, 0.6, len(LABELS))
-    judged = operating_points.judge(data, chosen)
+    judged = operating_points.calls_at(data, chosen)
     called = data.scores >= chosen
     truths = [*data.truth.T, data.truth.ravel()]
     for column, (truth, call) in enumerate(zip(truths, [*called.T, called.ravel()], strict=True)):
@@ -56,7 +56,7 @@ def test_rates_equal_scikit_learn_and_lie_in_their_intervals():
 def test_no_threshold_no_rate():
     chosen = np.full(len(LABELS), 0.4)
     chosen[1] = np.nan
-    judged = operating_points.judge(cohort(), chosen)
+    judged = operating_points.calls_at(cohort(), chosen)
     for rate in judged.rates.values():
         assert np.isnan(rate.estimate[[1, -1]]).all()
         assert np.isfinite(rate.estimate[[0, 2, 3, 4, 5]]).all()

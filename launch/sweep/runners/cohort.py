@@ -147,7 +147,7 @@ def _run(
     results: dict[str, Any] = dict(zip(found.names, found.estimate.tolist(), strict=True))
     samples = zip(found.names, found.samples.round(6).tolist(), strict=True)
     results |= {f"{name}_samples": values for name, values in samples}
-    at = internal_external.micro_at(truth, logits, site, sites)
+    at = internal_external.micro_by_site(truth, logits, site, sites)
     for number, (name, values) in enumerate(zip(sites, at, strict=True)):
         results[f"micro_at_{name}"] = float(values[number if len(values) > 1 else 0])
         results[f"best_micro_at_{name}"] = float(values.max())
