@@ -4,9 +4,6 @@
     python -m launch.benchmark --suite=input --json=FILE
     python -m launch.benchmark --suite=statistics --json=FILE
     python -m launch.benchmark --suite=models --json=FILE [--models=REGEX] [--threads=1]
-    python -m launch.benchmark --suite=load --json=FILE [--cases=REGEX]
-    python -m launch.benchmark --suite=memory [--cases=REGEX]
-    python -m launch.benchmark --suite=faults --json=FILE [--trials=10] [--cases=REGEX]
     python -m launch.benchmark --suite=peers --task=A --peers=DIR [--json=FILE]
 
 A suite is a module of `launch/benchmarks/` with a function `run`. On CPU `--devices` splits the machine into
@@ -75,9 +72,8 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "cases",
         "",
-        "round, load, memory, faults: a regular expression; only cases whose name it finds.",
+        "round: a regular expression; only cases whose name it finds.",
     )
-    flags.DEFINE_integer("trials", 10, "faults: of each fault.")
     flags.DEFINE_string(
         "models", "", "models: a regular expression; only models whose name it finds."
     )

@@ -1,17 +1,14 @@
-"""How fast files become slices: 512 x 512 uncompressed DICOM to HU at 256, for each second of a processor.
+"""DICOM files to slices, per CPU-second: 512 x 512 uncompressed files to HU at 256 x 256.
 
-The floor reads the same file, takes its last bytes for pixels and resizes them: what remains when nothing is
-checked. Beside the project's reader stands pydicom as one would use it. Then how many times the rate of one
-process several reach: the reader, the floor, and a loop that needs neither memory nor disk, which is all that
-the machine gives at the time. At last, how much memory it takes to read many files.
+The floor reads the same file, takes its last bytes for pixels and resizes them, with no check at all. The
+suite compares the project's reader and plain pydicom with it, and then reads many files to show that memory
+stays flat.
 """
 
 import itertools
 import math
 import resource
-import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,16 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from fl_jax.experiment import machine
-from launch.benchmarks import measure, side_by_side, table
+from launch.benchmarks import measure, table
 
 SIDE, SIZE = 512, 256
-FILES, PASSES = 100, 300
-"""Files on disk, and how often each is read on several processes."""
-ROUNDS = 5
-"""How often one process and several are compared, turn by turn."""
+FILES = 100
 MANY, EVERY = 20_000, 2_000
-"""Files that are read for the memory, and after how many it is noted."""
+"""Files read for the memory figure, and how many between two readings."""
 _HEAD = ("", "x floor", "range", "of the floor's rate", "slices/CPU-s", "")
 
 
@@ -39,8 +32,7 @@ def run(options: Any) -> dict[str, Any]:
         options: `repetitions`; see `launch.benchmark`.
 
     Returns:
-        `{"measured": {name: {...}}, "processes": {"count", "slices_per_second": {count: rate}, "times":
-        {work: {"median", "range"}}}, "memory_mb": [...]}`.
+        `{"measured": {name: {...}}, "memory_mb": [...]}`.
     """
     import cv2
 
@@ -63,17 +55,9 @@ def run(options: Any) -> dict[str, Any]:
         }
         rows = [_row(*line) for line in found.items()]
         print(table.text(f"ingest: {SIDE} x {SIDE} to {SIZE}", _HEAD, rows), flush=True)
-        processes = scaling(paths, max(2, machine.cores()))
         memory = [round(mb, 1) for mb in growth(paths)]
-    rates = (f"{n}: {rate:,.0f}" for n, rate in processes["slices_per_second"].items())
-    print(f"\nslices/s by processes: {', '.join(rates)}")
-    for work, times in processes["times"].items():
-        low, high = times["range"]
-        print(
-            f"{processes['count']} x {work}: {times['median']:.2f} times one, {low:.2f}-{high:.2f}"
-        )
     print(f"peak memory after each {EVERY:,} of {MANY:,} files, MB: {memory}", flush=True)
-    return {"measured": found, "processes": processes, "memory_mb": memory}
+    return {"measured": found, "memory_mb": memory}
 
 
 def write(folder: Path) -> list[str]:
@@ -121,39 +105,6 @@ def plainly(path: str) -> np.ndarray:
     header = pydicom.dcmread(path)
     hu = apply_rescale(header.pixel_array, header)
     return hu.reshape(SIZE, SIDE // SIZE, SIZE, SIDE // SIZE).mean((1, 3))
-
-
-def throughput(paths: Sequence[str], processes: int) -> float:
-    """Slices a second of `read_all`, once its processes have started."""
-    from fl_jax.data import dicom
-
-    reads = dicom.read_all([*paths] * PASSES, size=SIZE, workers=processes)
-    started = sum(1 for _ in itertools.islice(reads, len(paths) * PASSES // 2))
-    began = time.perf_counter()
-    return sum(1 for _ in reads) / (time.perf_counter() - began) if started else 0.0
-
-
-def scaling(paths: Sequence[str], count: int) -> dict[str, Any]:
-    """How many times the rate of one process `count` of them reach, turn by turn."""
-    works = {
-        "a loop": partial(side_by_side.rate, partial(sum, range(200_000))),
-        "floor": partial(side_by_side.rate, partial(_each, unchecked, paths)),
-        "fl_jax": partial(throughput, paths),
-    }
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, rate in works.items():
-            taken[name].append((rate(1), rate(count)))
-    times = {name: [many / one for one, many in pairs] for name, pairs in taken.items()}
-    one, many = zip(*taken["fl_jax"], strict=True)
-    return {
-        "count": count,
-        "slices_per_second": {1: statistics.median(one), count: statistics.median(many)},
-        "times": {
-            name: {"median": statistics.median(found), "range": (min(found), max(found))}
-            for name, found in times.items()
-        },
-    }
 
 
 def growth(paths: Sequence[str]) -> list[float]:

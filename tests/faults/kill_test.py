@@ -1,6 +1,7 @@
-"""Killed at any moment and started again by the same command, a run ends with the bits of one that was not.
+"""A run that is killed at any moment and started again ends with the bits of an undisturbed run.
 
-What is tried and how is in `launch/benchmarks/disturbed.py`; here few trials of each, with `-m slow` 50.
+`chaos/disturbances.py` has the disturbances. The default run tries a few; `-m slow` tries all of them,
+FL_JAX_TRIALS times each.
 """
 
 import os
@@ -9,16 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
+from absl import logging
+from chaos import disturbances, outcomes, programs, tiny
+from chaos.programs import Moment
 
-from launch import benchmark
 from launch import checkpoints as inspect
-from launch.benchmarks import disturbed, outcomes, tiny, trials
-from launch.benchmarks.trials import Moment
 
-ROOT = trials.ROOT
+ROOT = programs.ROOT
+TRIALS = int(os.environ.get("FL_JAX_TRIALS", "3"))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_the_undisturbed_training_is_whole(training):
     records = training.found["models/federated/metrics.jsonl"]
     assert [record["round"] for record in records] == [*range(1, tiny.ROUNDS + 1)]
     for phase in ("training", "save", "deletion", "evaluation"):
-        assert len(trials.moments(training.operations, phase)) > 5
+        assert len(programs.moments(training.operations, phase)) > 5
 
 
 def apart(program, workdir, number):
@@ -83,7 +84,7 @@ def test_two_studies_with_models_of_the_sites_are_the_same_bits(tmp_path):
 @pytest.mark.parametrize("phase", [*("training", "save", "deletion"), *("evaluation", "any")])
 def test_killed_twice(training, tmp_path, phase, request):
     generator = random.Random(request.node.name)
-    lost, kills = disturbed.killed(training, tmp_path, generator, phase, kills=2)
+    lost, kills = disturbances.killed(training, tmp_path, generator, phase, kills=2)
     assert not lost
     assert kills
 
@@ -91,7 +92,7 @@ def test_killed_twice(training, tmp_path, phase, request):
 @pytest.mark.slow
 @pytest.mark.parametrize("trial", range(50))
 def test_killed_twice_again_and_again(training, tmp_path, trial):
-    lost, kills = disturbed.killed(training, tmp_path, random.Random(trial), "any", kills=2)
+    lost, kills = disturbances.killed(training, tmp_path, random.Random(trial), "any", kills=2)
     assert not lost
     assert kills
 
@@ -106,19 +107,28 @@ def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
         process.stdin.close()  # as the system does when its writer is killed
         assert process.wait(timeout=60) == 75
     first = Moment("save", 1, signal=signal.SIGTERM)  # of a step; before it comes their folder
-    ended = trials.run(training.program, tmp_path, first)
+    ended = programs.run(training.program, tmp_path, first)
     assert ended.status == 75, ended.said
     saved = next(inspect.steps(tmp_path)).number
     assert f"federated: ended by SIGTERM, round {saved} is saved" in ended.said
     assert saved < tiny.ROUNDS
-    assert not disturbed.again(training, tmp_path)
+    assert not disturbances.again(training, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """The undisturbed runs, each made when a trial first needs it."""
+    return tiny.Bench(tmp_path_factory.mktemp("bench"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", disturbed.FAULTS)
-def test_nothing_is_lost(name, capsys):
-    options = SimpleNamespace(trials=3, cases=f"^{name}$", devices=0)
-    result = benchmark.benchmark("faults", options)["measured"][name]
-    assert result["note"] or result["trials"] == 3
-    assert result["lost"] == []
-    assert name in capsys.readouterr().out
+@pytest.mark.parametrize("trial", range(TRIALS))
+@pytest.mark.parametrize("name", disturbances.FAULTS)
+def test_nothing_is_lost(bench, tmp_path, name, trial):
+    logging.set_verbosity(logging.FATAL)  # Orbax logs every damaged file
+    disturb = disturbances.FAULTS[name]
+    try:
+        lost = disturb(bench, tmp_path / "run", random.Random(f"{name} {trial}"))
+    except disturbances.NotTriedError as error:
+        pytest.skip(str(error))
+    assert not lost

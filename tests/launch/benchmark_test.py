@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,17 +13,14 @@ import pytest
 
 from fl_jax.data import pipeline
 from fl_jax.experiment import machine
-from fl_jax.models.densenet import DenseNet
 from launch import benchmark
 from launch.benchmarks import (
     cases,
     ingest,
     measure,
-    memory,
     models,
     peers,
     round,
-    side_by_side,
     statistics,
     table,
 )
@@ -69,20 +65,6 @@ def test_the_suite_gives_what_it_promises(tiny, capsys):
     assert "the range is the noise" in printed
 
 
-def test_the_suite_memory_sees_parts_and_blocks_computed_again(monkeypatch, capsys):
-    monkeypatch.setattr(memory, "MODEL", "densenet(121)")
-    monkeypatch.setattr(memory.spec, "build", lambda *_: DenseNet((2,), 6, "group", jnp.float32))
-    monkeypatch.setattr(memory, "PIXELS", 64)
-    result = benchmark.benchmark("memory", SimpleNamespace(cases="1, remat|2, remat=False"))
-    assert "accumulate=2, remat=False" in capsys.readouterr().out
-    whole, parts, again = result["cases"]
-    assert again["case"] == "accumulate=1, remat=True"
-    assert parts["kept_bytes"] < 0.6 * whole["kept_bytes"]
-    assert again["kept_bytes"] < whole["kept_bytes"]
-    assert parts["temporary_bytes"] < 0.8 * whole["temporary_bytes"]
-    assert parts["flops"] == pytest.approx(whole["flops"], rel=0.05)
-
-
 def test_every_layout_does_the_same_work(tiny):
     """Whatever is measured as a contender ends at the same parameters."""
     from fl_jax.aggregators.weighted_mean import weighted_mean
@@ -107,23 +89,18 @@ def test_every_layout_does_the_same_work(tiny):
             assert jnp.allclose(a, b, atol=1e-5)
 
 
-def test_the_ratio_is_to_the_floor_beside_it(monkeypatch):
-    clock = iter(range(10_000))
-    monkeypatch.setattr(measure, "_first", lambda work: (9.0, 7))
-    monkeypatch.setattr(measure, "_timed", lambda work: (work(), float(next(clock) >= 0)))
-    taken = measure.compare(lambda: 2.0, {"twice": lambda: 4.0, "ten": lambda: 20.0}, 3)
-    assert list(taken) == ["floor", "twice", "ten"]
-    assert taken["floor"].ratio == 1
-    assert taken["twice"].ratio == 2
-    assert taken["twice"].compile_seconds == 5
-    assert taken["twice"].temporary_bytes == 7
-    assert (taken["twice"].repetitions, taken["ten"].repetitions) == (3, 1)  # hopeless: once
+def test_the_ratio_is_to_the_floor_of_the_same_run():
+    def busy(seconds):
+        until = time.process_time() + seconds
+        while time.process_time() < until:
+            pass
 
-
-def test_cases_cover_what_the_benchmark_is_for():
-    assert len({case.name for case in cases.CASES}) == len(cases.CASES)
-    assert {len(case.sizes) for case in cases.CASES} == {5, 20, 100}
-    assert [250, 150, 75, 38, 20] in [list(case.sizes) for case in cases.CASES]
+    measured = measure.compare(lambda: busy(0.01), {"twice": lambda: busy(0.02)}, 5)
+    assert list(measured) == ["floor", "twice"]
+    assert 1.5 < measured["twice"].processor < 2.5
+    assert 0.7 < measured["floor"].processor < 1.4
+    hopeless = measure.compare(lambda: busy(0.001), {"ten": lambda: busy(0.01)}, 4)
+    assert hopeless["ten"].repetitions == 1
 
 
 def test_a_table_lines_up():
@@ -234,31 +211,16 @@ def test_all_sources_of_inputs_give_the_same_slices(tmp_path, monkeypatch):
 
 
 def test_the_suite_of_ingest_gives_what_it_promises(monkeypatch, capsys):
-    small = {"FILES": 3, "PASSES": 12, "ROUNDS": 1, "MANY": 20, "EVERY": 10}
+    small = {"FILES": 3, "MANY": 20, "EVERY": 10}
     for name, value in small.items():
         monkeypatch.setattr(ingest, name, value)
-    monkeypatch.setattr(side_by_side, "SECONDS", 0.01)
-    monkeypatch.setattr(machine, "cores", lambda: 2)
     result = benchmark.benchmark("ingest", SimpleNamespace(repetitions=1))
     json.dumps(result)
     assert list(result["measured"]) == ["floor", "fl_jax", "pydicom"]
     for line in result["measured"].values():
         assert line["slices_per_cpu_second"] > 0
-    processes = result["processes"]
-    assert set(processes["slices_per_second"]) == {1, 2}
-    assert list(processes["times"]) == ["a loop", "floor", "fl_jax"]
-    for times in processes["times"].values():
-        assert times["range"][0] <= times["median"] <= times["range"][1]
-        assert times["median"] > 0
     assert len(result["memory_mb"]) == 2
-    printed = capsys.readouterr().out
-    assert "2 x fl_jax" in printed
-    assert "of the floor's rate" in printed
-
-
-def test_the_rate_of_several_processes_is_the_sum_of_theirs(monkeypatch):
-    rate = side_by_side.rate(partial(time.sleep, 0.05), 3)  # takes no processor
-    assert 30 < rate <= 60
+    assert "of the floor's rate" in capsys.readouterr().out
 
 
 def test_the_suite_of_statistics_gives_what_it_promises(monkeypatch, capsys):
@@ -333,7 +295,7 @@ def test_counts_are_the_papers():
 @pytest.mark.parametrize("model", models.MODELS, ids=lambda model: model.name)
 def test_the_peer_is_the_same_model(model):
     torch = pytest.importorskip("torch", reason="needs PyTorch, to compare models")
-    from launch import torch_models
+    import torch_models
 
     name, *arguments = model.peer
     with torch.device("meta"):

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from chaos import damage, disks, outcomes, programs, tiny
+from chaos.programs import Ended
+from chaos.tiny import Bench
 from fl_jax.experiment import preemption
-from launch.benchmarks import disks, outcomes, sites, spoilt, tiny, trials
-from launch.benchmarks.tiny import Bench
-from launch.benchmarks.trials import Ended
 
 Trial = Callable[[Bench, Path, random.Random], str]
 """`(bench, workdir, generator) -> what is lost`, empty where it survived; the workdir does not exist yet."""
@@ -26,7 +26,7 @@ class NotTriedError(Exception):
 
 def again(whole: tiny.Whole, workdir: Path, unneeded: str = "") -> str:
     """Runs the command again; what is lost. A step that it does not need may stay damaged, if it shows."""
-    ended = trials.run(whole.program, workdir)
+    ended = programs.run(whole.program, workdir)
     if ended.status:
         return f"the same command ends with status {ended.status}: {ended.said[-300:]!r}"
     found = outcomes.outcome(workdir)
@@ -50,30 +50,30 @@ def killed(
         whole: the program.
         workdir: where it runs, a new folder or one in which it goes on.
         generator: of the moments.
-        phase: of `trials.KINDS`, or `any`.
+        phase: of `programs.KINDS`, or `any`.
         kills: how often.
 
     Returns:
         What is lost, and how often it was killed: the last time it may have been done before.
     """
-    phases, done = trials.KINDS if phase == "any" else (phase,), 0
+    phases, done = programs.KINDS if phase == "any" else (phase,), 0
     for _ in range(kills):
-        moment = trials.draw(generator, whole.operations, phases)
-        ended = trials.run(whole.program, workdir, moment)
+        moment = programs.draw(generator, whole.operations, phases)
+        ended = programs.run(whole.program, workdir, moment)
         if ended.status not in (0, -signal.SIGKILL):
             return f"ends with status {ended.status} by itself: {ended.said[-300:]!r}", done
         done += ended.status != 0
         half = half_files(workdir, whole.found)
         if half:
             return f"half a file after {moment}: {', '.join(half)}", done
-        phases = trials.KINDS
+        phases = programs.KINDS
     return again(whole, workdir), done
 
 
 def half_files(workdir: Path, wanted: outcomes.Outcome) -> list[str]:
     """Predictions and files of a report that are there, by their last name, and not whole."""
     found = outcomes.files(workdir)
-    named = (n for n in found if trials.kind(n, "open") in ("evaluation", "report"))
+    named = (n for n in found if programs.kind(n, "open") in ("evaluation", "report"))
     return [n for n in named if not n.endswith(".partial") and found[n] != wanted.get(n)]
 
 
@@ -104,8 +104,8 @@ def study_killed(phase: str) -> Trial:
 def preempted(bench: Bench, workdir: Path, generator: random.Random) -> str:
     """SIGTERM: exit status 75, or 0 where it was done."""
     whole = bench.training
-    moment = trials.draw(generator, whole.operations, number=signal.SIGTERM)
-    ended = trials.run(whole.program, workdir, moment)
+    moment = programs.draw(generator, whole.operations, number=signal.SIGTERM)
+    ended = programs.run(whole.program, workdir, moment)
     if ended.status not in (0, preemption.STATUS):
         return f"{moment}: ends with status {ended.status}: {ended.said[-300:]!r}"
     return again(whole, workdir)
@@ -142,7 +142,7 @@ def full(bench: Bench, workdir: Path, generator: random.Random) -> str:
     except OSError as error:
         raise NotTriedError(str(error)) from error
     with disk:
-        ended = trials.run(whole.program, workdir)
+        ended = programs.run(whole.program, workdir)
         if ended.status:
             said = refused(ended, "")
             if said:
@@ -156,8 +156,8 @@ def no_room(bench: Bench, workdir: Path, generator: random.Random) -> str:
     whole = generator.choice([bench.training, bench.ending])
     if whole is bench.ending:
         tiny.unfinished(bench.study, workdir)
-    moment = trials.draw(generator, whole.operations, number=-errno.ENOSPC)
-    ended = trials.run(whole.program, workdir, moment)
+    moment = programs.draw(generator, whole.operations, number=-errno.ENOSPC)
+    ended = programs.run(whole.program, workdir, moment)
     said = refused(ended, "")
     half = half_files(workdir, whole.found)
     if said or half:
@@ -173,11 +173,11 @@ def read_only(bench: Bench, workdir: Path, generator: random.Random) -> str:
     except OSError as error:
         raise NotTriedError(str(error)) from error
     with disk:
-        moment = trials.draw(generator, whole.operations, ("training", "save"))
-        trials.run(whole.program, workdir, moment)
+        moment = programs.draw(generator, whole.operations, ("training", "save"))
+        programs.run(whole.program, workdir, moment)
         before = outcomes.files(workdir)
         disk.remount("ro")
-        said = refused(trials.run(whole.program, workdir), "can only be read")
+        said = refused(programs.run(whole.program, workdir), "can only be read")
         said = said or told(outcomes.differences(outcomes.files(workdir), before))
         disk.remount("rw")
         return said or again(whole, workdir)
@@ -187,11 +187,13 @@ def twice(bench: Bench, workdir: Path, generator: random.Random) -> str:
     """A second process on a workdir: refused, and the first ends as if nothing had been."""
     whole = bench.training
     stop = signal.SIGSTOP
-    moment = trials.draw(generator, whole.operations, ("save", "deletion"), stop)._replace(delay=0)
-    with trials.started(whole.program, workdir, moment) as first:
+    moment = programs.draw(generator, whole.operations, ("save", "deletion"), stop)._replace(
+        delay=0
+    )
+    with programs.started(whole.program, workdir, moment) as first:
         first.reach()
-        other = trials.apart(whole.program, bench.folder / "second")
-        said = refused(trials.run(other, workdir), f"process {first.pid} is at work on federated")
+        other = programs.apart(whole.program, bench.folder / "second")
+        said = refused(programs.run(other, workdir), f"process {first.pid} is at work on federated")
         first.resume()
         ended = first.end()
     if said or ended.status:
@@ -203,25 +205,15 @@ def orphaned(bench: Bench, workdir: Path, generator: random.Random) -> str:
     """SIGKILL of a study with trainings side by side: they end too, and the same command goes on at once."""
     flags = (*bench.study.program.flags, "--config.jobs=2")
     whole = bench.study._replace(program=bench.study.program._replace(flags=flags))
-    with trials.started(whole.program, workdir) as process:
-        children = trials.children(workdir, process)
+    with programs.started(whole.program, workdir) as process:
+        children = programs.children(workdir, process)
         time.sleep(generator.uniform(0, 1))
         process.kill()
         bench.kills += 1
-    alive = trials.alive(children, 30.0)
+    alive = programs.alive(children, 30.0)
     if len(children) < 2 or alive:
         return f"of the trainings {children} these live on: {alive}"
     return again(whole, workdir)
-
-
-def simulated(name: str) -> Trial:
-    """A fault of `fl_jax.faults` at sites: the run ends, and its state is finite after every round."""
-
-    def trial(bench: Bench, workdir: Path, generator: random.Random) -> str:
-        del bench, workdir
-        return sites.struck(name, generator.randrange(2**31))
-
-    return trial
 
 
 FAULTS: dict[str, Trial] = {
@@ -230,10 +222,9 @@ FAULTS: dict[str, Trial] = {
     "SIGKILL: report": study_killed("report"),
     "SIGKILL: study with trainings side by side": orphaned,
     "SIGTERM": preempted,
-    **{f"checkpoint: {name}": damaged(how) for name, how in spoilt.KINDS.items()},
+    **{f"checkpoint: {name}": damaged(how) for name, how in damage.KINDS.items()},
     "disk full": full,
     "disk full: at any file": no_room,
     "read-only workdir": read_only,
     "two processes on one workdir": twice,
-    **{f"sites: {name}": simulated(name) for name in sites.NAMES},
 }

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from launch.benchmarks import outcomes, trials
+from chaos import outcomes, programs
 
 ROUNDS = 6
 _SITES = ("university", "trauma", "holdout")
@@ -21,10 +21,10 @@ _FLAGS = (
 class Whole(NamedTuple):
     """A program that ran undisturbed: what it left and where, and what it did to its files."""
 
-    program: trials.Program
+    program: programs.Program
     workdir: Path
     found: outcomes.Outcome
-    operations: list[trials.Operation]
+    operations: list[programs.Operation]
 
 
 def dataset(folder: Path) -> Path:
@@ -39,25 +39,25 @@ def dataset(folder: Path) -> Path:
     return folder / "data"
 
 
-def training(folder: Path, data: Path) -> trials.Program:
+def training(folder: Path, data: Path) -> programs.Program:
     """The federated training; `folder` is for what it compiles."""
     flags = (*_FLAGS, f"--config.rounds={ROUNDS}", f"--config.data_dir={data}", "--progress=lines")
-    return trials.Program("launch.train", flags, folder)
+    return programs.Program("launch.train", flags, folder)
 
 
-def study(folder: Path, data: Path) -> trials.Program:
+def study(folder: Path, data: Path) -> programs.Program:
     """The study of it, of three rounds."""
     flags = (*_FLAGS, "--config.rounds=3", f"--config.data_dir={data}")
-    return trials.Program("launch.experiment", flags, folder)
+    return programs.Program("launch.experiment", flags, folder)
 
 
-def whole(program: trials.Program, workdir: Path) -> Whole:
+def whole(program: programs.Program, workdir: Path) -> Whole:
     """Runs a program undisturbed.
 
     Raises:
         ValueError: it fails.
     """
-    ended = trials.run(program, workdir)
+    ended = programs.run(program, workdir)
     if ended.status:
         raise ValueError(f"{program.module} ends with status {ended.status}: {ended.said[-2000:]}")
     return Whole(program, workdir, outcomes.outcome(workdir), ended.operations)
@@ -79,7 +79,7 @@ def without_predictions(workdir: Path, model: str) -> Path:
 def without_report(workdir: Path) -> Path:
     """Takes all that the report consists of from a workdir."""
     for path in workdir.iterdir():
-        if trials.kind(path.name, "open") != "report":
+        if programs.kind(path.name, "open") != "report":
             continue
         shutil.rmtree(path) if path.is_dir() else os.unlink(path)
     return workdir

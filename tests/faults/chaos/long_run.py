@@ -1,16 +1,12 @@
-"""Does a long run end as it began? Memory, open files, the time of a checkpoint, the metrics file.
+"""A long run of a tiny federation as `launch.train` runs one: memory, open files, checkpoints, metrics file.
 
-Federations of a tiny model (a linear layer) as `launch.train` runs them: a checkpoint and a line of
-`metrics.jsonl` after every round. While a run goes on, a thread reads along in the file: each line must
-be whole and the rounds must follow one another. Memory is what the process holds of its own, without
-the pages of files, which the system takes and gives as it likes; what counts is whether it grows after the
-first tenth of the rounds, in which caches and pools fill up.
+A checkpoint and a line of `metrics.jsonl` are written after every round, while a thread reads the file: each
+line must be whole and the rounds must follow one another. Memory is resident memory without pages of files,
+and it is compared after the first tenth of the rounds, in which caches fill up.
 """
 
 import json
 import os
-import re
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,34 +17,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from absl import logging
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import layouts as rounds
 from fl_jax.core.types import LABELS, Batch
-from fl_jax.experiment import machine
 from fl_jax.experiment import metrics as metrics_log
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.faults import fault as faulty
 from fl_jax.faults import simulation as simulate
 from fl_jax.tasks import task
-from launch.benchmarks import table
 
 FEATURES, BATCH = 8, 4
-_HEAD = (
-    "",
-    "rounds",
-    "round ms",
-    "save ms, first",
-    "last",
-    "MiB, first",
-    "last",
-    "files",
-    "last",
-    "reads",
-    "",
-)
 
 
 class Case(NamedTuple):
@@ -79,27 +59,6 @@ class Measured(NamedTuple):
     held_mib: tuple[float, float]
     files: tuple[int, int]
     reads: int
-
-
-def run(options: Any) -> dict[str, Any]:
-    """Runs every case, and prints a table.
-
-    Args:
-        options: `devices`, `cases` (a regular expression); see `launch.benchmark`.
-
-    Returns:
-        `{"measured": {name: {...}}}`.
-    """
-    machine.split(options.devices)
-    logging.set_verbosity(logging.WARNING)
-    found = {}
-    for name, case in CASES.items():
-        if re.search(options.cases, name):
-            with tempfile.TemporaryDirectory() as folder:
-                found[name] = measure(case, Path(folder))
-    rows = [cells(name, measured) for name, measured in found.items()]
-    print(table.text("A long run at its beginning and at its end", _HEAD, rows))
-    return {"measured": {name: measured._asdict() for name, measured in found.items()}}
 
 
 def measure(case: Case, folder: Path) -> Measured:
@@ -213,17 +172,6 @@ def held_mib() -> float:
     with open("/proc/self/statm") as file:
         _, resident, of_files, *_ = map(int, file.read().split())
     return (resident - of_files) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def cells(name: str, found: Measured) -> tuple[str, ...]:
-    """A line of the table."""
-    figures = (
-        *(f"{found.rounds:,}", f"{found.round_ms:.1f}", *(f"{ms:.1f}" for ms in found.save_ms)),
-        *(f"{mib:.0f}" for mib in found.held_mib),
-        *(str(count) for count in found.files),
-        f"{found.reads:,}",
-    )
-    return (name, *figures, "")
 
 
 def _each(values: list[float], ends: tuple[slice, slice], scale: float) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from fl_jax.workdir.locks import LOCKS
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent.parent
 MAKING = ("open", "os.mkdir")
 KINDS = ("training", "save", "deletion", "evaluation", "report")
 LIMIT = 900.0
