@@ -99,7 +99,7 @@ def _train(
     inputs.keep(config, workdir)  # not before: a name that does not exist begins no run
     show({"model": name, "budget": arm.budget, "rounds": config.rounds})
     store = Store(model / "checkpoints")
-    log = metrics_log.Metrics(model)
+    log = metrics_log.Metrics(model / "metrics.jsonl", tracker="tensorboard")
     last = None
     with preemption.noted() as asked:
         for last in ready.rounds(store):

@@ -1,34 +1,42 @@
-"""The log of a training: `metrics.jsonl`, and TensorBoard scalars beside it."""
+"""The log of a training: `metrics.jsonl`, a line a round, and a tracker beside it."""
 
 import errno
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from fl_jax.experiment.tracking import make_tracker
 from fl_jax.files.atomic import write_text
+
+TRACKED = ("loss", "val_loss", "val_macro_auroc", "images_per_second")
 
 
 class Metrics:
-    """`metrics.jsonl` and TensorBoard scalars of one training, without a round twice.
+    """`metrics.jsonl` and tracked scalars of one training; no round appears twice.
 
-    A round is one line, appended in one piece, so that time and memory of a round do not grow with their
-    number, and whoever reads along sees whole lines. A line that a crash cut off is dropped by the next one.
+    A round is one line, appended in one write, so time and memory of a round do not grow with their number
+    and a reader sees whole lines. A line that a crash cut off is dropped by the next one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        # By this name TensorBoard knows that it shall write its files itself: for that alone it would import
-        # TensorFlow, which takes longer than many a round.
-        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-        from tensorboard.summary import Writer
+    def __init__(self, path: Path, *, tracker: str = "none", folder: Path | None = None) -> None:
+        """Opens the log, or continues it.
 
-        self._path = folder / "metrics.jsonl"
-        self._board = Writer(str(folder / "tensorboard"))
+        Args:
+            path: the file `metrics.jsonl` in the folder of its arm.
+            tracker: see `make_tracker`.
+            folder: for the tracker's files; `path`'s folder / `tracker` if None.
+        """
+        self._path = path
         self._last = max((record["round"] for record in self.records()), default=0)
-        self._cut = self._path.exists() and self._path.read_bytes()[-1:] != b"\n"
+        self._cut = path.exists() and path.read_bytes()[-1:] != b"\n"
+        self._tracker = make_tracker(
+            tracker,
+            folder or path.parent / tracker,
+            name=path.parent.name,
+            first_step=self._last + 1,
+        )
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every round so far, from the file."""
@@ -51,12 +59,10 @@ class Metrics:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(file.fileno())  # before the next checkpoint, which would leave a gap behind it
         self._last, self._cut = record["round"], False
-        for name in ("loss", "val_loss", "val_macro_auroc", "images_per_second"):
-            if record[name] is not None:
-                self._board.add_scalar(name, record[name], record["round"])
-        for site, loss in record["site_loss"].items():
-            self._board.add_scalar(f"site_loss/{site}", loss, record["round"])
+        scalars = {name: record[name] for name in TRACKED if record[name] is not None}
+        scalars |= {f"site_loss/{site}": loss for site, loss in record["site_loss"].items()}
+        self._tracker.log(record["round"], scalars)
 
     def close(self) -> None:
-        """Flushes TensorBoard's file."""
-        self._board.close()
+        """Flushes the tracker."""
+        self._tracker.close()

@@ -1,11 +1,9 @@
-"""Trainings side by side, each a process of its own on its share of the cores.
+"""Trainings side by side, each in its own process on its share of the cores.
 
-Their events and sentences are passed on as they come. When one fails, or this process is told to end, the
-others are told to end too, with SIGTERM, and waited for: a training saves its round first. Told a second
-time, they end at once.
-
-Each has a pipe from this process as its standard input: where this process is killed and can tell nobody, the
-pipe's end does, see `preemption.end_with_parent`.
+Progress is read from the `metrics.jsonl` that each training writes; its messages come over standard error.
+When one training fails, or this process is asked to end, the others get SIGTERM and are waited for, since a
+training saves its round first. A second SIGTERM ends them at once. Every child has a pipe from this process as its
+standard input, so that it also ends when this process is killed, see `preemption.end_with_parent`.
 """
 
 import json
@@ -13,49 +11,54 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
-from typing import IO
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import NamedTuple
 
 from fl_jax.experiment import preemption
 from fl_jax.experiment.machine import cores
-from launch.cli.progress import Event
+from fl_jax.experiment.reporter import Reporter
+
+POLL = 0.5
+"""Seconds between two looks into the metrics of running trainings."""
+
+
+class Training(NamedTuple):
+    """A training as a command: its arm, the program with its arguments, and its `metrics.jsonl`."""
+
+    arm: str
+    command: Sequence[str]
+    metrics: Path
 
 
 def run(
-    commands: Sequence[Sequence[str]],
-    jobs: int,
-    environment: Mapping[str, str],
-    *,
-    show: Callable[[Event], None],
-    say: Callable[[str], None],
+    trainings: Sequence[Training], jobs: int, environment: Mapping[str, str], reporter: Reporter
 ) -> None:
-    """Runs programs, so many at a time.
+    """Runs trainings, `jobs` at a time.
 
     Args:
-        commands: a program and its arguments each; see `launch.train --progress=lines`.
+        trainings: see `launch.train --attached`.
         jobs: how many at a time, at least 1.
         environment: of every process.
-        show: called with each event, one at a time.
-        say: called with every other line that a program writes.
+        reporter: gets the rounds of each arm and every line that a program writes to standard error.
 
     Raises:
-        ValueError: when a program fails.
-        SystemExit: when one is ended by SIGTERM and has saved, see `preemption`.
+        ValueError: a program failed.
+        SystemExit: a program was ended by SIGTERM and has saved, see `preemption`.
     """
-    lock = threading.Lock()
     running = _Running()
-
-    def heard(line: str) -> None:
-        event = _event(line)
-        with lock:
-            show(event) if event else say(line.rstrip())
-
+    followers = [Follower(training.arm, training.metrics) for training in trainings]
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(_watch, c, environment, running, heard, say) for c in commands]
+        futures = [pool.submit(_train, t, environment, running, reporter) for t in trainings]
         try:
-            for future in as_completed(futures):
-                future.result()
+            left: set[Future[None]] = {*futures}
+            while left:
+                done, left = wait(left, timeout=POLL, return_when="FIRST_COMPLETED")
+                for follower in followers:
+                    follower.report(reporter)
+                for future in done:
+                    future.result()
         except BaseException:
             for future in futures:
                 future.cancel()
@@ -68,8 +71,30 @@ def run(
             raise
 
 
+class Follower:
+    """Reads the rounds that a training appends to its `metrics.jsonl`."""
+
+    def __init__(self, arm: str, path: Path) -> None:
+        self._arm, self._path, self._place = arm, path, 0
+
+    def report(self, reporter: Reporter) -> None:
+        """Reports every round that is complete and new."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._place)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._place += len(whole)
+        for line in whole.splitlines():
+            record = json.loads(line)
+            reporter.examples_seen(self._arm, record["examples"])
+            reporter.round_finished(self._arm, record)
+
+
 class _Running:
-    """The processes that run, and those that would begin after the end was called."""
+    """The processes that run; one that starts after the end was called is ended too."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[str]] = []
@@ -83,69 +108,45 @@ class _Running:
                 process.terminate()
 
     def terminate(self) -> None:
-        """Sends SIGTERM to each that has not ended."""
         with self._lock:
             self._ending = True
             for process in self._processes:
                 process.terminate()
 
 
-def _watch(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    running: _Running,
-    heard: Callable[[str], None],
-    say: Callable[[str], None],
+def _train(
+    training: Training, environment: Mapping[str, str], running: _Running, reporter: Reporter
 ) -> None:
-    said: list[str] = []
-
-    def listen(lines: IO[str]) -> None:
-        for line in lines:
-            said.append(line)
-            say(line.rstrip())
-
+    lines: list[str] = []
     with subprocess.Popen(
-        command,
+        training.command,
         env=environment,
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
     ) as process:
         running.add(process)
-        assert process.stdout
         assert process.stderr
-        listener = threading.Thread(target=listen, args=[process.stderr])
-        listener.start()
-        for line in process.stdout:
-            heard(line)
-        listener.join()
+        for line in process.stderr:
+            lines.append(line)
+            reporter.message(line.rstrip())
     if process.returncode == preemption.STATUS:
         raise SystemExit(preemption.STATUS)
     if process.returncode:
         raise ValueError(
-            f"{shlex.join(command)} ended with status {process.returncode}: {''.join(said[-5:])}"
+            f"{shlex.join(training.command)} ended with status {process.returncode}: {''.join(lines[-5:])}"
         )
-
-
-def _event(line: str) -> Event | None:
-    """The event in a line; None where a library wrote something of its own."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "model" in found else None
 
 
 def choose(jobs: int, threads: int) -> int:
     """How many trainings run side by side.
 
     Args:
-        jobs: as in the config; 0 for as many as the cores carry on CPU, up to four, and for one on an
-            accelerator.
-        threads: of each; 0 for all cores, so that one at a time is chosen.
+        jobs: as in the config; 0 chooses: one on an accelerator, on CPU up to four that the cores carry.
+        threads: of each training; 0 for all cores, so that one at a time is chosen.
     """
     if jobs:
         return jobs
@@ -153,6 +154,6 @@ def choose(jobs: int, threads: int) -> int:
 
 
 def _has_accelerator() -> bool:
-    """Asks in a process of its own, so that this one does not take the accelerator's memory."""
+    """Asks in a child process, so that this one does not take the accelerator's memory."""
     code = "import jax, sys; sys.exit(jax.default_backend() != 'cpu')"
     return bool(subprocess.run([sys.executable, "-c", code], capture_output=True).returncode)

@@ -1,102 +1,146 @@
-"""Progress and logs of a training: a bar for people, `metrics.jsonl` and TensorBoard for later.
-
-Progress events are small dicts: `{"model", "budget", "rounds"}` once, `{"model", "examples"}` for every
-batch, `{"model", "record"}` after every round; as JSON lines they cross from a training's process to the
-study that started it.
-"""
+"""What a program shows while it works: bars on a terminal, a line every 30 s in a log, errors in one line."""
 
 import contextlib
-import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, Protocol, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from fl_jax.experiment.reporter import Reporter
 from fl_jax.files.text import printable
-from fl_jax.workdir import locks as folder
+from fl_jax.workdir import locks
+from launch.cli import dataset
 
-Event = dict[str, Any]
-_FLUSH_SECONDS = 0.5
+EVERY = 30.0
+"""Seconds between two lines about the same work in a log."""
 
 
-class Bars:
-    """One bar a model: rounds, loss, validation AUROC, images a second, time left."""
+def console() -> Console:
+    """The console on standard error, which leaves standard output to results."""
+    return Console(stderr=True, highlight=False)
 
-    def __init__(self, console: Console) -> None:
-        self.progress = Progress(
+
+class Messages(Reporter):
+    """Prints messages, and nothing about progress; for a training whose parent follows its metrics."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+
+    def message(self, text: str) -> None:
+        """Prints a sentence as it is: `[/a/path]` is no markup."""
+        self._out.print(text, markup=False, soft_wrap=True)
+
+    def dataset_ready(self, summary: Any) -> None:
+        """Prints the dataset's tables."""
+        self._out.print(dataset.table(summary))
+        notes = dataset.notes(summary)
+        if notes is not None:
+            self._out.print(notes)
+
+
+class Bars(Messages):
+    """A bar for each stage and each arm, with the time that is left."""
+
+    def __init__(self, out: Console) -> None:
+        super().__init__(out)
+        self.display = Progress(
             TextColumn("{task.description:<14}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %"),
             TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
-            console=console,
+            console=out,
         )
         self._tasks: dict[str, TaskID] = {}
         self._rounds: dict[str, int] = {}
 
-    def show(self, event: Event) -> None:
-        """Takes one event."""
-        model = event["model"]
-        if "budget" in event:
-            self._rounds[model] = event["rounds"]
-            self._tasks[model] = self.progress.add_task(model, total=event["budget"], note="")
-        self.progress.advance(self._tasks[model], event.get("examples", 0))
-        if "record" in event:
-            self.progress.update(
-                self._tasks[model], note=note(event["record"], self._rounds[model])
-            )
+    def progress(self, stage: str, done: int, total: int, unit: str) -> None:
+        """Moves the bar of a stage."""
+        if stage not in self._tasks:
+            self._add(stage, total)
+        note = f"{done:,} of {total:,} {unit}"
+        self.display.update(self._tasks[stage], completed=done, total=total, note=note)
+
+    def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
+        """Adds the bar of an arm."""
+        self._rounds[arm] = rounds
+        self._add(arm, examples)
+
+    def examples_seen(self, arm: str, count: int) -> None:
+        """Moves the bar of an arm."""
+        self.display.advance(self._tasks[arm], count)
+
+    def round_finished(self, arm: str, record: dict[str, Any]) -> None:
+        """Shows the figures of a round beside the arm's bar."""
+        self.display.update(self._tasks[arm], note=round_note(record, self._rounds[arm]))
+
+    def _add(self, name: str, total: int) -> None:
+        self._tasks[name] = self.display.add_task(name, total=total, note="")
+        self.display.start()
 
 
-class Tick(Protocol):
-    """Moves a bar: what is done, of how much. Another name is another bar, below the first."""
+class LogLines(Messages):
+    """A line about each stage and each arm every 30 s, and one when it is done."""
 
-    def __call__(self, done: int, total: int, name: str = ..., unit: str = ...) -> None:
-        """Shows how far it has come."""
-        ...
+    def __init__(self, out: Console, *, every: float = EVERY) -> None:
+        super().__init__(out)
+        self._every, self._lock = every, threading.Lock()
+        self._printed: dict[str, float] = {}
+        self._seen: dict[str, int] = {}
+        self._planned: dict[str, tuple[int, int]] = {}
+        self._note: dict[str, str] = {}
+
+    def progress(self, stage: str, done: int, total: int, unit: str) -> None:
+        """Prints how far a stage is."""
+        self._print(stage, f"{done:,} of {total:,} {unit}", last=done == total)
+
+    def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
+        """Remembers what an arm has to do."""
+        self._planned[arm], self._seen[arm], self._note[arm] = (examples, rounds), 0, ""
+        self._print(arm, f"{rounds} rounds, {examples:,} examples", last=True)
+
+    def examples_seen(self, arm: str, count: int) -> None:
+        """Prints how far an arm is."""
+        with self._lock:
+            self._seen[arm] += count
+        share = self._seen[arm] / self._planned[arm][0]
+        self._print(arm, f"{share:4.0%}  {self._note[arm]}".rstrip(), last=False)
+
+    def round_finished(self, arm: str, record: dict[str, Any]) -> None:
+        """Prints the figures of a round."""
+        rounds = self._planned[arm][1]
+        self._note[arm] = round_note(record, rounds)
+        self._print(arm, self._note[arm], last=record["round"] == rounds)
+
+    def _print(self, name: str, text: str, *, last: bool) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if not last and now - self._printed.setdefault(name, now) < self._every:
+                return
+            self._printed[name] = now
+        self.message(f"{name}: {text}")
 
 
 @contextlib.contextmanager
-def counter(name: str, unit: str, console: Console, *, before: str = "") -> Iterator[Tick]:
-    """Yields a `Tick` that moves a bar with the time that is left.
-
-    Until the first tick a terminal shows what is done `before`, if that is said, and nothing else.
-    """
-    status = console.status(before)
-    if before and console.is_terminal:
-        status.start()
-    bar = Progress(
-        TextColumn("{task.description:<14}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} {task.fields[unit]}"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def tick(done: int, total: int, name: str = name, unit: str = unit) -> None:
-        if not tasks:
-            status.stop()
-            bar.start()
-        if name not in tasks:
-            tasks[name] = bar.add_task(name, total=total, unit=unit)
-        bar.update(tasks[name], completed=done)
-
+def reporter(out: Console | None = None) -> Iterator[Messages]:
+    """Yields the reporter that fits the console: bars on a terminal, lines in a log."""
+    out = out or console()
+    if not out.is_terminal:
+        yield LogLines(out)
+        return
+    bars = Bars(out)
     try:
-        yield tick
+        yield bars
     finally:
-        status.stop()
-        bar.stop()
-    if not tasks:
-        console.print(f"{name}: complete, skipped")
+        bars.display.stop()
 
 
-def note(record: Event, rounds: int) -> str:
-    """A round in a line, with the sites whose message was not taken, and why."""
+def round_note(record: dict[str, Any], rounds: int) -> str:
+    """A round in one line, with the sites whose message was refused, and why."""
     loss, auroc = (
         "undefined" if value is None else f"{value:.{digits}f}"
         for value, digits in ((record["loss"], 3), (record["val_macro_auroc"], 4))
@@ -110,57 +154,28 @@ def note(record: Event, rounds: int) -> str:
     )
 
 
-class Lines:
-    """Events as JSON lines; the small ones are summed up so that they come twice a second."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._waiting, self._sent = out, 0, 0.0
-        self._lock = threading.Lock()  # the layout `mesh` has a thread for every device
-
-    def show(self, event: Event) -> None:
-        """Takes one event."""
-        with self._lock:
-            self._waiting += event.pop("examples", 0)
-            due = time.monotonic() - self._sent > _FLUSH_SECONDS
-            if len(event) == 1 and not due:
-                return
-            line = json.dumps(event | {"examples": self._waiting})
-            self._waiting, self._sent = 0, time.monotonic()
-            print(line, file=self._out, flush=True)
-
-
-@contextlib.contextmanager
-def reporter(kind: str) -> Iterator[tuple[Callable[[Event], None], Callable[[str], None]]]:
-    """Yields `show` for events and `say` for sentences, as a bar or as JSON lines."""
-    console = Console(stderr=True, highlight=False)
-    if kind == "lines":
-        yield Lines(sys.stdout).show, speaker(console)
-        return
-    bars = Bars(console)
-    with bars.progress:
-        yield bars.show, speaker(console)
-
-
-def speaker(console: Console) -> Callable[[str], None]:
-    """Returns what prints a sentence as it stands: `[/a/path]` is no markup."""
-    return partial(console.print, markup=False, soft_wrap=True)
+def ticker(report: Reporter, stage: str, unit: str) -> Callable[[int, int], None]:
+    """Returns `(done, total) -> None`, which reports the progress of one stage."""
+    return lambda done, total: report.progress(stage, done, total, unit)
 
 
 @contextlib.contextmanager
 def readable_errors() -> Iterator[None]:
-    """Turns an error that says what to do into that one sentence and exit status 1."""
+    """Turns an error that says what to do into its sentence and exit status 1."""
     before, threading.excepthook = threading.excepthook, _of_thread
     try:
         yield
-    except (ValueError, OSError) as error:
-        said = (isinstance(error, OSError) and folder.without_room(error)) or str(error)
-        print("error:", "\n".join(printable(x, 2000) for x in said.splitlines()), file=sys.stderr)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError) and "pip install" not in str(error):
+            raise
+        text = (isinstance(error, OSError) and locks.without_room(error)) or str(error)
+        print("error:", "\n".join(printable(x, 2000) for x in text.splitlines()), file=sys.stderr)
         sys.exit(1)
     finally:
         threading.excepthook = before
 
 
 def _of_thread(arguments: threading.ExceptHookArgs) -> None:
-    """Leaves out TensorBoard's: its next call raises the same where it is told."""
-    if not type(arguments.thread).__module__.startswith("tensorboard."):
+    """Silences tensorboardX's writer thread; a full disk shows in the next file that is written."""
+    if not type(arguments.thread).__module__.startswith("tensorboardX."):
         threading.__excepthook__(arguments)

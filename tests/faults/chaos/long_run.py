@@ -73,7 +73,7 @@ def measure(case: Case, folder: Path) -> Measured:
     aggregator = faulty.between(weighted_mean(), faults)
     key = jax.random.key(0)
     state = rounds.init(algorithm, aggregator, job.init(key), case.sites, key)
-    store, log = Store(folder / "checkpoints"), metrics_log.Metrics(folder)
+    store, log = Store(folder / "checkpoints"), metrics_log.Metrics(folder / "metrics.jsonl")
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(case.sites, BATCH, FEATURES)).astype(np.float32)
     labels = (inputs[..., : len(LABELS)] > 0).astype(np.float32)

@@ -7,23 +7,62 @@ from pathlib import Path
 
 import pytest
 
+from fl_jax.experiment.reporter import Reporter
 from launch.cli import processes
+from launch.cli.processes import Training
 
 
-def run(*codes, jobs=2):
-    events, said = [], []
-    commands = [[sys.executable, "-c", code] for code in codes]
-    processes.run(commands, jobs, dict(os.environ), show=events.append, say=said.append)
-    return events, said
+class Recorder(Reporter):
+    def __init__(self):
+        self.messages, self.examples, self.rounds = [], [], []
+
+    def message(self, text):
+        self.messages.append(text)
+
+    def examples_seen(self, arm, count):
+        self.examples.append((arm, count))
+
+    def round_finished(self, arm, record):
+        self.rounds.append((arm, record["round"]))
 
 
-def test_events_are_shown_and_every_other_line_is_said():
-    events, said = run(
-        'print(\'{"model": "central", "examples": 16}\'); print("of a library: [word]"); print(3)',
-        "import sys; print('resumed', file=sys.stderr)",
-    )
-    assert events == [{"model": "central", "examples": 16}]
-    assert sorted(said) == ["3", "of a library: [word]", "resumed"]
+def run(*codes, folder=Path("nowhere"), jobs=2):
+    recorder = Recorder()
+    trainings = [
+        Training(f"arm {n}", [sys.executable, "-c", code], folder / f"{n}.jsonl")
+        for n, code in enumerate(codes)
+    ]
+    processes.run(trainings, jobs, dict(os.environ), recorder)
+    return recorder
+
+
+WRITES = """
+import json, sys
+with open({path!r}, "w") as file:
+    for number in range(1, 4):
+        print(json.dumps({{"round": number, "examples": 16}}), file=file)
+print("resumed [word]", file=sys.stderr)
+"""
+
+
+def test_rounds_come_from_the_metrics_and_messages_from_standard_error(tmp_path):
+    codes = [WRITES.format(path=str(tmp_path / f"{n}.jsonl")) for n in range(2)]
+    recorder = run(*codes, folder=tmp_path)
+    assert sorted(recorder.rounds) == [(f"arm {n}", r) for n in range(2) for r in (1, 2, 3)]
+    assert sorted(recorder.examples) == [(f"arm {n}", 16) for n in range(2) for _ in range(3)]
+    assert recorder.messages == ["resumed [word]"] * 2
+
+
+def test_a_line_that_is_still_being_written_waits(tmp_path):
+    path, recorder = tmp_path / "metrics.jsonl", Recorder()
+    follower = processes.Follower("central", path)
+    follower.report(recorder)
+    path.write_text('{"round": 1, "examples": 4}\n{"round": 2, "exa')
+    follower.report(recorder)
+    assert recorder.rounds == [("central", 1)]
+    path.write_text('{"round": 1, "examples": 4}\n{"round": 2, "examples": 4}\n')
+    follower.report(recorder)
+    assert recorder.rounds == [("central", 1), ("central", 2)]
 
 
 def test_a_failure_ends_the_others_and_names_the_command():
@@ -39,11 +78,11 @@ CHILD = """
 import os, signal, sys, time
 def end(*_):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    print("asked", flush=True)
+    print("asked", file=sys.stderr, flush=True)
     time.sleep({seconds})
     sys.exit({status})
 signal.signal(signal.SIGTERM, end)
-print(os.getpid(), flush=True)
+print(os.getpid(), file=sys.stderr, flush=True)
 time.sleep(60)
 """
 
@@ -55,10 +94,16 @@ def study():
     def start(child):
         parent = f"""
 import os, sys
-from launch import preemption, processes
+import pathlib
+from fl_jax.experiment import preemption
+from fl_jax.experiment.reporter import Reporter
+from launch.cli import processes
 preemption.end_on_sigterm()
-say = lambda line: print(line, flush=True)
-processes.run([[sys.executable, "-c", {child!r}]] * 2, 1, os.environ, show=print, say=say)
+class Printing(Reporter):
+    def message(self, text):
+        print(text, flush=True)
+training = processes.Training("a", [sys.executable, "-c", {child!r}], pathlib.Path("nowhere"))
+processes.run([training] * 2, 1, os.environ, Printing())
 """
         command = [sys.executable, "-c", parent]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -97,8 +142,10 @@ def test_a_training_that_was_asked_to_end_ends_the_study_so(study):
     assert process.wait(timeout=30) == 75
 
 
-LONG = "from launch import preemption; preemption.end_with_parent(); "
-LONG += "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+LONG = (
+    "from fl_jax.experiment import preemption; preemption.end_with_parent(); import os, sys, time; "
+)
+LONG += "print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)"
 
 
 def test_the_trainings_of_a_study_that_is_killed_end_too(study):

@@ -1,13 +1,9 @@
 import errno
 import io
-import json
 
 import pytest
-from fuzzing import no_file_above
 from rich.console import Console
 
-from fl_jax.experiment import metrics as metrics_log
-from fl_jax.workdir import locks as folder
 from launch.cli import progress
 from launch.cli.progress import Bars
 
@@ -25,96 +21,81 @@ def record(number, auroc=0.9):
     }
 
 
-def test_lines_sum_up_small_events_and_lose_none():
-    out = io.StringIO()
-    lines = progress.Lines(out)
-    lines.show({"model": "central", "budget": 48, "rounds": 1})
-    for _ in range(3):
-        lines.show({"model": "central", "examples": 16})
-    lines.show({"model": "central", "record": record(1)})
-    events = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert sum(event["examples"] for event in events) == 48
-    assert events[0]["budget"] == 48
-    assert events[-1]["record"]["round"] == 1
-
-
-def test_bars_take_the_events_of_several_models():
+def test_bars_show_several_arms():
     bars = progress.Bars(Console(file=io.StringIO()))
-    for model in ("central", "federated"):
-        bars.show({"model": model, "budget": 32, "rounds": 2})
-        bars.show({"model": model, "examples": 16})
-        bars.show({"model": model, "record": record(1, None), "examples": 0})
-    assert [task.completed for task in bars.progress.tasks] == [16, 16]
-    assert "AUROC undefined" in bars.progress.tasks[0].fields["note"]
+    for arm in ("central", "federated"):
+        bars.arm_started(arm, examples=32, rounds=2)
+        bars.examples_seen(arm, 16)
+        bars.round_finished(arm, record(1, None))
+    bars.display.stop()
+    assert [task.completed for task in bars.display.tasks] == [16, 16]
+    assert "AUROC undefined" in bars.display.tasks[0].fields["note"]
+
+
+def test_bars_show_a_stage():
+    bars = progress.Bars(Console(file=io.StringIO()))
+    bars.progress("cohort", 3, 12, "patients")
+    bars.display.stop()
+    (task,) = bars.display.tasks
+    assert (task.completed, task.total) == (3, 12)
+    assert task.fields["note"] == "3 of 12 patients"
+
+
+def test_a_log_has_a_line_for_each_arm_at_most_every_so_often(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    out = io.StringIO()
+    log = progress.LogLines(Console(file=out, width=200))
+    log.arm_started("central", examples=320, rounds=2)
+    for second in range(100):
+        clock[0] = float(second)
+        log.examples_seen("central", 2)
+    log.round_finished("central", record(2))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "central: 2 rounds, 320 examples"
+    assert lines[1:4] == ["central:  19%", "central:  38%", "central:  57%"]
+    assert lines[4].startswith("central: round  2/2  loss 0.500")
+    assert len(lines) == 5
+
+
+def test_a_log_says_when_a_stage_is_done():
+    out = io.StringIO()
+    log = progress.LogLines(Console(file=out))
+    for number in range(1, 13):
+        log.progress("cohort", number, 12, "patients")
+    assert out.getvalue() == "cohort: 12 of 12 patients\n"
 
 
 def test_a_round_says_who_was_left_out():
-    assert "left out" not in progress.note(record(1), 2)
+    assert "left out" not in progress.round_note(record(1), 2)
     spoiled = record(1) | {"left_out": {"a": "not finite", "b": "absent"}, "loss": None}
-    assert progress.note(spoiled, 2).endswith("left out: a (not finite), b (absent)")
-    assert progress.note(spoiled | {"void": True}, 2).endswith("round not used")
-    assert "loss undefined" in progress.note(spoiled, 2)
+    assert progress.round_note(spoiled, 2).endswith("left out: a (not finite), b (absent)")
+    assert progress.round_note(spoiled | {"void": True}, 2).endswith("round not used")
+    assert "loss undefined" in progress.round_note(spoiled, 2)
 
 
 def test_a_sentence_may_hold_what_looks_like_markup():
     out = io.StringIO()
-    progress.speaker(Console(file=out))("checkpoint 2 in [/a/path] is damaged")
+    progress.Messages(Console(file=out)).message("checkpoint 2 in [/a/path] is damaged")
     assert out.getvalue() == "checkpoint 2 in [/a/path] is damaged\n"
 
 
-def test_the_bar_ends_with_its_reporter(monkeypatch):
-    opened = []
-    monkeypatch.setattr(progress, "Bars", lambda console: opened.append(Bars(console)) or opened[0])
-    with progress.reporter("bar") as (show, _):
-        show({"model": "central", "budget": 32, "rounds": 2})
-        assert opened[0].progress.live.is_started
-    assert not opened[0].progress.live.is_started
+def test_a_terminal_gets_bars_which_end_with_the_block_and_a_log_gets_lines():
+    with progress.reporter(Console(file=io.StringIO(), force_terminal=True)) as shown:
+        assert isinstance(shown, Bars)
+        shown.arm_started("central", examples=32, rounds=2)
+        assert shown.display.live.is_started
+    assert not shown.display.live.is_started
+    with progress.reporter(Console(file=io.StringIO())) as shown:
+        assert isinstance(shown, progress.LogLines)
 
 
-def test_metrics_hold_each_round_once_after_a_restart(tmp_path):
-    log = metrics_log.Metrics(tmp_path)
-    for number in (1, 2, 3):
-        log.record(record(number))
-    log.close()
-    again = metrics_log.Metrics(tmp_path)
-    again.record(record(2))  # the checkpoint of round 3 was lost
-    again.record(record(3))
-    again.close()
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["round"] for line in lines] == [1, 2, 3]
-    assert list((tmp_path / "tensorboard").iterdir())
-
-
-def test_a_line_that_a_crash_cut_off_is_dropped(tmp_path):
-    log = metrics_log.Metrics(tmp_path)
-    log.record(record(1))
-    log.record(record(2))
-    log.close()
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(path.read_text()[:-20])
-    again = metrics_log.Metrics(tmp_path)
-    assert [r["round"] for r in again.records()] == [1]
-    again.record(record(2))
-    again.record(record(3))
-    again.close()
-    assert [json.loads(line)["round"] for line in path.read_text().splitlines()] == [1, 2, 3]
-
-
-def test_a_disk_that_fills_up_in_the_middle_of_a_line_is_no_success(tmp_path):
-    log = metrics_log.Metrics(tmp_path)
-    log.record(record(1))
-    path = tmp_path / "metrics.jsonl"
-    with (
-        no_file_above(path.stat().st_size + 20),
-        pytest.raises(OSError, match="No space left") as raised,
-    ):
-        log.record(record(2))
-    assert folder.without_room(raised.value).startswith(
-        f"{path} cannot be written: the disk is full"
-    )
-    log.record(record(2))  # there is room again
-    log.close()
-    assert [json.loads(line)["round"] for line in path.read_text().splitlines()] == [1, 2]
+def test_a_missing_extra_is_one_line_and_a_missing_module_of_ours_is_not(capsys):
+    with pytest.raises(SystemExit), progress.readable_errors():
+        raise ModuleNotFoundError("pydicom is not installed; run: pip install 'fl_jax[ct]'")
+    assert capsys.readouterr().err.startswith("error: pydicom is not installed; run: pip install")
+    with pytest.raises(ModuleNotFoundError), progress.readable_errors():
+        raise ModuleNotFoundError("No module named 'fl_jax.typo'")
 
 
 @pytest.mark.parametrize("kind", [ValueError, NotADirectoryError, PermissionError])
@@ -125,36 +106,11 @@ def test_a_readable_error_ends_with_one_line_and_status_1(kind, capsys):
     assert capsys.readouterr().err == "error: config.rounds=0: there must be at least one round\n"
 
 
-def test_a_disk_without_room_ends_a_run_in_one_sentence(tmp_path, capsys):
+def test_a_disk_without_room_ends_a_run_in_one_sentence(capsys):
     with pytest.raises(SystemExit), progress.readable_errors():
         raise OSError(errno.ENOSPC, "No space left on device", "DIR/a.csv")
     said = "error: DIR/a.csv cannot be written: the disk is full; make room, and run this again"
     assert capsys.readouterr().err.startswith(said)
-    with pytest.raises(SystemExit), progress.readable_errors(), no_file_above(8):
-        metrics_log.Metrics(
-            tmp_path
-        )  # TensorBoard's thread cannot write, and says so in its own way
-    assert capsys.readouterr().err == "error: [Errno 27] File too large\n"
-
-
-def test_the_counter_says_when_there_was_nothing_to_do():
-    out = io.StringIO()
-    with progress.counter("dataset", "files", Console(file=out)):
-        pass
-    with progress.counter("cohort", "patients", Console(file=out)) as tick:
-        tick(1, 2)
-    assert "dataset: complete, skipped" in out.getvalue()
-    assert "cohort: complete" not in out.getvalue()
-
-
-def test_a_terminal_shows_what_comes_before_the_first_tick():
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=True)
-    with progress.counter("dataset", "files", console, before="listing files") as tick:
-        tick(1, 2)
-        tick(2, 2)
-    shown = out.getvalue()
-    assert shown.index("listing files") < shown.index("2 of 2 files")
 
 
 def test_an_error_is_cut_and_cannot_steer_the_terminal(capsys):

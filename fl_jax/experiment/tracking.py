@@ -1,0 +1,145 @@
+"""Trackers: where the scalars of a training go for people to watch, TensorBoard by default.
+
+All trackers write to a folder on this machine and send nothing over the network unless the user asks for it:
+MLflow follows MLFLOW_TRACKING_URI, W&B follows WANDB_MODE, which is `offline` here unless it is set.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from fl_jax.files.extras import extra
+
+TRACKERS = ("tensorboard", "mlflow", "wandb", "none")
+
+
+class Tracker(Protocol):
+    """Takes the scalars of each round."""
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Logs scalars by name at a step, the number of a round from 1."""
+        ...
+
+    def close(self) -> None:
+        """Flushes what is buffered."""
+        ...
+
+
+def make_tracker(kind: str, folder: Path, *, name: str, first_step: int = 1) -> Tracker:
+    """Makes a tracker, which continues the run that an earlier process logged to the same folder.
+
+    Args:
+        kind: one of `TRACKERS`.
+        folder: for the tracker's files; it is made if need be.
+        name: of the run, such as `federated`.
+        first_step: the first step that will be logged. TensorBoard hides older events from here on.
+
+    Raises:
+        ValueError: for an unknown kind.
+        ModuleNotFoundError: the tracker's package is not installed; names the extra.
+    """
+    if kind not in TRACKERS:
+        raise ValueError(f"tracker={kind!r}: must be one of {', '.join(TRACKERS)}")
+    if kind == "none":
+        return Silent()
+    if kind == "tensorboard":
+        return TensorBoard(folder, first_step)
+    return MLflow(folder, name) if kind == "mlflow" else WeightsAndBiases(folder, name)
+
+
+class Silent:
+    """Logs nothing."""
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class TensorBoard:
+    """TensorBoard's event files, written by tensorboardX."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        purge = first_step if first_step > 1 else None
+        with extra("ct"):
+            from tensorboardX import SummaryWriter
+        # Names of event files hold the second alone, so a quick resume would overwrite the first file.
+        suffix = f".{os.getpid()}.{first_step}"
+        self._writer = SummaryWriter(str(folder), purge_step=purge, filename_suffix=suffix)
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self._writer.close()
+
+
+class MLflow:
+    """An MLflow run, in a file store in `folder` unless MLFLOW_TRACKING_URI names a server."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        with extra("mlflow"):
+            import mlflow
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+        if not uri:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 asks for consent
+            folder.mkdir(parents=True, exist_ok=True)
+            uri = folder.absolute().as_uri()
+        self._client = mlflow.MlflowClient(tracking_uri=uri)
+        experiment = self._client.get_experiment_by_name("fl_jax")
+        number = (
+            experiment.experiment_id if experiment else self._client.create_experiment("fl_jax")
+        )
+        run = _identity(folder)
+        earlier = self._client.search_runs([number], f"tags.fl_jax_run = '{run}'")
+        if earlier:
+            self._run = earlier[0].info.run_id
+        else:
+            made = self._client.create_run(number, tags={"fl_jax_run": run}, run_name=name)
+            self._run = made.info.run_id
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        for name, value in scalars.items():
+            self._client.log_metric(self._run, name, value, step=step)
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self._client.set_terminated(self._run)
+
+
+class WeightsAndBiases:
+    """A W&B run, offline in `folder` unless WANDB_MODE says otherwise."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        with extra("wandb"):
+            import wandb
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project="fl_jax",
+            name=name,
+            id=_identity(folder),
+            dir=str(folder),
+            mode=os.environ.get("WANDB_MODE", "offline"),
+            resume="allow",
+            settings=wandb.Settings(silent=True),
+        )
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        self._run.log(dict(scalars), step=step)
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self._run.finish()
+
+
+def _identity(folder: Path) -> str:
+    """The same text for the same folder, by which a resumed training finds its run."""
+    return hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
