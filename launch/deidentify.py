@@ -13,7 +13,7 @@ from absl import app, flags
 from rich.console import Console
 
 from fl_jax.data.deidentify import folder
-from launch.cli import progress
+from launch.cli import output, progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read; it is left as it is.", required=True)
 OUT = flags.DEFINE_string("out", None, "Folder to write, empty or new.", required=True)
@@ -28,22 +28,28 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
     out = Path(OUT.value).expanduser()
-    with progress.readable_errors():
+    with progress.readable_errors(), progress.reporter() as reporter:
         key = folder.read_key(Path(KEY.value).expanduser())
-        with progress.counter("deidentify", "files", Console(stderr=True)) as tick:
-            done = folder.deidentify_folder(
-                Path(SOURCE.value).expanduser(), out, key, layout=LAYOUT.value, progress=tick
-            )
-        say = progress.speaker(Console())
+        tick = progress.ticker(reporter, "deidentify", "files")
+        done = folder.deidentify_folder(
+            Path(SOURCE.value).expanduser(), out, key, layout=LAYOUT.value, progress=tick
+        )
+
+    def text() -> None:
+        say = progress.Messages(Console()).message
         for reason, paths in sorted(done.refused.items()):
             more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
             say(f"refused, {reason}: {len(paths)}: {', '.join(paths[:SHOWN])}{more}")
         for keyword, count in sorted(done.cleared.items()):
             say(f"emptied {keyword} in {count} files: it held a word of a name or an identifier")
         say(f"{done.files} files of {done.patients} patients in {out}")
-        if not done.files:
+
+    output.show(done._asdict(), text)
+    if not done.files:
+        with progress.readable_errors():
             raise ValueError(f"source {SOURCE.value}: no file could be exported")
 
 
 if __name__ == "__main__":
+    output.define_json_flag()
     app.run(main)

@@ -31,6 +31,7 @@ from scipy.special import expit
 
 from fl_jax.data import slices as datasets
 from fl_jax.experiment import labelled
+from fl_jax.experiment import prepare as prepare_data
 from fl_jax.experiment import restore as trained
 from fl_jax.experiment import train as study
 from fl_jax.files import atomic
@@ -100,14 +101,14 @@ def load(workdir: Path, say: Callable[[str], None]) -> trained.Trained:
 
 def prepare(source: Path, data_dir: Path, model: trained.Trained, console: Console) -> None:
     """Makes a dataset without labels of loose files, and says what was refused."""
-    summary = dataset.prepare(
-        console,
+    summary = prepare_data.prepare(
         source,
         layout="loose",
         data_dir=data_dir,
         image_size=model.image_size,
         max_refused=1.0,
         workers=FLAGS.workers,
+        reporter=progress.Messages(console),
     )
     notes = dataset.notes(summary)
     if notes is not None:
@@ -137,7 +138,7 @@ def main(argv: list[str]) -> None:
             "--source is for scans without labels: leave out --data and --predictions"
         )
     console = Console(stderr=True, highlight=False)
-    say, workdir = progress.speaker(console), Path(FLAGS.workdir).expanduser()
+    say, workdir = progress.Messages(console).message, Path(FLAGS.workdir).expanduser()
     if FLAGS.by_study and not (FLAGS.source is FLAGS.data is FLAGS.checkpoint is None):
         raise app.UsageError(
             "--by_study is for the predictions that the training has left: leave out --source, --data and "

@@ -25,19 +25,18 @@ from typing import Any
 
 from absl import app, flags
 from ml_collections import config_flags
-from rich.console import Console
 
 from fl_jax import report
 from fl_jax.data import slices
-from fl_jax.experiment import answers, inputs, machine, preemption, ranges
+from fl_jax.experiment import answers, inputs, machine, preemption, prepare, ranges
 from fl_jax.experiment import data as experiment
+from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
-from fl_jax.phantom.cohort import make_cohort
 from fl_jax.report.answer import sentence
 from fl_jax.workdir import locks as folder
 from fl_jax.workdir import reader as files
 from launch import train
-from launch.cli import dataset, processes, progress
+from launch.cli import processes, progress
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -72,17 +71,27 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
 def _study(
     config: experiment.Config, workdir: Path, arguments: list[str], survey: dict[str, Any] | None
 ) -> dict[str, Any]:
-    console = Console(stderr=True, highlight=False)
-    say = progress.speaker(console)
+    with progress.reporter() as reporter:
+        return _stages(config, workdir, arguments, survey, reporter)
+
+
+def _stages(
+    config: experiment.Config,
+    workdir: Path,
+    arguments: list[str],
+    survey: dict[str, Any] | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    say = reporter.message
     manifest = Manifest(workdir, config)
     if config.source or experiment.data_dir(config, workdir) == workdir / "data":
         source = Path(config.source).expanduser() if config.source else workdir / "cohort"
         if not config.source:
-            manifest.stage("cohort", lambda: _cohort(config, source, console))
-        manifest.stage("dataset", lambda: _dataset(config, workdir, source, console))
+            manifest.stage("cohort", lambda: prepare.draw_cohort(config.cohort, source, reporter))
+        manifest.stage("dataset", lambda: _dataset(config, workdir, source, reporter))
     arms = _arms(config, workdir, say)
     manifest.describe(config, anew=not all(experiment.is_complete(arm, workdir) for arm in arms))
-    manifest.stage("training", lambda: _train(arms, workdir, arguments, console))
+    manifest.stage("training", lambda: _train(arms, workdir, arguments, reporter))
     say("report ...")
     results = report.build(
         workdir,
@@ -150,19 +159,6 @@ class Manifest:
         atomic.write_json(self._path, self.content)
 
 
-def _cohort(config: experiment.Config, source: Path, console: Console) -> bool:
-    drawn = 0
-    with progress.counter("cohort", "patients", console) as tick:
-
-        def count(done: int, total: int) -> None:
-            nonlocal drawn
-            drawn = done
-            tick(done, total)
-
-        make_cohort(source, **config.cohort, workers=machine.cores(), progress=count)
-    return drawn > 0
-
-
 def _check_layout(config: experiment.Config) -> None:
     """Refuses, before anything is read, a layout that no study could come of."""
     layouts = ("sites", "rsna")  # `loose` has no labels
@@ -178,22 +174,18 @@ def _check_layout(config: experiment.Config) -> None:
         )
 
 
-def _dataset(config: experiment.Config, workdir: Path, source: Path, console: Console) -> bool:
+def _dataset(config: experiment.Config, workdir: Path, source: Path, reporter: Reporter) -> bool:
     data_dir = experiment.data_dir(config, workdir)
     before = slices.read_summary(data_dir)
-    summary = dataset.prepare(
-        console,
+    summary = prepare.prepare(
         source,
         layout=config.source_layout,
         data_dir=data_dir,
         image_size=config.image_size,
         max_refused=config.max_refused,
-        workers=None,
+        reporter=reporter,
     )
-    console.print(dataset.table(summary))
-    notes = dataset.notes(summary)
-    if notes is not None:
-        console.print(notes)
+    reporter.dataset_ready(summary)
     return summary != before
 
 
@@ -214,25 +206,29 @@ def _arms(
 
 
 def _train(
-    arms: list[experiment.Config], workdir: Path, arguments: list[str], console: Console
+    arms: list[experiment.Config], workdir: Path, arguments: list[str], reporter: Reporter
 ) -> bool:
     left = [arm for arm in arms if not experiment.is_complete(arm, workdir)]
-    bars, say = progress.Bars(console), progress.speaker(console)
     for arm in arms:
         if arm not in left:
-            say(f"{experiment.arm_name(arm)}: complete, skipped")
+            reporter.message(f"{experiment.arm_name(arm)}: complete, skipped")
     if not left:
         return False
     jobs = processes.choose(left[0].jobs, left[0].threads)
-    with bars.progress:
-        if jobs == 1:
-            for arm in left:
-                train.train(arm, workdir, say=say, show=bars.show)
-        else:
-            start = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}"]
-            own = [[f"--config.{k}={arm[k]}" for k in ("regime", "site")] for arm in left]
-            commands = [[*start, *flags, "--progress=lines", "--attached"] for flags in own]
-            processes.run(commands, jobs, os.environ, show=bars.show, say=say)
+    if jobs == 1:
+        for arm in left:
+            train.train(arm, workdir, reporter)
+        return True
+    planned = experiment.load(left[0], workdir).arms
+    start = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}", "--attached"]
+    trainings = []
+    for arm in left:
+        name = experiment.arm_name(arm)
+        reporter.arm_started(name, examples=planned[name].budget, rounds=arm.rounds)
+        flags = [f"--config.{key}={arm[key]}" for key in ("regime", "site")]
+        metrics = workdir / "models" / name / "metrics.jsonl"
+        trainings.append(processes.Training(name, [*start, *flags], metrics))
+    processes.run(trainings, jobs, os.environ, reporter)
     return True
 
 

@@ -17,7 +17,6 @@ import jax
 import numpy as np
 from absl import app, flags
 from numpy.typing import NDArray
-from rich.console import Console
 from scipy import ndimage
 
 from fl_jax.core.keys import stream
@@ -196,7 +195,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
     say, workdir = (
-        progress.speaker(Console(stderr=True, highlight=False)),
+        progress.Messages(progress.console()).message,
         Path(FLAGS.workdir).expanduser(),
     )
     with progress.readable_errors():

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fl_jax.phantom.cohort import CohortSummary, make_cohort
 from fl_jax.phantom.sites import SITES
-from launch.cli import progress
+from launch.cli import output, progress
 from launch.cli.dataset import SHORT
 
 _OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
@@ -32,9 +32,7 @@ def main(argv: list[str]) -> None:
     unknown = [name for name in _NAMES.value if name not in known]
     if unknown:
         raise app.UsageError(f"--sites={','.join(unknown)}: choose from {','.join(known)}")
-    console = Console()
-    waiting = progress.counter("cohort", "patients", Console(stderr=True))
-    with progress.readable_errors(), waiting as tick:
+    with progress.readable_errors(), progress.reporter() as reporter:
         summary = make_cohort(
             Path(_OUT.value).expanduser(),
             seed=_SEED.value,
@@ -42,10 +40,15 @@ def main(argv: list[str]) -> None:
             scale=_SCALE.value,
             matrix=_MATRIX.value,
             workers=_WORKERS.value,
-            progress=tick,
+            progress=progress.ticker(reporter, "cohort", "patients"),
         )
-    console.print(table(summary))
-    progress.speaker(console)(f"cohort in {summary.folder}")
+
+    def text() -> None:
+        console = Console()
+        console.print(table(summary))
+        progress.Messages(console).message(f"cohort in {summary.folder}")
+
+    output.show(summary._asdict(), text)
 
 
 def table(summary: CohortSummary) -> Table:
@@ -63,4 +66,5 @@ def table(summary: CohortSummary) -> Table:
 
 
 if __name__ == "__main__":
+    output.define_json_flag()
     app.run(main)

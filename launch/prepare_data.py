@@ -12,7 +12,8 @@ from absl import app, flags
 from rich.console import Console
 
 from fl_jax.data import dicom, sources
-from launch.cli import dataset, progress
+from fl_jax.experiment import prepare
+from launch.cli import output, progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read.", required=True)
 LAYOUT = flags.DEFINE_enum("layout", "sites", list(sources.LAYOUTS), "How the folder is laid out.")
@@ -34,11 +35,9 @@ def main(argv: list[str]) -> None:
     """Prepares the dataset and prints its tables; an error is one line and exit status 1."""
     if len(argv) > 1:
         raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
-    console = Console()
     data_dir = Path(DATA_DIR.value).expanduser()
-    with progress.readable_errors():
-        summary = dataset.prepare(
-            Console(stderr=True),
+    with progress.readable_errors(), progress.reporter() as reporter:
+        summary = prepare.prepare(
             Path(SOURCE.value).expanduser(),
             layout=LAYOUT.value,
             data_dir=data_dir,
@@ -46,14 +45,18 @@ def main(argv: list[str]) -> None:
             max_refused=MAX_REFUSED.value,
             workers=WORKERS.value,
             repairs=frozenset(r for r in dicom.Repair if r.name in REPAIRS.value),
+            reporter=reporter,
         )
-    console.print(dataset.table(summary))
-    notes = dataset.notes(summary)
-    if notes is not None:
-        console.print(notes)
-    size = IMAGE_SIZE.value
-    progress.speaker(console)(f"dataset in {data_dir}, {size} x {size} pixels")
+
+    def text() -> None:
+        out = progress.Messages(Console())
+        out.dataset_ready(summary)
+        size = IMAGE_SIZE.value
+        out.message(f"dataset in {data_dir}, {size} x {size} pixels")
+
+    output.show(summary, text)
 
 
 if __name__ == "__main__":
+    output.define_json_flag()
     app.run(main)

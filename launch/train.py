@@ -7,7 +7,6 @@ round under way, saved, with exit status 75; a second one ends it at once.
 """
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from fl_jax.experiment import setup as training
 from fl_jax.experiment import study_predictions as whole_studies
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.files import atomic
 from fl_jax.workdir import locks as folder
 from fl_jax.workdir.reader import read_done
@@ -36,17 +36,14 @@ FLAGS = flags.FLAGS
 def train(
     config: experiment.Config,
     workdir: Path,
-    *,
-    say: Callable[[str], None],
-    show: Callable[[dict[str, Any]], None] = lambda event: None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any]:
     """Trains one arm, predicts with its best round, and writes it all under the workdir.
 
     Args:
         config: see `configs/ich_fed_avg.py`.
         workdir: the study's folder.
-        say: told in a sentence what is skipped, resumed or damaged.
-        show: told of progress, see `launch.cli.progress`.
+        reporter: is told what is skipped, resumed or damaged, and of progress.
 
     Returns:
         What `models/<model>/done.json` holds.
@@ -60,16 +57,16 @@ def train(
     ranges.check(config)
     name = experiment.arm_name(config)
     with folder.held(workdir, name):
-        return _train(config, workdir, name, say, show)
+        return _train(config, workdir, name, reporter)
 
 
 def _train(
     config: experiment.Config,
     workdir: Path,
     name: str,
-    say: Callable[[str], None],
-    show: Callable[[dict[str, Any]], None],
+    reporter: Reporter,
 ) -> dict[str, Any]:
+    say = reporter.message
     began = time.monotonic()
     model = workdir / "models" / name
     opened = experiment.load(config, workdir)
@@ -93,21 +90,21 @@ def _train(
         task,
         slices,
         say=say,
-        on_examples=lambda count: show({"model": name, "examples": count}),
+        on_examples=lambda count: reporter.examples_seen(name, count),
         complain=say,
     )
     inputs.keep(config, workdir)  # not before: a name that does not exist begins no run
-    show({"model": name, "budget": arm.budget, "rounds": config.rounds})
+    reporter.arm_started(name, examples=arm.budget, rounds=config.rounds)
     store = Store(model / "checkpoints")
     log = metrics_log.Metrics(model / "metrics.jsonl", tracker="tensorboard")
     last = None
     with preemption.noted() as asked:
         for last in ready.rounds(store):
             log.record(last.record)
-            show({"model": name, "record": last.record})
+            reporter.round_finished(name, last.record)
             if last.restored:
                 say(f"{name}: goes on after round {last.record['round']}")
-                show({"model": name, "examples": sum(r["examples"] for r in log.records())})
+                reporter.examples_seen(name, sum(r["examples"] for r in log.records()))
             if asked():
                 break
     log.close()
@@ -154,17 +151,19 @@ def main(argv: list[str]) -> None:
     preemption.end_on_sigterm()
     if FLAGS.attached:
         preemption.end_with_parent()
-    with progress.readable_errors(), progress.reporter(FLAGS.progress) as (show, say):
+    with progress.readable_errors(), progress.reporter() as shown:
+        reporter = progress.Messages(progress.console()) if FLAGS.attached else shown
         machine.use_threads(FLAGS.config.threads)
-        train(FLAGS.config, Path(FLAGS.workdir).expanduser(), say=say, show=show)
+        train(FLAGS.config, Path(FLAGS.workdir).expanduser(), reporter)
 
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
     flags.DEFINE_string("workdir", None, "Folder for everything that the run writes.")
-    flags.DEFINE_enum("progress", "bar", ["bar", "lines"], "A bar, or JSON lines on stdout.")
     flags.DEFINE_bool(
-        "attached", False, "End at once when standard input does: its writer is gone."
+        "attached",
+        False,
+        "Show messages only, and end when standard input does: the parent is gone.",
     )
     flags.mark_flags_as_required(["config", "workdir"])
     app.run(main)

@@ -121,12 +121,12 @@ class WeightsAndBiases:
         with extra("wandb"):
             import wandb
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("WANDB_MODE", "offline")
         self._run = wandb.init(
             project="fl_jax",
             name=name,
             id=_identity(folder),
             dir=str(folder),
-            mode=os.environ.get("WANDB_MODE", "offline"),
             resume="allow",
             settings=wandb.Settings(silent=True),
         )

@@ -1,21 +1,10 @@
-"""Builds a dataset with a progress bar and shows what it holds; for `prepare_data` and `study`."""
+"""Tables of what a dataset holds and of what was refused, repaired or left out."""
 
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-from absl import logging
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import dataset as builder
-from fl_jax.data import dicom
-from fl_jax.experiment import machine
-from fl_jax.phantom.cohort import make_cohort
-from launch.cli import progress
 
 SHORT = dict(zip(LABELS, ("any", "EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
 """The labels as a narrow table can show them."""
@@ -25,56 +14,12 @@ LEFT_OUT = {
     "duplicate_labels": "duplicate label line",
     "any_repaired": "'any' set from a subtype",
 }
-"""What a listing counts beside the files that it reads, in words."""
+"""Labels that a listing counts besides the files that it reads, in words."""
 SHARED = {
-    "shared_pictures": "picture that another image has",
-    "linked_patients": "patient kept beside another that shares it",
+    "shared_pictures": "image identical to another",
+    "linked_patients": "patient kept on the side of one with an identical image",
 }
-"""What is found of equal pictures, in words."""
-
-
-def prepare(
-    console: Console,
-    source: str | Path,
-    *,
-    layout: str,
-    data_dir: str | Path,
-    image_size: int,
-    max_refused: float,
-    workers: int | None,
-    repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
-) -> builder.Summary:
-    """`builder.prepare` with a progress bar on `console`; arguments and errors are the same."""
-    logging.set_verbosity(logging.WARNING)  # TFDS reports each of its files
-    with progress.counter("dataset", "files", console, before="listing files") as tick:
-        return builder.prepare(
-            source,
-            layout=layout,
-            data_dir=data_dir,
-            image_size=image_size,
-            max_refused=max_refused,
-            workers=workers,
-            repairs=repairs,
-            progress=tick,
-            copied=partial(tick, name="records", unit="slices sorted and written"),
-            say=progress.speaker(console),
-        )
-
-
-def prepare_cohort(
-    cohort: Mapping[str, Any], folder: Path, *, data_dir: Path, image_size: int, max_refused: float
-) -> None:
-    """Draws the synthetic cohort into `folder` and builds its dataset, quietly, unless both are there."""
-    make_cohort(folder, **cohort, workers=machine.cores())
-    prepare(
-        Console(stderr=True, quiet=True),
-        folder,
-        layout="sites",
-        data_dir=data_dir,
-        image_size=image_size,
-        max_refused=max_refused,
-        workers=None,
-    )
+"""What is counted about identical images, in words."""
 
 
 def table(summary: builder.Summary) -> Table:
@@ -115,7 +60,7 @@ def notes(summary: builder.Summary) -> Table | None:
     if not where:
         return None
     shown = Table(
-        title="Files and labels that were not taken as they are",
+        title="Files and labels refused, repaired or left out",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )

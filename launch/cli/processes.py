@@ -2,8 +2,8 @@
 
 Progress is read from the `metrics.jsonl` that each training writes; its messages come over standard error.
 When one training fails, or this process is asked to end, the others get SIGTERM and are waited for, since a
-training saves its round first. A second SIGTERM ends them at once. Every child has a pipe from this process as its
-standard input, so that it also ends when this process is killed, see `preemption.end_with_parent`.
+training saves its round first. A second SIGTERM ends them at once. Every child has a pipe from this process
+as its standard input, so it also ends when this process is killed, see `preemption.end_with_parent`.
 """
 
 import json

@@ -27,9 +27,10 @@ def main(argv: list[str]) -> None:
     preemption.end_on_sigterm()
     with progress.readable_errors():
         workdir.mkdir(parents=True, exist_ok=True)
-        with progress.counter("sweep", "runs", console) as tick:
+        with progress.reporter() as reporter:
+            tick = progress.ticker(reporter, "sweep", "runs")
             results = sweep(config, workdir, only=FLAGS.only, tick=tick)
-        progress.speaker(console)(
+        progress.Messages(console).message(
             f"{(workdir / 'table.md').read_text()}\n{results['runs']} runs in "
             f"{results['wall_seconds']:.0f} s: {workdir / 'figure.png'}"
         )

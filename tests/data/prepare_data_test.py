@@ -70,7 +70,7 @@ def test_thousands_of_warnings_do_not_reach_the_screen(tmp_path, workers):
     done = run(f"--source={source}", f"--data_dir={tmp_path / 'data'}", *flags)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert [line.split()[0] for line in lines] == ["dataset", "records"], lines
+    assert [line.split()[0] for line in lines] == ["dataset:", "records:"], lines
 
 
 def test_an_error_is_one_line(source, tmp_path):

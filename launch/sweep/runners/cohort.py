@@ -35,11 +35,10 @@ from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import internal_external
 from fl_jax.experiment import data as experiment
-from fl_jax.experiment import machine, ranges
+from fl_jax.experiment import machine, prepare, ranges
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
-from launch.cli import dataset
 
 Settings = dict[str, Any]
 MODEL = ("partition", "partition_seed", "fractions", "stratify", "folds", "fold", "adjacent")
@@ -112,7 +111,7 @@ def _prepare(config: experiment.Config, home: Path) -> None:
         return
     parts = home / "_".join(f"{name}{value}" for name, value in config.cohort.items())
     config.data_dir = str(parts / f"data_{config.image_size}")
-    dataset.prepare_cohort(
+    prepare.prepare_cohort(
         config.cohort,
         parts / "cohort",
         data_dir=Path(config.data_dir),

@@ -29,11 +29,11 @@ from fl_jax.evaluation import bootstrap, roc
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import model as backbone
+from fl_jax.experiment import prepare
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.tasks.task import Task
-from launch.cli import dataset
 from launch.sweep import flaws
 
 Settings = dict[str, Any]
@@ -90,7 +90,7 @@ class Trainings:
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["study"].items()}
         self.config: experiment.Config = ConfigDict(fields)
         self.config.update(seed=seed, data_dir=str(folder / "data"))
-        dataset.prepare_cohort(
+        prepare.prepare_cohort(
             self.config.cohort,
             folder / "cohort",
             data_dir=folder / "data",

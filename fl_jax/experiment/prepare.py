@@ -1,0 +1,88 @@
+"""Prepares datasets for experiments: of a source of DICOM files, or of the synthetic cohort."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from fl_jax.data import dataset, dicom
+from fl_jax.experiment import machine
+from fl_jax.experiment.reporter import SILENT, Reporter
+from fl_jax.phantom.cohort import make_cohort
+
+
+def prepare(
+    source: str | Path,
+    *,
+    layout: str,
+    data_dir: str | Path,
+    image_size: int,
+    max_refused: float,
+    workers: int | None = None,
+    repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
+    reporter: Reporter = SILENT,
+) -> dataset.Summary:
+    """`fl_jax.data.dataset.prepare`, reported; arguments and errors are the same."""
+    logging.set_verbosity(logging.WARNING)  # TFDS logs each of its files
+
+    worked = False
+
+    def files(done: int, total: int) -> None:
+        nonlocal worked
+        worked = True
+        reporter.progress("dataset", done, total, "files")
+
+    def records(done: int, total: int) -> None:
+        reporter.progress("records", done, total, "slices sorted and written")
+
+    summary = dataset.prepare(
+        source,
+        layout=layout,
+        data_dir=data_dir,
+        image_size=image_size,
+        max_refused=max_refused,
+        workers=workers,
+        repairs=repairs,
+        progress=files,
+        copied=records,
+        say=reporter.message,
+    )
+    if not worked:
+        reporter.message("dataset: complete, skipped")
+    return summary
+
+
+def draw_cohort(cohort: Mapping[str, Any], folder: Path, reporter: Reporter = SILENT) -> bool:
+    """Draws the synthetic cohort into `folder` unless it is complete; returns whether it drew.
+
+    Args:
+        cohort: keywords of `make_cohort`.
+        folder: for its site folders.
+        reporter: gets the number of patients drawn.
+    """
+    drawn = False
+
+    def patients(done: int, total: int) -> None:
+        nonlocal drawn
+        drawn = True
+        reporter.progress("cohort", done, total, "patients")
+
+    make_cohort(folder, **cohort, workers=machine.cores(), progress=patients)
+    if not drawn:
+        reporter.message("cohort: complete, skipped")
+    return drawn
+
+
+def prepare_cohort(
+    cohort: Mapping[str, Any], folder: Path, *, data_dir: Path, image_size: int, max_refused: float
+) -> None:
+    """Draws the synthetic cohort into `folder` and prepares its dataset, unless both are complete."""
+    draw_cohort(cohort, folder)
+    prepare(
+        folder,
+        layout="sites",
+        data_dir=data_dir,
+        image_size=image_size,
+        max_refused=max_refused,
+    )
