@@ -42,7 +42,10 @@ from fl_jax.core.layouts import State, init
 from fl_jax.core.layouts import whole as whole_round
 from fl_jax.core.sites import Sites, central, local
 from fl_jax.core.types import Aggregator, Algorithm, Batch, Client, Report
-from fl_jax.tasks.task import Task, multi_class, multi_label, positive_weights
+from fl_jax.tasks.multi_class import multi_class
+from fl_jax.tasks.multi_label import multi_label
+from fl_jax.tasks.positive_weights import positive_weights
+from fl_jax.tasks.task import Task
 
 __all__ = [
     "Aggregator",

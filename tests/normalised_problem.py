@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from fl_jax.models.layers.norm import Norm
-from fl_jax.tasks import task as tasks
+from fl_jax.tasks.multi_label import multi_label
 
 
 class Normalised(nn.Module):
@@ -19,7 +19,7 @@ class Normalised(nn.Module):
         return nn.Dense(2)(x[:, 0, 0])
 
 
-TASK = tasks.multi_label(Normalised(), jnp.zeros((1, 4)), running=True)
+TASK = multi_label(Normalised(), jnp.zeros((1, 4)), running=True)
 
 
 def normalised_variables():

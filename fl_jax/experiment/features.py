@@ -18,9 +18,10 @@ import numpy as np
 from fl_jax.core.types import Array, Params
 from fl_jax.data import pipeline
 from fl_jax.data.slices import Slices
-from fl_jax.tasks.losses.cross_entropy import Losses
+from fl_jax.tasks.losses.cross_entropy import LabelLoss
 from fl_jax.tasks.mixup import Mix
-from fl_jax.tasks.task import Task, multi_label
+from fl_jax.tasks.multi_label import multi_label
+from fl_jax.tasks.task import Task
 
 
 class Head(nn.Module):
@@ -94,7 +95,7 @@ def head_task(
     features: int,
     *,
     positive_weights: Array | None = None,
-    losses: Losses | None = None,
+    label_loss: LabelLoss | None = None,
     mix: Mix | None = None,
 ) -> Task:
     """Makes the task of training a model's last layer on features.
@@ -104,7 +105,7 @@ def head_task(
         layer: the last layer's name, `model.head`.
         features: F.
         positive_weights: as `whole` has them.
-        losses: as `whole` has them.
+        label_loss: as `whole` has them.
         mix: of features, where `whole` mixes images.
 
     Returns:
@@ -125,7 +126,7 @@ def head_task(
         head,
         jnp.zeros((1, features)),
         positive_weights=positive_weights,
-        losses=losses,
+        label_loss=label_loss,
         mix=mix,
     )
     return task._replace(init=whole.init)

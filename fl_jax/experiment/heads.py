@@ -33,8 +33,9 @@ from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.models.study_head import StudyHead
 from fl_jax.tasks import fine_tune
-from fl_jax.tasks.joint import joint
-from fl_jax.tasks.task import Task, of_studies
+from fl_jax.tasks.head_and_backbone import head_and_backbone
+from fl_jax.tasks.multi_label_studies import multi_label_studies
+from fl_jax.tasks.task import Task
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -129,7 +130,7 @@ def head_task(config: Config, size: int, positive_weights: np.ndarray | None = N
     if not isinstance(head, StudyHead):
         raise ValueError(f"config.model={config.model!r} with a backbone: must be study_head(...)")
     example = Study(jnp.zeros((1, 2, size)), jnp.zeros((1, 2)), jnp.ones((1, 2), bool))
-    return of_studies(
+    return multi_label_studies(
         head, example, positive_weights=positive_weights, study_weight=config.study_weight
     )
 
@@ -154,10 +155,16 @@ def joint_task(config: Config, read: Reader, positive_weights: np.ndarray | None
     if config.max_degrees or config.flip:
         how = {"max_degrees": config.max_degrees, "flip": config.flip}
         changed["augment"] = partial(windows.augment, **how)
-    at_once = config.slices_at_once
-    task = joint(head, features, params, begin=read.head, at_once=at_once, **changed)
+    task = head_and_backbone(
+        head,
+        features,
+        params,
+        head_params=read.head,
+        slices_at_once=config.slices_at_once,
+        **changed,
+    )
     names = traverse_util.flatten_dict({"backbone": params}, sep="/")
-    trained = fine_tune.found(config.trainable, names)
+    trained = fine_tune.matching(config.trainable, names)
     if not trained:
         raise ValueError(
             f"config.trainable={config.trainable!r}: finds none of the backbone's leaves; there are: "

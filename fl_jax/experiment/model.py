@@ -21,10 +21,12 @@ from fl_jax.experiment import features
 from fl_jax.files.atomic import sha256
 from fl_jax.models.pretrained.load import pretrained
 from fl_jax.models.study_head import StudyHead
-from fl_jax.tasks.fine_tune import begin_from, train_only
-from fl_jax.tasks.losses.cross_entropy import Losses
+from fl_jax.tasks.fine_tune import initialize_from, train_only
+from fl_jax.tasks.flip_average import flip_average
+from fl_jax.tasks.losses.cross_entropy import LabelLoss
 from fl_jax.tasks.mixup import mixup
-from fl_jax.tasks.task import Task, flipped, multi_label
+from fl_jax.tasks.multi_label import multi_label
+from fl_jax.tasks.task import Task
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -90,7 +92,7 @@ def network(
         )
     loss = {
         "positive_weights": positive_weights,
-        "losses": _losses(config),
+        "label_loss": _label_loss(config),
         "mix": mixup(config.mixup) if config.mixup else None,
     }
     task = multi_label(
@@ -106,17 +108,17 @@ def network(
     if config.trainable:
         task = train_only(task, config.trainable, given["params"])
     elif given:
-        task = begin_from(task, given if running else given["params"])
+        task = initialize_from(task, given if running else given["params"])
     if config.test_flip:
-        task = flipped(task)
+        task = flip_average(task)
     return Network(model, prepare, given, task, loss)
 
 
-def _losses(config: Config) -> Losses:
-    losses: Losses = spec.build(config.loss, "fl_jax.tasks.losses")
+def _label_loss(config: Config) -> LabelLoss:
+    label_loss: LabelLoss = spec.build(config.loss, "fl_jax.tasks.losses")
     labels = jnp.zeros((1, len(LABELS)))
-    jax.eval_shape(losses, labels, labels, labels[0])  # refuses other than one weight a label
-    return losses
+    jax.eval_shape(label_loss, labels, labels, labels[0])  # refuses other than one weight a label
+    return label_loss
 
 
 def on_features(

@@ -21,7 +21,8 @@ from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.data import Config, Experiment, data_dir
 from fl_jax.faults import fault as faulty
 from fl_jax.tasks.fine_tune import layer_rates
-from fl_jax.tasks.task import Task, positive_weights
+from fl_jax.tasks.positive_weights import positive_weights
+from fl_jax.tasks.task import Task
 from fl_jax.wrappers import batch_stats as statistics
 from fl_jax.wrappers.ema import averaged
 from fl_jax.wrappers.recompute_batch_stats import recompute

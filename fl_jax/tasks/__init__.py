@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tasks: what the sites learn, as pure functions of parameters and batches."""

@@ -1,8 +1,8 @@
-"""Fine-tuning: begin from given parameters, train some of them, and move layers at their own rates.
+"""Fine-tuning: pretrained initialisation, frozen layers, and learning rates per layer.
 
-begin_from:   params_0 = given where there are any, the task's own elsewhere
-train_only:   params = (trained, fixed);  sites train, send and aggregate `trained`; `fixed` is in the task
-layer_rates:  u_l <- r_l u_l for the update u_l of each leaf whose name a pattern finds
+initialize_from:  params_0 = pretrained where available, the task's initialisation elsewhere
+train_only:       params = (trained, frozen);  sites train, send and aggregate `trained` alone
+layer_rates:      u_l <- r_l u_l for the update u_l of each leaf that a pattern matches
 """
 
 import re
@@ -18,84 +18,90 @@ from fl_jax.tasks.task import Task
 _SEP = "/"
 
 
-def begin_from(task: Task, given: Params) -> Task:
-    """Makes a task that begins from given parameters.
+def initialize_from(task: Task, pretrained: Params) -> Task:
+    """Initialises a task from pretrained parameters.
 
     Args:
-        task: whose parameters are nested dicts, as Flax has them.
-        given: a part of them, e.g. pretrained ones without the last layer; the rest keeps its own beginning.
+        task: with parameters in nested dicts, as in Flax.
+        pretrained: some of the parameters, e.g. without the last layer; the others keep the task's
+            initialisation.
 
     Returns:
-        The task; its `init` raises ValueError where `given` has a leaf that the task has not, or one of
+        The task; its `init` raises ValueError when `pretrained` has a leaf that the task does not have, or of
         another shape.
     """
-    given = _flat(given)
+    flat = _flat(pretrained)
 
     def init(key: Any) -> Params:
-        own = _flat(task.init(key))
-        wrong = [n for n, leaf in given.items() if n not in own or own[n].shape != leaf.shape]
+        initial = _flat(task.init(key))
+        wrong = [n for n, x in flat.items() if n not in initial or initial[n].shape != x.shape]
         if wrong:
-            raise ValueError(f"given: {', '.join(wrong[:3])} are no parameters of the task's model")
-        return _nested(own | given)
+            raise ValueError(
+                f"pretrained: {', '.join(wrong[:3])} are no parameters of the model, or have another shape"
+            )
+        return _nested(initial | flat)
 
     return task._replace(init=init)
 
 
-def train_only(task: Task, pattern: str, given: Params) -> Task:
-    """Makes a task of which some parameters are trained and all others stay as they are.
+def train_only(task: Task, pattern: str, pretrained: Params) -> Task:
+    """Trains some of a task's parameters and freezes the others.
 
-    Guarantees: the task's parameters are the trained ones alone, so that no algorithm can send, aggregate or
-    change another one; a round's `bytes` say so.
+    Guarantees: the task's parameters are the trained ones alone, so no algorithm can send, aggregate or
+    change the others; the metric `bytes` shows it.
 
     Args:
-        task: whose parameters are nested dicts, as Flax has them.
-        pattern: a regular expression, searched for in each leaf's name, e.g. `^fc/`; those found are trained.
-        given: a part of the parameters, with all that stay; one that is trained begins from it, too.
+        task: with parameters in nested dicts, as in Flax.
+        pattern: a regular expression, searched for in each leaf's name, e.g. `^fc/`; matches are trained.
+        pretrained: parameters, with all that are frozen; trained leaves are initialised from it, too.
 
     Returns:
-        The task. The others are constants of its functions: a program that is compiled from them holds them.
+        The task. Its functions close over the frozen parameters, so compiled programs contain them.
 
     Raises:
-        ValueError: when the pattern is no regular expression; by `init`, when it finds none or all of the
-            leaves, or `given` lacks one that stays.
+        ValueError: when the pattern is no regular expression; by `init`, when it matches none or all of the
+            leaves, or `pretrained` lacks a frozen one.
     """
-    found = _compiled(pattern)
-    fixed = {name: leaf for name, leaf in _flat(given).items() if not found.search(name)}
-    whole = begin_from(task, given)
+    matches = _compiled(pattern).search
+    frozen = {name: leaf for name, leaf in _flat(pretrained).items() if not matches(name)}
+    base = initialize_from(task, pretrained)
 
     def init(key: Any) -> Params:
-        everything = _flat(whole.init(key))
-        trained = {name: leaf for name, leaf in everything.items() if found.search(name)}
-        if not trained or len(trained) == len(everything):
+        params = _flat(base.init(key))
+        trained = {name: leaf for name, leaf in params.items() if matches(name)}
+        if not trained or len(trained) == len(params):
             raise ValueError(
-                f"pattern={pattern!r}: finds {'all' if trained else 'none'} of the model's leaves, and must "
-                f"leave some and find some; there are: {', '.join(everything)}"
+                f"pattern={pattern!r}: matches {'all' if trained else 'none'} of the model's leaves; it must "
+                f"match some and leave some; there are: {', '.join(params)}"
             )
-        lacking = everything.keys() - trained.keys() - fixed.keys()
+        lacking = params.keys() - trained.keys() - frozen.keys()
         if lacking:
             raise ValueError(
-                f"given: lacks {', '.join(sorted(lacking)[:3])}, which would stay at random values; "
-                f"give them, or train them: pattern={pattern!r}"
+                f"pretrained: lacks {', '.join(sorted(lacking)[:3])}, which would stay at random values; "
+                f"add them, or train them: pattern={pattern!r}"
             )
         return _nested(trained)
 
-    def joined(trained: Params) -> Params:
-        return _nested(fixed | _flat(trained))
+    def merge(trained: Params) -> Params:
+        return _nested(frozen | _flat(trained))
 
     def loss(params: Params, batch: Batch, key: Any) -> Any:
-        return task.loss(joined(params), batch, key)
+        return task.loss(merge(params), batch, key)
 
     def logits(params: Params, inputs: Array) -> Any:
-        return task.logits(joined(params), inputs)
+        return task.logits(merge(params), inputs)
 
     return Task(init, loss, logits)
 
 
-def found(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that `train_only` would find by this pattern.
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """Returns the names that `train_only` would train.
 
     Raises:
-        ValueError: it is no regular expression.
+        ValueError: when the pattern is no regular expression.
+
+    >>> matching("^fc/", ["conv1/kernel", "fc/bias", "fc/kernel"])
+    ['fc/bias', 'fc/kernel']
     """
     return [*filter(_compiled(pattern).search, names)]
 
@@ -103,42 +109,52 @@ def found(pattern: str, names: Iterable[str]) -> list[str]:
 def layer_rates(
     optimizer: optax.GradientTransformation, rates: Sequence[tuple[str, float]]
 ) -> optax.GradientTransformation:
-    """Gives layers their own learning rates, as factors of the optimiser's.
+    """Scales the learning rate by layer.
 
     Args:
         optimizer: whose update is scaled, weight decay included.
-        rates: (pattern, factor) pairs; a leaf takes the factor of the first pattern found in its name, such
-            as `layer1_0/conv1/kernel`, and 1 where none is. With 0 a leaf stays as it is, and is still sent.
+        rates: (pattern, factor) pairs; the first pattern that matches a leaf's name, such as
+            `layer1_0/conv1/kernel`, sets its factor; else 1. A leaf with factor 0 stays fixed, and is sent.
 
     Returns:
-        The optimiser; its `init` raises ValueError for a pattern that decides for no leaf.
+        The optimiser; its `init` raises ValueError for a pattern that determines no leaf's factor.
 
     Raises:
-        ValueError: for what is no pair, a factor that is negative or not finite, or what is no regular
+        ValueError: when an entry is no pair, a factor is negative or not finite, or a pattern is no regular
             expression.
+
+    >>> import jax.numpy as jnp
+    >>> params = {"backbone": {"w": jnp.float32(0)}, "head": {"w": jnp.float32(0)}}
+    >>> sgd = layer_rates(optax.sgd(1.0), [("^backbone/", 0.25)])
+    >>> gradient = {"backbone": {"w": jnp.float32(1)}, "head": {"w": jnp.float32(1)}}
+    >>> updates, _ = sgd.update(gradient, sgd.init(params), params)
+    >>> float(updates["backbone"]["w"]), float(updates["head"]["w"])
+    (-0.25, -1.0)
     """
     for pair in rates:
         match pair:
             case (str(), int() | float()):
                 pass
             case _:
-                raise ValueError(f"rates: {pair!r} is no pair such as ('^fc/', 10.0)")
+                raise ValueError(f"rates: {pair!r} is no pair, such as ('^fc/', 10.0)")
     for pattern, rate in rates:
         if not 0 <= rate < float("inf"):
-            raise ValueError(f"rates: {pattern!r} has {rate}: must be at least 0, and finite")
+            raise ValueError(
+                f"rates: {pattern!r} has the factor {rate}: must be at least 0, and finite"
+            )
     compiled = [_compiled(pattern) for pattern, _ in rates]
 
     def group(tree: Params) -> Params:
-        firsts = {
+        groups = {
             name: next((str(n) for n, p in enumerate(compiled) if p.search(name)), "rest")
             for name in _flat(tree)
         }
         for number, (pattern, _) in enumerate(rates):
-            if str(number) not in firsts.values():
+            if str(number) not in groups.values():
                 raise ValueError(
-                    f"rates: {pattern!r} decides for none of the leaves; there are: {', '.join(firsts)}"
+                    f"rates: {pattern!r} determines the factor of no leaf; there are: {', '.join(groups)}"
                 )
-        return _nested(firsts)
+        return _nested(groups)
 
     scales = {str(n): optax.scale(rate) for n, (_, rate) in enumerate(rates)}
     return optax.chain(optimizer, optax.partition({**scales, "rest": optax.identity()}, group))

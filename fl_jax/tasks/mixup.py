@@ -1,9 +1,9 @@
-"""Mixup: the model learns from mixtures of two examples, and of their labels.
+"""Mixup: training on convex combinations of two examples and of their labels.
 
 x_b <- lam_b x_b + (1 - lam_b) x_c,  y_b <- lam_b y_b + (1 - lam_b) y_c,  lam_b ~ Beta(alpha, alpha)
 
-Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, whose code draws one lam for a batch.
-The partners c are the next ones in a random circle of the batch's real examples, so that none is its own.
+Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018; their code draws one lam per batch. The
+partner c is the next example in a random cycle of the batch's real examples, so no example meets itself.
 """
 
 from collections.abc import Callable
@@ -19,23 +19,23 @@ Mix = Callable[[jax.Array, jax.Array, Array, Array], tuple[jax.Array, jax.Array]
 
 
 def mixup(alpha: float) -> Mix:
-    """Makes the mixture.
+    """Makes mixup.
 
     Args:
-        alpha: of the Beta distribution, in 0.01..100; near 0 most examples stay as they are.
+        alpha: of the Beta distribution, in 0.01..100; near 0 most examples remain unmixed.
 
     Returns:
-        The mixture; padding is mixed into nothing and stays as it is.
+        `(key, inputs, labels, mask) -> (inputs, labels)`; padding is neither mixed nor a partner.
 
     Raises:
         ValueError: when alpha is out of range.
     """
     if not 0.01 <= alpha <= 100:
-        raise ValueError(f"mixup={alpha}: must lie in 0.01..100, or be 0 for none")
-    return partial(_mixed, alpha)
+        raise ValueError(f"mixup={alpha}: must lie in 0.01..100, or be 0 for no mixup")
+    return partial(_mix, alpha)
 
 
-def _mixed(
+def _mix(
     alpha: float, key: jax.Array, inputs: jax.Array, labels: Array, mask: Array
 ) -> tuple[jax.Array, jax.Array]:
     order_key, share_key = jax.random.split(key)
@@ -43,12 +43,12 @@ def _mixed(
     order = jnp.argsort(jnp.where(real, jax.random.uniform(order_key, (size,)), 2.0))  # real first
     place = jnp.arange(size)
     count = real.sum()
-    after = jnp.where(place < count, (place + 1) % jnp.maximum(count, 1), place)
-    partner = jnp.zeros(size, int).at[order].set(order[after])
+    following = jnp.where(place < count, (place + 1) % jnp.maximum(count, 1), place)
+    partner = jnp.zeros(size, int).at[order].set(order[following])
     share = jax.random.beta(share_key, alpha, alpha, (size,))
 
     def mix(x: Array) -> jax.Array:
-        of = share.reshape(-1, *[1] * (x.ndim - 1))
-        return of * x + (1 - of) * x[partner]
+        lam = share.reshape(-1, *[1] * (x.ndim - 1))
+        return lam * x + (1 - lam) * x[partner]
 
     return mix(inputs), mix(labels)

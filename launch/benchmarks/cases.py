@@ -12,7 +12,8 @@ import optax
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.models.resnet import resnet
-from fl_jax.tasks import task
+from fl_jax.tasks.multi_label import multi_label
+from fl_jax.tasks.task import Task
 
 
 class Case(NamedTuple):
@@ -27,7 +28,7 @@ class Case(NamedTuple):
     """
 
     name: str
-    model: Callable[[], tuple[task.Task, jax.ShapeDtypeStruct]]
+    model: Callable[[], tuple[Task, jax.ShapeDtypeStruct]]
     sizes: Sequence[int]
     batch: int = 16
     several: int = 1
@@ -59,10 +60,10 @@ class Mlp(nn.Module):
         return nn.Dense(len(LABELS))(nn.relu(nn.Dense(self.width)(x.reshape(len(x), -1))))
 
 
-def scans(pixels: int, adjacent: tuple[int, ...] = ()) -> tuple[task.Task, jax.ShapeDtypeStruct]:
+def scans(pixels: int, adjacent: tuple[int, ...] = ()) -> tuple[Task, jax.ShapeDtypeStruct]:
     """The demo's task: int16 HU in, windows, turns and flips inside the step; (3,) for three slices."""
     example = jax.ShapeDtypeStruct((*adjacent, pixels, pixels), jnp.int16)
-    job = task.multi_label(
+    job = multi_label(
         resnet(),
         jnp.zeros((1, *example.shape), example.dtype),
         prepare=windows.channels,
@@ -71,18 +72,18 @@ def scans(pixels: int, adjacent: tuple[int, ...] = ()) -> tuple[task.Task, jax.S
     return job, example
 
 
-def images(model: nn.Module, pixels: int = 32) -> tuple[task.Task, jax.ShapeDtypeStruct]:
+def images(model: nn.Module, pixels: int = 32) -> tuple[Task, jax.ShapeDtypeStruct]:
     """A model on float32 images of three channels."""
     example = jax.ShapeDtypeStruct((pixels, pixels, 3), jnp.float32)
-    return task.multi_label(model, jnp.zeros((1, *example.shape))), example
+    return multi_label(model, jnp.zeros((1, *example.shape))), example
 
 
-def lenet() -> tuple[task.Task, jax.ShapeDtypeStruct]:
+def lenet() -> tuple[Task, jax.ShapeDtypeStruct]:
     """LeNet at 32 px."""
     return images(LeNet())
 
 
-def mlp() -> tuple[task.Task, jax.ShapeDtypeStruct]:
+def mlp() -> tuple[Task, jax.ShapeDtypeStruct]:
     """The MLP at 32 px."""
     return images(Mlp())
 

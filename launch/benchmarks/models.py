@@ -28,7 +28,8 @@ from fl_jax.core import spec
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.experiment import machine
-from fl_jax.tasks import task
+from fl_jax.tasks.multi_label import multi_label
+from fl_jax.tasks.task import Task
 from fl_jax.wrappers import batch_stats as statistics
 from launch.benchmarks import measure, table
 
@@ -244,13 +245,13 @@ def count(made: Any, shape: tuple[int, ...]) -> tuple[int, float]:
     )
 
 
-def learned(made: Any, images: np.ndarray) -> task.Task:
+def learned(made: Any, images: np.ndarray) -> Task:
     """The task of a model; batch normalisation uses a batch's own moments."""
     variables: Any = jax.eval_shape(made.init, jax.random.key(0), images)
-    return task.multi_label(made, images[:1], running="batch_stats" in variables)
+    return multi_label(made, images[:1], running="batch_stats" in variables)
 
 
-def stepping(job: task.Task, params: Any, batch: Batch) -> measure.Work:
+def stepping(job: Task, params: Any, batch: Batch) -> measure.Work:
     """A client's step, which goes on from where it was."""
     algorithm = fed_avg(job.loss, optax.adam(RATE), keep_optimizer=True)
     if job.running:

@@ -23,7 +23,7 @@ from fl_jax.core import layouts as rounds
 from fl_jax.core.types import Batch
 from fl_jax.experiment import machine
 from fl_jax.models import layers
-from fl_jax.tasks import task
+from fl_jax.tasks.multi_label import multi_label
 
 _MODELS = {"resnet": "ResNet", "lenet": "LeNet", "mlp": "MLP"}
 
@@ -56,7 +56,7 @@ def run(options: Any) -> dict[str, Any]:
     plan = common.task()
 
     example = np.zeros((1, plan["hw"], plan["hw"], 3), np.float32)
-    job = task.multi_label(getattr(models, _MODELS[plan["model"]])(), example)
+    job = multi_label(getattr(models, _MODELS[plan["model"]])(), example)
     algorithm = fed_avg(job.loss, optax.sgd(common.LR, momentum=common.MOM), keep_optimizer=False)
     params = jax.jit(job.init)(jax.random.PRNGKey(0))
     sites, key = len(plan["sizes"]), jax.random.key(0)

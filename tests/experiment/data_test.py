@@ -330,7 +330,7 @@ def test_options_that_do_not_go_together(config, tmp_path):
     for name, value, said in (
         ("remat", True, r"mlp\(.* has no blocks to compute again"),
         ("mixup", 1e-3, "mixup=0.001: must lie in"),
-        ("loss", "cross_entropy(label_weights=(1, 2))", "there are 6 labels"),
+        ("loss", "cross_entropy(label_weights=(1, 2))", "must be 6 numbers"),
         ("loss", "hinge()", "there are: cross_entropy, focal"),
     ):
         old, config[name] = config[name], value

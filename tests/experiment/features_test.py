@@ -10,8 +10,8 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import layouts as rounds
 from fl_jax.data import pipeline
 from fl_jax.experiment.features import extract, head_task, in_place_of_pixels
-from fl_jax.tasks import task as tasks
 from fl_jax.tasks.fine_tune import train_only
+from fl_jax.tasks.multi_label import multi_label
 
 KEY = jax.random.key(0)
 WEIGHTS = np.arange(1.0, 7.0)
@@ -32,9 +32,7 @@ def prepare(hu):
 
 @pytest.fixture
 def whole(slices):
-    return tasks.multi_label(
-        Model(), slices.hu(np.arange(1)), prepare=prepare, positive_weights=WEIGHTS
-    )
+    return multi_label(Model(), slices.hu(np.arange(1)), prepare=prepare, positive_weights=WEIGHTS)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from fl_jax.experiment import study_predictions as whole_studies
 from fl_jax.experiment import train as study
 from fl_jax.experiment.features import in_place_of_pixels
 from fl_jax.models.study_head import study_head
-from fl_jax.tasks.task import of_studies
+from fl_jax.tasks.multi_label_studies import multi_label_studies
 
 KEY = jax.random.key(0)
 
@@ -35,7 +35,7 @@ def studies(slices):
 @pytest.fixture(scope="module")
 def task(studies):
     (batch,) = pipeline.eval_batches(studies, np.arange(1), batch_size=1)
-    return of_studies(study_head("transformer", 8, heads=2), batch.inputs)
+    return multi_label_studies(study_head("transformer", 8, heads=2), batch.inputs)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from fl_jax.evaluation.predictions import select
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.faults import fault as faulty
-from fl_jax.tasks.task import multi_label
+from fl_jax.tasks.multi_label import multi_label
 
 KEY = jax.random.key(0)
 

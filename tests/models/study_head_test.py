@@ -8,7 +8,7 @@ import pytest
 
 from fl_jax.core.types import Batch, Study
 from fl_jax.models.study_head import KINDS, places, study_head
-from fl_jax.tasks.task import of_studies
+from fl_jax.tasks.multi_label_studies import multi_label_studies
 
 KEY = jax.random.key(0)
 LENGTHS = (5, 3)
@@ -133,7 +133,9 @@ def test_the_loss_is_the_mean_of_studies_whatever_their_padding():
 
     labels = np.full((2, 7, 6), -1.0, np.float32)
     labels[0, : 1 + LENGTHS[0]], labels[1, : 1 + LENGTHS[1]] = 0, 1
-    task = of_studies(Fixed(), studies(), positive_weights=np.full(6, 3.0), study_weight=0.5)  # pyright: ignore
+    task = multi_label_studies(
+        Fixed(), studies(), positive_weights=np.full(6, 3.0), study_weight=0.5
+    )  # pyright: ignore
     found = task.loss(jnp.zeros(()), Batch(studies(), labels, np.ones(2)), KEY)
     first = np.log(2) + 0.5 * np.log(4)  # negative: its probability is 3/4
     second = 3 * np.log(2) + 0.5 * np.log(4 / 3)  # its slices are positive, and weighted
@@ -146,7 +148,7 @@ def test_the_loss_is_the_mean_of_studies_whatever_their_padding():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dropout_is_for_training_and_gradients_are_finite(kind):
-    task = of_studies(study_head(kind, 8, heads=2, dropout=0.5), studies())
+    task = multi_label_studies(study_head(kind, 8, heads=2, dropout=0.5), studies())
     params = jax.jit(task.init)(KEY)
     loss = jax.jit(jax.value_and_grad(task.loss))
     batch = Batch(studies(padding=np.nan), np.zeros((2, 7, 6), np.float32), np.ones(2))
@@ -177,4 +179,4 @@ def test_values_out_of_range(arguments, message):
 @pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
 def test_a_weight_of_the_study_out_of_range(weight):
     with pytest.raises(ValueError, match="study_weight="):
-        of_studies(study_head(), studies(), study_weight=weight)
+        multi_label_studies(study_head(), studies(), study_weight=weight)

@@ -11,8 +11,8 @@ from fl_jax.core import layouts as rounds
 from fl_jax.core.types import Batch
 from fl_jax.models.deep_resnet import DeepResNet
 from fl_jax.models.mlp import mlp
-from fl_jax.tasks import task as tasks
-from fl_jax.tasks.fine_tune import begin_from, layer_rates, train_only
+from fl_jax.tasks.fine_tune import initialize_from, layer_rates, train_only
+from fl_jax.tasks.multi_label import multi_label
 
 KEY = jax.random.key(0)
 WEIGHT = 4  # bytes of the message's weight
@@ -20,7 +20,7 @@ WEIGHT = 4  # bytes of the message's weight
 
 @pytest.fixture
 def task():
-    return tasks.multi_label(mlp(2, (4, 4)), jnp.zeros((1, 3)))
+    return multi_label(mlp(2, (4, 4)), jnp.zeros((1, 3)))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def one_round(task, optimizer=None):
 
 
 def test_what_is_given_is_where_it_begins(task, given):
-    found, own = begin_from(task, given).init(KEY), task.init(KEY)
+    found, own = initialize_from(task, given).init(KEY), task.init(KEY)
     jax.tree.map(np.testing.assert_array_equal, found, given | {"Dense_2": own["Dense_2"]})
 
 
@@ -52,7 +52,7 @@ def test_what_is_given_is_where_it_begins(task, given):
 )
 def test_what_the_model_has_not(task, wrong):
     with pytest.raises(ValueError, match=r"Dense_\d/bias are no parameters"):
-        begin_from(task, wrong).init(KEY)
+        initialize_from(task, wrong).init(KEY)
 
 
 def test_only_the_head_is_trained_sent_and_counted(task, given):
@@ -60,7 +60,7 @@ def test_only_the_head_is_trained_sent_and_counted(task, given):
     state, metrics = one_round(head)
     assert set(state.server.params) == {"Dense_2"}
     np.testing.assert_array_equal(metrics["bytes"], 4 * (4 * 2 + 2) + WEIGHT)
-    whole, metrics = one_round(begin_from(task, given))
+    whole, metrics = one_round(initialize_from(task, given))
     np.testing.assert_array_equal(
         metrics["bytes"], 4 * (3 * 4 + 4 + 4 * 4 + 4 + 4 * 2 + 2) + WEIGHT
     )
@@ -71,7 +71,7 @@ def test_a_fixed_backbone_is_a_rate_of_zero(task, given):
     """Two ways to the same head: what is not there, and what does not move."""
     alone, _ = one_round(train_only(task, "^Dense_2/", given))
     still = layer_rates(optax.sgd(0.1), [("Dense_[01]", 0.0)])
-    whole, _ = one_round(begin_from(task, given), still)
+    whole, _ = one_round(initialize_from(task, given), still)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
         {**given, **alone.server.params},
@@ -90,8 +90,8 @@ def test_predictions_are_of_the_whole_model(task, given):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("Conv", "finds none"),
-        ("Dense", "finds all"),
+        ("Conv", "matches none"),
+        ("Dense", "matches all"),
         ("Dense_0", "lacks Dense_2/bias, Dense_2/kernel, which would stay at random"),
     ],
 )
@@ -126,12 +126,12 @@ def test_rates_out_of_range(rate):
 
 @pytest.mark.parametrize("pair", ["()", ("a", "b"), ("a",), (1, 1.0), 1.0, None])
 def test_rates_that_are_no_pairs(pair):
-    with pytest.raises(ValueError, match="is no pair such as"):
+    with pytest.raises(ValueError, match="is no pair, such as"):
         layer_rates(optax.sgd(1.0), [pair])
 
 
 def test_a_rate_of_no_leaf():
-    with pytest.raises(ValueError, match="'d' decides for none of the leaves; there are: a"):
+    with pytest.raises(ValueError, match="'d' determines the factor of no leaf; there are: a"):
         layer_rates(optax.sgd(1.0), [("a", 1.0), ("d", 0.1)]).init({"a": jnp.ones(1)})
 
 
@@ -142,19 +142,19 @@ class TestStatistics:
     images = jax.random.normal(KEY, (2, 16, 16, 3))
 
     def test_without_them_there_is_no_task(self):
-        task = tasks.multi_label(self.model, self.images)
+        task = multi_label(self.model, self.images)
         with pytest.raises(ValueError, match=r"has \['batch_stats', 'params'\]"):
             task.init(KEY)
 
     def test_a_model_that_has_none(self):
-        task = tasks.multi_label(nn.Dense(2), jnp.ones((1, 3)), frozen={"batch_stats": {}})
+        task = multi_label(nn.Dense(2), jnp.ones((1, 3)), frozen={"batch_stats": {}})
         with pytest.raises(ValueError, match=r"frozen=\['batch_stats'\]"):
             task.init(KEY)
 
     def test_they_stay_in_training(self):
         variables = self.model.init(KEY, self.images)
         moved = jax.tree.map(lambda leaf: leaf + 0.5, variables["batch_stats"])
-        task = tasks.multi_label(self.model, self.images, frozen={"batch_stats": moved})
+        task = multi_label(self.model, self.images, frozen={"batch_stats": moved})
         params = task.init(KEY)
         wanted = self.model.apply({"params": params, "batch_stats": moved}, self.images)
         np.testing.assert_allclose(task.logits(params, self.images), wanted, rtol=1e-5)

@@ -1,5 +1,6 @@
 """Parts of a batch give the whole batch's value and gradient."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,10 +15,10 @@ from fl_jax.core import spec
 from fl_jax.core.types import Batch
 from fl_jax.models.layers.norm import Norm
 from fl_jax.models.mlp import mlp
-from fl_jax.tasks import task
 from fl_jax.tasks.losses.cross_entropy import cross_entropy
 from fl_jax.tasks.micro_batches import accumulate
 from fl_jax.tasks.mixup import mixup
+from fl_jax.tasks.multi_label import multi_label
 
 KEY = jax.random.key(0)
 
@@ -31,13 +32,13 @@ def batch(mask=(1, 1, 1, 1, 1, 0, 0, 0)):
 
 def make(parts):
     """Everything at once: augmentation, mixed examples, weights of labels and of positives."""
-    return task.multi_label(
+    return multi_label(
         mlp(3, widths=(5,)),
         jnp.zeros((1, 6, 6), jnp.int16),
         prepare=lambda hu: jnp.asarray(hu, jnp.float32) / 100,
         augment=lambda key, hu: hu + 20 * jax.random.normal(key, hu.shape),
         positive_weights=np.array([3.0, 1.0, 2.0]),
-        losses=cross_entropy(label_weights=(2, 1, 1), smoothing=0.1),
+        label_loss=cross_entropy(label_weights=(2, 1, 1), smoothing=0.1),
         mix=mixup(0.4),
         micro_batches=parts,
     )
@@ -102,10 +103,10 @@ def test_algorithms_that_take_gradients_of_their_own(text):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *ends)
 
 
-class WithStatistics(task.nn.Module):
-    @task.nn.compact
+class WithStatistics(nn.Module):
+    @nn.compact
     def __call__(self, images, mask=None):
-        return task.nn.Dense(1)(Norm("batch")(images, mask).mean((1, 2)))
+        return nn.Dense(1)(Norm("batch")(images, mask).mean((1, 2)))
 
 
 def test_what_does_not_go_together():
@@ -114,4 +115,4 @@ def test_what_does_not_go_together():
     with pytest.raises(ValueError, match="accumulate=3: does not divide the 8 examples"):
         accumulate(lambda p, b: p, 3)(jnp.ones(()), batch())
     with pytest.raises(ValueError, match="accumulate=2 with running statistics"):
-        task.multi_label(WithStatistics(), jnp.zeros((1, 4, 4, 2)), running=True, micro_batches=2)
+        multi_label(WithStatistics(), jnp.zeros((1, 4, 4, 2)), running=True, micro_batches=2)

@@ -15,7 +15,7 @@ from fl_jax.core import spec
 from fl_jax.core.types import Batch
 from fl_jax.models.deep_resnet import DeepResNet
 from fl_jax.models.layers.norm import Norm
-from fl_jax.tasks import task as tasks
+from fl_jax.tasks.multi_label import multi_label
 from fl_jax.wrappers import batch_stats as statistics
 from fl_jax.wrappers.recompute_batch_stats import recompute
 
@@ -46,7 +46,7 @@ def sites(steps=4, size=16, key=KEY):
 
 
 def federation(rule, rate=0.0):
-    task = tasks.multi_label(Model(), jnp.zeros((1, 4, 4, 2)), running=True)
+    task = multi_label(Model(), jnp.zeros((1, 4, 4, 2)), running=True)
     algorithm = statistics.carry(fed_avg(task.loss, optax.adam(rate), keep_optimizer=True), rule)
     state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
     return task, algorithm, state, jax.jit(rounds.whole(algorithm, weighted_mean()))
@@ -155,7 +155,7 @@ def started(algorithm, variables):
 @pytest.mark.parametrize("text", ["fed_avg()", "fed_sam(rho=3.0)", "scaffold(option=1)", "mime()"])
 def test_they_move_by_the_pass_whose_gradient_is_taken_at_the_site_s_own_model(text):
     """Augmentation included, wherever else the algorithm takes a gradient; and by no pass of their own."""
-    task = tasks.multi_label(
+    task = multi_label(
         Model(),
         jnp.zeros((1, 4, 4, 2)),
         augment=lambda key, images: images + jax.random.normal(key, images.shape),
@@ -194,7 +194,7 @@ def test_blocks_that_are_computed_again_move_them_once():
     found = []
     for remat in (False, True):
         model = DeepResNet((1,), False, 1, 64, 0, 1, "batch", jnp.float32, remat=remat)
-        task = tasks.multi_label(model, batch.inputs[:1], running=True)
+        task = multi_label(model, batch.inputs[:1], running=True)
         variables = task.init(KEY)
         moving = task.loss.moving
         step = jax.grad(moving, has_aux=True) if remat else moving
@@ -237,7 +237,7 @@ def accuracies(remedy):
     running = remedy != "group"
     rule = {"recompute": "naive"}.get(remedy, remedy)
     example = jnp.zeros((1, 4, 4, 1))
-    task = tasks.multi_label(Contrast("batch" if running else "group"), example, running=running)
+    task = multi_label(Contrast("batch" if running else "group"), example, running=running)
     algorithm = fed_avg(task.loss, optax.adam(0.03), keep_optimizer=True)
     if running:
         algorithm = statistics.carry(algorithm, rule)
@@ -289,6 +289,6 @@ def test_what_does_not_go_together():
         carried, begun = started(algorithm, task.init(KEY))
         with pytest.raises(ValueError, match=message):
             carried.client.step(begun, batch)
-    without = tasks.multi_label(Model("group"), jnp.zeros((1, 4, 4, 2)), running=True)
+    without = multi_label(Model("group"), jnp.zeros((1, 4, 4, 2)), running=True)
     with pytest.raises(ValueError, match=r"running=True: the model has \['params'\]"):
         without.init(KEY)

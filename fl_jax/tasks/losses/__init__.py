@@ -1,1 +1,1 @@
-"""What binary labels' logits are judged by in training; one file a loss."""
+"""Losses for multi-label classification; one file each."""

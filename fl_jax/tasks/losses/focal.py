@@ -1,8 +1,8 @@
-"""Focal loss: labels that the model already knows count for less.
+"""Focal loss: down-weights labels that the model already predicts well.
 
 loss_b as in cross_entropy with  f(1, p) = -(1 - p)^gamma log p,  f(0, p) = -p^gamma log(1 - p)
 
-Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; its alpha is the weights of positives here.
+Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017; their alpha is our positive weights.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from functools import partial
 
 import optax
 
-from fl_jax.tasks.losses.cross_entropy import Losses, over_labels
+from fl_jax.tasks.losses.cross_entropy import LabelLoss, weighted_label_loss
 
 
 def focal(
@@ -18,7 +18,7 @@ def focal(
     gamma: float = 2.0,
     label_weights: Sequence[float] | None = None,
     smoothing: float = 0.0,
-) -> Losses:
+) -> LabelLoss:
     """Makes the focal loss.
 
     Args:
@@ -27,9 +27,9 @@ def focal(
         smoothing: see `cross_entropy`.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: when an argument is out of range.
     """
     if not 0 <= gamma < float("inf"):
         raise ValueError(f"gamma={gamma}: must be at least 0, and finite; 0 is cross_entropy()")
-    each = partial(optax.sigmoid_focal_loss, gamma=gamma)
-    return over_labels(each, label_weights, smoothing)
+    binary_loss = partial(optax.sigmoid_focal_loss, gamma=gamma)
+    return weighted_label_loss(binary_loss, label_weights, smoothing)

@@ -35,7 +35,8 @@ from fl_jax.data import label_skew
 from fl_jax.faults import fault as faulty
 from fl_jax.faults import simulation as simulate
 from fl_jax.faults.fault import Fault
-from fl_jax.tasks.task import Task, multi_class
+from fl_jax.tasks.multi_class import multi_class
+from fl_jax.tasks.task import Task
 
 Settings = dict[str, Any]
 TRACED = ("client_lr", "server_lr")

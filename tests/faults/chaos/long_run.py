@@ -26,7 +26,7 @@ from fl_jax.experiment import metrics as metrics_log
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.faults import fault as faulty
 from fl_jax.faults import simulation as simulate
-from fl_jax.tasks import task
+from fl_jax.tasks.multi_label import multi_label
 
 FEATURES, BATCH = 8, 4
 
@@ -67,7 +67,7 @@ def measure(case: Case, folder: Path) -> Measured:
     Raises:
         ValueError: when the metrics file was at any time not what it should be.
     """
-    job = task.multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
+    job = multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
     algorithm = fed_avg(job.loss, optax.adam(1e-3), keep_optimizer=True)
     faults = faulty.build(case.faults, case.sites)
     aggregator = faulty.between(weighted_mean(), faults)

@@ -86,5 +86,5 @@ def test_what_is_out_of_range(text, said):
 
 
 def test_a_weight_for_each_label_and_no_more():
-    with pytest.raises(ValueError, match=r"label_weights=\[2.0, 1.0\]: there are 3 labels"):
+    with pytest.raises(ValueError, match=r"label_weights=\[2.0, 1.0\]: must be 3 numbers"):
         found("cross_entropy(label_weights=(2, 1))")

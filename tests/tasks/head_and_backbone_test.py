@@ -12,8 +12,8 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import layouts as rounds
 from fl_jax.core.types import Batch, Study
 from fl_jax.tasks.fine_tune import layer_rates, train_only
-from fl_jax.tasks.joint import in_parts, joint
-from fl_jax.tasks.task import of_studies
+from fl_jax.tasks.head_and_backbone import head_and_backbone, in_parts
+from fl_jax.tasks.multi_label_studies import multi_label_studies
 
 KEY = jax.random.key(0)
 LENGTHS = (5, 3)
@@ -70,12 +70,12 @@ def moved(a, b):
 @pytest.fixture(scope="module")
 def head():
     example = Study(jnp.zeros((1, 2, 4)), jnp.zeros((1, 2)), jnp.ones((1, 2), bool))
-    return of_studies(Sums(), example)
+    return multi_label_studies(Sums(), example)
 
 
 @pytest.fixture(scope="module")
 def task(head):
-    return joint(head, features, BACKBONE, at_once=3)
+    return head_and_backbone(head, features, BACKBONE, slices_at_once=3)
 
 
 @pytest.fixture(scope="module")
@@ -123,15 +123,17 @@ def test_every_real_slice_reaches_the_backbone(gradient):
 
 
 def test_wrong_arguments(head):
-    with pytest.raises(ValueError, match="at_once=0: must be at least 1"):
+    with pytest.raises(ValueError, match="slices_at_once=0: must be at least 1"):
         in_parts(features, 0)
+    other = {"slices": jnp.zeros(3)}
+    task = head_and_backbone(head, features, BACKBONE, head_params=other)
     with pytest.raises(ValueError, match="of another head"):
-        jax.eval_shape(joint(head, features, BACKBONE, begin={"slices": jnp.zeros(3)}).init, KEY)
+        jax.eval_shape(task.init, KEY)
 
 
 @pytest.mark.slow
 def test_layouts_agree_send_what_is_trained_and_move_the_backbone_at_its_own_rate(head):
-    whole = joint(head, features, BACKBONE, at_once=3)
+    whole = head_and_backbone(head, features, BACKBONE, slices_at_once=3)
     task = train_only(whole, "^head/|^backbone/last/", {"backbone": BACKBONE})
     optimizer = layer_rates(optax.sgd(0.1), (("^backbone/", 0.01),))
     algorithm = fed_avg(task.loss, optimizer)

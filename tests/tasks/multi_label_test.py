@@ -1,0 +1,27 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fl_jax.core.types import Batch
+from fl_jax.tasks.multi_label import multi_label
+
+
+class Constant(nn.Module):
+    """Gives the same logits to every example."""
+
+    @nn.compact
+    def __call__(self, x):
+        return jnp.broadcast_to(self.param("b", lambda key: jnp.array([0.0, 2.0])), (len(x), 2))
+
+
+def test_weighted_loss_by_hand():
+    task = multi_label(Constant(), jnp.zeros((2, 3)), positive_weights=np.array([3.0, 1.0]))
+    params = task.init(jax.random.key(0))
+    labels = jnp.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    batch = Batch(jnp.zeros((3, 3)), labels, jnp.array([1.0, 1.0, 0.0]))
+    p = 1 / (1 + np.exp(-2.0))
+    first = (3 * np.log(2) - np.log(p)) / 2
+    second = (3 * np.log(2) - np.log(1 - p)) / 2
+    loss = task.loss(params, batch, jax.random.key(1))
+    np.testing.assert_allclose(loss, (first + second) / 2, rtol=1e-6)
