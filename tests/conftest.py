@@ -1,7 +1,6 @@
 """Fixtures that several test files share, and four CPU devices for the layout `mesh`."""
 
 import os
-import shutil
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +10,12 @@ import pytest
 from fl_jax.core.types import LABELS
 from fl_jax.data.slices import Slices
 
-# Read when jax first looks for devices; what was set before comes after and so decides.
+# JAX reads XLA_FLAGS when it first looks for devices. A flag that the caller set comes last and wins.
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 os.environ["XLA_FLAGS"] = f"{FOUR_DEVICES} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 FIRST = ("end_to_end_test", "kill_test", "rsna_study_test", "sweep_test", "digits_runner_test")
-"""The longest files, the longest first; begun last, they would keep one worker when all else is done."""
+"""The longest test files, longest first: started last, they would leave one worker running alone."""
 
 
 def pytest_collection_modifyitems(items):
@@ -25,26 +24,23 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled(tmp_path_factory):
-    """Keeps what is compiled for the worker's other tests, and for the programs that they start.
+def _compilation_cache(tmp_path_factory, request):
+    """Shares compiled programs between all workers and the programs that tests start.
 
-    Each worker has a folder of its own, as jax writes such files without a lock. Where
-    JAX_COMPILATION_CACHE_DIR is set, it stays, so that a second run of the tests compiles nothing.
+    JAX writes cache entries without a lock. A process that reads a half-written one compiles the program
+    itself, with a warning that pyproject.toml ignores.
     """
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        yield
-        return
-    folder = tmp_path_factory.mktemp("compiled")
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if not folder:
+        base = tmp_path_factory.getbasetemp()
+        in_worker = hasattr(request.config, "workerinput")  # whose folder lies in the session's
+        folder = str((base.parent if in_worker else base) / "compiled")
     for name, value in (
-        ("jax_compilation_cache_dir", str(folder)),
+        ("jax_compilation_cache_dir", folder),
         ("jax_persistent_cache_min_compile_time_secs", 0),
     ):
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
-    yield
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def params():
 
 @pytest.fixture(scope="session")
 def slices():
-    """Three sites and a hold-out, 24 patients of 3 or 4 slices; a label is a bright quarter."""
+    """Three sites and a hold-out; 24 patients of 3 or 4 slices, whose labels brighten a part of the noise."""
     generator = np.random.default_rng(0)
     sites = np.repeat(["a", "b", "c", "holdout"], [8, 6, 4, 6])
     patient = np.repeat([f"p{i:02d}" for i in range(24)], generator.integers(3, 5, 24))

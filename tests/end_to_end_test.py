@@ -48,7 +48,7 @@ def program(module, *arguments, **more):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    done = program("study", *TINY, f"--workdir={folder}")
+    done = program("experiment", *TINY, f"--workdir={folder}")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -106,7 +106,7 @@ def test_the_manifest_has_the_shape_that_the_report_is_tested_with(workdir):
 
 def test_the_same_command_again_skips_what_is_done(workdir):
     stamps = {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")}
-    again = program("study", *TINY, f"--workdir={workdir}")
+    again = program("experiment", *TINY, f"--workdir={workdir}")
     assert again.returncode == 0, again.stderr
     skipped = {x.split(":")[0] for x in again.stderr.splitlines() if "complete, skipped" in x}
     assert {"cohort", "dataset"} < skipped
