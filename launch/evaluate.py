@@ -36,7 +36,7 @@ from fl_jax.experiment import restore as trained
 from fl_jax.experiment import train as study
 from fl_jax.files import atomic
 from fl_jax.report import evaluation, inference
-from fl_jax.workdir.reader import data_folder
+from fl_jax.workdir import Workdir
 from launch.cli import dataset, progress
 
 FLAGS = flags.FLAGS
@@ -155,7 +155,7 @@ def main(argv: list[str]) -> None:
                 return
         model = load(workdir, say)
         source = "" if FLAGS.source is None else Path(FLAGS.source).expanduser()
-        data_dir = Path(FLAGS.data or (out / "data" if source else data_folder(workdir)))
+        data_dir = Path(FLAGS.data or (out / "data" if source else Workdir(workdir).find_data()))
         data_dir = data_dir.expanduser()
         if source:
             prepare(Path(source), data_dir, model, console)

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from absl import app, flags
 from ml_collections import config_flags
 
@@ -33,8 +34,7 @@ from fl_jax.experiment import data as experiment
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
 from fl_jax.report.answer import sentence
-from fl_jax.workdir import locks as folder
-from fl_jax.workdir import reader as files
+from fl_jax.workdir import Workdir
 from launch import train
 from launch.cli import processes, progress
 
@@ -64,7 +64,7 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
     ranges.check(config)
     _check_layout(config)
     survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
-    with folder.held(workdir, "study"):
+    with Workdir(workdir).lock("experiment"):
         return _study(config, workdir, arguments, survey)
 
 
@@ -108,8 +108,8 @@ class Manifest:
 
     def __init__(self, workdir: Path, config: experiment.Config) -> None:
         self._path = workdir / "manifest.json"
-        found = files.read_manifest(workdir)
-        self.content: dict[str, Any] = found or {}
+        found = Workdir(workdir).read_manifest()
+        self.content: dict[str, Any] = msgspec.to_builtins(found) if found else {}
         self.content["stages"] = self.content.get("stages") or {}
         if found is None:
             self.describe(config, anew=True)
@@ -153,9 +153,10 @@ class Manifest:
 
     def write(self) -> None:
         """Writes the file; the device is what the trainings found."""
-        for path in sorted(self._path.parent.glob("models/*/done.json")):
-            done = files.read_done(self._path.parent, path.parent.name) or {}
-            self.content["device"] = done.get("device")
+        for arm in Workdir(self._path.parent).arms():
+            done = arm.read_done()
+            if done:
+                self.content["device"] = done.device
         atomic.write_json(self._path, self.content)
 
 

@@ -29,8 +29,9 @@ from fl_jax.experiment import data as experiment
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore as trained
 from fl_jax.files import atomic
+from fl_jax.files.jsonable import jsonable
 from fl_jax.report import cases
-from fl_jax.workdir import reader as files
+from fl_jax.workdir import Workdir
 from launch.cli import progress
 
 FLAGS = flags.FLAGS
@@ -200,21 +201,21 @@ def main(argv: list[str]) -> None:
     )
     with progress.readable_errors():
         model = trained.load(workdir, FLAGS.model, complain=say)
-        data = experiment.as_read(model.config, datasets.load(files.data_folder(workdir)))
+        data = experiment.as_read(model.config, datasets.load(Workdir(workdir).find_data()))
         path = workdir / "predictions" / f"{FLAGS.model}.csv"
         judged = predictions.read(path)
         held = predictions.select(judged, judged.split == "holdout")
         cohort = Path(FLAGS.cohort or workdir / "cohort").expanduser()
         found, panels = explain(
             *(model, data, held, cohort),
-            judged=files.digest(path),
+            judged=atomic.sha256(path),
             seed=FLAGS.seed,
             resamples=FLAGS.resamples,
         )
         (workdir / "saliency").mkdir(exist_ok=True)
         for subtype, panel in panels.items():
             atomic.write_bytes(workdir / "saliency" / f"{subtype}.png", cases.png(panel))
-        atomic.write_json(workdir / "saliency.json", files.jsonable(found))
+        atomic.write_json(workdir / "saliency.json", jsonable(found))
     print(workdir / "saliency.json")
 
 

@@ -21,7 +21,7 @@ from fl_jax.experiment.checkpoint import NewerFormatError, Store
 from fl_jax.files import atomic
 from fl_jax.files.extras import extra
 from fl_jax.models.pretrained import state_dict
-from fl_jax.workdir.locks import check_model
+from fl_jax.workdir.locks import check_name
 from launch.cli import progress
 
 FLAGS = flags.FLAGS
@@ -48,7 +48,7 @@ def export(workdir: Path, model: str, out: Path, *, complain: Callable[[str], No
     with extra("export"):
         from safetensors.numpy import save  # pyright: ignore[reportMissingImports]
 
-    check_model(model)
+    check_name(model)
     folder = workdir / "models" / model / "checkpoints"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not there: choose a model with --model")

@@ -21,7 +21,7 @@ from fl_jax.experiment import answers, inputs
 from fl_jax.files import atomic
 from fl_jax.report import seeds
 from fl_jax.report.answer import sentence
-from fl_jax.workdir import reader as files
+from fl_jax.workdir import Workdir, read_records
 from launch.cli import progress
 
 _WORKDIR = flags.DEFINE_multi_string(
@@ -55,12 +55,13 @@ def rebuild(workdir: Path) -> None:
 
 
 def _config(workdir: Path) -> dict[str, Any]:
-    return (files.read_manifest(workdir) or {}).get("config") or {}
+    manifest = Workdir(workdir).read_manifest()
+    return manifest.config if manifest else {}
 
 
 def merge(workdirs: list[Path], out: Path) -> None:
     """Writes what the seeds of a study say together, and prints the table."""
-    studies = {str(workdir): files.load(workdir) for workdir in workdirs}
+    studies = {str(workdir): read_records(Workdir(workdir)) for workdir in workdirs}
     config = _config(workdirs[0])
     found = seeds.compute(
         studies,

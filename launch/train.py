@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import msgspec
 from absl import app, flags
 from ml_collections import config_flags
 
 from fl_jax.data.studies import Studies
-from fl_jax.evaluation import predictions
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import heads, inputs, machine, preemption, ranges
 from fl_jax.experiment import metrics as metrics_log
@@ -25,9 +25,8 @@ from fl_jax.experiment import study_predictions as whole_studies
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.reporter import SILENT, Reporter
-from fl_jax.files import atomic
-from fl_jax.workdir import locks as folder
-from fl_jax.workdir.reader import read_done
+from fl_jax.workdir import PERSONAL, Workdir
+from fl_jax.workdir.schema import Done
 from launch.cli import progress
 
 FLAGS = flags.FLAGS
@@ -56,7 +55,7 @@ def train(
     """
     ranges.check(config)
     name = experiment.arm_name(config)
-    with folder.held(workdir, name):
+    with Workdir(workdir).lock(name):
         return _train(config, workdir, name, reporter)
 
 
@@ -68,7 +67,7 @@ def _train(
 ) -> dict[str, Any]:
     say = reporter.message
     began = time.monotonic()
-    model = workdir / "models" / name
+    folder = Workdir(workdir).arm(name)
     opened = experiment.load(config, workdir)
     if name not in opened.arms:
         raise ValueError(f"config.site={config.site!r}: the sites are {opened.partition.sites}")
@@ -76,7 +75,7 @@ def _train(
     inputs.check(config, workdir)
     if experiment.is_complete(config, workdir):
         say(f"{name}: complete, skipped")
-        return read_done(workdir, name) or {}
+        return msgspec.to_builtins(Workdir(workdir).arm(name).read_done() or Done())
 
     if config.backbone:
         read = trained.reader(config, complain=say)
@@ -95,8 +94,8 @@ def _train(
     )
     inputs.keep(config, workdir)  # not before: a name that does not exist begins no run
     reporter.arm_started(name, examples=arm.budget, rounds=config.rounds)
-    store = Store(model / "checkpoints")
-    log = metrics_log.Metrics(model / "metrics.jsonl", tracker="tensorboard")
+    store = Store(folder.checkpoints)
+    log = metrics_log.Metrics(folder.metrics, tracker="tensorboard")
     last = None
     with preemption.noted() as asked:
         for last in ready.rounds(store):
@@ -116,32 +115,31 @@ def _train(
         )
         raise SystemExit(preemption.STATUS)
 
-    (workdir / "predictions").mkdir(exist_ok=True)
+    files = Workdir(workdir)
     if name == "federated":  # an algorithm that was replaced may have left one
-        (workdir / "predictions" / "personal.csv").unlink(missing_ok=True)
+        files.predictions(PERSONAL).unlink(missing_ok=True)
     found = study.predictions(arm, task, last.best, slices, opened.partition)
     for judged, scores in found.items():
-        predictions.write(workdir / "predictions" / f"{judged}.csv", scores)
+        files.write_predictions(judged, scores)
     if isinstance(slices, Studies):
-        (workdir / "predictions" / "studies").mkdir(exist_ok=True)
         whole = whole_studies.predictions(arm, task, last.best, slices, opened.partition)
-        predictions.write(workdir / "predictions" / "studies" / f"{name}.csv", whole)
+        files.write_study_predictions(name, whole)
     seconds = sum(record["seconds"] for record in log.records())
     examples = sum(record["examples"] for record in log.records())
-    done = {
-        "best_round": last.facts["best_round"],
-        "best_val_macro_auroc": last.facts["best_val_macro_auroc"],
-        "rounds": config.rounds,
-        "examples_seen": examples,
-        "seconds": round(seconds, 1),
-        "images_per_second": round(examples / seconds, 1),
-        "wall_seconds": round(time.monotonic() - began, 1),
-        "parameters": ready.parameters,
-        "predictions": [*found],
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-    }
-    atomic.write_json(model / "done.json", done)
-    return done
+    done = Done(
+        best_round=last.facts["best_round"],
+        best_val_macro_auroc=last.facts["best_val_macro_auroc"],
+        rounds=config.rounds,
+        examples_seen=examples,
+        seconds=round(seconds, 1),
+        images_per_second=round(examples / seconds, 1),
+        wall_seconds=round(time.monotonic() - began, 1),
+        parameters=ready.parameters,
+        predictions=[*found],
+        device=f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+    )
+    files.arm(name).write_done(done)
+    return msgspec.to_builtins(done)
 
 
 def main(argv: list[str]) -> None:

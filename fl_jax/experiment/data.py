@@ -20,8 +20,7 @@ from fl_jax.files import atomic
 from fl_jax.files import json_shape as shapes
 from fl_jax.files.atomic import sha256
 from fl_jax.report import patients as pictures
-from fl_jax.workdir import locks as folder
-from fl_jax.workdir.reader import data_folder, read_done
+from fl_jax.workdir import Workdir
 
 Config = Any
 """An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
@@ -43,7 +42,11 @@ def data_dir(config: Config, workdir: Path) -> Path:
     if config.data_dir:
         return Path(config.data_dir).expanduser()
     backbone_of = backbone_folder(config)
-    return workdir / "data" if backbone_of is None or config.source else data_folder(backbone_of)
+    return (
+        workdir / "data"
+        if backbone_of is None or config.source
+        else Workdir(backbone_of).find_data()
+    )
 
 
 def backbone_folder(config: Config) -> Path | None:
@@ -110,7 +113,7 @@ def partition(
     Raises:
         ValueError: when trainings were begun with a partition of other inputs.
     """
-    with folder.held(workdir, "partition", wait=True):
+    with Workdir(workdir).lock("partition", wait=True):
         return _partition(config, workdir, slices, say)
 
 
@@ -212,6 +215,4 @@ def backbone_name(config: Config) -> str:
 
 def is_complete(config: Config, workdir: Path) -> bool:
     """Whether an arm is trained and has predicted."""
-    done = read_done(workdir, arm_name(config))
-    judged = (done or {}).get("predictions", [])
-    return bool(judged) and all((workdir / "predictions" / f"{n}.csv").exists() for n in judged)
+    return Workdir(workdir).is_complete(arm_name(config))

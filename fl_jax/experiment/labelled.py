@@ -21,8 +21,7 @@ from fl_jax.experiment import train as study
 from fl_jax.files import atomic
 from fl_jax.report import evaluation
 from fl_jax.report.results import own_validation
-from fl_jax.workdir.locks import check_model
-from fl_jax.workdir.reader import data_folder
+from fl_jax.workdir import Workdir
 
 Facts = dict[str, Any]
 EMPTY, NONE = np.zeros(0, str), np.zeros((0, len(LABELS)))
@@ -51,8 +50,7 @@ class Judged(NamedTuple):
 
 def stored(workdir: Path, name: str) -> Judged | None:
     """A model's predictions on the study's own data, which its training has left; None without any."""
-    check_model(name)
-    path = workdir / "predictions" / f"{name}.csv"
+    path = Workdir(workdir).predictions(name)
     if not path.exists():
         return None
     found = predictions.read(path)
@@ -132,7 +130,7 @@ def _predictions(
 
 def _shared(slices: datasets.Slices, workdir: Path, say: Say) -> int | str:
     """How many images have the name of a training image of the study, where its dataset is on disk."""
-    index = data_folder(workdir) / "slices" / "index.csv"
+    index = Workdir(workdir).find_data() / "slices" / "index.csv"
     if not index.exists():
         return "unknown, as the study's dataset is not on this disk"
     divided = _partition(workdir)
@@ -156,7 +154,7 @@ def _thresholds(
     kept = stored(workdir, model.name)
     if best and kept is not None:
         return kept.validation, "the study's validation predictions of this model"
-    data_dir = data_folder(workdir)
+    data_dir = Workdir(workdir).find_data()
     if _digest(data_dir) == model.config.dataset[0]:
         slices = trained.as_read(model, datasets.load(data_dir))
         divided = _partition(workdir, slices)

@@ -18,7 +18,7 @@ from fl_jax.experiment import model as backbone
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.workdir.locks import check_model
+from fl_jax.workdir.locks import check_name
 
 
 class Trained(NamedTuple):
@@ -69,7 +69,7 @@ def load(
         ValueError: the name is a path, `inputs.json` is spoilt, none of its checkpoints is sound, or the one
             that is asked for is not there.
     """
-    check_model(name)
+    check_name(name)
     logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
     folder = workdir / "models" / name
     found = inputs.read(folder / "inputs.json")

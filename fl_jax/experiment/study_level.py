@@ -9,7 +9,7 @@ from fl_jax.data.index import read_index
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.patient_level import aggregate
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.workdir.reader import data_folder
+from fl_jax.workdir import Workdir
 
 
 def summing_up(workdir: Path) -> Callable[[Predictions], Predictions]:
@@ -19,7 +19,7 @@ def summing_up(workdir: Path) -> Callable[[Predictions], Predictions]:
         FileNotFoundError: the study's dataset is not on this disk; what it returns raises ValueError for an
             image that is not in it.
     """
-    index = data_folder(workdir) / "slices" / "index.csv"
+    index = Workdir(workdir).find_data() / "slices" / "index.csv"
     if not index.exists():
         raise FileNotFoundError(
             f"--by_study: there is no {index}, which says what study an image is of; put the dataset that "

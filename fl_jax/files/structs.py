@@ -77,12 +77,12 @@ def _excess(value: Any, levels: int) -> str:
 
 def _explain(root: Any, kind: Any, message: str) -> str:
     """Msgspec's message with the whole path and the value there; msgspec writes `[...]` for a dict's key."""
-    said, _, place = message.partition(" - at ")
+    said, at, place = message.rpartition(" - at ")
+    said, place = (said, place) if at else (message, "")
     shown, value = "", root
     for name, index in re.findall(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]", place):
         key = _failing_key(root, value, kind, message) if index == "..." else name or int(index)
-        shown += f"[{key}]" if isinstance(key, int) else f".{key}"
-        value = value[key]
+        shown, value = shown + (f"[{key}]" if index.isdecimal() else f".{key}"), value[key]
     return f"{shown.removeprefix('.') or 'it'} is {value!r:.100}: {said}"
 
 

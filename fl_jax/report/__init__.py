@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.files.atomic import whole
+from fl_jax.files.jsonable import jsonable
 from fl_jax.files.links import check_link
 from fl_jax.report import cases, export, page, results
 from fl_jax.report.cases import Thumbnails
-from fl_jax.workdir import reader as files
+from fl_jax.workdir import Workdir, read_records
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST = 1_000_000
@@ -62,15 +63,15 @@ def build(
             not above 0, or resamples are none or too many.
     """
     root = Path(workdir)
-    study = files.load(root)
-    config = (study.manifest or {}).get("config") or {}
+    records = read_records(Workdir(root))
+    config = records.config
     resamples = int(config.get("resamples", 1000)) if resamples is None else resamples
     seed = int(config.get("seed", 0)) if seed is None else seed
     margin = float(config.get("margin", results.MARGIN)) if margin is None else margin
     if not 1 <= resamples <= MOST:
         raise ValueError(f"resamples={resamples}: of the study or as given; take 1 to {MOST}")
-    found = files.jsonable(
-        results.compute(study, resamples=resamples, seed=seed, level=level, margin=margin)
+    found = jsonable(
+        results.compute(records, resamples=resamples, seed=seed, level=level, margin=margin)
         | {"survey": survey}
     )
     # The page is drawn from what a reader of results.json gets, so that it can hold no other number.
@@ -81,7 +82,7 @@ def build(
     _replace(root / "cross_site.json", matrix + "\n")
     _replace(
         root / "report.html",
-        page.render(found, _pictures(study.data, found, thumbnails), _panels(root, found)),
+        page.render(found, _pictures(records.data, found, thumbnails), _panels(root, found)),
     )
     exported = export.render(found)
     for name, content in exported.items():

@@ -20,6 +20,7 @@ from fl_jax.data.site_names import ALL_SITES
 from fl_jax.evaluation.delong_by_label import label_areas
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
+from fl_jax.files.jsonable import jsonable
 from fl_jax.report import (
     answer,
     clinical,
@@ -30,7 +31,6 @@ from fl_jax.report import (
     results,
     significance,
 )
-from fl_jax.workdir import reader as files
 
 COLUMNS = (
     *("data", "model", "minus", "statistic", "label", "interval"),
@@ -111,7 +111,7 @@ def compute(
         },
         "delong_differences": significance.adjusted(pairs, level),
     }
-    return files.jsonable(computed)
+    return jsonable(computed)
 
 
 def as_csv(found: Mapping[str, Any]) -> str:

@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fl_jax.workdir.schema import RoundRecord
+
 UNUSED = "round not used"
 """What a void round is called; it is of the whole federation and of no site."""
 
 
 def incidents(
-    learning: Mapping[str, Sequence[Mapping[str, Any]]],
+    learning: Mapping[str, Sequence[RoundRecord]],
 ) -> dict[str, list[dict[str, Any]]]:
     """Counts by model what was left out, which simulated faults struck, and which rounds were not used.
 
     Args:
-        learning: rows of `metrics.jsonl` by model; `left_out` may be a list of sites, as it was when the only
-            reason was that a message was not finite.
+        learning: rounds by model.
 
     Returns:
         By model the rows of a table: `kind` (`left out`, `simulated` or `round`), `what`, `site` and the
@@ -24,16 +25,13 @@ def incidents(
     for model, rows in learning.items():
         table: dict[tuple[str, str, str], list[int]] = {}
         for row in rows:
-            left_out = row.get("left_out") or {}
-            if not isinstance(left_out, Mapping):
-                left_out = dict.fromkeys(left_out, "not finite")
-            for site, reason in left_out.items():
-                table.setdefault(("left out", reason, site), []).append(row["round"])
-            for fault, sites in (row.get("faults") or {}).items():
+            for site, reason in row.left_out.items():
+                table.setdefault(("left out", reason, site), []).append(row.round)
+            for fault, sites in row.faults.items():
                 for site in sites:
-                    table.setdefault(("simulated", fault, site), []).append(row["round"])
-            if row.get("void"):
-                table.setdefault(("round", UNUSED, ""), []).append(row["round"])
+                    table.setdefault(("simulated", fault, site), []).append(row.round)
+            if row.void:
+                table.setdefault(("round", UNUSED, ""), []).append(row.round)
         if table:
             found[model] = [
                 {"kind": kind, "what": what, "site": site, "rounds": numbers}

@@ -9,6 +9,7 @@ federated one, judged on that hospital's patients; to the hold-out, which is nob
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fl_jax.core.types import LABELS
@@ -21,7 +22,7 @@ from fl_jax.evaluation.predictions import Predictions, align, select
 from fl_jax.report import clinical, curves, gains, resampling, significance
 from fl_jax.report.cases import choose
 from fl_jax.report.incidents import incidents
-from fl_jax.workdir.reader import Study
+from fl_jax.workdir import Records
 
 PRIMARY = "auroc/micro"
 MARGIN = 0.02
@@ -39,7 +40,7 @@ Measured = dict[str, dict[str, Resampled]]
 
 
 def compute(
-    study: Study,
+    records: Records,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -49,7 +50,7 @@ def compute(
     """All statistics of a study.
 
     Args:
-        study: of `files.load`.
+        records: of the experiment, see `read_records`.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         level: coverage of the intervals.
@@ -61,14 +62,14 @@ def compute(
     Raises:
         ValueError: two models were judged on different images, margin is not above 0.
     """
-    sets = data_sets(study.models)
-    validation = {name: own_validation(name, data) for name, data in study.models.items()}
+    sets = data_sets(records.predictions)
+    validation = {name: own_validation(name, data) for name, data in records.predictions.items()}
     thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
     measured = resampling.measured(sets, thresholds, resamples=resamples, seed=seed)
     table = performance(measured, level)
     primary = primary_of(sets)
     ordered = sorted(
-        (model for model in study.models if model.startswith("local_")),
+        (model for model in records.predictions if model.startswith("local_")),
         key=lambda model: -_value(measured[primary][model], PRIMARY),
     )
     matrix = cross_site(
@@ -79,12 +80,12 @@ def compute(
         "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
         "paper": PAPER,
         "primary": {"data": primary, "statistic": PRIMARY},
-        "models": list(study.models),
+        "models": list(records.predictions),
         "best_local": ordered[0] if ordered else None,
         "worst_local": ordered[-1] if len(ordered) > 1 else None,
         "data_sets": {name: counts(models) for name, models in sets.items()},
         "not_applicable": {
-            name: [model for model in study.models if model not in models]
+            name: [model for model in records.predictions if model not in models]
             for name, models in sets.items()
         },
         "performance": table,
@@ -105,7 +106,9 @@ def compute(
         "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
         **significance.sections(sets, measured, primary, margin=margin, level=level),
         **clinical.sections(sets[primary], validation, level=level),
-        "subgroups": slice_properties.sections(sets[primary], study.headers, level=level),
+        "subgroups": slice_properties.sections(
+            sets[primary], records.slice_properties, level=level
+        ),
         **curves.sections(
             sets[primary],
             ["federated", "central", *ordered[:1], *ordered[1:][-1:]],
@@ -113,14 +116,24 @@ def compute(
             seed=seed,
             level=level,
         ),
-        "learning": study.learning,
-        "incidents": incidents(study.learning),
-        "done": study.done,
         "cases": choose(sets[primary].get("federated"), thresholds.get("federated")),
-        "cohort": study.cohort,
-        "partition": study.partition,
-        "run": study.manifest,
-        "saliency": study.saliency,
+        **from_records(records),
+    }
+
+
+def from_records(records: Records) -> dict[str, Any]:
+    """The sections that show records as they are."""
+    saliency = None
+    if records.saliency is not None:
+        saliency = msgspec.to_builtins(records.saliency) | {"current": records.saliency_is_current}
+    return {
+        "learning": records.metrics,
+        "incidents": incidents(records.metrics),
+        "done": records.done,
+        "cohort": records.dataset,
+        "partition": records.partition,
+        "run": records.manifest,
+        "saliency": saliency,
     }
 
 

@@ -18,9 +18,9 @@ from fl_jax.evaluation.bootstrap_metrics import measure
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.seed_variance import Spread, spread
+from fl_jax.files.jsonable import jsonable
 from fl_jax.report import answer, documents, page, results
-from fl_jax.workdir import reader as files
-from fl_jax.workdir.reader import Study
+from fl_jax.workdir import Records
 
 COLUMNS = ("data", "model", "minus", "statistic", "label", *Spread._fields)
 SHOWN = {"auroc/micro": "Micro AUROC", "auroc/macro": "Macro AUROC"}
@@ -30,7 +30,7 @@ Rows = dict[str, dict[str, list[Predictions]]]
 
 
 def compute(
-    studies: Mapping[str, Study],
+    studies: Mapping[str, Records],
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -40,7 +40,7 @@ def compute(
     """Merges studies that differ in their seed alone.
 
     Args:
-        studies: of `files.load`, by a name such as the workdir's; at least 2.
+        studies: of `read_records`, by a name such as the workdir's; at least 2.
         resamples: bootstrap resamples of patients, the same for every study.
         seed: of the resampling.
         level: coverage of the intervals.
@@ -63,7 +63,7 @@ def compute(
     same = {data: _same(list(models.values())) for data, models in rows.items()}
     thresholds = {
         name: [
-            youden_thresholds(results.own_validation(name, s.models[name]))
+            youden_thresholds(results.own_validation(name, s.predictions[name]))
             for s in studies.values()
         ]
         for name in next(iter(rows.values()))
@@ -95,14 +95,14 @@ def compute(
         "spread": spreads,
         "differences": differences,
     }
-    return files.jsonable(found)
+    return jsonable(found)
 
 
-def _runs(studies: Mapping[str, Study], free: Sequence[str]) -> list[dict[str, Any]]:
+def _runs(studies: Mapping[str, Records], free: Sequence[str]) -> list[dict[str, Any]]:
     """Name and seed of every study, after a check that they differ in nothing else."""
     configs: dict[str, Mapping[str, Any]] = {}
     for name, study in studies.items():
-        configs[name] = (study.manifest or {}).get("config") or {}
+        configs[name] = study.config
         if "seed" not in configs[name]:
             raise ValueError(
                 f"{name}: no manifest.json with a config, so its seed is unknown; run launch.experiment"
@@ -126,8 +126,8 @@ def _runs(studies: Mapping[str, Study], free: Sequence[str]) -> list[dict[str, A
     return [{"name": name, "seed": config["seed"]} for name, config in configs.items()]
 
 
-def _rows(studies: Mapping[str, Study]) -> Rows:
-    sets = [results.data_sets(study.models) for study in studies.values()]
+def _rows(studies: Mapping[str, Records]) -> Rows:
+    sets = [results.data_sets(study.predictions) for study in studies.values()]
     shared = [data for data in sets[0] if all(data in other for other in sets)]
     found: Rows = {}
     for data in shared:

@@ -63,14 +63,15 @@ def run(options: Any) -> dict[str, Any]:
 
 def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
     """What is timed, by name."""
+    from fl_jax.files.jsonable import jsonable
     from fl_jax.report import export, page, results  # matplotlib, which other suites do without
-    from fl_jax.workdir.reader import Study, jsonable
+    from fl_jax.workdir import Records
 
-    study = Study(models, {}, {}, None, Path(), None, None, headers(models["federated"]))
+    records = Records(models, {}, {}, None, Path(), None, None, headers(models["federated"]))
     found: dict[str, Any] = {}
 
     def compute() -> None:
-        found.update(results.compute(study, resamples=RESAMPLES))
+        found.update(results.compute(records, resamples=RESAMPLES))
 
     def draw() -> None:
         read = json.loads(json.dumps(jsonable(found | {"survey": None})))

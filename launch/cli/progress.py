@@ -168,7 +168,7 @@ def readable_errors() -> Iterator[None]:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if isinstance(error, ModuleNotFoundError) and "pip install" not in str(error):
             raise
-        text = (isinstance(error, OSError) and locks.without_room(error)) or str(error)
+        text = (isinstance(error, OSError) and locks.explain_full_disk(error)) or str(error)
         print("error:", "\n".join(printable(x, 2000) for x in text.splitlines()), file=sys.stderr)
         sys.exit(1)
     finally:

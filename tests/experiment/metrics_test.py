@@ -57,7 +57,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_line_is_no_success(tmp_path):
         pytest.raises(OSError, match="No space left") as raised,
     ):
         log.record(record(2))
-    assert locks.without_room(raised.value).startswith(
+    assert locks.explain_full_disk(raised.value).startswith(
         f"{path} cannot be written: the disk is full"
     )
     log.record(record(2))  # there is room again

@@ -47,7 +47,7 @@ def test_an_operation_is_of_its_kind(path, event, kind):
 
 
 def test_a_refusal_is_a_sentence_and_status_1():
-    assert not disturbances.refused(Ended(1, "x\nerror: it can only be read", []), "only be read")
+    assert not disturbances.refused(Ended(1, "x\nerror: it is read-only", []), "read-only")
     for status, said in ((0, "error: a"), (1, "a"), (1, "Traceback\nerror: a"), (-9, "error: a")):
         assert disturbances.refused(Ended(status, said, []), "a")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import fake_study
+import msgspec
 import numpy as np
 import pytest
 from browser import browse, text_of
@@ -15,7 +16,7 @@ from fl_jax.evaluation import bootstrap_metrics, operating_points, predictions, 
 from fl_jax.evaluation.bootstrap import difference
 from fl_jax.report import seeds as merged
 from fl_jax.report.results import own_validation
-from fl_jax.workdir import reader as files
+from fl_jax.workdir import Workdir, read_records
 
 
 def _noisy(data, seed):
@@ -50,7 +51,7 @@ def workdirs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def studies(workdirs):
-    return {root.name: files.load(root) for root in workdirs}
+    return {root.name: read_records(Workdir(root)) for root in workdirs}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_the_hold_out_is_taken_apart_as_the_statistics_say(studies, found):
     number = list(found["data_sets"]).index("holdout")
 
     def measured(model, study):
-        data = study.models[model]
+        data = study.predictions[model]
         held = predictions.select(data, data.split == "holdout")
         held = predictions.select(held, np.argsort(held.image))
         chosen = operating_points.youden_thresholds(own_validation(model, data))
@@ -124,7 +125,7 @@ def test_a_browser_shows_the_page(found, tmp_path):
 
 def _with(studies, name, **config):
     study = studies[name]
-    changed = {**study.manifest, "config": {**study.manifest["config"], **config}}
+    changed = msgspec.structs.replace(study.manifest, config={**study.config, **config})
     return studies | {name: study._replace(manifest=changed)}
 
 
@@ -143,7 +144,7 @@ def test_what_cannot_be_merged_is_named(studies):
     with pytest.raises(ValueError, match=r"s1: no manifest\.json with a config"):
         merged.compute(lost, free=("jobs",))
     alone = {
-        name: study._replace(models={f"m{name}": study.models["federated"]})
+        name: study._replace(predictions={f"m{name}": study.predictions["federated"]})
         for name, study in studies.items()
     }
     with pytest.raises(ValueError, match="have no data set and model in common"):

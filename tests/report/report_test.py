@@ -200,9 +200,13 @@ def test_models_that_were_judged_on_other_images_are_refused(copy):
     ("name", "text", "message"),
     [
         ("manifest.json", "{", "manifest.json: .*; delete it and run its stage again"),
-        ("manifest.json", "[]", "manifest.json: holds list"),
+        ("manifest.json", "[]", "manifest.json: it is \\[\\]: Expected .object"),
         ("models/central/metrics.jsonl", '{"round": 1}\n{"rou', "metrics.jsonl, line 2: "),
-        ("models/central/metrics.jsonl", "{}", "metrics.jsonl, line 1: no 'round'"),
+        (
+            "models/central/metrics.jsonl",
+            "{}",
+            "metrics.jsonl, line 1: it is {}: .*missing required field .round",
+        ),
         ("partition.csv", "patient,site\n", "partition.csv: the first line must be patient,site,"),
     ],
 )
@@ -214,7 +218,7 @@ def test_a_broken_file_is_named(copy, name, text, message):
 
 
 def test_without_predictions_there_is_nothing_to_report(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"run launch\.study with --workdir="):
+    with pytest.raises(FileNotFoundError, match=r"run launch\.experiment with --workdir="):
         report.build(tmp_path)
 
 

@@ -6,8 +6,8 @@ import pytest
 from browser import text_of
 
 from fl_jax import report
+from fl_jax.files.atomic import sha256
 from fl_jax.report import cases
-from fl_jax.workdir import reader as files
 
 
 def _interval(value):
@@ -36,7 +36,7 @@ def explained(copy):
             "noise_hu": 5.0,
         },
         **{"slices": "hold-out slices with a lesion", "seed": 0, "resamples": 50},
-        "predictions": files.digest(copy / "predictions" / "federated.csv"),
+        "predictions": sha256(copy / "predictions" / "federated.csv"),
         "subtypes": {"epidural": row, "subdural": None},
     }
     (copy / "saliency.json").write_text(json.dumps(found))

@@ -13,13 +13,13 @@ from fl_jax.data import slices as datasets
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import labelled
 from fl_jax.experiment import restore as trained
-from fl_jax.workdir import locks as folder
+from fl_jax.workdir import locks
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from launch import folder
-with folder.held(Path(sys.argv[1]), "federated"):
+from fl_jax.workdir import locks
+with locks.lock(Path(sys.argv[1]), "federated"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -36,18 +36,18 @@ def other(tmp_path):
 
 
 def test_a_second_process_is_told_who_is_at_work(tmp_path, other):
-    words = rf"{tmp_path}: process {other.pid} is at work on federated there; .*another --workdir"
-    with pytest.raises(ValueError, match=words), folder.held(tmp_path, "federated"):
+    words = rf"{tmp_path}: process {other.pid} is writing 'federated'; .*another --workdir"
+    with pytest.raises(ValueError, match=words), locks.lock(tmp_path, "federated"):
         raise AssertionError
-    with folder.held(tmp_path, "central"):  # two models of one study train side by side
+    with locks.lock(tmp_path, "central"):  # two models of one study train side by side
         pass
 
 
 def test_a_process_that_is_killed_lets_go(tmp_path, other):
     other.send_signal(signal.SIGKILL)
     other.wait()
-    with folder.held(tmp_path, "federated"):
-        assert (tmp_path / folder.LOCKS / "federated").read_text() == f"{os.getpid()}\n"
+    with locks.lock(tmp_path, "federated"):
+        assert (tmp_path / locks.LOCKS / "federated").read_text() == f"{os.getpid()}\n"
 
 
 def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch):
@@ -72,7 +72,7 @@ def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch
 
 
 def test_a_folder_is_free_again_after_its_end(tmp_path):
-    with folder.held(tmp_path / "new", "study"):
+    with locks.lock(tmp_path / "new", "study"):
         pass
     code = HOLD.replace("time.sleep(60)", "")
     command = [sys.executable, "-c", code.replace('"federated"', '"study"'), str(tmp_path / "new")]
@@ -81,21 +81,21 @@ def test_a_folder_is_free_again_after_its_end(tmp_path):
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "runs").write_text("")
-    words = rf"^{tmp_path}/runs/a cannot be written: a part of the path is a file; .*--workdir$"
-    with pytest.raises(OSError, match=words), folder.held(tmp_path / "runs" / "a", "study"):
+    words = rf"^{tmp_path}/runs/a cannot be written: part of the path is a file; .*--workdir$"
+    with pytest.raises(OSError, match=words), locks.lock(tmp_path / "runs" / "a", "study"):
         raise AssertionError
 
 
 @pytest.mark.parametrize(
     ("number", "reason"),
-    [(30, "can only be read"), (13, "may not write there"), (28, "the disk is full"), (5, "I/O")],
+    [(30, "is read-only"), (13, "may not write there"), (28, "the disk is full"), (5, "I/O")],
 )
 def test_every_reason_is_said_in_a_sentence(tmp_path, monkeypatch, number, reason):
     def refuse(*arguments, **options):
         raise OSError(number, os.strerror(number).replace("Input/output", "I/O"))
 
-    monkeypatch.setattr(folder.Path, "mkdir", refuse)
-    with pytest.raises(OSError, match=reason) as caught, folder.held(tmp_path / "a", "study"):
+    monkeypatch.setattr(locks.Path, "mkdir", refuse)
+    with pytest.raises(OSError, match=reason) as caught, locks.lock(tmp_path / "a", "study"):
         raise AssertionError
     assert "--workdir" in str(caught.value)
     assert not (tmp_path / "a").exists()
@@ -106,10 +106,10 @@ def test_a_folder_of_another_user_is_named(tmp_path):
     code = f"""
 import os, sys
 from pathlib import Path
-from launch import folder
+from fl_jax.workdir import locks
 os.seteuid(65534)
 try:
-    with folder.held(Path({str(tmp_path)!r}), "study"):
+    with locks.lock(Path({str(tmp_path)!r}), "study"):
         pass
 except OSError as error:
     print(error)
@@ -120,7 +120,7 @@ except OSError as error:
 
 @pytest.mark.parametrize("name", ["local_../../a", "..", "", "a\0b"])
 def test_no_file_outside_of_the_workdir(tmp_path, name):
-    with pytest.raises(ValueError, match="names no model"), folder.held(tmp_path / "run", name):
+    with pytest.raises(ValueError, match="is no valid name"), locks.lock(tmp_path / "run", name):
         raise AssertionError
     assert not any(tmp_path.iterdir())
 
@@ -132,5 +132,7 @@ def test_a_models_name_is_one_part_of_a_path(tmp_path, name):
         lambda: labelled.stored(tmp_path, name),
         lambda: trained.load(tmp_path, name, complain=print),
     ):
-        with pytest.raises(ValueError, match="names no model: it must be one part of a path"):
+        with pytest.raises(
+            ValueError, match="is no valid name: it must be a single part of a path"
+        ):
             read()

@@ -177,7 +177,7 @@ def read_only(bench: Bench, workdir: Path, generator: random.Random) -> str:
         programs.run(whole.program, workdir, moment)
         before = outcomes.files(workdir)
         disk.remount("ro")
-        said = refused(programs.run(whole.program, workdir), "can only be read")
+        said = refused(programs.run(whole.program, workdir), "is read-only")
         said = said or told(outcomes.differences(outcomes.files(workdir), before))
         disk.remount("rw")
         return said or again(whole, workdir)
@@ -193,7 +193,7 @@ def twice(bench: Bench, workdir: Path, generator: random.Random) -> str:
     with programs.started(whole.program, workdir, moment) as first:
         first.reach()
         other = programs.apart(whole.program, bench.folder / "second")
-        said = refused(programs.run(other, workdir), f"process {first.pid} is at work on federated")
+        said = refused(programs.run(other, workdir), f"process {first.pid} is writing 'federated'")
         first.resume()
         ended = first.end()
     if said or ended.status:

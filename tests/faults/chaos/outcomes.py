@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.workdir import locks as folder
+from fl_jax.workdir.locks import LOCKS
 
 Outcome = dict[str, Any]
 TIMES = (
@@ -44,7 +44,7 @@ def files(workdir: Path) -> Outcome:
     for path in sorted(workdir.rglob("*")):
         inside = path.relative_to(workdir)
         apart = {
-            folder.LOCKS,
+            LOCKS,
             "tensorboard",
             "checkpoints",
         }  # TensorBoard's hold the time of each value

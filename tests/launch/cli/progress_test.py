@@ -109,7 +109,9 @@ def test_a_readable_error_ends_with_one_line_and_status_1(kind, capsys):
 def test_a_disk_without_room_ends_a_run_in_one_sentence(capsys):
     with pytest.raises(SystemExit), progress.readable_errors():
         raise OSError(errno.ENOSPC, "No space left on device", "DIR/a.csv")
-    said = "error: DIR/a.csv cannot be written: the disk is full; make room, and run this again"
+    said = (
+        "error: DIR/a.csv cannot be written: the disk is full; free some space and run this again"
+    )
     assert capsys.readouterr().err.startswith(said)
 
 

@@ -1,4 +1,4 @@
-"""What a study's folder and a survey hold, with faults of every kind: read whole, or refused by name."""
+"""An experiment's folder and a survey with faults of every kind: read in full, or refused by name."""
 
 import json
 import re
@@ -9,8 +9,10 @@ import pytest
 from fuzzing import broken, count, each, listing, nothing_written, table
 
 from fl_jax import report
+from fl_jax.files.atomic import sha256
+from fl_jax.files.jsonable import jsonable
 from fl_jax.report import page, results, seeds, survey
-from fl_jax.workdir import reader as files
+from fl_jax.workdir import Workdir, records
 
 FILES = (
     *("manifest.json", "data/summary.json", "saliency.json", "partition.csv"),
@@ -33,18 +35,18 @@ def workdir(copy):
     """A study whose only models are the federated and the central one, with maps."""
     for path in (copy / "predictions").glob("local_*.csv"):
         path.unlink()
-    held = files.digest(copy / "predictions" / "federated.csv")
-    (copy / "saliency.json").write_text(json.dumps(SALIENCY | {"predictions": held}))
+    digest = sha256(copy / "predictions" / "federated.csv")
+    (copy / "saliency.json").write_text(json.dumps(SALIENCY | {"predictions": digest}))
     return copy
 
 
-def test_no_file_of_a_study_breaks_the_page(workdir, monkeypatch):
+def test_no_file_of_an_experiment_breaks_the_page(workdir, monkeypatch):
     good = {name: (workdir / name).read_bytes() for name in FILES}
-    whole = files.load(workdir)
+    whole = records.read_records(Workdir(workdir))
     found = results.compute(whole, resamples=2) | {"survey": None}
     draw = page.figures.draw
-    names = dict.fromkeys(draw(files.jsonable(found)))
-    monkeypatch.setattr(files, "read", lambda path: whole.models[path.stem])
+    names = dict.fromkeys(draw(jsonable(found)))
+    monkeypatch.setattr(Workdir, "read_predictions", lambda self, model: whole.predictions[model])
     monkeypatch.setattr(page.figures, "draw", lambda found: names)
     monkeypatch.setattr(page.figures, "svg", lambda *drawn: "")
 
@@ -53,15 +55,14 @@ def test_no_file_of_a_study_breaks_the_page(workdir, monkeypatch):
         path = workdir / name
         path.write_bytes(data)
         try:
-            study = files.load(workdir)
+            changed = records.read_records(Workdir(workdir))
         except ValueError as error:
             return "refused" if str(path) in str(error) else f"unnamed: {error!r}"
         finally:
             path.write_bytes(good[name])
-        told = {key: getattr(study, key) for key in ("learning", "done", "partition", "saliency")}
-        told |= {"cohort": study.cohort, "run": study.manifest}
-        told["incidents"] = results.incidents(study.learning)
-        read = json.loads(json.dumps(files.jsonable(found | told), allow_nan=False))
+        read = json.loads(
+            json.dumps(jsonable(found | results.from_records(changed)), allow_nan=False)
+        )
         assert "<script>alert" not in page.render(read, None, {})
         if name.endswith("jsonl"):
             draw(read | {"gains": {}, "roc": {}, "precision_recall": {}, "calibration": {}})
@@ -82,8 +83,8 @@ def test_a_map_is_of_a_known_subtype(workdir, subtype):
     found = json.loads((workdir / "saliency.json").read_text())
     found["subtypes"] = {subtype: ROW}
     (workdir / "saliency.json").write_text(json.dumps(found))
-    with pytest.raises(ValueError, match=r"saliency\.json: subtypes\."):
-        files.load(workdir)
+    with pytest.raises(ValueError, match=r"saliency\.json: subtypes is .*: Invalid"):
+        records.read_records(Workdir(workdir))
 
 
 def test_a_map_is_a_png_in_the_workdir(workdir, tmp_path):
@@ -111,7 +112,10 @@ def test_seeds_are_merged_of_studies_that_have_one(workdir, tmp_path, config):
     other = shutil.copytree(workdir, tmp_path / "other")
     (other / "manifest.json").write_text(json.dumps({"config": config}))
     with pytest.raises(ValueError, match=re.escape(str(other))):
-        seeds.compute({str(path): files.load(path) for path in (workdir, other)}, resamples=2)
+        seeds.compute(
+            {str(path): records.read_records(Workdir(path)) for path in (workdir, other)},
+            resamples=2,
+        )
 
 
 def test_no_survey_breaks_the_promise(tmp_path):

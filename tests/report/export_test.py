@@ -9,7 +9,6 @@ import pytest
 
 from fl_jax import report
 from fl_jax.report import export, figures, page
-from fl_jax.workdir import reader as files
 
 
 @pytest.fixture(scope="module")
@@ -115,22 +114,3 @@ def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(built, co
     report.build(copy, resamples=20, thumbnails=fake_study.heads)
     left = {path.stem for path in (copy / "figures").iterdir()}
     assert left == made - {"loss", "auroc", "site_loss"} | {"mine"}
-
-
-def test_the_dataset_is_where_the_manifest_says_or_with_a_heads_backbone(tmp_path):
-    (tmp_path / "demo" / "data").mkdir(parents=True)
-    for name, backbone in (("head", "demo"), ("tuned", "head"), ("loop", "loop"), ("net", "")):
-        folder = tmp_path / name / "models" / "federated"
-        folder.mkdir(parents=True)
-        inputs = {"backbone": str(tmp_path / backbone) if backbone else "deep_resnet(18)"}
-        (folder / "inputs.json").write_text(json.dumps(inputs))
-    data = {
-        name: files.data_folder(tmp_path / name)
-        for name in ("demo", "head", "tuned", "loop", "net")
-    }
-    assert data["demo"] == data["head"] == data["tuned"] == tmp_path / "demo" / "data"
-    assert data["loop"] == tmp_path / "loop" / "data"
-    assert data["net"] == tmp_path / "net" / "data"
-    manifest = {"config": {"data_dir": "/elsewhere"}}
-    (tmp_path / "head" / "manifest.json").write_text(json.dumps(manifest))
-    assert str(files.data_folder(tmp_path / "tuned")) == "/elsewhere"

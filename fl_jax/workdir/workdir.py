@@ -1,0 +1,214 @@
+"""`Workdir`: every path below an experiment's folder, with its locks, readers and writers."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from fl_jax.evaluation import predictions
+from fl_jax.evaluation.predictions import Predictions
+from fl_jax.files.atomic import write_json
+from fl_jax.files.structs import parse, read_struct
+from fl_jax.workdir import locks
+from fl_jax.workdir.schema import Done, Inputs, Manifest, RoundRecord, Saliency
+
+PERSONAL = "personal"
+"""Name of the predictions of the sites' personal models."""
+AGAIN = "train this arm again"
+
+
+class Workdir:
+    """The folder of one experiment.
+
+    Readers return None for a file that does not exist and raise ValueError, with file, place, value and
+    remedy, for one that does not hold what it should. Writers replace a file as a whole.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root).expanduser()
+        self.manifest = self.root / "manifest.json"
+        self.cohort = self.root / "cohort"
+        self.data = self.root / "data"
+        """The dataset, unless the config names another; see `find_data`."""
+        self.features = self.root / "features"
+        self.partition = self.root / "partition.csv"
+        self.partition_record = self.root / "partition.json"
+        """What the partition was made from."""
+        self.partition_picture = self.root / "partition.png"
+        self.results = self.root / "results.json"
+        self.cross_site = self.root / "cross_site.json"
+        self.report = self.root / "report.html"
+        self.saliency = self.root / "saliency.json"
+
+    def __repr__(self) -> str:
+        return f"Workdir({str(self.root)!r})"
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def __fspath__(self) -> str:
+        return str(self.root)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workdir) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    def lock(self, name: str, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Locks a part of the workdir against other processes; see `locks.lock`."""
+        return locks.lock(self.root, name, wait=wait)
+
+    def arm(self, name: str) -> "ArmFolder":
+        """The folder of an arm: `federated`, `central` or `local_<site>`; it need not exist.
+
+        Raises:
+            ValueError: the name is not a single part of a path.
+        """
+        locks.check_name(name)
+        return ArmFolder(self.root / "models" / name)
+
+    def arms(self) -> list["ArmFolder"]:
+        """The arms whose training has begun, by name."""
+        begun = sorted((self.root / "models").glob("*/inputs.json"))
+        return [ArmFolder(path.parent) for path in begun]
+
+    def arms_with_checkpoints(self) -> list["ArmFolder"]:
+        """The arms that have a folder of checkpoints, by name."""
+        saved = sorted((self.root / "models").glob("*/checkpoints"))
+        return [ArmFolder(path.parent) for path in saved]
+
+    def is_complete(self, arm: str) -> bool:
+        """Whether an arm is trained and all of its predictions are there."""
+        done = self.arm(arm).read_done()
+        return (
+            done is not None
+            and bool(done.predictions)
+            and all(self.predictions(name).exists() for name in done.predictions)
+        )
+
+    def predictions(self, model: str) -> Path:
+        """The CSV of a model's predictions by slice: of an arm, or `PERSONAL`."""
+        locks.check_name(model)
+        return self.root / "predictions" / f"{model}.csv"
+
+    def study_predictions(self, arm: str) -> Path:
+        """The CSV of an arm's predictions by DICOM study."""
+        locks.check_name(arm)
+        return self.root / "predictions" / "studies" / f"{arm}.csv"
+
+    def predicted(self) -> list[str]:
+        """The models with predictions: federated, central, local_<site> by site, then others."""
+        names = [path.stem for path in (self.root / "predictions").glob("*.csv")]
+        return sorted(names, key=_order)
+
+    def read_predictions(self, model: str) -> Predictions | None:
+        """Reads a model's predictions by slice."""
+        path = self.predictions(model)
+        return predictions.read(path) if path.exists() else None
+
+    def write_predictions(self, model: str, data: Predictions) -> None:
+        """Writes a model's predictions by slice."""
+        path = self.predictions(model)
+        path.parent.mkdir(exist_ok=True)
+        predictions.write(path, data)
+
+    def write_study_predictions(self, arm: str, data: Predictions) -> None:
+        """Writes an arm's predictions by DICOM study."""
+        path = self.study_predictions(arm)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        predictions.write(path, data)
+
+    def read_manifest(self) -> Manifest | None:
+        """Reads `manifest.json`."""
+        return read_struct(self.manifest, Manifest)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Writes `manifest.json`."""
+        write_json(self.manifest, msgspec.to_builtins(manifest))
+
+    def read_saliency(self) -> Saliency | None:
+        """Reads `saliency.json`."""
+        return read_struct(self.saliency, Saliency)
+
+    def saliency_panel(self, subtype: str) -> Path:
+        """The picture of a subtype's saliency maps."""
+        locks.check_name(subtype)
+        return self.root / "saliency" / f"{subtype}.png"
+
+    def find_data(self) -> Path:
+        """The dataset's folder, which may be absent.
+
+        It is the one that the manifest names, or `data/`. A head's dataset is that of the experiment from
+        which its backbone is.
+        """
+        workdir, seen = self, []
+        while workdir not in seen:
+            seen.append(workdir)
+            manifest = workdir.read_manifest()
+            if manifest is not None or workdir.data.exists():
+                named = (manifest or Manifest()).config.get("data_dir")
+                return Path(named) if named else workdir.data
+            begun = workdir.arms()
+            inputs = read_struct(begun[0].inputs, Inputs, remedy=AGAIN) if begun else None
+            workdir = Workdir(inputs.backbone) if inputs and inputs.backbone else workdir
+        return self.data
+
+    def evaluation(self, name: str) -> "EvaluationFolder":
+        """The folder of an evaluation by `launch.evaluate`; it need not exist."""
+        locks.check_name(name)
+        return EvaluationFolder(self.root / "evaluations" / name)
+
+
+class ArmFolder:
+    """What one arm's training leaves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self.inputs = folder / "inputs.json"
+        self.metrics = folder / "metrics.jsonl"
+        self.done = folder / "done.json"
+        self.tensorboard = folder / "tensorboard"
+        self.checkpoints = folder / "checkpoints"
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def read_done(self) -> Done | None:
+        """Reads `done.json`."""
+        return read_struct(self.done, Done, remedy=AGAIN)
+
+    def write_done(self, done: Done) -> None:
+        """Writes `done.json`."""
+        write_json(self.done, msgspec.to_builtins(done))
+
+    def read_metrics(self) -> list[RoundRecord]:
+        """Reads `metrics.jsonl`, one record a round; none if there is no such file."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_bytes().splitlines()
+        return [
+            parse(f"{self.metrics}, line {number}", line, RoundRecord, remedy=AGAIN)
+            for number, line in enumerate(lines, start=1)
+        ]
+
+
+class EvaluationFolder:
+    """What `launch.evaluate` writes into a folder, below a workdir or anywhere else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.predictions = folder / "predictions.csv"
+        self.predictions_page = folder / "predictions.html"
+        self.judged = folder / "judged.csv"
+        self.results = folder / "evaluation.json"
+        self.table = folder / "evaluation.csv"
+        self.page = folder / "evaluation.html"
+
+
+def _order(model: str) -> tuple[int, str]:
+    known = ("federated", "central")
+    return (known.index(model) if model in known else 2 + (not model.startswith("local_")), model)

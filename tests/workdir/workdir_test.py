@@ -1,0 +1,137 @@
+import ast
+import json
+import re
+
+import numpy as np
+import pytest
+from architecture_test import MODULES
+
+from fl_jax.evaluation.predictions import Predictions
+from fl_jax.workdir import PERSONAL, Workdir
+from fl_jax.workdir.schema import Done, Manifest, RoundRecord
+
+
+def test_the_dataset_is_where_the_manifest_says_or_with_a_heads_backbone(tmp_path):
+    (tmp_path / "demo" / "data").mkdir(parents=True)
+    for name, backbone in (("head", "demo"), ("tuned", "head"), ("loop", "loop"), ("net", "")):
+        inputs = Workdir(tmp_path / name).arm("federated").inputs
+        inputs.parent.mkdir(parents=True)
+        folder = str(tmp_path / backbone) if backbone else "deep_resnet(18)"
+        inputs.write_text(json.dumps({"backbone": folder}))
+    data = {
+        name: Workdir(tmp_path / name).find_data()
+        for name in ("demo", "head", "tuned", "loop", "net")
+    }
+    assert data["demo"] == data["head"] == data["tuned"] == tmp_path / "demo" / "data"
+    assert data["loop"] == tmp_path / "loop" / "data"
+    assert data["net"] == tmp_path / "net" / "data"
+    Workdir(tmp_path / "head").write_manifest(Manifest({"data_dir": "/elsewhere"}))
+    assert str(Workdir(tmp_path / "tuned").find_data()) == "/elsewhere"
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    workdir = Workdir(tmp_path)
+    assert workdir.read_manifest() is workdir.read_saliency() is None
+    manifest = Manifest({"seed": 3, "rounds": 2}, command="a b", stages={"dataset": 1.5})
+    workdir.write_manifest(manifest)
+    assert workdir.read_manifest() == manifest
+    arm = workdir.arm("local_a")
+    assert arm.read_done() is None
+    assert arm.read_metrics() == []
+    arm.folder.mkdir(parents=True)
+    done = Done(best_round=1, rounds=2, predictions=["local_a"])
+    arm.write_done(done)
+    assert arm.read_done() == done
+    arm.metrics.write_text('{"round": 1, "loss": NaN}\n{"round": 2, "site_loss": {"a": 1}}\n')
+    first, second = arm.read_metrics()
+    assert np.isnan(first.loss or 0)
+    assert second == RoundRecord(2, site_loss={"a": 1.0})
+
+
+def test_an_arm_is_complete_with_all_of_its_predictions(tmp_path):
+    workdir = Workdir(tmp_path)
+    arm = workdir.arm("federated")
+    arm.folder.mkdir(parents=True)
+    assert not workdir.is_complete("federated")
+    arm.write_done(Done(predictions=[]))
+    assert not workdir.is_complete("federated")
+    arm.write_done(Done(predictions=["federated", PERSONAL]))
+    text, numbers = np.array(["a"]), np.zeros((1, 6))
+    one = Predictions(text, text, text, np.array(["test"]), numbers.astype(np.uint8), numbers)
+    workdir.write_predictions("federated", one)
+    assert not workdir.is_complete("federated")
+    workdir.write_predictions(PERSONAL, one)
+    assert workdir.is_complete("federated")
+    for name in ("other", "local_b", "local_a", "central"):
+        workdir.write_predictions(name, one)
+    assert workdir.predicted() == ["federated", "central", "local_a", "local_b", "other", PERSONAL]
+
+
+def test_arms_are_those_whose_training_has_begun(tmp_path):
+    workdir = Workdir(tmp_path)
+    assert workdir.arms() == []
+    for name in ("local_b", "central"):
+        workdir.arm(name).folder.mkdir(parents=True)
+        workdir.arm(name).inputs.write_text("{}")
+    workdir.arm("federated").checkpoints.mkdir(parents=True)
+    assert [arm.name for arm in workdir.arms()] == ["central", "local_b"]
+    assert [arm.name for arm in workdir.arms_with_checkpoints()] == ["federated"]
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "/etc", "a/b", "", "a\0b"])
+def test_a_name_stays_in_its_folder(tmp_path, name):
+    workdir = Workdir(tmp_path)
+    for path in (
+        *(workdir.arm, workdir.predictions, workdir.study_predictions, workdir.saliency_panel),
+        *(workdir.evaluation, lambda name: workdir.lock(name).__enter__()),
+    ):
+        with pytest.raises(ValueError, match="single part of a path"):
+            path(name)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {"seed": -1},
+            r"manifest\.json: it is \{.*\}: config: Expected `int` >= 0 at `\$\.seed`",
+        ),
+        ({"data_dir": 3}, r"Expected `str \| null`, got `int` at `\$\.data_dir`"),
+        ([1], r"manifest\.json: config is \[1\]: Expected `object`, got `array`"),
+    ],
+)
+def test_an_error_names_the_field(tmp_path, config, words):
+    (tmp_path / "manifest.json").write_text(json.dumps({"config": config}))
+    with pytest.raises(ValueError, match=words):
+        Workdir(tmp_path).read_manifest()
+
+
+def test_a_line_of_metrics_is_named(tmp_path):
+    arm = Workdir(tmp_path).arm("central")
+    arm.folder.mkdir(parents=True)
+    arm.metrics.write_text('{"round": 1}\n{"round": -2}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2: round is -2: .*train this arm"):
+        arm.read_metrics()
+
+
+NAMES = re.compile(
+    r"(^|/)(manifest|done|inputs|results|cross_site|saliency|partition)\.json$|metrics\.jsonl|"
+    r"partition\.(csv|png|new)|^predictions(/|$)|^models(/|$)|^evaluations(/|$)|^\.locks|^report\.html|"
+    r"^tensorboard$|^checkpoints$|^cohort$|^features$|evaluation\.(json|csv|html)|judged\.csv"
+)
+OWNERS = ("fl_jax.workdir",)
+LEFT = {}
+
+
+def spelled(module):
+    """The texts in a module's code, docstrings apart, that name a workdir's file."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    docs = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
+    }  # docstrings, of attributes too
+    inside = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+    ]
+    return [text for text in inside if NAMES.search(text)]
