@@ -69,14 +69,14 @@ def rows() -> ConfigDict:
     """By `PANEL/NAME`; each panel has its central model."""
     found: dict[str, dict[str, Any]] = {}
     for panel, fields in PANELS.items():
-        found[f"{panel}/central"] = fields | {"regime": "central"}
+        found[f"{panel}/central"] = fields | {"arm": "central"}
         found[f"{panel}/fed_avg"] = fields
     found |= {f"group/{name}": factor for name, factor in FACTORS.items()}
     both = FACTORS["scaffold"] | FACTORS["an eighth of an epoch a round"]
     found["batch/scaffold"] = PANELS["batch"] | FACTORS["scaffold"]
     found["group/scaffold and an eighth of an epoch a round"] = both
     found["batch/scaffold and an eighth of an epoch a round"] = PANELS["batch"] | both
-    found["group/local"] = {"regime": "local"}
+    found["group/local"] = {"arm": "local"}
     return ConfigDict(found, sort_keys=False)
 
 

@@ -4,13 +4,12 @@
 #   bash launch/demo.sh [--workdir=DIR] [--config=FILE] [--config.FIELD=VALUE ...]
 #
 # Writes DIR/report.html; DIR is runs/demo in the current folder unless you say otherwise. Goes on where it
-# was cut off. The config is configs/demo.py, which changes a few of these fields of configs/ich_fed_avg.py:
+# was cut off. configs/demo.py sets a few of these fields; the values below are the defaults of the others.
 here=$(dirname "${BASH_SOURCE[0]}")
 for argument; do
     if [ "$argument" = --help ] || [ "$argument" = -h ]; then
         sed -n 's/^# \{0,1\}//p' "${BASH_SOURCE[0]}" | sed 1d
-        sed -n 's/^    config\./  --config./p' "$here/../configs/ich_fed_avg.py" |
-            sed 's/ = ConfigDict({\(.*\)})/.FIELD, of \1/; s/ = /=/'
+        python3 "$here/../fl_jax/experiment/config.py"
         exit 0
     fi
 done

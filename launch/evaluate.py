@@ -85,7 +85,7 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
 def facts(model: trained.Trained) -> labelled.Facts:
     """What is to be said of a model."""
     known = ("model", "algorithm", "image_size", "seed")
-    return {"name": model.name, "round": model.round} | {k: model.config[k] for k in known}
+    return {"name": model.name, "round": model.round} | {k: getattr(model.config, k) for k in known}
 
 
 def load(workdir: Path, say: Callable[[str], None]) -> trained.Trained:
@@ -93,7 +93,7 @@ def load(workdir: Path, say: Callable[[str], None]) -> trained.Trained:
     model = trained.load(workdir, FLAGS.model, checkpoint=FLAGS.checkpoint, complain=say)
     if model.personal:
         say(
-            f"{model.config['algorithm']} gives each site a model of its own; scans of no site are "
+            f"{model.config.algorithm} gives each site a model of its own; scans of no site are "
             "judged by the global one, which that algorithm may not train whole"
         )
     return model

@@ -2,7 +2,7 @@
 
     python -m launch.experiment --config=configs/demo.py --workdir=DIR [--config.rounds=3 ...]
 
-The config's fields and what they mean are in configs/ich_fed_avg.py; `bash launch/demo.sh --help` lists them.
+`--helpfull` lists the fields of the config.
 A stage whose output is complete and whose inputs are unchanged is skipped with a word, so the same command
 goes on where it was cut off. With `config.jobs` over 1, so many trainings run side by side, each a process of
 its own (`launch.train`) with `config.threads`, because two small models on a core each are faster than one
@@ -11,6 +11,7 @@ after the other on two. With 1 they run in this process. How many run side by si
 SIGTERM ends it after the round under way, saved, with exit status 75; a second one ends it at once.
 """
 
+import dataclasses
 import datetime
 import importlib.metadata
 import os
@@ -25,18 +26,18 @@ from typing import Any
 
 import msgspec
 from absl import app, flags
-from ml_collections import config_flags
 
 from fl_jax import report
 from fl_jax.data import slices
-from fl_jax.experiment import answers, inputs, machine, preemption, prepare, ranges
+from fl_jax.experiment import answers, inputs, machine, preemption, prepare
 from fl_jax.experiment import data as experiment
+from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
 from fl_jax.report.answer import sentence
 from fl_jax.workdir import Workdir
 from launch import train
-from launch.cli import processes, progress
+from launch.cli import config_flag, processes, progress
 
 FLAGS = flags.FLAGS
 PACKAGES = (
@@ -45,7 +46,7 @@ PACKAGES = (
 )
 
 
-def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dict[str, Any]:
+def study(config: Config, workdir: Path, arguments: list[str]) -> dict[str, Any]:
     """Runs every stage.
 
     Args:
@@ -61,22 +62,20 @@ def study(config: experiment.Config, workdir: Path, arguments: list[str]) -> dic
             that no study could come of, a fault of the source, or a workdir that another process holds.
         OSError: the workdir cannot be written, or has no room.
     """
-    ranges.check(config)
-    _check_layout(config)
     survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
     with Workdir(workdir).lock("experiment"):
         return _study(config, workdir, arguments, survey)
 
 
 def _study(
-    config: experiment.Config, workdir: Path, arguments: list[str], survey: dict[str, Any] | None
+    config: Config, workdir: Path, arguments: list[str], survey: dict[str, Any] | None
 ) -> dict[str, Any]:
     with progress.reporter() as reporter:
         return _stages(config, workdir, arguments, survey, reporter)
 
 
 def _stages(
-    config: experiment.Config,
+    config: Config,
     workdir: Path,
     arguments: list[str],
     survey: dict[str, Any] | None,
@@ -87,7 +86,10 @@ def _stages(
     if config.source or experiment.data_dir(config, workdir) == workdir / "data":
         source = Path(config.source).expanduser() if config.source else workdir / "cohort"
         if not config.source:
-            manifest.stage("cohort", lambda: prepare.draw_cohort(config.cohort, source, reporter))
+            manifest.stage(
+                "cohort",
+                lambda: prepare.draw_cohort(dataclasses.asdict(config.cohort), source, reporter),
+            )
         manifest.stage("dataset", lambda: _dataset(config, workdir, source, reporter))
     arms = _arms(config, workdir, say)
     manifest.describe(config, anew=not all(experiment.is_complete(arm, workdir) for arm in arms))
@@ -106,7 +108,7 @@ def _stages(
 class Manifest:
     """`manifest.json`: what was run, with what, where, and how long each stage took."""
 
-    def __init__(self, workdir: Path, config: experiment.Config) -> None:
+    def __init__(self, workdir: Path, config: Config) -> None:
         self._path = workdir / "manifest.json"
         found = Workdir(workdir).read_manifest()
         self.content: dict[str, Any] = msgspec.to_builtins(found) if found else {}
@@ -114,7 +116,7 @@ class Manifest:
         if found is None:
             self.describe(config, anew=True)
 
-    def describe(self, config: experiment.Config, *, anew: bool) -> None:
+    def describe(self, config: Config, *, anew: bool) -> None:
         """Writes the config and, where something is trained anew, what trains it."""
         self.content["config"] = config.to_dict()
         found = experiment.data_dir(config, self._path.parent)
@@ -160,22 +162,7 @@ class Manifest:
         atomic.write_json(self._path, self.content)
 
 
-def _check_layout(config: experiment.Config) -> None:
-    """Refuses, before anything is read, a layout that no study could come of."""
-    layouts = ("sites", "rsna")  # `loose` has no labels
-    if config.source_layout not in layouts:
-        raise ValueError(
-            f"config.source_layout={config.source_layout!r}: must be one of {', '.join(layouts)}; "
-            "scans without labels go through launch.evaluate"
-        )
-    if config.source_layout != "sites" and not config.source:
-        raise ValueError(
-            f"config.source_layout={config.source_layout!r}: needs --config.source=DIR; "
-            "the synthetic cohort is in site folders"
-        )
-
-
-def _dataset(config: experiment.Config, workdir: Path, source: Path, reporter: Reporter) -> bool:
+def _dataset(config: Config, workdir: Path, source: Path, reporter: Reporter) -> bool:
     data_dir = experiment.data_dir(config, workdir)
     before = slices.read_summary(data_dir)
     summary = prepare.prepare(
@@ -190,29 +177,22 @@ def _dataset(config: experiment.Config, workdir: Path, source: Path, reporter: R
     return summary != before
 
 
-def _arms(
-    config: experiment.Config, workdir: Path, say: Callable[[str], None]
-) -> list[experiment.Config]:
+def _arms(config: Config, workdir: Path, say: Callable[[str], None]) -> list[Config]:
     """A config for every training, after a check that none was begun with other inputs."""
     data = experiment.open_data(config, workdir)
     sites = experiment.partition(config, workdir, data, say).sites
-    regimes = [("federated", ""), ("central", ""), *(("local", site) for site in sites)]
-    arms = []
-    for regime, site in regimes:
-        own = config.copy_and_resolve_references()
-        own.update(regime=regime, site=site)
-        inputs.check(own, workdir)
-        arms.append(own)
+    names = [("federated", ""), ("central", ""), *(("local", site) for site in sites)]
+    arms = [config.replace(arm=arm, site=site) for arm, site in names]
+    for arm in arms:
+        inputs.check(arm, workdir)
     return arms
 
 
-def _train(
-    arms: list[experiment.Config], workdir: Path, arguments: list[str], reporter: Reporter
-) -> bool:
+def _train(arms: list[Config], workdir: Path, arguments: list[str], reporter: Reporter) -> bool:
     left = [arm for arm in arms if not experiment.is_complete(arm, workdir)]
     for arm in arms:
         if arm not in left:
-            reporter.message(f"{experiment.arm_name(arm)}: complete, skipped")
+            reporter.message(f"{arm.arm_name}: complete, skipped")
     if not left:
         return False
     jobs = processes.choose(left[0].jobs, left[0].threads)
@@ -224,9 +204,9 @@ def _train(
     start = [sys.executable, "-m", "launch.train", *arguments, f"--workdir={workdir}", "--attached"]
     trainings = []
     for arm in left:
-        name = experiment.arm_name(arm)
+        name = arm.arm_name
         reporter.arm_started(name, examples=planned[name].budget, rounds=arm.rounds)
-        flags = [f"--config.{key}={arm[key]}" for key in ("regime", "site")]
+        flags = [f"--config.{key}={getattr(arm, key)}" for key in ("arm", "site")]
         metrics = workdir / "models" / name / "metrics.jsonl"
         trainings.append(processes.Training(name, [*start, *flags], metrics))
     processes.run(trainings, jobs, os.environ, reporter)
@@ -264,16 +244,13 @@ def _git() -> str:
 
 def main(argv: list[str]) -> None:
     """Parses flags and calls `study`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
     preemption.end_on_sigterm()
     with progress.readable_errors():
-        machine.use_threads(FLAGS.config.threads)
-        study(FLAGS.config, Path(FLAGS.workdir).expanduser(), sys.argv[1:])
+        config = Config.of(FLAGS.config)
+        machine.use_threads(config.threads)
+        study(config, Path(FLAGS.workdir).expanduser(), sys.argv[1:])
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
-    flags.DEFINE_string("workdir", None, "Folder for everything that the study writes.")
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    config_flag.define()
+    app.run(main, flags_parser=config_flag.parse)

@@ -17,7 +17,8 @@ from typing import Any
 from absl import app, flags, logging
 
 from fl_jax import report
-from fl_jax.experiment import answers, inputs
+from fl_jax.experiment import answers
+from fl_jax.experiment.config import FIELDS
 from fl_jax.files import atomic
 from fl_jax.report import seeds
 from fl_jax.report.answer import sentence
@@ -67,7 +68,7 @@ def merge(workdirs: list[Path], out: Path) -> None:
         studies,
         resamples=_RESAMPLES.value or int(config.get("resamples", 1000)),
         seed=_SEED.value or 0,
-        free=inputs.MACHINE,
+        free=[name for name, field in FIELDS.items() if not field.numbers],
     )
     out.mkdir(parents=True, exist_ok=True)
     table = seeds.as_markdown(found)

@@ -1,6 +1,6 @@
 """One training: the federated, the central or a local model of a study, with its predictions.
 
-    python -m launch.train --config=configs/ich_fed_avg.py --workdir=DIR --config.regime=central
+    python -m launch.train --config=configs/ich_fed_avg.py --workdir=DIR --config.arm=central
 
 Goes on from the newest checkpoint; a training that is complete is left as it is. SIGTERM ends it after the
 round under way, saved, with exit status 75; a second one ends it at once.
@@ -13,27 +13,27 @@ from typing import Any
 import jax
 import msgspec
 from absl import app, flags
-from ml_collections import config_flags
 
 from fl_jax.data.studies import Studies
 from fl_jax.experiment import data as experiment
-from fl_jax.experiment import heads, inputs, machine, preemption, ranges
+from fl_jax.experiment import heads, inputs, machine, preemption
 from fl_jax.experiment import metrics as metrics_log
 from fl_jax.experiment import restore as trained
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import study_predictions as whole_studies
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.workdir import PERSONAL, Workdir
 from fl_jax.workdir.schema import Done
-from launch.cli import progress
+from launch.cli import config_flag, progress
 
 FLAGS = flags.FLAGS
 
 
 def train(
-    config: experiment.Config,
+    config: Config,
     workdir: Path,
     reporter: Reporter = SILENT,
 ) -> dict[str, Any]:
@@ -53,14 +53,13 @@ def train(
         OSError: the workdir cannot be written, or has no room.
         SystemExit: SIGTERM came, and the round is saved.
     """
-    ranges.check(config)
-    name = experiment.arm_name(config)
+    name = config.arm_name
     with Workdir(workdir).lock(name):
         return _train(config, workdir, name, reporter)
 
 
 def _train(
-    config: experiment.Config,
+    config: Config,
     workdir: Path,
     name: str,
     reporter: Reporter,
@@ -92,7 +91,7 @@ def _train(
         on_examples=lambda count: reporter.examples_seen(name, count),
         complain=say,
     )
-    inputs.keep(config, workdir)  # not before: a name that does not exist begins no run
+    inputs.write(config, workdir)  # not before: a config that is refused starts no run
     reporter.arm_started(name, examples=arm.budget, rounds=config.rounds)
     store = Store(folder.checkpoints)
     log = metrics_log.Metrics(folder.metrics, tracker="tensorboard")
@@ -144,24 +143,21 @@ def _train(
 
 def main(argv: list[str]) -> None:
     """Parses flags and calls `train`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
     preemption.end_on_sigterm()
     if FLAGS.attached:
         preemption.end_with_parent()
     with progress.readable_errors(), progress.reporter() as shown:
         reporter = progress.Messages(progress.console()) if FLAGS.attached else shown
-        machine.use_threads(FLAGS.config.threads)
-        train(FLAGS.config, Path(FLAGS.workdir).expanduser(), reporter)
+        config = Config.of(FLAGS.config)
+        machine.use_threads(config.threads)
+        train(config, Path(FLAGS.workdir).expanduser(), reporter)
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
-    flags.DEFINE_string("workdir", None, "Folder for everything that the run writes.")
+    config_flag.define()
     flags.DEFINE_bool(
         "attached",
         False,
         "Show messages only, and end when standard input does: the parent is gone.",
     )
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=config_flag.parse)

@@ -5,10 +5,11 @@ one string, parsed as a literal call (never evaluated) and logged verbatim.
 """
 
 import ast
+import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ def build(text: str, package: str, *context: Any, values: Mapping[str, Any] | No
     """
     spec = parse(text, values)
     if _factory(package, spec.name) is None:
-        raise ValueError(f"{text!r}: no {spec.name!r} in {package}; {_known(package)}")
+        raise ValueError(f"{text!r}: no {spec.name!r} in {package}; {_known(package, spec.name)}")
     return _plug_in(text, spec, package, context)
 
 
@@ -136,8 +137,15 @@ def _factory(package: str, name: str) -> Callable[..., Any] | None:
     return factory if inspect.isfunction(factory) else None
 
 
-def _known(package: str) -> str:
-    return f"there are: {', '.join(names(package))}"
+def _known(package: str, name: str) -> str:
+    known = names(package)
+    return f"{_meant(name, known)}there are: {', '.join(known)}"
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """`did you mean ...? `, if a known name is similar."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _plug_in(text: str, spec: Spec, package: str, context: tuple[Any, ...]) -> Any:
@@ -147,7 +155,7 @@ def _plug_in(text: str, spec: Spec, package: str, context: tuple[Any, ...]) -> A
             raise ValueError(f"{text!r}: both {package} and optax have {inner.name!r}; rename ours")
         if not (ours or theirs):
             raise ValueError(
-                f"{text!r}: no {inner.name!r} in optax or {package}; {_known(package)}"
+                f"{text!r}: no {inner.name!r} in optax or {package}; {_known(package, inner.name)}"
             )
         return _plug_in(text, inner, package, context) if ours else _transformation(text, inner)
 
@@ -159,7 +167,11 @@ def _plug_in(text: str, spec: Spec, package: str, context: tuple[Any, ...]) -> A
 def _transformation(text: str, spec: Spec) -> optax.GradientTransformation:
     factory = getattr(optax, spec.name, None)
     if not inspect.isfunction(factory):
-        raise ValueError(f"{text!r}: optax has no transformation {spec.name!r}")
+        functions = [name for name, _ in inspect.getmembers(optax, inspect.isfunction)]
+        meant = _meant(spec.name, functions)
+        raise ValueError(
+            f"{text!r}: optax has no transformation {spec.name!r}; {meant}".rstrip("; ")
+        )
     built = _call(text, factory, spec, partial(_of_optax, text))
     if not isinstance(built, optax.GradientTransformation):
         raise ValueError(f"{text!r}: optax.{spec.name} does not return a gradient transformation")
@@ -180,7 +192,8 @@ def _schedule(text: str, spec: Spec) -> optax.Schedule:
     if not _is_schedule(spec.name):
         there = [name for name in dir(optax.schedules) if _is_schedule(name)]
         raise ValueError(
-            f"{text!r}: optax has no schedule {spec.name!r}; there are: {', '.join(there)}"
+            f"{text!r}: optax has no schedule {spec.name!r}; {_meant(spec.name, there)}there are: "
+            f"{', '.join(there)}"
         )
     return _call(text, getattr(optax.schedules, spec.name), spec, partial(_of_optax, text))
 
@@ -196,10 +209,18 @@ def _call(
     args = [resolve(a) for a in spec.args]
     kwargs = {k: resolve(v) for k, v in spec.kwargs.items()}
     signature = inspect.signature(factory)
+    ours = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in [*signature.parameters.values()][len(context) :]
+    ]
+    shown = f"{spec.name}{inspect.Signature(ours)}"
     try:
         signature.bind(*context, *args, **kwargs)
     except TypeError as error:
-        raise ValueError(f"{text!r}: {error}; the signature is {spec.name}{signature}") from error
+        known = [parameter.name for parameter in ours]
+        unknown = [name for name in kwargs if name not in known]
+        meant = _meant(unknown[0], known) if unknown else ""
+        raise ValueError(f"{text!r}: {error}; {meant}the signature is {shown}") from error
     try:
         return factory(*context, *args, **kwargs)
     except (
@@ -207,4 +228,4 @@ def _call(
         AttributeError,
         OverflowError,
     ) as error:  # a value of a type that it does not take
-        raise ValueError(f"{text!r}: {error}; the signature is {spec.name}{signature}") from error
+        raise ValueError(f"{text!r}: {error}; the signature is {shown}") from error

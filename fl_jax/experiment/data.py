@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from absl import logging
@@ -14,16 +14,14 @@ from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
 from fl_jax.data.studies import group_into_studies
-from fl_jax.experiment import ranges
 from fl_jax.experiment import train as study
+from fl_jax.experiment.config import Config
 from fl_jax.files import atomic
 from fl_jax.files import json_shape as shapes
 from fl_jax.files.atomic import sha256
 from fl_jax.report import patients as pictures
 from fl_jax.workdir import Workdir
 
-Config = Any
-"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
 NATURAL = "natural()"
 """The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
 
@@ -80,10 +78,8 @@ def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
     A head reads features, which `trained.as_read` puts in place of the pixels.
 
     Raises:
-        ValueError: when `adjacent` is wrong, or a study lacks a position.
+        ValueError: a study lacks a position.
     """
-    if config.adjacent not in (1, 3):
-        raise ValueError(f"config.adjacent={config.adjacent}: must be 1, or 3 for slices around it")
     if config.adjacent == 3:
         slices = dataclasses.replace(slices, adjacent=neighbours(slices))
     return group_into_studies(slices) if config.backbone else slices
@@ -143,9 +139,10 @@ def _partition(
                 f"{path} was made from {made_from}, and this is {wanted}: use another --workdir, "
                 "or remove its folder models"
             )
+    train, validation, test = config.fractions
     made = partitions.by_patient(
         slices,
-        fractions=tuple(config.fractions),
+        fractions=(train, validation, test),
         seed=config.seed,
         scheme=scheme,
         folds=config.folds,
@@ -167,9 +164,8 @@ def load(config: Config, workdir: Path) -> Experiment:
     """Opens the dataset and plans the arms.
 
     Raises:
-        ValueError: for a config with a value out of its range, see `ranges`, or that does not fit the data.
+        ValueError: the config does not fit the data.
     """
-    ranges.check(config)
     slices = open_data(config, workdir)
     return plan(config, slices, partition(config, workdir, slices))
 
@@ -191,28 +187,11 @@ def plan(config: Config, slices: datasets.Slices, divided: partitions.Partition)
     return Experiment(held(config, slices), divided, arms, key)
 
 
-def arm_name(config: Config) -> str:
-    """The arm that `regime` and `site` name.
-
-    Raises:
-        ValueError: for an unknown regime, or a local one without its site.
-    """
-    if config.regime not in ("federated", "central", "local"):
-        raise ValueError(
-            f"config.regime={config.regime!r}: must be 'federated', 'central' or 'local'"
-        )
-    if config.regime != "local":
-        return config.regime
-    if not config.site:
-        raise ValueError("config.regime='local' needs a hospital: add --config.site=SITE")
-    return f"local_{config.site}"
-
-
 def backbone_name(config: Config) -> str:
     """Which of the backbone's models gives an arm's features."""
-    return arm_name(config) if config.backbone_model == "own" else config.backbone_model
+    return config.arm_name if config.backbone_model == "own" else config.backbone_model
 
 
 def is_complete(config: Config, workdir: Path) -> bool:
     """Whether an arm is trained and has predicted."""
-    return Workdir(workdir).is_complete(arm_name(config))
+    return Workdir(workdir).is_complete(config.arm_name)

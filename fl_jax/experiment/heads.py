@@ -31,14 +31,13 @@ from fl_jax.experiment import features, inputs
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
+from fl_jax.experiment.config import Config
 from fl_jax.models.study_head import StudyHead
 from fl_jax.tasks import fine_tune
 from fl_jax.tasks.head_and_backbone import head_and_backbone
 from fl_jax.tasks.multi_label_studies import multi_label_studies
 from fl_jax.tasks.task import Task
 
-Config = Any
-"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
 SAME = ("image_size", "windows", "adjacent")
 """Fields that say how slices are read, and so must be those of the backbone."""
 
@@ -86,10 +85,8 @@ def check_same(config: Config, other: Config) -> None:
         ValueError: names the field.
     """
     for name in SAME:
-        mine, theirs = config[name], other[name]
-        if (list(mine) if name == "windows" else mine) != (
-            list(theirs) if name == "windows" else theirs
-        ):
+        mine, theirs = getattr(config, name), getattr(other, name)
+        if mine != theirs:
             raise ValueError(
                 f"config.{name}={mine!r}: the backbone reads slices with {theirs!r}; set the same"
             )
@@ -109,14 +106,14 @@ def check_patients(config: Config, workdir: Path) -> None:
     for name, remedy in (
         ("dataset", "leave config.data_dir and config.source empty, and it is the backbone's"),
         (
-            "partition",
+            "partition_digest",
             f"set config.seed and its like as there, or copy {folder}/partition.csv here",
         ),
     ):
         if theirs[name] != ours[name]:
             raise ValueError(
-                f"config.backbone={config.backbone!r}: its {name} is another, so that it may have learned "
-                f"from patients that this study judges it on; {remedy}"
+                f"config.backbone={config.backbone!r}: its {name.removesuffix('_digest')} differs, so it may "
+                f"have learned from patients that it is evaluated on here; {remedy}"
             )
 
 
@@ -201,26 +198,8 @@ def task(
     """What an arm's head learns, and from what; features of a frozen backbone are kept in `workdir/features`.
 
     Raises:
-        ValueError: for fields that do not go together, or a backbone that may have seen too much.
+        ValueError: the backbone may have seen patients that the head is evaluated on.
     """
-    if config.statistics != "frozen" or (config.layer_rates and not config.trainable):
-        raise ValueError(
-            f"config.backbone with statistics={config.statistics!r}, layer_rates={config.layer_rates!r}: "
-            "running statistics stay frozen, and rates by layer are for a backbone that is trained, too; "
-            "see config.trainable"
-        )
-    if not config.trainable and (config.max_degrees or config.flip):
-        raise ValueError(
-            f"config.backbone with max_degrees={config.max_degrees}, flip={config.flip}: features are of "
-            "slices as they are; set --config.max_degrees=0 --noconfig.flip, or train the backbone, too: "
-            "config.trainable"
-        )
-    for name in ("loss", "mixup", "test_flip", "accumulate", "remat", "sampling"):
-        if config[name] != inputs.BEFORE[name]:
-            raise ValueError(
-                f"config.backbone with {name}={config[name]!r}: is for models that read single slices; "
-                f"leave it at {inputs.BEFORE[name]!r}"
-            )
     check_patients(config, workdir)
     weights = training.loss_weights(config, opened.slices, arm)
     if config.trainable:

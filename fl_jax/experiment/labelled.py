@@ -91,7 +91,7 @@ def judged(
     """
     slices.require_labels()
     facts: Facts = {"data": str(data_dir), "slices": len(slices)}
-    if _digest(data_dir) == model.config.dataset[0]:
+    if _digest(data_dir) == model.dataset:
         found = _divided(slices, logits, _partition(workdir, slices))
         facts["training slices left out"] = len(slices) - len(found.image)
         return Judged(model.name, found, own_validation(model.name, found), facts)
@@ -155,7 +155,7 @@ def _thresholds(
     if best and kept is not None:
         return kept.validation, "the study's validation predictions of this model"
     data_dir = Workdir(workdir).find_data()
-    if _digest(data_dir) == model.config.dataset[0]:
+    if _digest(data_dir) == model.dataset:
         slices = trained.as_read(model, datasets.load(data_dir))
         divided = _partition(workdir, slices)
         rows = divided.rows(slices, "validation")

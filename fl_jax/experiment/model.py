@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fl_jax.core import spec
-from fl_jax.core.types import LABELS
+from fl_jax.core.types import LABELS, Params
 from fl_jax.data import windows
 from fl_jax.data.index import Summary
 from fl_jax.data.slices import Slices
@@ -29,7 +29,7 @@ from fl_jax.tasks.multi_label import multi_label
 from fl_jax.tasks.task import Task
 
 Config = Any
-"""An `ml_collections.ConfigDict` with the fields of `configs/ich_fed_avg.py`."""
+"""A `fl_jax.experiment.config.Config`, which checks itself with this module and so is above it."""
 
 
 class Network(NamedTuple):
@@ -130,6 +130,21 @@ def on_features(
         ValueError: when more than the head is trained, images are augmented in training, or what is asked for
             is of no use for a head.
     """
+    head = check_features(config, made)
+    found = cached(made, made.given, slices, facts(config, summary), folder)
+    task = features.head_task(made.task, head, found.shape[1], **made.loss)
+    return task, features.in_place_of_pixels(slices, found)
+
+
+def check_features(config: Config, made: Network) -> str:
+    """Checks that a model's last layer alone is trained, without augmentation.
+
+    Returns:
+        The last layer's name.
+
+    Raises:
+        ValueError: names the field that does not fit `cached_features`.
+    """
     if config.max_degrees or config.flip:
         raise ValueError(
             f"config.cached_features=True with max_degrees={config.max_degrees}, flip={config.flip}: "
@@ -137,10 +152,10 @@ def on_features(
         )
     whole = {"accumulate": 1, "remat": False, "test_flip": False}
     for name, value in whole.items():
-        if config[name] != value:
+        if getattr(config, name) != value:
             raise ValueError(
-                f"config.cached_features=True with {name}={config[name]}: is for models that read images; "
-                f"set --config.{name}={value}"
+                f"config.cached_features=True with {name}={getattr(config, name)}: is for models that read "
+                f"images; set --config.{name}={value}"
             )
     head = getattr(made.model, "head", None)
     if not config.trainable or not isinstance(head, str):
@@ -148,9 +163,13 @@ def on_features(
             f"config.cached_features=True with trainable={config.trainable!r}, model={config.model!r}: "
             "give a model with pretrained weights, and its last layer as trainable, such as '^fc/'"
         )
-    found = cached(made, made.given, slices, facts(config, summary), folder)
-    task = features.head_task(made.task, head, found.shape[1], **made.loss)
-    return task, features.in_place_of_pixels(slices, found)
+    shapes: Params = jax.eval_shape(made.task.init, jax.random.key(0))
+    if set(shapes) != {head}:
+        raise ValueError(
+            f"config.trainable={config.trainable!r}: with cached_features it must train that layer alone; "
+            f"set it to '^{head}/'"
+        )
+    return head
 
 
 def facts(config: Config, summary: Summary) -> list[Any]:

@@ -7,17 +7,16 @@ from typing import Any, NamedTuple
 import jax
 from absl import logging
 from flax import traverse_util
-from ml_collections import ConfigDict
 
 from fl_jax.core.types import Params
 from fl_jax.data import partition
 from fl_jax.data.slices import Slices
 from fl_jax.experiment import data as experiment
-from fl_jax.experiment import heads, inputs
+from fl_jax.experiment import federation, heads, inputs
 from fl_jax.experiment import model as backbone
-from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.config import Config
 from fl_jax.workdir.locks import check_name
 
 
@@ -32,6 +31,7 @@ class Trained(NamedTuple):
             of features or, where its backbone was trained, too, of images.
         image_size: H = W, pixels.
         config: what it was trained with, from `inputs.json`.
+        dataset: digest of the dataset that it was trained on, or None.
         personal: whether the sites have models of their own beside it.
         reader: what gives a head its features, or gave them when its training began; None without a head.
     """
@@ -41,7 +41,8 @@ class Trained(NamedTuple):
     params: Params
     logits: Callable[[Params, Any], jax.Array]
     image_size: int
-    config: experiment.Config
+    config: Config
+    dataset: str | None
     personal: bool
     reader: heads.Reader | None = None
 
@@ -79,7 +80,7 @@ def load(
             f"{folder} holds no trained model; the workdir has {', '.join(there) or 'none'}: "
             "choose one with --model, or train it with launch.experiment"
         )
-    config: experiment.Config = ConfigDict(found)
+    config = inputs.config_of(found)
     sites = 1
     if name == "federated":
         sites = len(partition.load(workdir / "partition.csv").sites)
@@ -90,7 +91,7 @@ def load(
         task = heads.joint_task(config, read)
     else:
         task = heads.head_task(config, read.size)
-    algorithm, _, state = training.start(
+    algorithm, _, state = federation.start(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )
     held = (state, study.model(state, algorithm.personal))
@@ -107,12 +108,13 @@ def load(
         logits=jax.jit(task.logits),
         image_size=config.image_size,
         config=config,
+        dataset=found["dataset"][0],
         personal=best.personal is not None,
         reader=read,
     )
 
 
-def reader(config: experiment.Config, *, complain: Callable[[str], None]) -> heads.Reader:
+def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
     """Reads what gives a head its features: a model of the backbone's study, or pretrained weights.
 
     Args:
@@ -125,8 +127,7 @@ def reader(config: experiment.Config, *, complain: Callable[[str], None]) -> hea
     """
     folder, shape = experiment.backbone_folder(config), _input_shape(config)
     if folder is None:
-        alone = {"model": config.backbone, "backbone": "", "trainable": ""}
-        own = ConfigDict(config.to_dict() | alone)
+        own = config.replace(model=config.backbone, backbone="", trainable="")
         made = backbone.network(own, shape)
         return heads.reader(made, made.given, backbone.facts(own, {}), shape)
     model = load(folder, experiment.backbone_name(config), complain=complain)
@@ -160,6 +161,6 @@ def as_read(model: Trained, slices: Slices) -> Slices:
     return heads.as_read(model.reader, slices)
 
 
-def _input_shape(config: experiment.Config) -> tuple[int, ...]:
+def _input_shape(config: Config) -> tuple[int, ...]:
     around = (config.adjacent,) if config.adjacent > 1 else ()
     return (*around, config.image_size, config.image_size)

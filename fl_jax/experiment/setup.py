@@ -10,26 +10,19 @@ import jax
 import numpy as np
 
 from fl_jax.core import layouts as rounds
-from fl_jax.core import spec
-from fl_jax.core.keys import stream
-from fl_jax.core.types import Aggregator, Algorithm, Params
+from fl_jax.core.types import Params
 from fl_jax.data import pipeline
 from fl_jax.data import slices as datasets
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.experiment.data import Config, Experiment, data_dir
-from fl_jax.faults import fault as faulty
-from fl_jax.tasks.fine_tune import layer_rates
+from fl_jax.experiment.config import Config
+from fl_jax.experiment.data import Experiment, data_dir
+from fl_jax.experiment.federation import RECOMPUTE, faults, start
 from fl_jax.tasks.positive_weights import positive_weights
 from fl_jax.tasks.task import Task
-from fl_jax.wrappers import batch_stats as statistics
-from fl_jax.wrappers.ema import averaged
 from fl_jax.wrappers.recompute_batch_stats import recompute
-from fl_jax.wrappers.round_schedule import by_round, over_rounds
 
-RECOMPUTE = "recompute"
-"""The rule of `config.statistics` that is none of `fl_jax.wrappers.batch_stats`: see `finish`."""
 TOLERANCE = 1e-3
 """Of recomputed statistics: a thousandth of a standard deviation, or of a variance."""
 
@@ -141,40 +134,6 @@ def federation(
     return run, state, algorithm.personal
 
 
-def start(
-    config: Config, arm: str, task: Task, *, sites: int, key: jax.Array
-) -> tuple[Algorithm, Aggregator, rounds.State]:
-    """The algorithm and the aggregator of an arm, and its state before the first round."""
-    optimizer = spec.transformation(config.optimizer)
-    if config.layer_rates:
-        optimizer = layer_rates(optimizer, config.layer_rates)
-    if config.round_schedule:
-        optimizer = by_round(optimizer)
-    between = (config.algorithm, config.aggregator)
-    if arm != "federated":
-        between = ("fed_avg(keep_optimizer=True)", "weighted_mean()")  # plain training
-    algorithm = spec.build(between[0], "fl_jax.algorithms", task.loss, optimizer)
-    if task.running:
-        pooled = arm != "federated" or config.statistics == RECOMPUTE
-        rule = "aggregate" if pooled else config.statistics
-        algorithm = statistics.carry(algorithm, rule)
-    if config.round_schedule:
-        algorithm = over_rounds(algorithm, _factors(config))
-    if config.ema:
-        algorithm = averaged(algorithm, config.ema)
-    aggregator = faulty.between(
-        spec.build(between[1], "fl_jax.aggregators"), faults(config, arm, sites)
-    )
-    params = jax.jit(task.init)(stream(key, "init"))
-    return algorithm, aggregator, rounds.init(algorithm, aggregator, params, sites, key)
-
-
-def _factors(config: Config) -> list[float]:
-    """The factor of the rate in each round."""
-    factor = spec.schedule(config.round_schedule, {"rounds": config.rounds})
-    return np.array([factor(round) for round in range(config.rounds)], np.float32).tolist()
-
-
 def finish(
     config: Config,
     arm: study.Arm,
@@ -211,9 +170,3 @@ def finish(
         return found.variables
 
     return made
-
-
-def faults(config: Config, arm: str, sites: int) -> tuple[faulty.Fault, ...]:
-    """What goes wrong in an arm; nothing but in the federated one."""
-    specs = config.get("faults", ()) if arm == "federated" else ()
-    return faulty.build(specs, sites)

@@ -78,7 +78,8 @@ def test_a_nested_call_is_a_plug_in_of_the_same_package_or_a_transformation():
     built = spec.build(text, "fl_jax.aggregators")
     assert built.payload(np.zeros(8)) == 8  # 4 bits a value and a scale
     with pytest.raises(
-        ValueError, match=r"no 'medain' in optax or fl_jax.aggregators; there are:.* median"
+        ValueError,
+        match=r"no 'medain' in optax or fl_jax.aggregators; did you mean median\? there are:",
     ):
         spec.build("process(aggregate=medain())", "fl_jax.aggregators")
     with pytest.raises(ValueError, match="optax has no transformation 'median'"):

@@ -13,6 +13,7 @@ from fl_jax.data import slices as datasets
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import inputs
 from fl_jax.experiment import setup as training
+from fl_jax.experiment.config import Config
 
 INTEGERS = (-(2**63), -1, 0, 1, 2, 3, 7, 40, 2**31)
 FLOATS = (-1.0, -0.0, 0.0, 1e-300, 0.3, 1.0, 1.5, 1e300, float("inf"), float("nan"))
@@ -84,21 +85,25 @@ def mutated(generator):
 def test_no_config_breaks_the_promise(prepared, tmp_path):
     number = 0
 
-    def judge(config):
+    def judge(fields):
         nonlocal number
         number += 1
         workdir = tmp_path / str(number)
         workdir.mkdir()
         try:
-            name = experiment.arm_name(config)
+            config = Config.of(fields)
+        except ValueError as error:
+            one_line = str(error).startswith("config.") and "\n" not in str(error)
+            return "refused" if one_line else str(error)
+        try:
             opened = experiment.load(config, workdir)
-            arm = opened.arms.get(name, opened.arms["federated"])
+            arm = opened.arms["federated"]
             task, _ = training.task(config, workdir, opened, arm)
             _, state, _ = training.federation(config, opened, arm, task)
             training.faults(config, arm.name, len(arm.sites))
-            inputs.keep(config, workdir)
+            inputs.write(config, workdir)
         except ValueError as error:
-            return "refused" if str(error) else "without a word"
+            return "refused for its data" if str(error) else "without a word"
         finally:
             outside = {path.split("/")[0] for path in listing(tmp_path)} - {str(number)}
             assert all(int(name) < number for name in outside), outside
@@ -107,8 +112,8 @@ def test_no_config_breaks_the_promise(prepared, tmp_path):
         return "planned"
 
     outcomes = each(8, count(60), mutated, judge)
-    assert outcomes.keys() == {"planned", "refused"}, outcomes
-    assert min(outcomes.values()) > 1, outcomes
+    assert outcomes.keys() <= {"planned", "refused", "refused for its data"}, outcomes
+    assert min(outcomes["planned"], outcomes["refused"]) > 1, outcomes
 
 
 def _leaves(tree):

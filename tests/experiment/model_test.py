@@ -8,6 +8,7 @@ from fl_jax.experiment import features
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
+from fl_jax.experiment.config import Config
 from fl_jax.models.deep_resnet import deep_resnet
 
 SUMMARY = {"digest": "1", "options": {}}
@@ -16,20 +17,20 @@ SUMMARY = {"digest": "1", "options": {}}
 @pytest.fixture
 def config(tmp_path):
     """ResNet-18 with weights from a file, whose head alone is trained."""
-    config = demo.get_config()
+    config = Config.parse(demo.get_config())
     arrays = weight_files.state_dict(deep_resnet(18, labels=1000))
     path = tmp_path / "weights.safetensors"
-    config.pretrained_digest = weight_files.write(path, arrays)
-    config.pretrained = str(path)
-    config.model, config.trainable = "deep_resnet(18)", "^fc/"
-    config.max_degrees, config.flip = 0.0, False
+    config = config.replace(pretrained_digest=weight_files.write(path, arrays))
+    config = config.replace(pretrained=str(path))
+    config = config.replace(model="deep_resnet(18)", trainable="^fc/")
+    config = config.replace(max_degrees=0.0, flip=False)
     return config
 
 
 def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
     params = backbone.network(config, (8, 8)).task.init(jax.random.key(0))
     assert jax.tree.map(np.shape, params) == {"fc": {"kernel": (512, 6), "bias": (6,)}}
-    config.trainable, config.layer_rates = "", (("^fc/", 10.0), ("", 0.1))
+    config = config.replace(trainable="", layer_rates=(("^fc/", 10.0), ("", 0.1)))
     made = backbone.network(config, (8, 8))
     _, _, state = training.start(config, "central", made.task, sites=1, key=jax.random.key(0))
     jax.tree.map(
@@ -41,7 +42,7 @@ def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
 
 @pytest.mark.parametrize("rule", ["aggregate", "local", "naive"])
 def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
-    config.trainable, config.statistics = "", rule
+    config = config.replace(trainable="", statistics=rule)
     made = backbone.network(config, (8, 8))
     key = jax.random.key(0)
     algorithm, _, state = training.start(config, "federated", made.task, sites=2, key=key)
@@ -53,27 +54,26 @@ def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
     assert (algorithm.personal is not None) == (rule == "local")
     central, _, _ = training.start(config, "central", made.task, sites=1, key=key)
     assert central.personal is None
-    config.trainable = "^fc/"
+    config = config.replace(trainable="^fc/")
     with pytest.raises(ValueError, match="statistics of what is not trained stay"):
         backbone.network(config, (8, 8))
 
 
 def test_fields_that_do_not_go_together(config):
-    config.pretrained_digest = "0" * 8
+    config = config.replace(pretrained_digest="0" * 8)
     with pytest.raises(ValueError, match="damaged or another one"):
         backbone.network(config, (8, 8))
-    config.pretrained = ""
+    config = config.replace(pretrained="")
     with pytest.raises(ValueError, match=r"trainable='\^fc/': all else would stay at random"):
         backbone.network(config, (8, 8))
 
 
 def test_what_a_head_on_features_has_no_use_for(config, slices, tmp_path):
     for name, value in (("test_flip", True), ("accumulate", 2), ("remat", True)):
-        old, config[name] = config[name], value
-        made = backbone.network(config, slices.input_shape)
+        wrong = config.replace(**{name: value})
+        made = backbone.network(wrong, slices.input_shape)
         with pytest.raises(ValueError, match=f"cached_features=True with {name}="):
-            backbone.on_features(config, made, slices, SUMMARY, tmp_path)
-        config[name] = old
+            backbone.on_features(wrong, made, slices, SUMMARY, tmp_path)
 
 
 def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, monkeypatch):
@@ -89,7 +89,7 @@ def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, mo
     monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("computed again"))
     _, again = backbone.on_features(config, made, slices, SUMMARY, tmp_path)
     np.testing.assert_array_equal(again.hu(rows), dataset.hu(rows))
-    config.windows = ("brain", "brain", "brain")
+    config = config.replace(windows=("brain", "brain", "brain"))
     with pytest.raises(pytest.fail.Exception, match="computed again"):
         backbone.on_features(config, made, slices, SUMMARY, tmp_path)
 
@@ -106,7 +106,7 @@ def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, mo
 def test_where_features_do_not_stand_for_images(
     config, slices, tmp_path, monkeypatch, field, value, message
 ):
-    config[field] = value
+    config = config.replace(**{field: value})
     made = backbone.network(config, slices.input_shape)
     monkeypatch.setattr(features, "extract", lambda *_: np.zeros((len(slices), 512), np.float32))
     with pytest.raises(ValueError, match=message):

@@ -27,6 +27,6 @@ def test_the_first_is_noted_and_what_was_there_comes_back():
     ],
 )
 def test_how_a_process_ends(block, status):
-    code = "import os, signal\nfrom launch import preemption\n"
+    code = "import os, signal\nfrom fl_jax.experiment import preemption\n"
     code += f"ask = lambda: os.kill(os.getpid(), signal.SIGTERM)\n{block}"
     assert subprocess.run([sys.executable, "-c", code]).returncode == status

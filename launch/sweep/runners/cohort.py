@@ -1,9 +1,9 @@
-"""One training regime on CT, judged at each site, at the other sites and on the hold-out.
+"""One arm on CT, judged at each site, at the other sites and on the hold-out.
 
 A run's fields are those of `configs/ich_fed_avg.py`, and `partition_seed`, which decides who is test patient,
 so that all seeds are judged on the same patients; the seed decides starting point, order and participation.
 
-- `regime` federated; central; or local, which trains a model for each site, each judged as its site's model
+- `arm` federated; central; or local, which trains a model for each site, each judged as its site's model
 - `data_dir`: a prepared dataset; empty: the synthetic cohort of `cohort`, drawn and prepared in the sweep's
   folder
 - `resamples`: of patients, for the intervals
@@ -15,6 +15,7 @@ the best of all models there; `best_round` by validation, `examples` planned, `p
 the mean.
 """
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -28,20 +29,20 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import logging
-from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import internal_external
 from fl_jax.experiment import data as experiment
-from fl_jax.experiment import machine, prepare, ranges
+from fl_jax.experiment import machine, prepare
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.config import Config
 
 Settings = dict[str, Any]
-MODEL = ("partition", "partition_seed", "fractions", "stratify", "folds", "fold", "adjacent")
+PARTITION = ("partition", "seed", "fractions", "stratify", "folds", "fold", "adjacent")
 """Fields that decide, with the data, how they are read and divided."""
 
 
@@ -74,21 +75,19 @@ def cohort(
 
     @lru_cache(maxsize=2)
     def opened(text: str) -> tuple[Slices, Partition]:
-        return _open(_config(json.loads(text)), home / _digest(text))
+        return _open(Config.parse(json.loads(text)), home / _digest(text))
 
     def run(settings: Settings, seed: int) -> dict[str, Any]:
-        config = _config(settings)
-        config.seed = seed
-        ranges.check(config)
+        fields = {name: value for name, value in settings.items() if name != "partition_seed"}
+        config = Config.of(fields | {"seed": seed})
         if config.backbone:
-            raise ValueError(
-                f"backbone={config.backbone!r}: heads are trained by launch.experiment alone"
-            )
+            raise ValueError(f"backbone={config.backbone!r}: only launch.experiment trains heads")
         with lock:
             machine.use_threads(config.threads)
-            _prepare(config, home)
-            keys = (*MODEL, "data_dir", "image_size", "memory_limit", "backbone")
-            text = json.dumps({k: config[k] for k in keys}, sort_keys=True)
+            config = _prepare(config, home)
+            keys = (*PARTITION, "data_dir", "image_size", "memory_limit", "backbone")
+            values = config.replace(seed=settings["partition_seed"]).to_dict()
+            text = json.dumps({k: values[k] for k in keys}, sort_keys=True)
             here = home / _digest(json.dumps(settings, sort_keys=True)) / str(seed)
             found = _run(config, here, *opened(text))
             shutil.rmtree(here)
@@ -97,45 +96,37 @@ def cohort(
     return run
 
 
-def _config(settings: Settings) -> experiment.Config:
-    return ConfigDict({k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _prepare(config: experiment.Config, home: Path) -> None:
-    """Draws and prepares the synthetic cohort where the config names no dataset."""
+def _prepare(config: Config, home: Path) -> Config:
+    """Draws and prepares the synthetic cohort if the config names no dataset."""
     if config.data_dir:
-        return
-    parts = home / "_".join(f"{name}{value}" for name, value in config.cohort.items())
-    config.data_dir = str(parts / f"data_{config.image_size}")
+        return config
+    cohort = dataclasses.asdict(config.cohort)
+    parts = home / "_".join(f"{name}{value}" for name, value in cohort.items())
+    data_dir = parts / f"data_{config.image_size}"
     prepare.prepare_cohort(
-        config.cohort,
+        cohort,
         parts / "cohort",
-        data_dir=Path(config.data_dir),
+        data_dir=data_dir,
         image_size=config.image_size,
         max_refused=config.max_refused,
     )
+    return config.replace(data_dir=str(data_dir))
 
 
-def _open(config: experiment.Config, folder: Path) -> tuple[Slices, Partition]:
+def _open(config: Config, folder: Path) -> tuple[Slices, Partition]:
     slices = experiment.open_data(config, folder)
-    config.seed = config.partition_seed
     divided = experiment.partition(config, folder, slices)
     return experiment.held(config, slices), divided
 
 
-def _run(
-    config: experiment.Config, folder: Path, slices: Slices, divided: Partition
-) -> dict[str, Any]:
+def _run(config: Config, folder: Path, slices: Slices, divided: Partition) -> dict[str, Any]:
     planned = experiment.plan(config, slices, divided)
     slices, sites = planned.slices, divided.sites
-    regimes = ("federated", "central", "local")
-    if config.regime not in regimes:
-        raise ValueError(f"regime={config.regime!r}: must be one of {', '.join(regimes)}")
-    names = [f"local_{s}" for s in sites] if config.regime == "local" else [config.regime]
+    names = [f"local_{s}" for s in sites] if config.arm == "local" else [config.arm]
     rows = np.concatenate([divided.rows(slices, name) for name in ("test", "holdout")])
     trained = [_train(config, folder, planned, name, rows) for name in names]
     logits = np.concatenate([each.logits for each in trained])
@@ -157,7 +148,7 @@ def _run(
 
 
 def _train(
-    config: experiment.Config,
+    config: Config,
     folder: Path,
     planned: experiment.Experiment,
     name: str,

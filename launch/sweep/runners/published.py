@@ -8,6 +8,7 @@ with `untouched_` before them where the flaw moves test set and model both; `cov
 `coverage_right` of naive intervals.
 """
 
+import dataclasses
 import hashlib
 import json
 import threading
@@ -20,7 +21,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import logging
-from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from fl_jax.core.types import Params
@@ -33,6 +33,7 @@ from fl_jax.experiment import prepare
 from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.config import Config
 from fl_jax.tasks.task import Task
 from launch.sweep import flaws
 
@@ -87,11 +88,10 @@ class Trainings:
 
     def __init__(self, settings: Settings, seed: int, folder: Path) -> None:
         self.settings = settings
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["study"].items()}
-        self.config: experiment.Config = ConfigDict(fields)
-        self.config.update(seed=seed, data_dir=str(folder / "data"))
+        config = Config.of(settings["study"] | {"seed": seed})
+        self.config = config.replace(data_dir=str(folder / "data"))
         prepare.prepare_cohort(
-            self.config.cohort,
+            dataclasses.asdict(self.config.cohort),
             folder / "cohort",
             data_dir=folder / "data",
             image_size=self.config.image_size,
@@ -128,8 +128,7 @@ class Trainings:
                 task, _ = training.task(self.config, self._folder, here, arm)
             if start is not None:
                 task = task._replace(init=lambda key: start)
-            config = self.config.copy_and_resolve_references()
-            config.batch_size = batch_size or config.batch_size
+            config = self.config.replace(batch_size=batch_size or self.config.batch_size)
             ready = training.prepare(config, here, arm, task, here.slices, complain=logging.warning)
             store = Store(self._folder / name)
             self._models[name] = deque(ready.rounds(store), maxlen=1).pop().best.params

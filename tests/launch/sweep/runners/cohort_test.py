@@ -1,4 +1,4 @@
-"""A regime on a small dataset: which numbers come back, and that they come back the same."""
+"""A arm on a small dataset: which numbers come back, and that they come back the same."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from launch.sweep.runners.cohort import cohort
 
 SETTINGS = ich_fed_avg.get_config().to_dict() | {
     "partition_seed": 0,
-    "data_dir": "prepared",
+    "data_dir": ".",  # the fixture has the dataset
     "min_sites": 2,
     "image_size": 8,
     "model": "mlp(outputs=6, widths=(4,))",
@@ -50,7 +50,7 @@ def test_local_models_other_seeds_and_the_same_seed_again(run, tmp_path):
     first = run(SETTINGS, 0)
     np.testing.assert_equal(cohort((0,), tmp_path)(SETTINGS, 0), first)
     assert run(SETTINGS, 1)["holdout_macro"] != first["holdout_macro"]
-    local = run(SETTINGS | {"regime": "local"}, 0)
+    local = run(SETTINGS | {"arm": "local"}, 0)
     check(local)
     assert local["own_macro"] != first["own_macro"]
     check(run(SETTINGS | {"algorithm": "ditto()"}, 0))
@@ -68,7 +68,7 @@ def test_without_a_dataset_it_draws_the_cohort(tmp_path):
 def test_bad_settings(run):
     with pytest.raises(ValueError, match="folder"):
         cohort((0,))
-    with pytest.raises(ValueError, match="regime='pooled'"):
-        run(SETTINGS | {"regime": "pooled"}, 0)
+    with pytest.raises(ValueError, match="arm='pooled'"):
+        run(SETTINGS | {"arm": "pooled"}, 0)
     with pytest.raises(ValueError, match=r"config\.rounds=0"):
         run(SETTINGS | {"rounds": 0}, 0)

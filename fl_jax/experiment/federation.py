@@ -1,0 +1,73 @@
+"""The algorithm, aggregator and faults of an arm, and its state before the first round."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from fl_jax.core import layouts, spec
+from fl_jax.core.keys import stream
+from fl_jax.core.types import Aggregator, Algorithm
+from fl_jax.faults import fault as faulty
+from fl_jax.tasks.fine_tune import layer_rates
+from fl_jax.tasks.task import Task
+from fl_jax.wrappers import batch_stats
+from fl_jax.wrappers.ema import averaged
+from fl_jax.wrappers.round_schedule import by_round, over_rounds
+
+Config = Any
+"""A `fl_jax.experiment.config.Config`, which checks itself with this module and so is above it."""
+RECOMPUTE = "recompute"
+"""`aggregate` during training; the statistics are then recomputed, see `setup.finish`."""
+CONTROL = ("fed_avg(keep_optimizer=True)", "weighted_mean()")
+"""Algorithm and aggregator of the central and local arms: plain training of one site."""
+
+
+def start(
+    config: Config, arm: str, task: Task, *, sites: int, key: jax.Array
+) -> tuple[Algorithm, Aggregator, layouts.State]:
+    """Makes an arm's algorithm, aggregator, and state before the first round.
+
+    The central and local arms, which the federated one is compared with, are trained plainly.
+
+    Args:
+        config: the experiment's.
+        arm: its name.
+        task: what it learns.
+        sites: S.
+        key: the run's key; every arm starts from the same parameters.
+    """
+    algorithm, aggregator = parts(config, arm, task, sites)
+    params = jax.jit(task.init)(stream(key, "init"))
+    return algorithm, aggregator, layouts.init(algorithm, aggregator, params, sites, key)
+
+
+def parts(config: Config, arm: str, task: Task, sites: int) -> tuple[Algorithm, Aggregator]:
+    """The algorithm, with its wrappers, and the aggregator, with the faults before it."""
+    optimizer = spec.transformation(config.optimizer)
+    if config.layer_rates:
+        optimizer = layer_rates(optimizer, config.layer_rates)
+    if config.round_schedule:
+        optimizer = by_round(optimizer)
+    names = (config.algorithm, config.aggregator) if arm == "federated" else CONTROL
+    algorithm = spec.build(names[0], "fl_jax.algorithms", task.loss, optimizer)
+    if task.running:
+        pooled = arm != "federated" or config.statistics == RECOMPUTE
+        algorithm = batch_stats.carry(algorithm, "aggregate" if pooled else config.statistics)
+    if config.round_schedule:
+        algorithm = over_rounds(algorithm, factors(config.round_schedule, config.rounds))
+    if config.ema:
+        algorithm = averaged(algorithm, config.ema)
+    aggregator = spec.build(names[1], "fl_jax.aggregators")
+    return algorithm, faulty.between(aggregator, faults(config, arm, sites))
+
+
+def factors(schedule: str, rounds: int) -> list[float]:
+    """The factor of the learning rate in each round, float32."""
+    factor = spec.schedule(schedule, {"rounds": rounds})
+    return np.array([factor(number) for number in range(rounds)], np.float32).tolist()
+
+
+def faults(config: Config, arm: str, sites: int) -> tuple[faulty.Fault, ...]:
+    """The faults of an arm; only the federated one has any."""
+    return faulty.build(config.faults if arm == "federated" else (), sites)

@@ -1,0 +1,218 @@
+"""Rules between the fields of a config, and specs that must build; what needs neither data nor a device."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fl_jax.core import layouts, spec
+from fl_jax.core.types import LABELS, Batch, Study
+from fl_jax.data import windows
+from fl_jax.experiment import federation, model
+from fl_jax.models.study_head import StudyHead
+from fl_jax.tasks import losses
+from fl_jax.tasks.fine_tune import layer_rates
+from fl_jax.tasks.multi_label_studies import multi_label_studies
+from fl_jax.tasks.task import Task
+
+Config = Any
+"""A `fl_jax.experiment.config.Config`, whose `of` calls `check`."""
+SYNTHETIC_SITES = 5
+"""Sites of the synthetic cohort, see `fl_jax.phantom.sites`."""
+
+
+def check(config: Config) -> None:
+    """Checks all that can be known before work begins.
+
+    Raises:
+        ValueError: one line that names the field, its value, and what is allowed.
+    """
+    _check_training(config)
+    _check_data(config)
+    sites = known_sites(config)
+    _check_federation(config, sites)
+    task = _check_head(config) if config.backbone else _check_model(config)
+    if task is not None:
+        _check_start(config, task, sites)
+
+
+def known_sites(config: Config) -> int | None:
+    """The number of sites that train, S; None if only the data tells."""
+    with _naming(config, "partition"):
+        call = spec.parse(config.partition)
+    named = call.kwargs.get("sites", call.args[0] if call.args else None)
+    if isinstance(named, int):
+        return named
+    synthetic = not (config.source or config.data_dir or config.backbone)
+    return SYNTHETIC_SITES if synthetic and call.name == "natural" else None
+
+
+def _check_training(config: Config) -> None:
+    if config.batch_size % config.accumulate:
+        _refuse(config, "accumulate", f"must divide batch_size={config.batch_size}")
+    with _naming(config, "loss"):
+        labels = jnp.zeros((1, len(LABELS)))
+        jax.eval_shape(spec.build(config.loss, losses.__name__), labels, labels, labels[0])
+    with _naming(config, "optimizer"):
+        optimizer = spec.transformation(config.optimizer)
+        params = {"w": jnp.zeros((2, 2))}
+        jax.eval_shape(lambda p: optimizer.update(p, optimizer.init(p), p)[0], params)
+    with _naming(config, "layer_rates"):
+        layer_rates(optimizer, config.layer_rates)
+    if config.round_schedule:
+        with _naming(config, "round_schedule"):
+            ends = federation.factors(config.round_schedule, min(config.rounds, 2))
+            if not all(0 <= factor < float("inf") for factor in ends):
+                raise ValueError(f"gives the factors {ends}; they must be at least 0, and finite")
+
+
+def _check_data(config: Config) -> None:
+    with _naming(config, "partition"):
+        spec.build(config.partition, "fl_jax.data.partition.schemes")
+    with _naming(config, "windows"):
+        windows.by_name(config.windows)
+    if not config.windows:
+        _refuse(config, "windows", "give at least one window")
+    if len(config.fractions) != 3 or min(config.fractions) <= 0 or _off(sum(config.fractions)):
+        _refuse(config, "fractions", "must be three positive numbers that sum to 1")
+    if config.fold >= config.folds:
+        _refuse(config, "fold", f"must be below folds={config.folds}")
+    if config.source_layout != "sites" and not config.source:
+        _refuse(
+            config, "source_layout", "needs --config.source=DIR; the synthetic cohort is in sites"
+        )
+    for name in ("source", "survey", "pretrained"):
+        path = getattr(config, name)
+        if path and not Path(path).expanduser().exists():
+            _refuse(config, name, "there is no such file or folder")
+    if config.data_dir and not config.source and not Path(config.data_dir).expanduser().exists():
+        _refuse(config, "data_dir", "there is no such folder; prepare it with launch.prepare_data")
+
+
+def _off(total: float) -> bool:
+    return not abs(total - 1) <= 1e-6
+
+
+def _check_federation(config: Config, sites: int | None) -> None:
+    if sites is not None and config.min_sites > sites:
+        _refuse(config, "min_sites", f"must be at most {sites}, the number of sites")
+    with _naming(config, "faults"):
+        federation.faults(config, "federated", 2**31 if sites is None else sites)
+    with _naming(config, "aggregator"):
+        spec.build(config.aggregator, "fl_jax.aggregators")
+
+
+def _check_model(config: Config) -> Task | None:
+    """The task, whose shapes are traced, of a model that reads slices."""
+    around = (config.adjacent,) if config.adjacent > 1 else ()
+    with _naming(config, "pretrained" if config.pretrained else "model"):
+        made = model.network(config, (*around, config.image_size, config.image_size))
+        jax.eval_shape(made.task.init, jax.random.key(0))
+    if config.cached_features:
+        model.check_features(config, made)
+    return made.task
+
+
+def _check_head(config: Config) -> Task | None:
+    """The task of a head over F = 8 features; None with a trained backbone, whose shapes its workdir has."""
+    for name in (
+        "loss",
+        "mixup",
+        "test_flip",
+        "accumulate",
+        "remat",
+        "sampling",
+        "cached_features",
+    ):
+        default = type(config).__dataclass_fields__[name].default
+        if getattr(config, name) != default:
+            _refuse(
+                config, name, f"is for models of single slices; with backbone leave it {default!r}"
+            )
+    if config.statistics != "frozen":
+        _refuse(config, "statistics", "must be frozen with backbone")
+    if not config.trainable:
+        if config.layer_rates:
+            _refuse(config, "layer_rates", "needs a trained backbone; see config.trainable")
+        if config.max_degrees or config.flip:
+            raise ValueError(
+                f"config.backbone with max_degrees={config.max_degrees}, flip={config.flip}: a frozen "
+                "backbone's features are of unaugmented slices; set --config.max_degrees=0 "
+                "--noconfig.flip, or train the backbone, too: config.trainable"
+            )
+    _check_pattern(config)
+    with _naming(config, "model"):
+        head = spec.build(config.model, "fl_jax.models")
+        if not isinstance(head, StudyHead):
+            raise ValueError("with a backbone it must be study_head(...)")
+        example = Study(jnp.zeros((1, 2, 8)), jnp.zeros((1, 2)), jnp.ones((1, 2), bool))
+        task = multi_label_studies(head, example, study_weight=config.study_weight)
+        jax.eval_shape(task.init, jax.random.key(0))
+    if config.pretrained:
+        with _naming(config, "backbone"):
+            spec.build(config.backbone, "fl_jax.models")
+    elif not Path(config.backbone).expanduser().is_dir():
+        _refuse(
+            config, "backbone", "there is no such folder; give the workdir of a finished experiment"
+        )
+    return None if config.trainable else task
+
+
+def _check_pattern(config: Config) -> None:
+    with _naming(config, "trainable"):
+        re.compile(config.trainable)
+
+
+def _check_start(config: Config, task: Task, sites: int | None) -> None:
+    """Traces the state before the first round, and a local step if statistics are updated there."""
+    key = jax.random.key(0)
+    params = jax.eval_shape(task.init, key)
+    with _naming(config, "algorithm"):
+        algorithm, aggregator = federation.parts(config, "federated", task, sites or 2**20)
+        jax.eval_shape(algorithm.init_server, params)
+        jax.eval_shape(algorithm.init_site, params)
+        if config.statistics == federation.RECOMPUTE and algorithm.personal is not None:
+            raise ValueError(
+                "gives each site a model, which statistics='recompute' does not fit; set "
+                "--config.statistics=local"
+            )
+        if task.running:
+            jax.eval_shape(lambda p: _local_step(algorithm, p, config), params)
+    with _naming(config, "layout"):
+        if config.layout != "auto":
+            layouts.make(config.layout, algorithm, aggregator, [1.0])
+    if sites is not None:
+        with _naming(config, "aggregator"):
+            jax.eval_shape(
+                lambda p: layouts.init(algorithm, aggregator, p, sites, key).aggregator, params
+            )
+
+
+def _local_step(algorithm: Any, params: Any, config: Config) -> Any:
+    server, site = algorithm.init_server(params), algorithm.init_site(params)
+    local = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(0))
+    around = (config.adjacent,) if config.adjacent > 1 else ()
+    shape = (config.accumulate, *around, config.image_size, config.image_size)
+    labels = jnp.zeros((shape[0], len(LABELS)))
+    return algorithm.client.step(local, Batch(jnp.zeros(shape, jnp.int16), labels, labels[:, 0]))
+
+
+@contextlib.contextmanager
+def _naming(config: Config, name: str) -> Iterator[None]:
+    """Turns whatever building a field's value raises into one line that names the field."""
+    value = getattr(config, name)
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        if said.startswith("config."):
+            raise ValueError(said) from error
+        raise ValueError(f"config.{name}={value!r}: {said.removeprefix(f'{value!r}: ')}") from error
+
+
+def _refuse(config: Config, name: str, why: str) -> None:
+    raise ValueError(f"config.{name}={getattr(config, name)!r}: {why}")
