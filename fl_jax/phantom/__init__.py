@@ -1,1 +1,1 @@
-"""Head CT of patients who do not exist."""
+"""The synthetic cohort: head CT of patients who do not exist, written as DICOM."""

@@ -1,11 +1,12 @@
-"""A cohort on disk: plan every patient, draw, scan, read and write them in worker processes, then seal it.
+"""Writes a synthetic cohort: plans, draws, scans, labels and stores every patient in worker processes.
 
-    <out>/<site>/input/labels.csv, <out>/<site>/input/data/<Image>.dcm      all that a study may read
-    <out>/truth/slices.csv, patients.csv, masks/<patient>.npz               what was drawn; not for training
-    <out>/cohort.json                                                       written last: parameters, digest
+    <out>/<site>/input/labels.csv, <out>/<site>/input/data/<Image>.dcm      all that training may read
+    <out>/truth/slices.csv, patients.csv, masks/<patient>.npz               the drawn truth; never for
+    training <out>/cohort.json                                                       written last: parameters,
+    digest
 
-A patient is a pure function of (seed, site, number), so the bytes do not depend on the number of workers.
-A folder without `cohort.json` is an unfinished cohort and is begun again.
+A patient is a pure function of (seed, site, number), so the bytes do not depend on the number of workers. A
+folder without `cohort.json` is an unfinished cohort and is written anew.
 """
 
 import dataclasses
@@ -29,28 +30,28 @@ from fl_jax.phantom.drawing.head import draw_head
 from fl_jax.phantom.labels import READER_ERROR, THRESHOLD, read_slices
 from fl_jax.phantom.patient.parameters import PatientParams
 from fl_jax.phantom.patient.sampling import sample_patient
-from fl_jax.phantom.plan import Case, lay_out, plan_cohort
+from fl_jax.phantom.plan import Case, plan_cohort, position
 from fl_jax.phantom.scanner.scan import scan
 from fl_jax.phantom.sites import SITES, Site
 from fl_jax.phantom.tables import Record, SiteSummary
 
 Draw = Callable[[PatientParams, Grid], Drawing]
 VERSION = 1
-"""Raised whenever the same parameters give other bytes."""
+"""Incremented whenever the same parameters give other bytes."""
 MARKER = "cohort.json"
 UNFINISHED = "cohort.unfinished"
 MOTION = 0.06
-"""Share of patients who move during a few slices."""
+"""Probability that a patient moves during a few slices."""
 
 
 class CohortSummary(NamedTuple):
-    """What was made.
+    """A cohort on disk.
 
     Attributes:
-        folder: where it lies.
-        digest: of the parameters.
-        sites: one summary a site.
-        skipped: true when the folder was complete and nothing was done.
+        folder: the cohort's folder.
+        digest: SHA-256 of the parameters.
+        sites: one summary per site.
+        skipped: True if the cohort already existed.
     """
 
     folder: Path
@@ -70,31 +71,31 @@ def make_cohort(
     progress: Callable[[int, int], None] | None = None,
     draw: Draw | None = None,
 ) -> CohortSummary:
-    """Make a synthetic cohort, or recognise the same one that is already there.
+    """Writes a synthetic cohort, unless the same one already exists.
 
     Args:
-        out: folder to write; new, empty, an unfinished cohort (begun again) or the same cohort (left alone).
-        seed: of everything; the same seed gives the same bytes.
+        out: new or empty folder, an unfinished cohort (written anew), or the same cohort (left alone).
+        seed: of all randomness; equal seeds give equal bytes.
         sites: hospitals, see `sites.SITES`.
-        scale: factor on every site's number of patients, of whom at least four remain.
-        matrix: rows = columns of the images.
-        workers: processes; each runs on one thread. They are spawned, so a script that calls this
-            needs the usual `if __name__ == "__main__"`.
-        progress: called with (patients done, patients in all) after every patient.
-        draw: draws a patient on a grid, `draw.draw` if None; a function at the top of a module.
+        scale: factor > 0 on every site's number of patients; at least four remain.
+        matrix: rows = columns of the images, >= 32.
+        workers: single-threaded processes, >= 1. They are spawned, so guard a script that calls this with
+            `if __name__ == "__main__"`.
+        progress: called with (patients done, all patients) after every patient.
+        draw: module-level function that draws a patient on a grid. Default: `drawing.head.draw_head`.
 
     Returns:
-        Counts per site.
+        The `CohortSummary`.
 
     Raises:
-        ValueError: for a scale, matrix or number of workers that is not positive.
-        FileExistsError: when `out` holds another cohort or something else.
+        ValueError: scale, matrix or workers is out of range.
+        FileExistsError: `out` contains another cohort or other files.
     """
     if not scale > 0:
-        raise ValueError(f"scale={scale}: give a positive factor")
+        raise ValueError(f"scale={scale}: pass a positive factor")
     if matrix < 32 or workers < 1:
         raise ValueError(
-            f"matrix={matrix}, workers={workers}: give at least 32 pixels and 1 worker"
+            f"matrix={matrix}, workers={workers}: pass at least 32 pixels and 1 worker"
         )
     out = Path(out)
     parameters = {
@@ -108,9 +109,9 @@ def make_cohort(
         "sites": [dataclasses.asdict(site) for site in sites],
     }
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
-    done = _recognise(out, digest)
-    if done is not None:
-        return done
+    existing = _existing(out, digest)
+    if existing is not None:
+        return existing
     _clear(out, sites)
     cases = plan_cohort(seed, sites, scale)
     records = []
@@ -134,12 +135,12 @@ def make_cohort(
 
 
 def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -> Record:
-    """Draw, scan, read and write one patient; everything follows from the case.
+    """Draws, scans, labels and stores one planned patient.
 
     Args:
-        case: the patient.
-        out: the cohort's folder, with the site's folders in it.
-        matrix: rows = columns.
+        case: the planned patient.
+        out: the cohort's folder, which contains the site's folders.
+        matrix: rows = columns of the images.
         draw: see `make_cohort`.
 
     Returns:
@@ -149,7 +150,7 @@ def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -
     patient = sample_patient(
         rng, age=case.age, sex=case.sex, subtypes=case.subtypes, severity=case.severity
     )
-    geometry = lay_out(case, 72.0 * patient.size[2] + 14.0, rng, matrix)
+    geometry = position(case, 72.0 * patient.size[2] + 14.0, rng, matrix)
     motion = bool(rng.random() < MOTION)
     series = scan(
         (draw or draw_head)(patient, geometry.grid), geometry, case.unit.scanner, rng, motion=motion
@@ -180,24 +181,24 @@ def _hash(*parts: object) -> str:
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
-def _recognise(out: Path, digest: str) -> CohortSummary | None:
-    """The summary of the same complete cohort; None when `out` may be (re)written."""
+def _existing(out: Path, digest: str) -> CohortSummary | None:
+    """The summary if `out` is the same, complete cohort; None if `out` may be written."""
     if (out / MARKER).is_file():
-        found = json.loads((out / MARKER).read_text())
-        if found.get("digest") != digest:
+        marker = json.loads((out / MARKER).read_text())
+        if marker.get("digest") != digest:
             raise FileExistsError(
-                f"{out} holds a cohort of other parameters (see {MARKER} there): "
-                "choose another folder or delete that one"
+                f"{out} contains a cohort with other parameters (see its {MARKER}): "
+                "choose another folder or delete it"
             )
-        sites = [SiteSummary(**{**s, "positives": tuple(s["positives"])}) for s in found["sites"]]
+        sites = [SiteSummary(**{**s, "positives": tuple(s["positives"])}) for s in marker["sites"]]
         return CohortSummary(out, digest, tuple(sites), True)
     if out.exists() and any(out.iterdir()) and not (out / UNFINISHED).is_file():
-        raise FileExistsError(f"{out} is not empty and holds no cohort: choose another folder")
+        raise FileExistsError(f"{out} is not empty and contains no cohort: choose another folder")
     return None
 
 
 def _clear(out: Path, sites: Sequence[Site]) -> None:
-    """Remove what an interrupted run left and lay out the folders."""
+    """Removes the remains of an interrupted run and creates the folders."""
     out.mkdir(parents=True, exist_ok=True)
     (out / UNFINISHED).touch()
     for folder in (*(site.name for site in sites), "truth"):
@@ -210,7 +211,7 @@ def _clear(out: Path, sites: Sequence[Site]) -> None:
 def _in_processes(
     cases: list[Case], out: Path, matrix: int, workers: int, draw: Draw | None
 ) -> Iterator[Record]:
-    """Records in the order in which workers finish them."""
+    """Yields records as workers finish."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(cases)), context, _one_thread) as pool:
         futures = [pool.submit(make_patient, case, out, matrix, draw) for case in cases]
@@ -222,12 +223,12 @@ def _in_processes(
 
 
 def _one_thread() -> None:
-    """Keep a worker on one CPU thread, off the accelerator, and no longer than its parent; runs first."""
+    """Initialises a worker: one CPU thread, no accelerator, ends with its parent."""
     import cv2
     import jax
 
-    end_with_parent()  # or it would write into the folder that the next call has cleared
-    jax.config.update("jax_platforms", "cpu")  # JAX read the environment when this module came
+    end_with_parent()  # an orphan would write into the folder that the next run clears
+    jax.config.update("jax_platforms", "cpu")  # importing this module has read JAX_PLATFORMS
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["NPROC"] = os.environ["PJRT_NPROC"] = "1"
     cv2.setNumThreads(1)

@@ -1,10 +1,10 @@
-"""Series as DICOM CT Image Storage files, in the header dialects that scanners and archives really use.
+"""Writes series as DICOM CT Image Storage files, in the header dialects of real scanners and archives.
 
-    HU = slope * stored + intercept      stored: signed 16 bit, unsigned 12 bit, or 12 bit wrapped around
+    HU = slope * stored + intercept      stored: signed 16 bit, unsigned 12 bit, or wrapped 12 bit
 
-The wraparound stores HU modulo 4096 as unsigned 12 bit with intercept 0, so that air comes out as 3096.
-The public repair undoes it exactly for -1000 <= HU <= 3095: if BitsStored is 12, PixelRepresentation 0
-and the intercept above -100, add 1000, subtract 4096 from what is 4096 or more, set the intercept to -1000.
+The wrapped dialect stores HU modulo 4096 as unsigned 12 bit with intercept 0, so air reads as 3096. The
+public repair undoes it exactly for -1000 <= HU <= 3095: if BitsStored is 12, PixelRepresentation 0 and the
+intercept above -100, add 1000, subtract 4096 from values of 4096 or more, and set the intercept to -1000.
 
 References: DICOM PS3.3 A.3 (CT Image IOD), C.8.2.1 (CT Image Module), C.7.6.2; PS3.5 B.2 (UIDs "2.25.").
 """
@@ -25,22 +25,22 @@ with extra("ct"):
     from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 ROOT = uuid.UUID("5f0f7f86-6d4f-5cf0-9f7c-6d2a8c9f6b11")
-"""Namespace of every identifier of the synthetic cohort."""
+"""Namespace of the cohort's UIDs."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a scanner writes the same pixels.
+    """How a scanner encodes pixels and header.
 
     Attributes:
-        name: short name, kept in the cohort's truth table.
-        signed: two's complement 16 bit if true, else unsigned 12 bit.
+        name: short name for the cohort's truth table.
+        signed: 16 bit two's complement if True, else unsigned 12 bit.
         intercept: RescaleIntercept, as written.
-        padding: stored value outside the reconstruction circle, None for plain air.
+        padding: stored value outside the reconstruction circle; None for air.
         wrapped: store HU modulo 4096.
         window: WindowCenter and WindowWidth, as written.
-        explicit: explicit or implicit VR little endian.
-        thickness: whether SliceThickness is written.
+        explicit: explicit rather than implicit VR little endian.
+        thickness: whether to write SliceThickness.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Dialect:
 
 
 class Person(NamedTuple):
-    """Who is said to lie in the scanner, and when; synthetic throughout.
+    """The synthetic identity in the headers.
 
     Attributes:
         identifier: PatientID.
@@ -81,15 +81,15 @@ def synthetic_uid(*parts: object) -> UID:
 
 
 def encode(hu: np.ndarray, circle: np.ndarray, dialect: Dialect) -> np.ndarray:
-    """Stored values of slices.
+    """Encodes HU as stored values.
 
     Args:
         hu: int16[n, M, M], HU.
-        circle: bool[M, M], false where the scanner reconstructed nothing.
-        dialect: how to store them.
+        circle: bool[M, M], False outside the reconstruction circle.
+        dialect: the encoding.
 
     Returns:
-        int16 or uint16[n, M, M]; HU beyond what the dialect can hold is clipped.
+        int16 or uint16[n, M, M], clipped to the dialect's range.
     """
     values = hu.astype(np.int32)
     if dialect.wrapped:
@@ -110,25 +110,27 @@ def write_series(
     dialect: Dialect,
     person: Person,
 ) -> int:
-    """Write one file a slice.
+    """Writes one file per slice.
 
     Args:
         folder: an existing folder.
-        names: n file names without the suffix `.dcm`, from the lowest slice up.
-        scan: the slices, n of them.
-        geometry: where they lie.
-        scanner: what the header says about the machine.
-        dialect: how pixels and header are written.
-        person: what the header says about the patient.
+        names: n file names without `.dcm`, from the lowest slice up.
+        scan: n slices.
+        geometry: of the slices.
+        scanner: for the header.
+        dialect: encoding of pixels and header.
+        person: for the header.
 
     Returns:
         Bytes written.
 
     Raises:
-        ValueError: when there is not one name a slice.
+        ValueError: the number of names differs from the number of slices.
     """
     if len(names) != len(scan.hu):
-        raise ValueError(f"names has {len(names)} entries for {len(scan.hu)} slices")
+        raise ValueError(
+            f"names has {len(names)} entries for {len(scan.hu)} slices: pass one per slice"
+        )
     stored = encode(scan.hu, scan.circle, dialect)
     header = series_header(geometry, scanner, dialect, person)
     written = 0
@@ -151,16 +153,16 @@ def write_series(
 def series_header(
     geometry: Geometry, scanner: Scanner, dialect: Dialect, person: Person
 ) -> Dataset:
-    """Everything of a header that is the same for all slices of a series.
+    """The header shared by all slices of a series.
 
     Args:
-        geometry: where the slices lie.
+        geometry: of the slices.
         scanner: the machine.
-        dialect: how it writes.
+        dialect: its encoding.
         person: the patient.
 
     Returns:
-        The dataset with its file meta information; image identifiers, position and pixels are missing.
+        A dataset with file meta information, without image UIDs, position and pixels.
     """
     ds = Dataset()
     ds.file_meta = FileMetaDataset()

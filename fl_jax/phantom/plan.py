@@ -1,8 +1,7 @@
-"""Who is scanned where, with what bleeding, and how each patient lies: a cohort's plan.
+"""The cohort's plan: who is scanned where, with what bleeding, and how each patient lies.
 
-Shares (bleeding, subtypes, scanners) are met by quota and shuffled, so that a small site is not left
-without a subtype by chance; ages, sexes, severities and poses are drawn at random, whether or not the
-patient bleeds.
+Bleeding, subtypes and scanners are stratified by quota and shuffled, so a small site cannot miss a subtype by
+chance. Age, sex, severity and pose are random and independent of bleeding.
 """
 
 import zlib
@@ -19,14 +18,14 @@ class Case(NamedTuple):
     """One planned patient.
 
     Attributes:
-        site: folder to write to.
-        number: patient's number at the site, from 0.
+        site: name of the site.
+        number: of the patient at the site, from 0.
         unit: scanner and dialect.
         age: years.
         sex: "F" or "M".
-        subtypes: bleeding, empty for none.
+        subtypes: of bleeding; empty without bleeding.
         severity: 0 subtle to 1 large.
-        key: seeds of everything else.
+        key: seed of the patient's random stream.
     """
 
     site: str
@@ -40,7 +39,7 @@ class Case(NamedTuple):
 
 
 def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
-    """Decide who is scanned where, with what bleeding.
+    """Plans all patients of a cohort.
 
     Args:
         seed: of the cohort.
@@ -48,13 +47,12 @@ def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
         scale: factor on the numbers of patients.
 
     Returns:
-        One case a patient, site after site.
+        One case per patient, site after site.
     """
     cases = []
     for site in sites:
-        name = zlib.crc32(
-            site.name.encode()
-        )  # not its place in the list: a subset has the same patients
+        # By name, not by position: a subset of sites keeps its patients.
+        name = zlib.crc32(site.name.encode())
         count = max(4, round(site.patients * scale))
         rng = np.random.default_rng([seed, name, 0])
         groups = site.like or (site,)
@@ -71,7 +69,7 @@ def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
 
 
 def _plan_group(site: Site, count: int, rng: np.random.Generator) -> Iterator[tuple]:
-    """Unit, age, sex, subtypes and severity of `count` patients of one hospital."""
+    """Yields unit, age, sex, subtypes and severity of `count` patients of one site."""
     bleeding = int(count * site.prevalence + rng.random())
     if count > 1:
         bleeding = int(np.clip(bleeding, 1, count - 1))
@@ -86,23 +84,23 @@ def _plan_group(site: Site, count: int, rng: np.random.Generator) -> Iterator[tu
 
 
 def _quota(weights: Sequence[float], count: int, rng: np.random.Generator) -> np.ndarray:
-    """Systematic sample of `count` indices in proportion to the weights, shuffled."""
+    """A shuffled systematic sample of `count` indices in proportion to the weights."""
     edges = np.cumsum(weights) / np.sum(weights)
     points = (np.arange(count) + rng.random()) / max(count, 1)
     return rng.permutation(np.minimum(np.searchsorted(edges, points), len(edges) - 1))
 
 
-def lay_out(case: Case, head_height: float, rng: np.random.Generator, matrix: int) -> Geometry:
-    """Position a patient in the scanner.
+def position(case: Case, head_height: float, rng: np.random.Generator, matrix: int) -> Geometry:
+    """Positions a patient in the scanner.
 
     Args:
         case: the patient.
-        head_height: top of the head above the brain's centre, mm.
-        rng: source of pose and coverage.
-        matrix: rows = columns.
+        head_height: of the vertex above the brain's centre, mm.
+        rng: random generator for pose and coverage.
+        matrix: rows = columns of the images.
 
     Returns:
-        The slices' geometry.
+        The geometry of the slices.
     """
     scanner = case.unit.scanner
     tilt = float(np.round(rng.uniform(*scanner.tilt), 1))

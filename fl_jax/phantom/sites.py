@@ -1,7 +1,7 @@
-"""Five hospitals that differ as hospitals do, and a pooled hold-out of patients that none of them has.
+"""The cohort's sites: five hospitals and a pooled hold-out of patients from none of them.
 
-They differ in size, share of bleeding patients, kinds of bleeding, ages, scanners and header dialects. In
-a hospital a patient's age, scanner and dialect do not depend on whether the patient bleeds.
+Hospitals differ in size, prevalence, mix of subtypes, ages, scanners and header dialects. Within a hospital,
+age, scanner and dialect are independent of bleeding.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ EDH, IPH, IVH, SAH, SDH = (
 
 @dataclass(frozen=True)
 class Unit:
-    """A scanner and the dialect in which its files leave the hospital's archive.
+    """A scanner and the header dialect of its files.
 
     Attributes:
-        scanner: the machine and its protocol.
-        dialect: pixels and header.
-        share: share of the hospital's patients that it scans.
+        scanner: with its protocol.
+        dialect: of pixels and header.
+        share: of the hospital's patients.
     """
 
     scanner: Scanner
@@ -39,15 +39,15 @@ class Site:
     """A hospital.
 
     Attributes:
-        name: of its folder.
-        patients: at scale 1.
-        prevalence: share of patients that bleed.
-        mix: combinations of subtypes of the bleeding patients and their weights.
-        age: mean, standard deviation, lowest and highest, years.
+        name: folder name.
+        patients: number at scale 1.
+        prevalence: share of patients with bleeding.
+        mix: combinations of subtypes and their weights among bleeding patients.
+        age: mean, standard deviation, minimum and maximum, years.
         women: share of women.
-        severity: the two parameters of the beta distribution of severity in [0, 1].
-        units: its scanners.
-        like: for the pooled hold-out, the sites whose patients it has in equal parts; the rest is unused.
+        severity: parameters of the beta distribution of severity.
+        units: scanners.
+        like: for the hold-out, the sites that contribute patients in equal parts; other fields are unused.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a cohort's tables hold: rows of slices and patients, and each site's counts."""
+"""The cohort's CSV tables and the summary of each site."""
 
 import csv
 from collections import Counter
@@ -22,11 +22,11 @@ class SiteSummary(NamedTuple):
 
     Attributes:
         site: its name.
-        patients: patients, each with one study of one series.
+        patients: each with one study of one series.
         bleeding: patients with at least one positive slice.
-        slices: files.
+        slices: number of files.
         positives: slices per label, in the order of `types.LABELS`.
-        bytes: of the DICOM files.
+        bytes: size of the DICOM files.
     """
 
     site: str
@@ -38,7 +38,7 @@ class SiteSummary(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a worker returns of a patient: rows for the tables."""
+    """A worker's result for one patient: rows for the tables."""
 
     site: str
     patient: str
@@ -51,20 +51,20 @@ def record(
     case: Case, person: Person, names: list[str], geometry: Geometry, reading: Reading,
     series: Scan, motion: bool, size: int,
 ) -> Record:  # fmt: skip
-    """The rows of one patient.
+    """Makes one patient's rows.
 
     Args:
-        case: what was planned.
-        person: who it is in the files.
+        case: the plan.
+        person: the identity in the headers.
         names: image names, in the order of the slices.
         geometry: of the series.
-        reading: the labels, and the areas (mm2) that they come from.
-        series: what the scanner gave.
+        reading: labels, and the areas (mm²) behind them.
+        series: the scan.
         motion: whether the patient moved.
         size: of the files, bytes.
 
     Returns:
-        A row a slice for slices.csv, and the patient's row for patients.csv.
+        The rows for slices.csv and patients.csv.
     """
     rows = []
     for k, name in enumerate(names):
@@ -99,22 +99,22 @@ def record(
 
 
 def write(out: Path, sites: Sequence[Site], records: list[Record]) -> None:
-    """Writes each site's labels.csv, and the truth of slices and patients.
+    """Writes each site's labels.csv, and truth/slices.csv and truth/patients.csv.
 
     Args:
-        out: the cohort's folder, with the sites' folders in it.
-        sites: the hospitals.
+        out: the cohort's folder, which contains the sites' folders.
+        sites: of the cohort.
         records: of all patients, in the order of patients.csv.
 
     Raises:
-        RuntimeError: two images have the same name.
+        RuntimeError: two images share a name.
     """
     rows = sorted(
         (row for record in records for row in record.slices), key=lambda row: row["Image"]
     )
     repeated = [name for name, n in Counter(row["Image"] for row in rows).items() if n > 1]
     if repeated:
-        raise RuntimeError(f"image names {repeated} came twice: choose another seed")
+        raise RuntimeError(f"image names {repeated} are not unique: choose another seed")
     for site in sites:
         labels = [
             {"Image": row["Image"]}
@@ -136,14 +136,14 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def summarise(site: str, records: list[Record]) -> SiteSummary:
-    """The counts of one site, from the records of all."""
-    own = [record for record in records if record.site == site]
-    labels = np.array([[row[label] for label in LABELS] for r in own for row in r.slices])
+    """Counts one site's records."""
+    records = [record for record in records if record.site == site]
+    labels = np.array([[row[label] for label in LABELS] for r in records for row in r.slices])
     return SiteSummary(
         site=site,
-        patients=len(own),
-        bleeding=sum(any(row["any"] for row in record.slices) for record in own),
+        patients=len(records),
+        bleeding=sum(any(row["any"] for row in record.slices) for record in records),
         slices=len(labels),
         positives=tuple(int(n) for n in labels.sum(0)),
-        bytes=sum(record.size for record in own),
+        bytes=sum(record.size for record in records),
     )

@@ -22,7 +22,7 @@ def test_a_strangers_folder_is_refused_in_one_line(tmp_path, monkeypatch):
     )
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        f"error: {tmp_path} is not empty and holds no cohort: choose another folder"
+        f"error: {tmp_path} is not empty and contains no cohort: choose another folder"
     )
     assert done.stdout == ""
 

@@ -125,10 +125,7 @@ def pack_findings(patient: PatientParams) -> dict[str, np.ndarray]:
         )
         | table("cuts", cuts, CUTS, 9)
         | table(
-            "rods",
-            [[*r.a, *r.b, r.radius, r.hu, float(r.metal)] for r in patient.rods],
-            RODS,
-            9,
+            "rods", [[*r.a, *r.b, r.radius, r.hu, float(r.metal)] for r in patient.rods], RODS, 9
         )
     )
 

@@ -1,8 +1,8 @@
-"""Which blood lies in the brain and its ventricles: typical places, sizes and companions.
+"""Samples blood in the brain and its ventricles: typical places, sizes and companions.
 
-Deep hemorrhage of hypertension (putamen, thalamus, pons, cerebellum), lobar hemorrhage of amyloid in
-the old, contusions at the frontal and temporal poles; ventricular blood settles in the occipital
-horns, in casts when there is much (Osborn's Brain, 2nd ed., ch. 2 and 4).
+Deep hypertensive hemorrhage (putamen, thalamus, pons, cerebellum), lobar amyloid hemorrhage in the old,
+contusions at the frontal and temporal poles. Ventricular blood settles in the occipital horns and forms casts
+if there is much (Osborn's Brain, 2nd ed., ch. 2 and 4).
 """
 
 import numpy as np
@@ -10,13 +10,6 @@ import numpy as np
 from fl_jax.phantom.patient.parameters import Lesion, triple
 
 Rng = np.random.Generator
-
-
-def fresh_hu(rng: Rng) -> float:
-    """HU of clotted blood a few hours to days old."""
-    return float(np.clip(rng.normal(66.0, 5.5), 54.0, 82.0))
-
-
 DEEP = {
     "putamen": ((25.0, 1.0, 3.0), (9.0, 15.0, 11.0)),
     "thalamus": ((14.0, -18.0, 8.0), (9.0, 11.0, 10.0)),
@@ -24,6 +17,7 @@ DEEP = {
     "pons": ((2.0, -28.0, -31.0), (8.0, 7.0, 8.0)),
     "cerebellum": ((22.0, -62.0, -38.0), (12.0, 12.0, 10.0)),
 }
+"""Centre and radii, canonical mm."""
 LOBES = (
     (32.0, 38.0, 18.0),
     (28.0, 22.0, 42.0),
@@ -47,10 +41,15 @@ POLES = (
 )
 
 
+def fresh_hu(rng: Rng) -> float:
+    """HU of clotted blood, hours to days old."""
+    return float(np.clip(rng.normal(66.0, 5.5), 54.0, 82.0))
+
+
 def parenchymal(
     rng: Rng, side: float, severity: float, age: float, injury: bool, deep: bool
 ) -> list[Lesion]:
-    """A deep or lobar hemorrhage, or contusions."""
+    """Contusions after an injury, otherwise a deep or lobar hemorrhage."""
     if injury:
         return [
             _contusion(rng, side if rng.random() < 0.7 else -side, severity)
@@ -62,14 +61,8 @@ def parenchymal(
         x, y, z = LOBES[int(rng.integers(len(LOBES)))]
         radii = (11.0, 14.0, 12.0)
     else:
-        names = ["putamen", "thalamus", "caudate", "pons", "cerebellum"]
-        (x, y, z), radii = DEEP[
-            str(
-                rng.choice(
-                    names, p=[0.25, 0.5, 0.25, 0.0, 0.0] if deep else [0.42, 0.28, 0.06, 0.08, 0.16]
-                )
-            )
-        ]
+        chances = [0.25, 0.5, 0.25, 0.0, 0.0] if deep else [0.42, 0.28, 0.06, 0.08, 0.16]
+        (x, y, z), radii = DEEP[str(rng.choice([*DEEP], p=chances))]
     centre = (side * x + rng.normal(0, 2), y + rng.normal(0, 4), z + rng.normal(0, 3))
     radii = triple(r * grow * rng.uniform(0.8, 1.2) for r in radii)
     hu, swirl = fresh_hu(rng), rng.random() < 0.3
@@ -85,24 +78,16 @@ def parenchymal(
         mass=float(rng.uniform(0.32, 0.5)),
         rough=float(rng.uniform(0.4, 1.0)),
     )
-    found = [main]
+    lesions = [main]
     if rng.random() < 0.4:
         shift = rng.normal(0, 1, 3)
         shift *= np.array(radii) * 0.8 / np.linalg.norm(shift)
-        beside = triple(a + s for a, s in zip(centre, shift, strict=True))
-        found.append(
-            Lesion(
-                "intraparenchymal",
-                "blob",
-                beside,
-                triple(r * rng.uniform(0.4, 0.7) for r in radii),
-                hu=hu,
-                edema=main.edema,
-                mass=0.2,
-                rough=0.8,
-            )
+        at = triple(a + s for a, s in zip(centre, shift, strict=True))
+        small, rim = triple(r * rng.uniform(0.4, 0.7) for r in radii), main.edema
+        lesions.append(
+            Lesion("intraparenchymal", "blob", at, small, hu, edema=rim, mass=0.2, rough=0.8)
         )
-    return found
+    return lesions
 
 
 def _contusion(rng: Rng, side: float, severity: float) -> Lesion:
@@ -124,17 +109,11 @@ def _contusion(rng: Rng, side: float, severity: float) -> Lesion:
 
 
 def ventricular(rng: Rng, side: float, severity: float) -> list[Lesion]:
-    """Blood levels in the occipital horns, casts when severe."""
+    """Blood levels in the occipital horns, casts if severe."""
     base = 0.08 + 0.75 * severity * rng.uniform(0.5, 1.1)
     near, far = base, base * rng.uniform(0.1, 0.9)
     amounts = (near, far) if side < 0 else (far, near)
     third = float(np.clip(rng.normal(severity, 0.35), 0, 1)) if rng.random() < 0.6 else 0.0
     fourth = float(np.clip(rng.normal(severity, 0.35), 0, 1)) if rng.random() < 0.5 else 0.0
-    return [
-        Lesion(
-            "intraventricular",
-            "layer",
-            hu=fresh_hu(rng),
-            amounts=(*(float(np.clip(a, 0.05, 1)) for a in amounts), third, fourth),
-        )
-    ]
+    fill = (*(float(np.clip(a, 0.05, 1)) for a in amounts), third, fourth)
+    return [Lesion("intraventricular", "layer", hu=fresh_hu(rng), amounts=fill)]

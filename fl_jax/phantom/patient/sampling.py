@@ -3,8 +3,10 @@
 import numpy as np
 
 from fl_jax.core.types import LABELS
-from fl_jax.phantom.patient import body, extra_axial, mimics
-from fl_jax.phantom.patient.parameters import PatientParams
+from fl_jax.phantom.patient import extra_axial, intra_axial
+from fl_jax.phantom.patient.body import sample_body
+from fl_jax.phantom.patient.mimics import sample_mimics
+from fl_jax.phantom.patient.parameters import Lesion, PatientParams
 
 
 def sample_patient(
@@ -15,34 +17,59 @@ def sample_patient(
     subtypes: tuple[str, ...] = (),
     severity: float = 0.5,
 ) -> PatientParams:
-    """A patient with the wanted bleeding, everything else at random.
+    """Samples a patient with the requested bleeding.
 
     Args:
-        rng: source of all randomness.
+        rng: random generator.
         age: years, 1 to 100.
         sex: "F" or "M".
-        subtypes: subset of `types.LABELS[1:]`, empty for a patient without bleeding.
+        subtypes: subset of `types.LABELS[1:]`; empty without bleeding.
         severity: 0 subtle to 1 large.
 
     Returns:
         The patient.
 
     Raises:
-        ValueError: an unknown subtype, sex, age or severity.
+        ValueError: subtypes, sex, age or severity is out of range.
     """
     unknown = set(subtypes) - set(LABELS[1:])
     if unknown:
         raise ValueError(f"subtypes={subtypes!r} has {sorted(unknown)}; choose from {LABELS[1:]}")
     if sex not in ("F", "M"):
-        raise ValueError(f"sex={sex!r}; give 'F' or 'M'")
+        raise ValueError(f"sex={sex!r}; pass 'F' or 'M'")
     if not 1.0 <= age <= 100.0:
-        raise ValueError(f"age={age!r} years; give 1 to 100")
+        raise ValueError(f"age={age!r} years; pass 1 to 100")
     if not 0.0 <= severity <= 1.0:
-        raise ValueError(f"severity={severity!r}; give 0 (subtle) to 1 (large)")
-    numbers, size = body.sample_body(rng, age=age, sex=sex)
-    lesions, injury = extra_axial.sample_lesions(rng, age=age, subtypes=subtypes, severity=severity)
-    found = mimics.sample_mimics(
+        raise ValueError(f"severity={severity!r}; pass 0 (subtle) to 1 (large)")
+    numbers, size = sample_body(rng, age=age, sex=sex)
+    lesions, injury = _sample_lesions(rng, age=age, subtypes=subtypes, severity=severity)
+    incidental = sample_mimics(
         rng, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury
     )
     seed = int(rng.integers(2**31))
-    return PatientParams(float(age), sex, size, seed, lesions=lesions, **found)
+    return PatientParams(float(age), sex, size, seed, lesions=lesions, **incidental)
+
+
+def _sample_lesions(
+    rng: np.random.Generator, *, age: float, subtypes: tuple[str, ...], severity: float
+) -> tuple[tuple[Lesion, ...], bool]:
+    """The lesions, and whether they are traumatic."""
+    wanted = set(subtypes)
+    injury = bool(wanted & {"epidural", "subdural"}) or (
+        "subarachnoid" in wanted and rng.random() < (0.75 if "intraparenchymal" in wanted else 0.5)
+    )
+    side = float(rng.choice([-1.0, 1.0]))
+    lesions: list[Lesion] = []
+    if "epidural" in wanted:
+        lesions += extra_axial.epidural(rng, side, severity)
+    if "subdural" in wanted:
+        opposite = "epidural" in wanted
+        lesions += extra_axial.subdural(rng, -side if opposite else side, severity, age)
+    if "subarachnoid" in wanted:
+        lesions += extra_axial.subarachnoid(rng, -side, severity, injury)
+    deep = "intraventricular" in wanted and not injury
+    if "intraparenchymal" in wanted:
+        lesions += intra_axial.parenchymal(rng, side, severity, age, injury, deep)
+    if "intraventricular" in wanted:
+        lesions += intra_axial.ventricular(rng, side, severity)
+    return tuple(lesions), injury

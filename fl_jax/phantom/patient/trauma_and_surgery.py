@@ -47,13 +47,7 @@ def fractures(rng: Rng, lesions: tuple[Lesion, ...]) -> list[Cut]:
             across /= np.linalg.norm(across)
             centre = triple(u * [73, 93, 75] + [0, -18, 5])
             found.append(
-                Cut(
-                    "fracture",
-                    centre,
-                    rng.uniform(25, 50),
-                    triple(across),
-                    rng.uniform(0.6, 1.8),
-                )
+                Cut("fracture", centre, rng.uniform(25, 50), triple(across), rng.uniform(0.6, 1.8))
             )
     return found
 
