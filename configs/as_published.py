@@ -4,7 +4,7 @@
 
 Each row turns one switch on and compares what is then printed with what is printed without it, from the same
 synthetic cohort, seed and starting point. Never a setting of a study: the flaws live in
-`launch/sweep/runners/published.py` alone. AUROC is the mean over the labels. A seed decides partition,
+`fl_jax/experiment/runners/published.py` alone. AUROC is the mean over the labels. A seed decides partition,
 starting
 point and order. "Untouched" are the hold-out's patients, with all their pixels.
 

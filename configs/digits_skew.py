@@ -56,7 +56,7 @@ def get_config() -> ConfigDict:
 
 
 def base() -> ConfigDict:
-    """Fields of a run, see `launch/sweep/runners/digits.py`."""
+    """Fields of a run, see `fl_jax/experiment/runners/digits.py`."""
     config = ConfigDict()
     config.sites = 20
     config.alpha = 0.1

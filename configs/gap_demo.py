@@ -51,7 +51,7 @@ FACTORS: dict[str, dict[str, Any]] = {
 
 
 def base() -> ConfigDict:
-    """Fields of a run, see `launch/sweep/runners/cohort.py`."""
+    """Fields of a run, see `fl_jax/experiment/runners/cohort.py`."""
     config: Any = demo.get_config()
     config.image_size = 48
     config.cohort.scale = 3.0

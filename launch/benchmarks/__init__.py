@@ -1,1 +1,1 @@
-"""The suites of `launch.benchmark`, one module each with a function `run`, and what they share."""
+"""Suites of `launch.benchmark`."""

@@ -1,4 +1,4 @@
-"""What the suite `round` measures: a model, sites, and how many steps each takes."""
+"""Cases of the suite `round`: a model, its sites, and the batches of each site."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -20,11 +20,11 @@ class Case(NamedTuple):
     """One line of the table.
 
     Attributes:
-        name: what `--cases` looks in.
-        model: makes task and inputs' shape and dtype.
+        name: matched by `--cases`.
+        model: makes the task, and shape and dtype of one input.
         sizes: [S] examples of each site.
         batch: B.
-        several: K of the contenders that take K steps a call; 1 for no such contender.
+        several: K for contenders that take K steps a call; 1 for none.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Mlp(nn.Module):
 
 
 def scans(pixels: int, adjacent: tuple[int, ...] = ()) -> tuple[Task, jax.ShapeDtypeStruct]:
-    """The demo's task: int16 HU in, windows, turns and flips inside the step; (3,) for three slices."""
+    """The demo's task: int16 HU in; windows, rotation and flips in the step; (3,) for three slices."""
     example = jax.ShapeDtypeStruct((*adjacent, pixels, pixels), jnp.int16)
     job = multi_label(
         resnet(),
@@ -102,7 +102,7 @@ OPTIMIZER = optax.adam(2e-3)
 
 
 def batches(case: Case, example: jax.ShapeDtypeStruct) -> list[list[Batch]]:
-    """[S][T] batches of noise in memory; the last one of a site is padded, as a pipeline pads it."""
+    """[S][T] batches of noise in memory; a site's last batch is padded, as in the pipeline."""
     generator = np.random.default_rng(0)
     shape, found = (case.batch, *example.shape), []
     for size in case.sizes:

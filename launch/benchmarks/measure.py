@@ -1,8 +1,8 @@
-"""Contenders against a floor, in one process, turn by turn.
+"""Contenders against a floor, interleaved in one process.
 
-A machine that other work slows down slows the floor down with the rest, so what is reported is the ratio of a
-contender's time to the mean of the floor's times right before and right after it. The floor also stands among
-the contenders: its ratio to itself is the noise, below which no difference means anything.
+A machine that other work slows down also slows the floor, so the reported figure is the ratio of a
+contender's time to the mean of the floor's times right before and after it. The floor is a contender too:
+its ratio to itself is the noise.
 """
 
 import statistics
@@ -13,22 +13,22 @@ from typing import Any, NamedTuple
 import jax
 
 Work = Callable[[], Any]
-"""Does what is measured once; returns arrays that are waited for."""
+"""One repetition of what is measured; returns arrays to block on."""
 HOPELESS = 3.0
-"""A contender this many times slower than the floor is not repeated: it would only take time."""
+"""A contender this many times slower than the floor is measured once."""
 _NOISE = "floor again"
 
 
 class Measured(NamedTuple):
-    """What one contender took; seconds and ratios are medians over the repetitions.
+    """Times of one contender; seconds and ratios are medians over the repetitions.
 
     Attributes:
         seconds: wall time of one piece of work.
         ratio: to the floor's, before and after it.
         spread: the smallest and the largest ratio.
         processor: ratio of processor time, which other work on the machine disturbs less.
-        compile_seconds: wall time of the very first time, less `seconds`: tracing and compiling.
-        temporary_bytes: the most that one compiled program of it holds beside inputs and outputs.
+        compile_seconds: wall time of the first call less `seconds`: tracing and compiling.
+        temporary_bytes: largest temporary memory of one of its compiled programs.
         repetitions: how many there were.
     """
 
@@ -47,16 +47,16 @@ def compare(
     """Measures contenders against a floor.
 
     Args:
-        floor: what they are compared with.
-        contenders: by name; each does the same work its own way.
+        floor: the reference.
+        contenders: by name; each does the same work in another way.
         repetitions: at least 1.
         hopeless: a contender this many times slower than the floor is measured once only.
 
     Returns:
-        What each took, in the same order, after `floor`, whose ratio is to itself.
+        Times by name in the same order, after `floor`, whose ratio is to itself.
 
     Raises:
-        ValueError: when there would be no repetition.
+        ValueError: `repetitions` is less than 1.
     """
     if repetitions < 1:
         raise ValueError(f"repetitions={repetitions}: must be at least 1")
@@ -95,7 +95,7 @@ def _summary(
 
 
 def _first(work: Work) -> tuple[float, int]:
-    """Seconds of the first time, and the temporary memory of the programs that it compiled."""
+    """Seconds of the first call, and the temporary memory of the programs that it compiled."""
     backend = jax.devices()[0].client
     before = backend.live_executables()  # kept, so that no identity is used twice
     known = {id(program) for program in before}

@@ -1,6 +1,6 @@
 """What the models cost at the study's 256 pixels: prediction and training step, beside the same in PyTorch.
 
-The floor is the model of `launch.torch_models` in the same process, turn by turn, where torch can be imported
+The floor is the model of `tests.torch_models` in the same process, turn by turn, where torch can be imported
 and JAX runs on CPU: channels last, inference mode, and Adam's step on the same batch. `fl_jax` is a client's
 step, running statistics of batch normalisation included. `windows` is what a step of slices in HU has before
 it: windows, turns and flips. For the share of the rate of a `matrix product`, a step is taken for three
@@ -49,7 +49,7 @@ class Model(NamedTuple):
     Attributes:
         name: what `--models` looks in.
         made: as in `config.model`, without labels and dtype.
-        peer: class of `launch.torch_models` and its arguments before the labels.
+        peer: class of `tests.torch_models` and its arguments before the labels.
         batch: B on CPU.
         parameters: published, for 1000 labels; None where nothing is.
         products: published, 10^9 multiply-adds of an image of 224 pixels.
@@ -283,7 +283,7 @@ def _peers(torch: Any, model: Model, batch: Batch) -> tuple[Any, Any]:
     """Prediction and training step in PyTorch; None without it."""
     if torch is None:
         return None, None
-    theirs: Any = importlib.import_module("launch.torch_models")
+    theirs: Any = importlib.import_module("tests.torch_models")
     name, *arguments = model.peer
     made = getattr(theirs, name)(*arguments, labels=len(LABELS))
     made = made.to(memory_format=torch.channels_last)

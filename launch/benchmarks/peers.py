@@ -1,8 +1,8 @@
-"""One of three common tasks, as other frameworks' runners do it, with the same record at the end.
+"""One of three common tasks, with the record that the runners of other frameworks write.
 
-The folder that `--peers` names brings the tasks, the data, the models and the record; see its README. The
-environment decides where a flag does not: BENCH_TASK the task, BENCH_OUT the file of the record, BENCH_ROUNDS
-how many rounds. On CPU every core is a device, and sites train on them at the same time.
+The folder of `--peers` provides tasks, data, models and the record. Environment variables are defaults:
+BENCH_TASK for the task, BENCH_OUT for the record's file, BENCH_ROUNDS for the rounds. On CPU every core is a
+device, and sites train on them in parallel.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""A table in plain text."""
+"""Plain-text tables."""
 
 from collections.abc import Sequence
 

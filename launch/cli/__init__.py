@@ -1,1 +1,1 @@
-"""TODO."""
+"""Parts that several programs share: progress, processes, tables, output."""

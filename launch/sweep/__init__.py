@@ -1,1 +1,1 @@
-"""TODO."""
+"""Sweeps: grids of methods and seeds."""

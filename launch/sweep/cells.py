@@ -1,28 +1,44 @@
-"""What a sweep consists of: the rows of its config, and each row's finished runs in a file."""
+"""The cells of a sweep: the rows of its config, and the finished runs of each row in one file."""
 
 import itertools
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fl_jax.files import atomic
-from fl_jax.files import json_shape as shapes
+import msgspec
 
-_RUN = {"point": {}, "seed": int, "seconds": (int, float), "results": {}}
-_KEPT = {"inputs": {}, "runs": [_RUN]}
-OWN = ("grid", "metric")
+from fl_jax.files import atomic
+from fl_jax.files.structs import read_struct
+
+TUNING = ("grid", "metric")
 """Keys of a row that say how it is tuned; all others are fields of its runs."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A finished run: its grid point, seed, seconds and results."""
+
+    point: dict[str, Any]
+    seed: int
+    seconds: float
+    results: dict[str, Any]
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """The file of a cell: the settings that its runs share, and the runs."""
+
+    inputs: dict[str, Any]
+    runs: list[Run]
 
 
 class Cell(NamedTuple):
     """A row of the table.
 
     Attributes:
-        panel: the table that it belongs to; empty where there is one.
-        name: the row's, unique in its panel.
+        panel: the table that it belongs to; empty if there is only one.
+        name: unique in its panel.
         settings: fields of its runs.
-        grid: field to the values that are tried.
-        metric: what is best decides.
+        grid: field to the values to try.
+        metric: the metric that selects the best grid point.
     """
 
     panel: str
@@ -33,31 +49,31 @@ class Cell(NamedTuple):
 
     @property
     def title(self) -> str:
-        """`PANEL/NAME`, or the name alone where there is one panel."""
+        """`PANEL/NAME`, or the name alone if there is one panel."""
         return f"{self.panel}/{self.name}".lstrip("/")
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        """The grid's product; one point without a field where there is no grid."""
+        """The grid's product; one empty point without a grid."""
         return [
             dict(zip(self.grid, v, strict=True)) for v in itertools.product(*self.grid.values())
         ]
 
 
 def plan(config: Any) -> list[Cell]:
-    """Reads the rows of a config.
+    """Reads the rows of a sweep's config.
 
     Raises:
-        ValueError: for a field that the base does not have, a grid without values, or no seed.
+        ValueError: for a field that the base lacks, a grid without values, or no seed.
     """
-    parts = json.loads(json.dumps(config.to_dict()))  # tuples are lists, as in the files
+    parts = json.loads(json.dumps(config.to_dict()))  # tuples become lists, as in the files
     base, tuning = parts["base"], parts["tuning"]
     if not parts["seeds"] or not parts["rows"]:
         raise ValueError("config.seeds and config.rows: give at least one of each")
     cells = []
     for title, row in parts["rows"].items():
         panel, _, name = title.rpartition("/")
-        fields = {key: value for key, value in row.items() if key not in OWN}
+        fields = {key: value for key, value in row.items() if key not in TUNING}
         grid = tuning["grid"] | row.get("grid", {})
         for key in (*fields, *grid):
             if key not in base:
@@ -76,39 +92,41 @@ def plan(config: Any) -> list[Cell]:
     return cells
 
 
-class Kept:
-    """The finished runs of a cell, in one file that is written anew after each."""
+class CellFile:
+    """The finished runs of a cell, in one file that is rewritten after each run."""
 
     def __init__(self, workdir: Path, cell: Cell, runner: str) -> None:
         self.path = workdir / "cells" / cell.panel / f"{cell.name}.json"
         fixed = {k: v for k, v in cell.settings.items() if k not in cell.grid}
-        self._inputs, self.runs = {"runner": runner} | fixed, []
-        found = shapes.read(self.path, _KEPT, "remove its folder")
-        if found is not None:
-            self._check(found["inputs"])
-            self.runs = found["runs"]
+        self._inputs: dict[str, Any] = {"runner": runner} | fixed
+        self.runs: list[Run] = []
+        stored = read_struct(self.path, Stored, remedy="remove its folder")
+        if stored is not None:
+            self._check(stored.inputs)
+            self.runs = stored.runs
 
-    def _check(self, begun: dict[str, Any]) -> None:
+    def _check(self, before: dict[str, Any]) -> None:
         now = self._inputs
-        differ = sorted(k for k in begun | now if begun.get(k, "tuned") != now.get(k, "tuned"))
+        differ = sorted(k for k in before | now if before.get(k, "tuned") != now.get(k, "tuned"))
         if differ:
             shown = "; ".join(
-                f"{k}: {begun.get(k, 'tuned')!r} there, {now.get(k, 'tuned')!r} now" for k in differ
+                f"{k}: {before.get(k, 'tuned')!r} there, {now.get(k, 'tuned')!r} now"
+                for k in differ
             )
             raise ValueError(
-                f"{self.path} was begun with other settings ({shown}): use another --workdir, or remove it"
+                f"{self.path} was started with other settings ({shown}): use another --workdir, or remove it"
             )
 
     def find(self, point: dict[str, Any], seed: int) -> dict[str, Any] | None:
-        """The results of a run, None where it has not been done."""
-        same = (run for run in self.runs if (run["point"], run["seed"]) == (point, seed))
-        return next((run["results"] for run in same), None)
+        """The results of a run; None if it is not finished."""
+        same = (run for run in self.runs if (run.point, run.seed) == (point, seed))
+        return next((run.results for run in same), None)
 
     def add(
         self, point: dict[str, Any], seed: int, results: dict[str, Any], seconds: float
     ) -> None:
-        """Keeps a run."""
-        run = {"point": point, "seed": seed, "seconds": round(seconds, 3), "results": results}
-        self.runs.append(run)
+        """Stores a finished run."""
+        self.runs.append(Run(point, seed, round(seconds, 3), results))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(self.path, json.dumps({"inputs": self._inputs, "runs": self.runs}) + "\n")
+        stored = msgspec.to_builtins(Stored(self._inputs, self.runs))
+        atomic.write_text(self.path, json.dumps(stored) + "\n")

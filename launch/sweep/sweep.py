@@ -1,23 +1,19 @@
-"""A grid of methods and seeds: tuned alike, repeated, compared.
+"""A grid of methods and seeds: every method tuned alike, repeated over seeds, compared.
 
-    python -m launch.sweep --config=configs/digits_skew.py --workdir=DIR [--only=fed_avg,scaffold]
+Every grid point of a row runs with the tuning seeds; the point with the best mean of `tuning.metric` (the first
+of equals) then runs with `seeds`. Finished runs are stored in `cells/`, so the same command resumes, and rows,
+seeds and grid points may be added in between. Writes `results.json`, `table.md`, `table.csv`, `figure.png`.
 
-For each row of the config: every point of its grid is run with the tuning seeds, the point with the best mean
-of `tuning.metric` is chosen (the first of equals), and that point is run with `seeds`. Finished runs are kept
-in `cells/`, so the same command goes on where it was cut off; rows, seeds and grid points may be added
-between. Writes `results.json`, `table.md`, `table.csv` and `figure.png`. A config has:
-
-- `runner`: what does one run, a file in `launch/sweep/runners/`; `base`: the fields of a run, which it
-documents.
-- `rows`: by `NAME` or `PANEL/NAME` the fields that differ from the base. In `grid` a row has values to try
-  besides or in the place of `tuning.grid`'s; a field that it sets is not tuned. In `metric` it has another
-  metric to be tuned by.
-- `seeds` of the runs that are reported; `tuning`: `seeds`, `grid` (field: values), `metric`, `highest`.
-- `columns`: metrics to report and their titles, the first that a panel has is drawn; `reference`: the row of
-  each panel to compare with. `jobs`: rows side by side, each in a thread; 0
-  chooses.
-- `tables`, if given: what writes tables and figure in the place of the sweep, in `launch/sweep/tables/`.
-"""
+| field of a sweep's config | |
+|---|---|
+| `runner` | what does one run, a file in `fl_jax/experiment/runners/` |
+| `base` | the fields of a run, documented by the runner |
+| `rows` | by `NAME` or `PANEL/NAME`, fields that differ from the base; `grid` adds to or replaces `tuning.grid` (a field that the row sets is not tuned), `metric` replaces `tuning.metric` |
+| `seeds`, `tuning` | seeds of the reported runs; `seeds`, `grid` (field: values), `metric`, `highest` |
+| `columns`, `reference` | metrics to report and their titles, of which the first is drawn; the row to compare with |
+| `jobs` | rows side by side, a thread each; 0 chooses |
+| `tables` | optional: what writes tables and figure instead, a file in `launch/sweep/tables/` |
+"""  # noqa: E501
 
 import platform
 import threading
@@ -35,14 +31,14 @@ from fl_jax.files import atomic
 from fl_jax.files.atomic import whole
 from fl_jax.report import comparison
 from launch.cli import processes
-from launch.sweep.cells import Cell, Kept, plan
+from launch.sweep.cells import Cell, CellFile, plan
 
 Runner = Callable[[dict[str, Any], int], dict[str, Any]]
 """`(settings, seed) -> results`: numbers, or lists of them; called from several threads."""
 
 
 def best(scores: Sequence[float | None], *, highest: bool) -> int:
-    """The index of the best score, the first of equals; an undefined one is worst.
+    """Returns the index of the best score, the first of equals; undefined scores come last.
 
     Raises:
         ValueError: when all are undefined.
@@ -54,13 +50,13 @@ def best(scores: Sequence[float | None], *, highest: bool) -> int:
 
 
 def run_cell(
-    cell: Cell, kept: Kept, runner: Runner, config: Any, tick: Callable[[], None]
+    cell: Cell, stored: CellFile, runner: Runner, config: Any, tick: Callable[[], None]
 ) -> dict[str, Any]:
-    """Tunes a row and runs it with every seed, as far as that has not been done.
+    """Tunes a row and runs it with every seed, skipping finished runs.
 
     Args:
         cell: the row.
-        kept: its runs so far.
+        stored: its finished runs.
         runner: does one run.
         config: see the module.
         tick: called after each run.
@@ -70,21 +66,21 @@ def run_cell(
     """
 
     def one(point: dict[str, Any], seed: int) -> dict[str, Any]:
-        results = kept.find(point, seed)
+        results = stored.find(point, seed)
         if results is None:
             began = time.monotonic()
             results = _finite(runner(cell.settings | point, seed))
-            kept.add(point, seed, results, time.monotonic() - began)
+            stored.add(point, seed, results, time.monotonic() - began)
             tick()
         return results
 
     chosen, edge = cell.points[0], []
     if len(cell.points) > 1:
-        found = [
+        values = [
             [_value(cell, one(p, seed), cell.metric) for seed in config.tuning.seeds]
             for p in cell.points
         ]
-        scores = [comparison.summary(values)["mean"] for values in found]
+        scores = [comparison.summary(each)["mean"] for each in values]
         try:
             chosen = cell.points[best(scores, highest=config.tuning.highest)]
         except ValueError as error:
@@ -106,7 +102,7 @@ def run_cell(
         "edge": edge,
         "points": len(cell.points),
         "metrics": metrics,
-        "seconds": round(sum(run["seconds"] for run in kept.runs), 1),
+        "seconds": round(sum(run.seconds for run in stored.runs), 1),
     }
 
 
@@ -139,10 +135,10 @@ def sweep(
         names = ", ".join(dict.fromkeys(cell.title for cell in cells))
         raise ValueError(f"--only: no row {', '.join(sorted(unknown))}; there are: {names}")
     cells = [cell for cell in cells if not only or {cell.name, cell.title} & {*only}]
-    kept = [Kept(workdir, cell, config.runner) for cell in cells]
+    stored = [CellFile(workdir, cell, config.runner) for cell in cells]
     seeds = (*config.tuning.seeds, *config.seeds)
-    do = runner or spec.build(config.runner, "launch.sweep.runners", seeds, workdir / "runs")
-    total, done = sum(_left(c, k, config) for c, k in zip(cells, kept, strict=True)), 0
+    do = runner or spec.build(config.runner, "fl_jax.experiment.runners", seeds, workdir / "runs")
+    total, done = sum(_left(c, k, config) for c, k in zip(cells, stored, strict=True)), 0
 
     stop = threading.Event()
 
@@ -156,17 +152,17 @@ def sweep(
             raise ValueError("another row failed")
         return do(settings, seed)
 
-    # Threads, since XLA gives up the lock of the interpreter: what is compiled and read is shared.
+    # Threads suffice, since XLA releases the interpreter's lock, and they share compiled programs and data.
     with ThreadPoolExecutor(max(config.jobs, 1)) as pool:
         futures = [
             pool.submit(run_cell, cell, k, run, config, count)
-            for cell, k in zip(cells, kept, strict=True)
+            for cell, k in zip(cells, stored, strict=True)
         ]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
-            stop.set()  # the others end after their run
+            stop.set()  # the others stop after their current run
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     rows = [future.result() for future in futures]
@@ -187,7 +183,7 @@ def sweep(
                 row["settings"],
                 [k.find({key: row["settings"][key] for key in cell.grid}, s) for s in config.seeds],
             )
-            for cell, k, row in zip(cells, kept, rows, strict=True)
+            for cell, k, row in zip(cells, stored, rows, strict=True)
         }
         spec.build(config.tables, "launch.sweep.tables")(finished, workdir)
     return results
@@ -214,12 +210,12 @@ def _compare(rows: list[dict[str, Any]], config: Any) -> None:
             found["difference"] = comparison.difference(found["values"], reference)
 
 
-def _left(cell: Cell, kept: Kept, config: Any) -> int:
-    """How many runs a row still needs; which point is chosen is not known before, so at most."""
+def _left(cell: Cell, stored: CellFile, config: Any) -> int:
+    """The most runs that a row still needs; which point is chosen is not known yet."""
     tuning = len(cell.points) > 1
     points = cell.points if tuning else []
-    left = sum(kept.find(p, s) is None for p in points for s in config.tuning.seeds)
-    done = max(sum(kept.find(p, s) is not None for s in config.seeds) for p in cell.points)
+    left = sum(stored.find(p, s) is None for p in points for s in config.tuning.seeds)
+    done = max(sum(stored.find(p, s) is not None for s in config.seeds) for p in cell.points)
     return left + len(config.seeds) - done
 
 

@@ -1,1 +1,1 @@
-"""What a sweep may write in the place of its own tables: one file each, named by `config.tables`."""
+"""Tables that a sweep writes instead of its default ones; `config.tables` names a file here."""

@@ -24,7 +24,7 @@ MEASURES = {
     "naive_intervals": "width of the AUROC's interval",
     "bleed_free_weights": "AUROC",
 }
-"""What each switch changes; every flaw of the config has one."""
+"""The measure that each flaw changes."""
 COVERAGE = ("coverage_published", "coverage_right")
 NUMBERS = ("published", "right", "difference", "low", "high")
 UNTOUCHED = tuple(f"untouched_{name}" for name in NUMBERS)
@@ -45,12 +45,12 @@ def costs(title: str, settings: Mapping[str, Any], runs: Runs) -> dict[str, Any]
 
     Args:
         title: the row's.
-        settings: the one switch that is on tells the measure.
+        settings: of the row; the one switch that is on selects the measure.
         runs: the results of each seed.
 
     Returns:
         `flaw`, `measure`, `seeds`, and `NUMBERS`, `UNTOUCHED` and `COVERAGE`, means over seeds; None where
-        the flaw has no such number. The interval, 95 %, counts patients and seeds, see
+        the flaw has no such number. The 95 % interval covers patients and seeds, see
         `fl_jax.evaluation.seed_variance`; with one seed there is none.
     """
     measure = next(MEASURES[name] for name in MEASURES if settings[name])
@@ -119,7 +119,7 @@ def _shown(line: Mapping[str, Any], prefix: str) -> str:
 
 
 def draw(lines: Sequence[Mapping[str, Any]]) -> Figure:
-    """Each flaw's difference with its interval, as printed and on untouched patients."""
+    """Draws each flaw's difference with its interval, as printed and on untouched patients."""
     with matplotlib.rc_context(STYLE):
         figure = Figure((6.6, 0.9 + 0.5 * len(lines)), layout="constrained", facecolor="white")
         ax = figure.subplots()

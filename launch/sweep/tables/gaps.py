@@ -1,11 +1,8 @@
 """How far each federated row is from its panel's central model, with intervals by patient and seed.
 
-For runs of `launch.sweep.runners.cohort`, in rows named `PANEL/NAME`: each panel has `PANEL/central`, and
-one
-has
-`PANEL/local`. `launch.sweep.tables.places` says what an interval holds. A row is *first*
-at a site where its micro AUROC on the site's test patients, the mean over seeds, is that of the best local
-model there or above.
+Rows are runs of `fl_jax.experiment.runners.cohort` named `PANEL/NAME`: every panel has `PANEL/central`, one
+has `PANEL/local`. A row is *first* at a site if its micro AUROC on the site's test patients, the mean over
+seeds, is at least that of the best local model there. `launch.sweep.tables.places` defines the intervals.
 """
 
 import csv
@@ -25,13 +22,13 @@ _BEST, _AT = "best_micro_at_", "micro_at_"
 
 
 class Gap(NamedTuple):
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
         auroc: micro AUROC on the hold-out.
-        less: that less the panel's central model's; None without one in the table, and for that itself.
-        own: the same difference at the sites' own test patients.
-        first: how many sites it ranks first at, and of how many; None without local models.
+        less: `auroc` minus the central model's; None for the central model or without one.
+        own: the same difference on the sites' own test patients.
+        first: at how many sites it is first, and of how many; None without local models.
     """
 
     auroc: Spread
@@ -44,7 +41,7 @@ def gaps(allowed: float = 0.01) -> Callable[[places.Rows, Path], None]:
     """Makes the function that writes `table.csv` and `table.md` into a folder.
 
     Args:
-        allowed: the loss of AUROC that an interval is asked to exclude, above 0.
+        allowed: the loss of AUROC that the interval should exclude, > 0.
 
     Returns:
         `({row: (its settings, its results by seed)}, folder) -> None`.
@@ -56,16 +53,16 @@ def gaps(allowed: float = 0.01) -> Callable[[places.Rows, Path], None]:
         raise ValueError(f"allowed={allowed}: must be above 0")
 
     def write(rows: places.Rows, folder: Path) -> None:
-        found = lines(rows)
-        atomic.write_text(folder / "table.csv", as_csv(found))
-        atomic.write_text(folder / "table.md", as_markdown(found, allowed))
+        gaps_by_row = lines(rows)
+        atomic.write_text(folder / "table.csv", as_csv(gaps_by_row))
+        atomic.write_text(folder / "table.md", as_markdown(gaps_by_row, allowed))
 
     return write
 
 
 def lines(rows: places.Rows) -> dict[str, Gap]:
     """Every row of each panel, the smallest gap first, after the panel's central and local models."""
-    found: dict[str, Gap] = {}
+    gaps_by_row: dict[str, Gap] = {}
     locals_ = [runs for title, (_, runs) in rows.items() if _name(title) == LOCAL]
     for panel in dict.fromkeys(title.rpartition("/")[0] for title in rows):
         here = {t: row for t, row in rows.items() if t.rpartition("/")[0] == panel}
@@ -75,7 +72,6 @@ def lines(rows: places.Rows) -> dict[str, Gap]:
             title: _gap(line, here[title][1], best[0] if best else None)
             for title, line in places.lines(here, at + CENTRAL).items()
         }
-        # Models that stay where they are: central and local ones first.
         order = sorted(
             measured.items(),
             key=lambda item: (
@@ -83,8 +79,8 @@ def lines(rows: places.Rows) -> dict[str, Gap]:
                 -item[1].less.mean if item[1].less else 0.0,
             ),
         )
-        found |= dict(order)
-    return found
+        gaps_by_row |= dict(order)
+    return gaps_by_row
 
 
 def _name(title: str) -> str:
@@ -107,14 +103,14 @@ def _mean(runs: places.Runs, name: str) -> float:
     return float(np.mean([run[name] for run in runs]))
 
 
-def as_csv(found: Mapping[str, Gap]) -> str:
+def as_csv(gaps_by_row: Mapping[str, Gap]) -> str:
     """Means, limits and the deviation between seeds, unrounded."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         ["row", "seeds", "measure", "mean", "low", "high", "between_seeds", "first_at", "sites"]
     )
-    for title, gap in found.items():
+    for title, gap in gaps_by_row.items():
         measures = {"holdout_micro": gap.auroc, "holdout_less": gap.less, "own_less": gap.own}
         for name, s in measures.items():
             if s is not None:
@@ -123,12 +119,12 @@ def as_csv(found: Mapping[str, Gap]) -> str:
     return out.getvalue()
 
 
-def as_markdown(found: Mapping[str, Gap], allowed: float) -> str:
+def as_markdown(gaps_by_row: Mapping[str, Gap], allowed: float) -> str:
     """A line a row."""
     titles = ["", "seeds", "hold-out micro AUROC", "less central", "own site, less central"]
     titles += [f"where a loss of {allowed:g} is excluded", "first at"]
     table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
-    for title, gap in found.items():
+    for title, gap in gaps_by_row.items():
         less = {"hold-out": gap.less, "own site": gap.own}
         cells = [title, str(gap.auroc.seeds), places.shown(gap.auroc)]
         cells += ["" if s is None else places.shown(s, sign=True) for s in less.values()]

@@ -1,8 +1,7 @@
 """AUROC at the own site, at the other sites and on the hold-out, with intervals by patient and seed.
 
-For runs of `launch.sweep.runners.cohort`. All seeds are judged on the same patients in the same resamples,
-so that
-rows compare in pairs: see `fl_jax.evaluation.seed_variance` for what an interval holds.
+Rows are runs of `fl_jax.experiment.runners.cohort`. All seeds are evaluated on the same patients and
+resamples, so differences are paired; `fl_jax.evaluation.seed_variance` defines the intervals.
 """
 
 import csv
@@ -29,8 +28,8 @@ def places(reference: str = "", kind: str = "macro") -> Callable[[Rows, Path], N
     """Makes the function that writes `table.csv` and `table.md` into a folder.
 
     Args:
-        reference: the row, as `PANEL/NAME`, that all others are compared with in pairs; empty for none.
-        kind: `'macro'` or `'micro'`, for the readable table; the other has both.
+        reference: the row, `PANEL/NAME`, for paired differences; empty for none.
+        kind: `'macro'` or `'micro'`, for the readable table; the CSV has both.
 
     Returns:
         `({row: (its settings, its results by seed)}, folder) -> None`. Without the reference among the rows,
@@ -82,7 +81,7 @@ def as_csv(found: Mapping[str, Line]) -> str:
 
 
 def as_markdown(found: Mapping[str, Line], reference: str, kind: str) -> str:
-    """A line a row: the three AUROCs, and on the hold-out the difference from the reference."""
+    """The three AUROCs of each row, and the hold-out difference from the reference."""
     compared = any("less" in line for line in found.values())
     titles = ["", *(TITLES[place] for place in PLACES)]
     titles += [f"hold-out, less {reference}" for _ in range(compared)]
@@ -97,7 +96,7 @@ def as_markdown(found: Mapping[str, Line], reference: str, kind: str) -> str:
 
 
 def shown(value: Spread, *, sign: bool = False) -> str:
-    """A mean with its limits, where it has any."""
+    """A mean with its interval, if it has one."""
     form = "+.3f" if sign else ".3f"
     if np.isnan(value.mean):
         return "–"

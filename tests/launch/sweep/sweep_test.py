@@ -112,7 +112,9 @@ def test_other_settings_are_refused_by_name(tmp_path):
     sweep.sweep(make_config(), tmp_path, runner=Arithmetic())
     other = make_config()
     other.base.shift = 1.0
-    with pytest.raises(ValueError, match=r"json was begun .*shift: 0.0 there, 1.0 now.*--workdir"):
+    with pytest.raises(
+        ValueError, match=r"json was started .*shift: 0.0 there, 1.0 now.*--workdir"
+    ):
         sweep.sweep(other, tmp_path, runner=Arithmetic())
 
 

@@ -7,7 +7,7 @@ from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.experiment.arms import Arm
-from launch.sweep import flaws
+from fl_jax.experiment.runners import flaws
 
 PATIENTS = 12
 SPLITS = ["train"] * 3 + ["validation"] * 1 + ["test"] * 2

@@ -6,7 +6,7 @@ import pytest
 from configs import ich_fed_avg
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation.internal_external import NAMES
-from launch.sweep.runners.cohort import cohort
+from fl_jax.experiment.runners.cohort import cohort
 
 SETTINGS = ich_fed_avg.get_config().to_dict() | {
     "partition_seed": 0,

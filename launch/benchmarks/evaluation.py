@@ -1,9 +1,8 @@
-"""What the statistics of a study cost: every number of `results.json`, from predictions in memory, and what
-is drawn from them: the page, and a paper's figures and tables.
+"""The cost of an experiment's statistics, page, figures and tables, from predictions in memory.
 
-Seven models at five hospitals, of which each has a fifth of the slices; a quarter as many again for
-validation and for the hold-out. Patients have 32 slices, which resemble each other. The parts are timed one
-after the other on the same data and the whole once; beside them DeLong's interval alone on many scores.
+Seven models at five hospitals, each with a fifth of the slices; a quarter as many again for validation and
+for the hold-out. Patients have 32 correlated slices. Each part is timed once, then the whole, and DeLong's
+interval alone on a million scores.
 """
 
 import json
@@ -62,7 +61,7 @@ def run(options: Any) -> dict[str, Any]:
 
 
 def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
-    """What is timed, by name."""
+    """The timed parts by name."""
     from fl_jax.files.jsonable import jsonable
     from fl_jax.report import export, page, results  # matplotlib, which other suites do without
     from fl_jax.workdir import Records
@@ -89,13 +88,13 @@ def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
         "bootstrap, one model, all hospitals": lambda: bootstrap_metrics.measure(
             held, resamples=RESAMPLES
         ),
-        "all statistics of the study": compute,
+        "all statistics of the experiment": compute,
         "page, figures and tables": draw,
     }
 
 
 def headers(data: Predictions) -> dict[str, dict[str, str]]:
-    """Subgroups of the slices as in the demo: of three thicknesses, four scanners, three sizes of bleeds."""
+    """Subgroups as in the demo: three slice thicknesses, four scanners, three sizes of bleeds."""
     generator = np.random.default_rng(2)
     _, patients = np.unique(data.patient, return_inverse=True)
     count = int(patients.max()) + 1
@@ -113,7 +112,7 @@ def headers(data: Predictions) -> dict[str, dict[str, str]]:
 
 
 def predictions() -> dict[str, Predictions]:
-    """What seven models say about the same patients of five hospitals and a hold-out."""
+    """Predictions of seven models for the same patients of five hospitals and a hold-out."""
     generator = np.random.default_rng(0)
     split, site = (np.array(column) for column in zip(*_patients(), strict=True))
     at = np.repeat(np.arange(site.size), DEPTH)
@@ -142,7 +141,7 @@ def _patients() -> Iterator[tuple[str, str]]:
 
 
 def _seconds(work: Callable[[], Any]) -> tuple[float, float]:
-    """By the clock, and of the processor on all cores together."""
+    """Wall seconds, and CPU-seconds over all cores."""
     start = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - start[0], time.process_time() - start[1]

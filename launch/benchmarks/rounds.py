@@ -1,7 +1,7 @@
-"""What federation costs: every layout's round against central training's steps on the same batches.
+"""The cost of federation: a round of every layout against central training's steps on the same batches.
 
-The floor is what one would write without this library: one jitted step of optax with donated buffers, called
-once for every batch of every site.
+The floor is what one would write without this library: one jitted optax step with donated buffers, called for
+every batch of every site.
 """
 
 import re
@@ -24,7 +24,7 @@ _HEAD = ("", "x floor", "range", "x cpu time", "compile s", "temp MB", "state MB
 
 
 def run(options: Any) -> dict[str, Any]:
-    """Measures the cases that `options.cases` finds, and prints a table of each.
+    """Measures the cases that `options.cases` selects, and prints a table of each.
 
     Args:
         options: `cases`, `repetitions`, `devices`; see `launch.benchmark`.
@@ -33,7 +33,7 @@ def run(options: Any) -> dict[str, Any]:
         `{"cases": [{"case", "sites", "examples", "default", "fastest", "measured": {name: ...}}]}`.
 
     Raises:
-        ValueError: when no case is found.
+        ValueError: no case matches.
     """
     machine.split(options.devices)
     chosen = [case for case in cases.CASES if re.search(options.cases, case.name)]
@@ -59,7 +59,7 @@ def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
     default = _name(choice.layout, choice.steps_per_call)
     fastest = min(contenders, key=lambda name: taken[name].ratio)
     examples = sum(case.sizes)
-    found = {
+    figures = {
         name: took._asdict()
         | {
             "images_per_second": examples / took.seconds,
@@ -67,7 +67,7 @@ def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
         }
         for name, took in taken.items()
     }
-    rows = [_row(name, line, name == fastest, name == default) for name, line in found.items()]
+    rows = [_row(name, line, name == fastest, name == default) for name, line in figures.items()]
     print(table.text(f"{case.name}: {examples} examples", _HEAD, rows), flush=True)
     return {
         "case": case.name,
@@ -75,20 +75,20 @@ def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
         "examples": examples,
         "default": default,
         "fastest": fastest,
-        "measured": found,
+        "measured": figures,
     }
 
 
 def layouts(algorithm: Algorithm, case: cases.Case) -> dict[str, rounds.Round]:
-    """The layouts that can run here, by name; `mesh` where there are several devices."""
+    """The layouts that can run here, by name; `mesh` needs several devices."""
     between = (algorithm, weighted_mean())
-    found = {"sequential": rounds.sequential(*between), "vmapped": rounds.vmapped(*between)}
+    layouts = {"sequential": rounds.sequential(*between), "vmapped": rounds.vmapped(*between)}
     if case.several > 1:
         several = rounds.sequential(*between, steps_per_call=case.several)
-        found[_name("sequential", case.several)] = several
+        layouts[_name("sequential", case.several)] = several
     if len(jax.local_devices()) > 1:
-        found["mesh"] = rounds.mesh(*between, sizes=case.sizes)
-    return found
+        layouts["mesh"] = rounds.mesh(*between, sizes=case.sizes)
+    return layouts
 
 
 def _name(layout: str, steps_per_call: int) -> str:
@@ -96,7 +96,7 @@ def _name(layout: str, steps_per_call: int) -> str:
 
 
 def _floor(loss: Any, params: Any, batches: list[list[Batch]]) -> measure.Work:
-    """Central training over all sites' batches; goes on from where it was."""
+    """Central training on all sites' batches; each call continues from the last."""
 
     @partial(jax.jit, donate_argnums=(0, 1, 2))
     def step(params: Any, optimizer: Any, key: jax.Array, batch: Batch) -> Any:
@@ -105,14 +105,14 @@ def _floor(loss: Any, params: Any, batches: list[list[Batch]]) -> measure.Work:
         updates, optimizer = cases.OPTIMIZER.update(gradient, optimizer, params)
         return optax.apply_updates(params, updates), optimizer, key
 
-    held = jax.tree.map(jnp.copy, (params, cases.OPTIMIZER.init(params), jax.random.key(1)))
+    state = jax.tree.map(jnp.copy, (params, cases.OPTIMIZER.init(params), jax.random.key(1)))
 
     def work() -> Any:
-        nonlocal held
+        nonlocal state
         for site in batches:
             for batch in site:
-                held = step(*held, batch)
-        return held
+                state = step(*state, batch)
+        return state
 
     return work
 

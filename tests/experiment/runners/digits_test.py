@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs import digits_skew
-from launch.sweep.runners.digits import digits
+from fl_jax.experiment.runners.digits import digits
 
 SETTINGS = digits_skew.base().to_dict() | {
     "rounds": 3,

@@ -34,8 +34,8 @@ from fl_jax.experiment import setup as training
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
+from fl_jax.experiment.runners import flaws
 from fl_jax.tasks.task import Task
-from launch.sweep import flaws
 
 Settings = dict[str, Any]
 Floats = NDArray[np.float64]

@@ -1,10 +1,9 @@
-"""What input costs: slices a second into the training step, and how long the device waits for them.
+"""The cost of input: slices a second into the training step, and how long the device waits for them.
 
-The floor is a NumPy gather: index an array that is in memory, nothing ahead of time. Against it the pipeline
-from memory and from disk, of single slices and of three adjacent ones, in the demo's shape. The device
-*waits* where it has done its step before the next batch is at hand. Then all the time that the batch
-took counts, so the share is an upper bound; the start of the pipeline, once for each site and round, is
-in it.
+The floor is a NumPy gather from memory, with no prefetching. The pipeline is measured from memory and from
+disk, with single slices and with three adjacent ones, in the demo's shape. The device *waits* if it has
+finished its step before the next batch is ready; all the time that the batch took then counts, so the share
+is an upper bound. It includes starting the pipeline, once for each site and round.
 """
 
 import dataclasses

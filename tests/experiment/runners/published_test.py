@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs import as_published
-from launch.sweep.runners.published import FLAWS, published
+from fl_jax.experiment.runners.published import FLAWS, published
 
 SMALL = as_published.study().to_dict() | {
     "cohort": {"seed": 0, "scale": 0.08, "matrix": 64},
