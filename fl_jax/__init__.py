@@ -38,8 +38,7 @@ from fl_jax.algorithms import (
     scaffold,
 )
 from fl_jax.core.federate import federate
-from fl_jax.core.layouts import State, init
-from fl_jax.core.layouts import whole as whole_round
+from fl_jax.core.layouts import State, init, whole_round
 from fl_jax.core.sites import Sites, central, local
 from fl_jax.core.types import Aggregator, Algorithm, Batch, Client, Report
 from fl_jax.tasks.multi_class import multi_class

@@ -7,10 +7,10 @@ some 20 operations in a row of a step add up to about 1e-6, and a round's few st
 rounds by design (a quantiser, a choice among messages) would turn such a difference into a whole step where
 a value lies within 1e-6 of an edge; at these inputs none does.
 
-The default run has every algorithm under the weighted mean on every layout but `whole`, which is `vmapped`
-in one program, every aggregator under FedAvg on `sequential` and `vmapped`, and each aggregator under every
-second kind of message (one algorithm for each list of shapes) on `sequential`. `-m slow` has the rest of the
-product.
+The default run has every algorithm under the weighted mean on every layout but `whole_round`, which is
+`vmapped` in one program, every aggregator under FedAvg on `sequential` and `vmapped`, and each aggregator
+under every second kind of message (one algorithm for each list of shapes) on `sequential`. `-m slow` has the
+rest of the product.
 
 `<algorithm> <rule>` is an algorithm that takes the running statistics of a network with batch normalisation
 along, under the weighted mean. The default run has FedAvg's on three layouts, three others on `sequential`.
@@ -32,14 +32,13 @@ from linear_problem import site_batches, streamed
 from normalised_problem import TASK, normalised_variables
 from personal_problem import network_loss, network_params
 
-from fl_jax.core import layouts as fl_round
-from fl_jax.core import spec
+from fl_jax.core import layouts, spec
 from fl_jax.core.types import Algorithm, Batch
-from fl_jax.wrappers import batch_stats as statistics
+from fl_jax.wrappers.batch_stats import RULES, federated_batch_stats
 
 ALGORITHMS = spec.names("fl_jax.algorithms")
 AGGREGATORS = spec.names("fl_jax.aggregators")
-LAYOUTS = ("sequential", "vmapped", "whole", "mesh")
+LAYOUTS = ("sequential", "vmapped", "whole_round", "mesh")
 SITES = 8  # Bulyan wants seven, and one may be absent
 EVERYONE = np.ones(SITES, bool)
 ABSENT = EVERYONE & (np.arange(SITES) != 1)
@@ -63,7 +62,7 @@ class Round(NamedTuple):
 class Row(NamedTuple):
     """A round's output, and how many programs were compiled for it."""
 
-    state: fl_round.State
+    state: layouts.State
     metrics: dict[str, Any]
     compiled: int
 
@@ -76,7 +75,7 @@ def algorithm(name: str) -> Algorithm:
     keeps = "keep_optimizer" in signature(factory).parameters  # momentum, from round to round
     text = f"{name}({'keep_optimizer=True' if keeps else ''})"
     made = spec.build(text, "fl_jax.algorithms", loss, optax.sgd(0.1, momentum=0.9))
-    return statistics.carry(made, rule) if rule else made
+    return federated_batch_stats(made, rule) if rule else made
 
 
 def initial(name: str):
@@ -100,11 +99,11 @@ def cases():
     """All cases, those of a pair side by side; what the default run leaves out is marked slow."""
     kinds = {kind(name): name for name in [*ALGORITHMS, "fed_avg"]}
     for name in ALGORITHMS:
-        layouts = LAYOUTS[:1] if algorithm(name).chained else LAYOUTS
-        for aggregator, layout in product(AGGREGATORS, layouts):
+        names = LAYOUTS[:1] if algorithm(name).chained else LAYOUTS
+        for aggregator, layout in product(AGGREGATORS, names):
             every_second = [*kinds.values()][AGGREGATORS.index(aggregator) % 2 :: 2]
             quick = (
-                (aggregator == "weighted_mean" and (layout != "whole" or name == "fed_avg"))
+                (aggregator == "weighted_mean" and (layout != "whole_round" or name == "fed_avg"))
                 or (name == "fed_avg" and layout in LAYOUTS[:2])
                 or (name in every_second and layout == "sequential")
             )
@@ -121,12 +120,12 @@ CARRIED = ("fed_avg aggregate", "fed_bn local", "scaffold aggregate", "cyclic na
 
 def carried():
     """The same with running statistics, which each algorithm takes along in the same way."""
-    for name, rule in product(ALGORITHMS, statistics.RULES):
+    for name, rule in product(ALGORITHMS, RULES):
         if name in SEVERAL:
             continue
         for layout in LAYOUTS[:1] if algorithm(name).chained else LAYOUTS:
             case = Case(f"{name} {rule}", "weighted_mean", layout)
-            everywhere = case.algorithm == CARRIED[0] and layout != "whole"
+            everywhere = case.algorithm == CARRIED[0] and layout != "whole_round"
             quick = everywhere or (case.algorithm in CARRIED and layout == "sequential")
             yield pytest.param(case, id="-".join(case), marks=() if quick else pytest.mark.slow)
 
@@ -172,8 +171,8 @@ def _count_compilations():
 class Run(NamedTuple):
     """A layout as a function of (state, round), the state before round 0, and what `HISTORY` gave."""
 
-    run: Callable[[fl_round.State, Round], tuple[fl_round.State, dict[str, Any]]]
-    start: fl_round.State
+    run: Callable[[layouts.State, Round], tuple[layouts.State, dict[str, Any]]]
+    start: layouts.State
     rows: list[Row]
 
 
@@ -181,7 +180,7 @@ class Run(NamedTuple):
 def ran(case):
     parts = algorithm(case.algorithm), spec.build(f"{case.aggregator}()", "fl_jax.aggregators")
     run = layout(case.layout, *parts)
-    start = state = fl_round.init(*parts, initial(case.algorithm), SITES, jax.random.key(0))
+    start = state = layouts.init(*parts, initial(case.algorithm), SITES, jax.random.key(0))
     rows = []
     for given in HISTORY:
         before = len(COMPILED)
@@ -191,21 +190,21 @@ def ran(case):
 
 
 def layout(name, *parts):
-    if name == "whole":
-        whole, at_four = jax.jit(fl_round.whole(*parts)), np.arange(SITES) == 4
+    if name == "whole_round":
+        whole, at_four = jax.jit(layouts.whole_round(*parts)), np.arange(SITES) == 4
         return lambda s, r: whole(s, r.batches, r.present & ~(r.dropout & at_four))
     if name == "mesh":
         two = jax.make_mesh((2,), ("site",), devices=jax.devices()[:2])
-        made = fl_round.mesh(*parts, two)
+        made = layouts.mesh(*parts, two)
     else:
-        made = getattr(fl_round, name)(*parts)
+        made = getattr(layouts, name)(*parts)
 
     def run(state, given):
         def batches(site):
             for batch in streamed(given.batches)(site):
                 yield batch
                 if given.dropout and site == 4:
-                    raise fl_round.Dropout
+                    raise layouts.Dropout
 
         return made(state, batches, given.present)
 
@@ -252,7 +251,7 @@ def test_layouts_agree(case):
         close(row.state, other.state, **TOLERANCE)
         assert row.metrics.keys() == other.metrics.keys()
         shown = [row.metrics, other.metrics]
-        if case.layout == "whole":  # it is told of a dropout as of an absence
+        if case.layout == "whole_round":  # it is told of a dropout as of an absence
             shown = [m | {"dropped": None} for m in shown]
         close(*shown, **TOLERANCE)
 

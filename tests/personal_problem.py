@@ -6,7 +6,7 @@ import numpy as np
 from linear_problem import linear_loss, streamed
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
-from fl_jax.core import layouts as fl_round
+from fl_jax.core import layouts
 
 SITES = 3
 STEPS = (3, 1, 2)
@@ -29,13 +29,13 @@ def network_loss(params, batch, key):
 
 
 def begin(algorithm, params, sites=SITES):
-    return fl_round.init(algorithm, weighted_mean(), params, sites, jax.random.key(0))
+    return layouts.init(algorithm, weighted_mean(), params, sites, jax.random.key(0))
 
 
 def federate(algorithm, params, batches, present):
     """State and metrics after rounds with the sites in the rows of `present`, one site after another."""
     state, metrics = begin(algorithm, params, batches.mask.shape[0]), {}
-    run = fl_round.sequential(algorithm, weighted_mean())
+    run = layouts.sequential(algorithm, weighted_mean())
     for row in np.array(present, bool):
         state, metrics = run(state, streamed(batches), row)
     return state, metrics

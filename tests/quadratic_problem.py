@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
-from fl_jax.core import layouts as fl_round
+from fl_jax.core import layouts
 from fl_jax.core.types import Batch
 
 CURVATURES = np.array([[2.0, 0.5], [0.5, 1.0], [1.0, 3.0]])
@@ -67,8 +67,8 @@ def sgd(x, batches, lr):
 def federate(algorithm, batches, present, *, get=lambda state: state.server.params["x"]):
     """Runs a round for each row of `present` and returns what `get` reads after each, float64."""
     start = {"x": jnp.asarray(START, jnp.float32)}
-    state = fl_round.init(algorithm, weighted_mean(), start, 3, jax.random.key(0))
-    step = jax.jit(fl_round.whole(algorithm, weighted_mean()))
+    state = layouts.init(algorithm, weighted_mean(), start, 3, jax.random.key(0))
+    step = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
     seen = []
     for row in np.asarray(present, bool):
         state, _ = step(state, batches, row)

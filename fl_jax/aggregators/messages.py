@@ -13,6 +13,7 @@ import optax
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.core.keys import stream
+from fl_jax.core.trees import per_site
 from fl_jax.core.types import Aggregator, Array
 
 
@@ -109,11 +110,6 @@ def column(values: Array, leaf: Array) -> Array:
     return values.reshape(-1, *(1,) * (leaf.ndim - 1))
 
 
-def per_site(tree: Any, sites: int) -> Any:
-    """Repeats a tree along a new leading axis S."""
-    return jax.tree.map(lambda x: jnp.broadcast_to(x, (sites, *jnp.shape(x))), tree)
-
-
 def code(
     codec: Callable[[Array, jax.Array], Array],
     bits: Callable[[int], int],
@@ -140,19 +136,6 @@ def code(
 def payload(bits: Callable[[int], int]) -> Callable[[Any], int]:
     """Counts the bytes of a message whose arrays take `bits(size)` each, in whole bytes."""
     return lambda message: sum(-(-bits(leaf.size) // 8) for leaf in jax.tree.leaves(message))
-
-
-def conforms(message: Any, like: Any) -> bool:
-    """Whether a message has the structure, shapes and dtypes that the server expects.
-
-    Args:
-        message: what arrived, a pytree of arrays.
-        like: arrays, or their shapes and dtypes, of the message that a site should send.
-    """
-    if jax.tree.structure(message) != jax.tree.structure(like):
-        return False
-    pairs = zip(jax.tree.leaves(message), jax.tree.leaves(like), strict=True)
-    return all(jnp.shape(a) == jnp.shape(b) and a.dtype == b.dtype for a, b in pairs)
 
 
 def inner(aggregate: Aggregator | None, *, compresses: bool) -> Aggregator:

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.aggregators.messages import inner, per_site
+from fl_jax.aggregators.messages import inner
 from fl_jax.core.keys import stream
+from fl_jax.core.trees import per_site
 from fl_jax.core.types import Aggregator, Array
 
 

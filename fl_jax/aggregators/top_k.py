@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.aggregators.messages import inner, payload, per_site
+from fl_jax.aggregators.messages import inner, payload
+from fl_jax.core.trees import per_site
 from fl_jax.core.types import Aggregator, Array
 
 

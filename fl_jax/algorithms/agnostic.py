@@ -52,7 +52,7 @@ def agnostic(
 
     def start(sent: Any, site: Any, key: jax.Array) -> client.Local:
         (params, _), (optimizer, _) = sent, site
-        extra = params, client.nothing_gathered(jnp.zeros(()))
+        extra = params, client.empty_mean(jnp.zeros(()))
         return base.client.start(params, optimizer, key)._replace(extra=extra)
 
     def finish(sent: Any, site: Any, local: client.Local) -> tuple[Report, Any]:
@@ -68,7 +68,7 @@ def agnostic(
         baseline = state.extra + jnp.maximum(lead, 0)  # a round of light sites does not lower it
         return base.server(state, update, fraction)._replace(extra=baseline)
 
-    step = client.gradient_step(loss, client_optimizer, client.gather_sent_loss(loss))
+    step = client.gradient_step(loss, client_optimizer, client.track_broadcast_loss(loss))
     return base._replace(
         init_server=lambda params: base.init_server(params)._replace(extra=jnp.zeros(())),
         init_site=lambda params: (base.init_site(params), jnp.zeros(())),

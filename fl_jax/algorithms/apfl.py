@@ -16,6 +16,7 @@ import optax
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import client
 from fl_jax.core.types import Algorithm, Batch, Params
+from fl_jax.wrappers.personal_model import personal_model
 
 
 class Own(NamedTuple):
@@ -69,5 +70,5 @@ def apfl(
     base = fed_avg(
         loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
     )
-    beside = client.train_beside(base, mixed, optimizer, start, keep_optimizer=keep_optimizer)
-    return beside._replace(personal=lambda server, site: mix(site.own, server.params))
+    personalised = personal_model(base, mixed, optimizer, start, keep_optimizer=keep_optimizer)
+    return personalised._replace(personal=lambda server, site: mix(site.personal, server.params))

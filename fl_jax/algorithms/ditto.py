@@ -14,6 +14,7 @@ import optax
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import client
 from fl_jax.core.types import Algorithm, Batch, Params
+from fl_jax.wrappers.personal_model import PersonalSite, personal_model
 
 
 def ditto(
@@ -50,13 +51,13 @@ def ditto(
         distance = optax.tree.norm(optax.tree.sub(own, centre), squared=True)
         return loss(own, batch, key) + lam / 2 * distance
 
-    def personal(server: Any, site: client.Beside) -> Params:
+    def personal(server: Any, site: PersonalSite) -> Params:
         del server
-        return site.own
+        return site.personal
 
     base = fed_avg(
         loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
     )
-    return client.train_beside(
+    return personal_model(
         base, near, client_optimizer, lambda params: params, keep_optimizer=keep_optimizer
     )._replace(personal=personal)

@@ -14,6 +14,7 @@ import optax
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import client
 from fl_jax.core.types import Algorithm
+from fl_jax.wrappers.keep_local import keep_local
 
 
 def fed_bn(
@@ -29,19 +30,19 @@ def fed_bn(
     Args:
         loss: see `client.Loss`.
         client_optimizer: the sites' optimiser.
-        local: a regular expression for the names of the leaves that stay, see `client.split`; the default
+        local: a regular expression for the names of the leaves that stay, see `keep_local.split`; the default
             finds Flax's normalisation layers.
         server_optimizer: as in FedAvg, for the shared leaves.
         keep_optimizer: as in FedAvg.
 
     Returns:
-        The algorithm; see `client.keep_local` for what the server's `params` is then worth.
+        The algorithm; see `keep_local` for what the server's `params` is then worth.
 
     Raises:
         ValueError: when `local` is no regular expression; by `init_server` and `init_site` when it finds
             none or all of a model's leaves.
     """
-    return client.keep_local(
+    return keep_local(
         fed_avg(
             loss,
             client_optimizer,

@@ -59,7 +59,7 @@ def fed_buff(
     base = fed_avg(loss, client_optimizer)
 
     def init_server(params: Params) -> ServerState:
-        extra = client.nothing_gathered(params), jnp.int32(0)
+        extra = client.empty_mean(params), jnp.int32(0)
         return base.init_server(params)._replace(extra=extra)
 
     def init_site(params: Params) -> Job:
@@ -77,13 +77,13 @@ def fed_buff(
         # A product, not `where`: 0 times NaN is NaN, so that a spoiled update is refused now, not ever after.
         update = optax.tree.scale(due * jax.lax.rsqrt(1.0 + staleness), job.update)
         metrics = report.metrics | {"due": due, "staleness": staleness}
-        return Report(client.Gathered(update, due), job.weight, metrics), job
+        return Report(client.RunningMean(update, due), job.weight, metrics), job
 
-    def server(state: ServerState, message: client.Gathered, fraction: Array) -> ServerState:
+    def server(state: ServerState, message: client.RunningMean, fraction: Array) -> ServerState:
         buffered, version = state.extra
         buffered = optax.tree.add_scale(buffered, fraction, message)
         moved = base.server(state, client.mean(buffered), fraction)
-        moved = moved._replace(extra=(client.nothing_gathered(state.params), version + 1))
+        moved = moved._replace(extra=(client.empty_mean(state.params), version + 1))
         full = buffered.weight >= buffer - 1e-5  # a sum of rounded thirds and the like
         return optax.tree.where(full, moved, state._replace(extra=(buffered, version)))
 

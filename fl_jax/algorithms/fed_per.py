@@ -11,6 +11,7 @@ import optax
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import client
 from fl_jax.core.types import Algorithm
+from fl_jax.wrappers.keep_local import keep_local
 
 
 def fed_per(
@@ -26,20 +27,20 @@ def fed_per(
     Args:
         loss: see `client.Loss`.
         client_optimizer: the sites' optimiser.
-        local: a regular expression for the names of the head's leaves, see `client.split`; the default
+        local: a regular expression for the names of the head's leaves, see `keep_local.split`; the default
             finds the dense layers that follow a Flax network's convolutions. A network of dense layers
             alone needs its last one named, e.g. `'^Dense_2/'`.
         server_optimizer: as in FedAvg, for the body.
         keep_optimizer: as in FedAvg.
 
     Returns:
-        The algorithm; see `client.keep_local` for what the server's `params` is then worth.
+        The algorithm; see `keep_local` for what the server's `params` is then worth.
 
     Raises:
         ValueError: when `local` is no regular expression; by `init_server` and `init_site` when it finds
             none or all of a model's leaves.
     """
-    return client.keep_local(
+    return keep_local(
         fed_avg(
             loss,
             client_optimizer,

@@ -16,6 +16,7 @@ import optax
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import client
 from fl_jax.core.types import Algorithm, Params
+from fl_jax.wrappers.keep_local import keep_local, merge, split
 
 
 def fed_rep(
@@ -39,7 +40,7 @@ def fed_rep(
         keep_optimizer: as in FedAvg.
 
     Returns:
-        The algorithm; see `client.keep_local` for what the server's `params` is then worth.
+        The algorithm; see `keep_local` for what the server's `params` is then worth.
 
     Raises:
         ValueError: as by `fed_per`, and when `head_steps` is below 1.
@@ -50,10 +51,8 @@ def fed_rep(
         )
 
     def labels(params: Params) -> Params:
-        body, head = client.split(params, local)
-        return client.merge(
-            jax.tree.map(lambda _: "body", body), jax.tree.map(lambda _: "head", head)
-        )
+        body, head = split(params, local)
+        return merge(jax.tree.map(lambda _: "body", body), jax.tree.map(lambda _: "head", head))
 
     def in_turn(is_head: bool) -> optax.GradientTransformation:
         return optax.conditionally_mask(
@@ -68,4 +67,4 @@ def fed_rep(
         ours = lambda path, _: path[-1].tuple_name == "ConditionallyMaskState"  # noqa: E731
         return begun._replace(optimizer=optax.tree.set(begun.optimizer, ours, step=jnp.int32(0)))
 
-    return client.keep_local(base._replace(client=base.client._replace(start=start)), local)
+    return keep_local(base._replace(client=base.client._replace(start=start)), local)

@@ -47,7 +47,7 @@ def mime(
 
     def start(sent: ServerState, site: Any, key: jax.Array) -> client.Local:
         del site
-        extra = sent.params, sent.extra, client.nothing_gathered(sent.params)
+        extra = sent.params, sent.extra, client.empty_mean(sent.params)
         return client.start(sent.params, sent.optimizer, key)._replace(extra=extra)
 
     def direction(local: client.Local, gradient: Params, batch: Batch, key: jax.Array) -> Any:
@@ -55,7 +55,7 @@ def mime(
         there = jax.grad(loss)(x, batch, key)
         if corrected:
             gradient = optax.tree.add(optax.tree.sub(gradient, there), c)
-        return gradient, (x, c, client.gather(gathered, there, batch.mask.sum()))
+        return gradient, (x, c, client.accumulate(gathered, there, batch.mask.sum()))
 
     def finish(sent: ServerState, site: Any, local: client.Local) -> tuple[Report, Any]:
         message = optax.tree.sub(local.params, sent.params), client.mean(local.extra[-1])

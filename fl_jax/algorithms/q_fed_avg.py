@@ -54,7 +54,7 @@ def q_fed_avg(
     )
 
     def start(params: Params, site: Any, key: jax.Array) -> client.Local:
-        extra = params, client.nothing_gathered(jnp.zeros(()))
+        extra = params, client.empty_mean(jnp.zeros(()))
         return base.client.start(params, site, key)._replace(extra=extra)
 
     def finish(params: Params, site: Any, local: client.Local) -> tuple[Report, Any]:
@@ -68,5 +68,5 @@ def q_fed_avg(
         d, h = message
         return base.server(state, optax.tree.scale(1 / jnp.where(h > 0, h, 1), d), fraction)
 
-    step = client.gradient_step(loss, client_optimizer, client.gather_sent_loss(loss))
+    step = client.gradient_step(loss, client_optimizer, client.track_broadcast_loss(loss))
     return base._replace(client=Client(start, step, finish), server=server)

@@ -57,13 +57,13 @@ def scaffold(
     def start(sent: Any, site: Any, key: jax.Array) -> client.Local:
         (params, c), (optimizer, c_s) = sent, site
         x = params if option == 1 else ()
-        extra = optax.tree.sub(c, c_s), x, client.nothing_gathered(params)
+        extra = optax.tree.sub(c, c_s), x, client.empty_mean(params)
         return base.client.start(params, optimizer, key)._replace(extra=extra)
 
     def direction(local: client.Local, gradient: Params, batch: Batch, key: jax.Array) -> Any:
         correction, x, gathered = local.extra
         seen = jax.grad(loss)(x, batch, key) if option == 1 else gradient
-        gathered = client.gather(gathered, seen, batch.mask.sum() if option == 1 else 1.0)
+        gathered = client.accumulate(gathered, seen, batch.mask.sum() if option == 1 else 1.0)
         return optax.tree.add(gradient, correction), (correction, x, gathered)
 
     def finish(sent: Any, site: Any, local: client.Local) -> tuple[Report, Any]:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The functional core: types, local training, random keys, rounds, and layouts."""

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from fl_jax.core.participation import participation
 from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
-from fl_jax.faults import simulation as simulate
 
 
 class Arm(NamedTuple):
@@ -56,7 +56,7 @@ def arms(
         rounds: R, at least 1.
         epochs: passes over its own training slices that a participating site makes in a round, over 0; with
             0.5 it sees a random half of them, with little at least one.
-        min_sites: see `simulate.participation`.
+        min_sites: see `core.participation`.
         key: decides who takes part.
         local_budget: `'examples'`: a local model sees as many examples as the federated one, however
             small its hospital; `'epochs'`: as many passes over its own slices as in the federation.
@@ -85,9 +85,7 @@ def arms(
                 raise ValueError(
                     f"site {site!r} has no {name} slices: leave it out or re-partition"
                 )
-    present = np.stack(
-        [simulate.participation(key, r, len(sites), min_sites) for r in range(rounds)]
-    )
+    present = np.stack([participation(key, r, len(sites), min_sites) for r in range(rounds)])
     examples = np.broadcast_to([max(1, round(epochs * len(rows))) for rows in train], present.shape)
     total = np.where(present, examples, 0).sum(1, keepdims=True)
     always = np.ones((rounds, 1), bool)

@@ -4,16 +4,18 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from fl_jax.core import layouts, spec
 from fl_jax.core.keys import stream
 from fl_jax.core.types import Aggregator, Algorithm
-from fl_jax.faults import fault as faulty
+from fl_jax.faults import fault as fault_model
+from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.fine_tune import layer_rates
 from fl_jax.tasks.task import Task
-from fl_jax.wrappers import batch_stats
-from fl_jax.wrappers.ema import averaged
-from fl_jax.wrappers.round_schedule import by_round, over_rounds
+from fl_jax.wrappers.batch_stats import federated_batch_stats
+from fl_jax.wrappers.ema import ema
+from fl_jax.wrappers.round_schedule import round_schedule, scale_by_round
 
 Config = Any
 """A `fl_jax.experiment.config.Config`, which checks itself with this module and so is above it."""
@@ -48,18 +50,19 @@ def parts(config: Config, arm: str, task: Task, sites: int) -> tuple[Algorithm, 
     if config.layer_rates:
         optimizer = layer_rates(optimizer, config.layer_rates)
     if config.round_schedule:
-        optimizer = by_round(optimizer)
+        optimizer = optax.chain(optimizer, scale_by_round())
     names = (config.algorithm, config.aggregator) if arm == "federated" else CONTROL
     algorithm = spec.build(names[0], "fl_jax.algorithms", task.loss, optimizer)
     if task.running:
         pooled = arm != "federated" or config.statistics == RECOMPUTE
-        algorithm = batch_stats.carry(algorithm, "aggregate" if pooled else config.statistics)
+        rule = "aggregate" if pooled else config.statistics
+        algorithm = federated_batch_stats(algorithm, rule)
     if config.round_schedule:
-        algorithm = over_rounds(algorithm, factors(config.round_schedule, config.rounds))
+        algorithm = round_schedule(algorithm, factors(config.round_schedule, config.rounds))
     if config.ema:
-        algorithm = averaged(algorithm, config.ema)
+        algorithm = ema(algorithm, config.ema)
     aggregator = spec.build(names[1], "fl_jax.aggregators")
-    return algorithm, faulty.between(aggregator, faults(config, arm, sites))
+    return algorithm, with_faults(aggregator, faults(config, arm, sites))
 
 
 def factors(schedule: str, rounds: int) -> list[float]:
@@ -68,6 +71,6 @@ def factors(schedule: str, rounds: int) -> list[float]:
     return np.array([factor(number) for number in range(rounds)], np.float32).tolist()
 
 
-def faults(config: Config, arm: str, sites: int) -> tuple[faulty.Fault, ...]:
+def faults(config: Config, arm: str, sites: int) -> tuple[fault_model.Fault, ...]:
     """The faults of an arm; only the federated one has any."""
-    return faulty.build(config.faults if arm == "federated" else (), sites)
+    return fault_model.build(config.faults if arm == "federated" else (), sites)

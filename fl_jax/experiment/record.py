@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_expit
 
-from fl_jax.core.layouts import REFUSED
+from fl_jax.core.receive import REFUSED
 from fl_jax.core.types import Metrics
 from fl_jax.evaluation import roc
 from fl_jax.experiment.arms import Arm

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.core.types import Params
 from fl_jax.data import pipeline
 from fl_jax.data import slices as datasets
@@ -21,7 +21,7 @@ from fl_jax.experiment.data import Experiment, data_dir
 from fl_jax.experiment.federation import RECOMPUTE, faults, start
 from fl_jax.tasks.positive_weights import positive_weights
 from fl_jax.tasks.task import Task
-from fl_jax.wrappers.recompute_batch_stats import recompute
+from fl_jax.wrappers.recompute_batch_stats import recompute_batch_stats
 
 TOLERANCE = 1e-3
 """Of recomputed statistics: a thousandth of a standard deviation, or of a variance."""
@@ -113,7 +113,7 @@ def federation(
     arm: study.Arm,
     task: Task,
     say: Callable[[str], None] = lambda sentence: None,
-) -> tuple[rounds.Round, rounds.State, Callable[[Any, Any], Params] | None]:
+) -> tuple[layouts.Round, layouts.State, Callable[[Any, Any], Params] | None]:
     """The layout, the state before the first round, and what makes a site's own model, if anything does.
 
     Every arm starts from the same parameters. Algorithm and aggregator are those of the federated arm; the
@@ -123,14 +123,14 @@ def federation(
     algorithm, aggregator, state = start(
         config, arm.name, task, sites=len(arm.sites), key=opened.key
     )
-    choice = rounds.Choice(config.layout, "")
+    choice = layouts.Choice(config.layout, "")
     if config.layout == "auto":
-        choice = rounds.choose(algorithm, state.server.params, len(arm.sites))
+        choice = layouts.choose(algorithm, state.server.params, len(arm.sites))
         if arm.name == "federated":
             say(f"layout {choice.layout}: {choice.reason}")
     steps = choice.steps_per_call
     sizes = arm.examples.mean(0)
-    run = rounds.make(choice.layout, algorithm, aggregator, sizes, steps_per_call=steps)
+    run = layouts.make(choice.layout, algorithm, aggregator, sizes, steps_per_call=steps)
     return run, state, algorithm.personal
 
 
@@ -161,7 +161,7 @@ def finish(
     def made(params: Params) -> Params:
         began = time.monotonic()
         sites = [partial(pipeline.eval_batches, slices, rows, batch_size=64) for rows in arm.train]
-        found = recompute(task.logits, params, sites, tolerance=TOLERANCE)
+        found = recompute_batch_stats(task.logits, params, sites, tolerance=TOLERANCE)
         say(
             f"{arm.name}: statistics recomputed in {len(found.shifts)} passes and "
             f"{time.monotonic() - began:.1f} s, moved by up to {found.shifts[0]:.2g}, then "

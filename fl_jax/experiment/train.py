@@ -26,8 +26,8 @@ from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.experiment import record
 from fl_jax.experiment.arms import Arm, arms
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.faults import simulation as simulate
 from fl_jax.faults.fault import Fault
+from fl_jax.faults.simulation import run_faulty_rounds
 from fl_jax.tasks.task import Task
 
 __all__ = [
@@ -115,7 +115,7 @@ def train(
         batch_size: B of a local step.
         seed: of the order of the examples.
         personal: the algorithm's, see `types.Algorithm`; None where a site uses the global model.
-        faults: what goes wrong at the sites, see `simulate.rounds`.
+        faults: what goes wrong at the sites, see `faults.simulation`.
         min_sites: with fewer messages taken, a round is void.
         void: `'skip'` or `'stop'` at a void round.
         finish: what becomes of the best round's global model when the last round is done; its validation
@@ -157,7 +157,7 @@ def train(
             yield batch
 
     before = time.monotonic()
-    for new, metrics in simulate.rounds(
+    for new, metrics in run_faulty_rounds(
         run,
         state,
         until=len(arm.examples),

@@ -1,10 +1,10 @@
-"""A site that does not come: its network, its power or its staff are away for the round."""
+"""A site does not participate in a round, such as during a network or power outage."""
 
 from collections.abc import Sequence
 
-from fl_jax.faults.fault import Fault, at
+from fl_jax.faults.fault import Fault, at_sites
 
 
 def absent(sites: int | Sequence[int], share: float = 1.0) -> Fault:
-    """Makes the fault; see `faulty.at`. The server goes on without the site, see `simulate.rounds`."""
-    return at("absent", sites, share, comes=False)
+    """Makes the fault; see `fault.at_sites`. The server continues without the site."""
+    return at_sites("absent", sites, share, absent=True)

@@ -1,4 +1,4 @@
-"""A message that is far too large: a learning rate that is off by orders, a training that diverged.
+"""An exploding message: a diverged training, or a learning rate that is off by orders of magnitude.
 
 m_s becomes  scale m_s
 """
@@ -8,35 +8,34 @@ from typing import Any
 
 import jax
 
-from fl_jax.core.types import Arrival
-from fl_jax.faults.fault import Fault, at
+from fl_jax.faults.fault import Arrival, Fault, at_sites
 
 
 def explode(sites: int | Sequence[int], share: float = 1.0, *, scale: float = 1e3) -> Fault:
-    """Makes the fault; see `faulty.at`.
+    """Makes the fault.
 
-    The message is finite, so the server takes it: a robust aggregator, or clipping with
-    `process(pre=clip_by_global_norm(...))`, is the defence. Where the product overflows, it is left out.
+    The server accepts the message unless the product overflows. The defence is a robust aggregator, or
+    clipping with `process(pre=clip_by_global_norm(...))`.
 
     Args:
-        sites: whom it may strike.
-        share: how often.
+        sites: the sites that it may strike, see `fault.at_sites`.
+        share: the probability of a strike per site and round.
         scale: > 0.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: for an argument out of range.
     """
     if not scale > 0:
-        raise ValueError(f"explode: scale={scale}: must be above 0; sign_flip has the opposite")
-    return at("explode", sites, share, sends=scaled(scale))
+        raise ValueError(f"explode: scale={scale}: must be above 0; sign_flip negates the message")
+    return at_sites("explode", sites, share, transmit=scaled(scale))
 
 
 def scaled(factor: float) -> Any:
-    """What `Fault.sends` is where a message is multiplied; weights are not."""
+    """A `Fault.transmit` that multiplies the message, but not its weight."""
 
-    def sends(memory: Any, arrival: Arrival, key: jax.Array) -> tuple[Any, Arrival]:
+    def transmit(memory: Any, arrival: Arrival, key: jax.Array) -> tuple[Any, Arrival]:
         del key
         message = jax.tree.map(lambda x: (factor * x).astype(x.dtype), arrival.message)
         return memory, arrival._replace(message=message)
 
-    return sends
+    return transmit

@@ -1,106 +1,116 @@
-"""What sites do wrong, drawn from the run's key: the same strikes in every layout, counted on the host.
+"""The type of a fault, and the draw of which sites it strikes."""
 
-A fault strikes a site in a round with probability `share`. What it does then is one of three things:
-
-| it acts on | fields of `Fault` | where |
-|---|---|---|
-| whether and how long a site trains | `comes`, `steps`, `leaves` | `simulate.rounds` |
-| what it learns from | `label` | `simulate.rounds` |
-| its message on the way to the server | `sends`, `remembers` | `between`, which every layout goes through |
-
-`fl_jax/faults/` has one file a fault. What the server does about each is in `fl_jax.core.layouts`.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.aggregators.messages import per_site
 from fl_jax.core import spec
 from fl_jax.core.keys import site_key, stream
-from fl_jax.core.types import Aggregator, Array, Arrival, Batch
+from fl_jax.core.types import Array
+
+
+class Arrival(NamedTuple):
+    """A site's message as it arrives at the server; without faults, as the site sent it.
+
+    Attributes:
+        message: a pytree with the shapes and dtypes that the site sent.
+        weight: float32[].
+        readable: bool[], False for a wrong structure, shape or dtype. Shapes are fixed inside a compiled
+            round, so this flag stands in for such a message.
+        age: int32[], rounds since the message was computed; 0 for the current round.
+        copies: int32[], how often the message arrived.
+    """
+
+    message: Any
+    weight: Array
+    readable: Array
+    age: Array
+    copies: Array
 
 
 class Fault(NamedTuple):
     """Something that goes wrong at some sites in some rounds.
 
     Attributes:
-        name: what the count of its strikes is called.
+        name: for the log.
         sites: indices of the sites that it may strike.
         share: in [0, 1], the probability that it strikes such a site in a round.
-        comes: False where a struck site does not take part.
-        steps: in [0, 1], the part of its local steps that a struck site takes.
-        leaves: whether it drops out after these steps, or else sends what it has after at least one.
-        label: `(labels [..., L]) -> labels`, what a struck site learns from.
-        sends: `(memory, arrival, key) -> (memory, arrival)`, what arrives of a struck site's message; runs in
-            every round that the site takes part in, since only a site's own rounds can be remembered.
-        remembers: `(message) -> memory`, of one site before the first round.
-        trusting: the fault is the server's: it takes whatever arrives, see `types.Aggregator`.
+        absent: whether a struck site does not participate.
+        steps: in [0, 1], the fraction of its local steps that a struck site takes.
+        drops_out: whether a struck site leaves after these steps. Otherwise it sends the result of at least
+            one.
+        relabel: `(labels [..., L]) -> labels` that a struck site trains on.
+        transmit: `(memory, arrival, key) -> (memory, arrival)`, changes a struck site's message. Runs in
+            every round in which the site participates, to update the memory.
+        init_memory: `(message) -> memory` of one site.
+        trusting: the fault is the server's: it accepts every readable message, finite or not, of any age, and
+            adds each copy.
     """
 
     name: str
     sites: tuple[int, ...] = ()
     share: float = 1.0
-    comes: bool = True
+    absent: bool = False
     steps: float = 1.0
-    leaves: bool = False
-    label: Callable[[Array], Array] | None = None
-    sends: Callable[[Any, Arrival, jax.Array], tuple[Any, Arrival]] | None = None
-    remembers: Callable[[Any], Any] = lambda message: ()
+    drops_out: bool = False
+    relabel: Callable[[Array], Array] | None = None
+    transmit: Callable[[Any, Arrival, jax.Array], tuple[Any, Arrival]] | None = None
+    init_memory: Callable[[Any], Any] = lambda message: ()
     trusting: bool = False
 
 
-def at(name: str, sites: int | Sequence[int], share: float, **does: Any) -> Fault:
+def at_sites(name: str, sites: int | Sequence[int], share: float, **fields: Any) -> Fault:
     """Makes a fault of some sites.
 
     Args:
         name: of the fault.
-        sites: their indices, or how many: 2 is (0, 1).
+        sites: their indices, or their number: 2 means (0, 1).
         share: the probability that it strikes such a site in a round.
-        **does: further fields.
+        **fields: further fields of `Fault`.
 
     Raises:
-        ValueError: when `sites` has a negative index or one twice, or `share` is no probability.
+        ValueError: for a negative or repeated index, or when `share` is not a probability.
     """
     chosen = tuple(range(sites)) if isinstance(sites, int) else tuple(sites)
     negative = sites < 0 if isinstance(sites, int) else min(chosen, default=0) < 0
     if negative or len(set(chosen)) < len(chosen):
-        raise ValueError(f"{name}: sites={sites}: give indices from 0, each once, or how many")
+        raise ValueError(
+            f"{name}: sites={sites}: give distinct indices from 0, or a number of sites"
+        )
     if not 0 <= share <= 1:
-        raise ValueError(f"{name}: share={share}: must be a probability, in 0..1")
-    return Fault(name, chosen, share, **does)
+        raise ValueError(f"{name}: share={share}: must be a probability in 0..1")
+    return Fault(name, chosen, share, **fields)
 
 
 def build(specs: Sequence[str], sites: int) -> tuple[Fault, ...]:
-    """Makes the faults of a federation from specs such as `'nan(sites=(0, 2), share=0.1)'`.
+    """Makes faults from specs such as `'not_finite(sites=(0, 2), share=0.1)'`.
 
     Args:
-        specs: of `fl_jax.faults`, see `spec.build`.
+        specs: calls of `fl_jax.faults`, see `spec.build`.
         sites: S.
 
     Raises:
-        ValueError: for a spec that is wrong, or a site that the federation does not have.
+        ValueError: for an invalid spec, or a site that the federation does not have.
     """
     if isinstance(specs, str) or not all(isinstance(text, str) for text in specs):
         raise ValueError(f"faults={specs!r}: give a tuple of specs, such as ('absent(1)',)")
-    made = tuple(spec.build(text, "fl_jax.faults") for text in specs)
-    for text, fault in zip(specs, made, strict=True):
+    faults = tuple(spec.build(text, "fl_jax.faults") for text in specs)
+    for text, fault in zip(specs, faults, strict=True):
         if max(fault.sites, default=-1) >= sites:
             raise ValueError(
                 f"{text}: sites={fault.sites}: the federation has sites 0..{sites - 1}"
             )
-    return made
+    return faults
 
 
 def strikes(faults: Sequence[Fault], key: jax.Array, round: Array | int, sites: int) -> Array:
-    """Draws which fault strikes which site in a round.
+    """Draws which faults strike which sites in a round.
 
     Args:
-        faults: F of them; each draws from a stream of its own, named by its place and name.
+        faults: F faults; each draws from a stream named by its position and name.
         key: the run's key.
         round: from 0.
         sites: S.
@@ -109,97 +119,35 @@ def strikes(faults: Sequence[Fault], key: jax.Array, round: Array | int, sites: 
         bool[F, S].
     """
 
-    def one(site: Array) -> Array:
-        own = site_key(key, round, site)
-        drawn = [_struck(fault, place, site, own) for place, fault in enumerate(faults)]
+    def one_site(site: Array) -> Array:
+        key_of_site = site_key(key, round, site)
+        drawn = [is_struck(f, place, site, key_of_site) for place, f in enumerate(faults)]
         return jnp.array(drawn, bool)
 
-    return jax.vmap(one)(jnp.arange(sites)).T
+    return jax.vmap(one_site)(jnp.arange(sites)).T
 
 
-def _struck(fault: Fault, place: int, site: Array, own: jax.Array) -> Array:
-    drawn = jax.random.bernoulli(stream(own, f"fault {place} {fault.name}"), fault.share)
+def is_struck(fault: Fault, place: int, site: Array, key: jax.Array) -> Array:
+    """bool[], whether a fault strikes a site; `place` is its position, `key` that of the site's round."""
+    drawn = jax.random.bernoulli(stream(key, f"fault {place} {fault.name}"), fault.share)
     return drawn & (site == np.array(fault.sites, int)).any()
-
-
-class Between(NamedTuple):
-    """What each fault remembers of each site (leaves [S, ...]), and the aggregator's state."""
-
-    memories: tuple[Any, ...]
-    inner: Any
-
-
-def between(aggregator: Aggregator, faults: Sequence[Fault]) -> Aggregator:
-    """Puts the faults that strike messages between the sites and an aggregator.
-
-    Whatever acts between sites is an aggregator: so a fault goes with every algorithm, which cannot know
-    of it, and with every layout.
-
-    Args:
-        aggregator: what the messages go to.
-        faults: all of the federation's, in the order in which they act.
-
-    Returns:
-        The aggregator itself where no fault is one of messages or of the server.
-    """
-    placed = [(place, fault) for place, fault in enumerate(faults) if fault.sends]
-    trusting = aggregator.trusting or any(fault.trusting for fault in faults)
-    if not placed:
-        return aggregator._replace(trusting=trusting)
-
-    def init(message: Any, sites: int) -> Between:
-        memories = tuple(per_site(fault.remembers(message), sites) for _, fault in placed)
-        return Between(memories, aggregator.init(message, sites))
-
-    def arrive(
-        state: Between, site: Array, arrival: Arrival, key: jax.Array
-    ) -> tuple[Between, Arrival]:
-        memories: list[Any] = []
-        for (place, fault), memory in zip(placed, state.memories, strict=True):
-            assert fault.sends
-            own = jax.tree.map(lambda x: x[site], memory)
-            after, spoilt = fault.sends(own, arrival, stream(key, f"spoil {place}"))
-            struck = _struck(fault, place, site, key)
-            arrival = jax.tree.map(partial(jnp.where, struck), spoilt, arrival)
-            memories.append(jax.tree.map(lambda all, one: all.at[site].set(one), memory, after))
-        return state._replace(memories=tuple(memories)), arrival
-
-    def add(state: Between, site: Array, message: Any, weight: Array, key: jax.Array) -> Between:
-        return state._replace(inner=aggregator.add(state.inner, site, message, weight, key))
-
-    def finish(state: Between) -> tuple[Any, Between]:
-        message, inner = aggregator.finish(state.inner)
-        return message, state._replace(inner=inner)
-
-    return aggregator._replace(init=init, add=add, finish=finish, arrive=arrive, trusting=trusting)
 
 
 def steps_taken(fault: Fault, steps: int) -> int:
     """How many of its steps a struck site takes."""
-    return int(fault.steps * steps) if fault.leaves else max(1, int(fault.steps * steps))
+    return int(fault.steps * steps) if fault.drops_out else max(1, int(fault.steps * steps))
 
 
-def present(faults: Sequence[Fault], struck: np.ndarray, planned: np.ndarray) -> np.ndarray:
-    """Who of those that were planned comes.
+def present_sites(faults: Sequence[Fault], struck: np.ndarray, planned: np.ndarray) -> np.ndarray:
+    """The planned sites that are not absent.
 
     Args:
-        faults: F of them.
-        struck: bool[F, S] of `strikes`.
+        faults: F faults.
+        struck: bool[F, S], see `strikes`.
         planned: bool[S].
 
     Returns:
         bool[S].
     """
-    away = [fault_struck for f, fault_struck in zip(faults, struck, strict=True) if not f.comes]
+    away = [hit for fault, hit in zip(faults, struck, strict=True) if fault.absent]
     return planned & ~np.any([np.zeros_like(planned), *away], axis=0)
-
-
-def relabelled(
-    faults: Sequence[Fault], struck: Array, batches: Iterator[Batch] | Any
-) -> Iterator[Batch]:
-    """A site's batches with the labels that it learns from; `struck` is bool[F], its own."""
-    flips = [f.label for f, hit in zip(faults, struck, strict=True) if f.label and hit]
-    for batch in batches:
-        for flip in flips:
-            batch = batch._replace(labels=flip(batch.labels))
-        yield batch

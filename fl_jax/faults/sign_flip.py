@@ -1,6 +1,6 @@
-"""Sign flipping: adversarial sites send the opposite of what they learned, the simplest Byzantine fault.
+"""Sign flipping: a site sends the opposite of its update, the simplest Byzantine attack.
 
-a flipped site sends  -scale m_s  in the place of its message m_s
+a struck site sends  -scale m_s  instead of its message m_s
 
 Li et al., "RSA: Byzantine-Robust Stochastic Aggregation Methods for Distributed Learning from Heterogeneous
 Datasets", AAAI 2019.
@@ -9,22 +9,22 @@ Datasets", AAAI 2019.
 from collections.abc import Sequence
 
 from fl_jax.faults.explode import scaled
-from fl_jax.faults.fault import Fault, at
+from fl_jax.faults.fault import Fault, at_sites
 
 
 def sign_flip(sites: int | Sequence[int], share: float = 1.0, *, scale: float = 1.0) -> Fault:
-    """Makes the fault; see `faulty.at`. A robust aggregator is the defence.
+    """Makes the fault. A robust aggregator is the defence.
 
     Args:
-        sites: whom it may strike; all arrays of their messages, not their weights.
-        share: how often.
-        scale: > 0, how many times as large the flipped message is.
+        sites: the sites that it may strike, see `fault.at_sites`.
+        share: the probability of a strike per site and round.
+        scale: > 0, the magnitude of the flipped message relative to the original; weights stay.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: for an argument out of range.
     """
     if not scale > 0:
         raise ValueError(
             f"sign_flip: scale={scale}: must be above 0; leave the fault out for honest sites"
         )
-    return at("sign_flip", sites, share, sends=scaled(-scale))
+    return at_sites("sign_flip", sites, share, transmit=scaled(-scale))

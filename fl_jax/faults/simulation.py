@@ -1,4 +1,4 @@
-"""A federation in time, on the host: who takes part in a round, and rounds one after another."""
+"""Runs rounds of a federation with faults."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -7,72 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.core.keys import stream
 from fl_jax.core.layouts import Dropout, Round, State
-from fl_jax.core.layouts.common import all_finite, where
+from fl_jax.core.rounds import run_rounds
 from fl_jax.core.types import Array, Batch, Metrics
-from fl_jax.faults import fault as faulty
+from fl_jax.faults import fault as fault_model
 from fl_jax.faults.fault import Fault
 
-
-def participation(key: jax.Array, round: int, sites: int, min_sites: int) -> np.ndarray:
-    """Draws the sites of a round: a number uniform in min_sites..S, then that many without replacement.
-
-    Args:
-        key: the run's key.
-        round: from 0; together with the key it decides, so a resumed run draws the same.
-        sites: S.
-        min_sites: in 1..S; S means that every site takes part in every round.
-
-    Returns:
-        bool[S].
-
-    Raises:
-        ValueError: when `min_sites` is out of range.
-    """
-    if not 1 <= min_sites <= sites:
-        raise ValueError(f"min_sites={min_sites}: must lie in 1..{sites}, the number of sites")
-    seed = jax.random.key_data(jax.random.fold_in(stream(key, "participation"), round))
-    generator = np.random.default_rng(np.asarray(seed).tolist())
-    count = generator.integers(min_sites, sites, endpoint=True)
-    present = np.zeros(sites, bool)
-    present[generator.permutation(sites)[:count]] = True
-    return present
-
-
-class TooFewError(ValueError):
-    """A round that cannot be used, in a run that shall stop at one."""
-
-
-def settle(
-    before: State, after: State, accepted: Array, *, min_sites: int, trusting: bool = False
-) -> tuple[State, Array]:
-    """Takes a round, or leaves everything but the round's number as it was before.
-
-    Args:
-        before: the state before the round.
-        after: the state after it.
-        accepted: bool[S], whose message was taken.
-        min_sites: with fewer messages the round is void.
-        trusting: take the round whatever is in it; else it is also void where the server's state after it
-            holds a NaN or an infinity, as from finite messages whose sum overflows.
-
-    Returns:
-        The state, and bool[], whether the round is void.
-    """
-    void = jnp.asarray(accepted).sum() < min_sites
-    void |= ~all_finite(after.server)
-    void &= not trusting
-    return where(void, before._replace(round=after.round), after), void
-
-
-_settle = jax.jit(settle, static_argnames=("min_sites", "trusting"))
 _strikes = lru_cache(maxsize=8)(
-    lambda faults, sites: jax.jit(lambda key, round: faulty.strikes(faults, key, round, sites))
+    lambda faults, sites: jax.jit(lambda key, round: fault_model.strikes(faults, key, round, sites))
 )
 
 
-def rounds(
+def run_faulty_rounds(
     run: Round,
     state: State,
     *,
@@ -84,89 +30,86 @@ def rounds(
     min_sites: int = 0,
     void: str = "skip",
 ) -> Iterator[tuple[State, Metrics]]:
-    """Runs rounds from where the state stands, yielding after each.
+    """Runs rounds as `core.rounds.run_rounds` does, with faults.
 
     Args:
-        run: a layout, see `fl_jax.core.layouts`.
-        state: where to go on; its `round` says how many rounds are done.
-        until: how many rounds shall be done in the end.
-        batches: `(round, site) -> batches`, a pure function, so that a resumed run sees the same.
-        participants: `(round) -> bool[S]`.
-        faults: what goes wrong; the aggregator of `run` and `state` is `faulty.between(..., faults)`.
-        steps: `(round, site) -> int`, how many batches there are; needed for faults that end a training.
-        min_sites: with fewer messages taken, a round is void; so is one that makes the server's state not
-            finite. 0 takes every round as it is.
-        void: `'skip'`: a void round changes nothing, and the next one follows; `'stop'`: the run ends.
+        run: a layout; its aggregator must be `transport.with_faults(aggregator, faults)`.
+        state: where to continue.
+        until: the number of rounds to have completed at the end.
+        batches: `(round, site) -> batches`, deterministic.
+        participants: `(round) -> bool[S]`, the planned sites.
+        faults: F faults.
+        steps: `(round, site) -> int`, the number of batches; required by faults that end training early.
+        min_sites: a round with fewer accepted messages is void, unless the server is trusting.
+        void: `'skip'` or `'stop'` at a void round.
 
     Yields:
-        The state after the round and the round's metrics, each with a leading axis S; `participating`
-        bool[S]; `void` bool[]; and `struck` bool[F, S], which fault struck which of the sites that were
-        to take part.
+        The state and the round's metrics, see `run_rounds`; `participating` bool[S] are the planned sites,
+        `struck` bool[F, S] says which fault struck which of them.
 
     Raises:
-        ValueError: for a wrong argument; `TooFewError` at a void round, when it shall stop.
+        ValueError: for an invalid argument; `TooFewError` at a void round with `'stop'`.
     """
-    if void not in ("skip", "stop"):
-        raise ValueError(f"void={void!r}: must be 'skip' or 'stop'")
     if steps is None and any(fault.steps < 1 for fault in faults):
-        raise ValueError("steps=None: a fault ends trainings early; say how many steps there are")
-    trusting = any(fault.trusting for fault in faults)
-    for index in range(int(state.round), until):
+        raise ValueError("steps=None: a fault ends training early; pass the number of steps")
+    key = state.key
+
+    @lru_cache(maxsize=1)
+    def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The planned sites, and which fault strikes which of them."""
         planned = participants(index)
-        struck = np.zeros((len(faults), len(planned)), bool)
-        if faults:
-            drawn = _strikes(tuple(faults), len(planned))(state.key, jnp.int32(index))
-            struck = np.asarray(drawn) & planned
-        present = faulty.present(faults, struck, planned)
+        if not faults:
+            return planned, np.zeros((0, len(planned)), bool)
+        drawn = _strikes(tuple(faults), len(planned))(key, jnp.int32(index))
+        return planned, np.asarray(drawn) & planned
 
-        def feed(site: int, index: int = index, struck: np.ndarray = struck) -> Iterable[Batch]:
-            own = struck[:, site]
-            if not own.any():
-                return batches(index, site)
-            count = steps(index, site) if steps else 0
-            return _spoilt(faults, own, batches(index, site), count)
+    def present(index: int) -> np.ndarray:
+        planned, struck = draw(index)
+        return fault_model.present_sites(faults, struck, planned)
 
-        after, metrics = run(state, feed, present)
-        if min_sites:
-            kept, is_void = _settle(
-                state, after, metrics["accepted"], min_sites=min_sites, trusting=trusting
-            )
-        else:
-            kept, is_void = after, np.array(False)
-        if bool(is_void) and void == "stop":
-            raise TooFewError(_complaint(index, metrics["accepted"], min_sites))
-        state = kept
-        yield (
-            state,
-            metrics | {"participating": planned, "void": np.asarray(is_void), "struck": struck},
-        )
+    def faulty_batches(index: int, site: int) -> Iterable[Batch]:
+        struck = draw(index)[1][:, site]
+        if not struck.any():
+            return batches(index, site)
+        count = steps(index, site) if steps else 0
+        return _faulty(faults, struck, batches(index, site), count)
+
+    trusting = any(fault.trusting for fault in faults)
+    for after, metrics in run_rounds(
+        run,
+        state,
+        until=until,
+        batches=faulty_batches,
+        participants=present,
+        min_sites=0 if trusting else min_sites,
+        void=void,
+    ):
+        planned, struck = draw(int(after.round) - 1)
+        yield after, metrics | {"participating": planned, "struck": struck}
 
 
-def _spoilt(
-    faults: Sequence[Fault], own: np.ndarray, batches: Iterable[Batch], steps: int
+def _faulty(
+    faults: Sequence[Fault], struck: np.ndarray, batches: Iterable[Batch], steps: int
 ) -> Iterator[Batch]:
-    """What a struck site trains on: other labels, fewer steps, or `Dropout` in the middle."""
-    ending = [
-        (faulty.steps_taken(f, steps), f.leaves)
-        for f, hit in zip(faults, own, strict=True)
-        if hit and f.steps < 1
+    """A struck site's batches: relabelled, cut short, or ending in `Dropout`; `struck` is bool[F]."""
+    endings = [
+        (fault_model.steps_taken(fault, steps), fault.drops_out)
+        for fault, hit in zip(faults, struck, strict=True)
+        if hit and fault.steps < 1
     ]
-    last, leaves = min(ending, default=(steps, False))
-    for number, batch in enumerate(faulty.relabelled(faults, own, batches)):
-        if ending and number >= last:
+    last, drops_out = min(endings, default=(steps, False))
+    for number, batch in enumerate(relabel(faults, struck, batches)):
+        if endings and number >= last:
             break
         yield batch
-    if leaves:
+    if drops_out:
         raise Dropout
 
 
-def _complaint(round: int, accepted: Array, min_sites: int) -> str:
-    count = int(np.asarray(accepted).sum())
-    if count < min_sites:
-        why = f"only {count} of at least {min_sites} sites sent a message that could be taken"
-    else:
-        why = "its aggregate made the server's model not finite"
-    return (
-        f"round {round + 1}: {why}; the rounds before it are kept. Lower min_sites, use another aggregator, "
-        "or skip such rounds"
-    )
+def relabel(faults: Sequence[Fault], struck: Array, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """A site's batches with the labels it trains on; `struck` is bool[F]."""
+    changes = [f.relabel for f, hit in zip(faults, struck, strict=True) if f.relabel and hit]
+    for batch in batches:
+        for change in changes:
+            batch = batch._replace(labels=change(batch.labels))
+        yield batch

@@ -1,21 +1,21 @@
-"""A slow site that sends what it has when the round's time is over: fewer steps, a smaller weight."""
+"""A straggler: a slow site that stops at the end of the round, with fewer steps and a smaller weight."""
 
 from collections.abc import Sequence
 
-from fl_jax.faults.fault import Fault, at
+from fl_jax.faults.fault import Fault, at_sites
 
 
 def straggle(sites: int | Sequence[int], share: float = 1.0, *, done: float = 0.5) -> Fault:
-    """Makes the fault; see `faulty.at`. One that sends after the round is over is `stale`.
+    """Makes the fault. For a message that arrives after the round, see `stale`.
 
     Args:
-        sites: whom it may strike.
-        share: how often.
-        done: in [0, 1], the part of its steps that the site has taken by then; one at least.
+        sites: the sites that it may strike, see `fault.at_sites`.
+        share: the probability of a strike per site and round.
+        done: in [0, 1], the fraction of its steps that the site completes; at least one step.
 
     Raises:
-        ValueError: for an argument out of its range.
+        ValueError: for an argument out of range.
     """
     if not 0 <= done <= 1:
-        raise ValueError(f"straggle: done={done}: must be a part of the steps, in 0..1")
-    return at("straggle", sites, share, steps=done)
+        raise ValueError(f"straggle: done={done}: must be a fraction of the steps in [0, 1]")
+    return at_sites("straggle", sites, share, steps=done)

@@ -1,8 +1,8 @@
-"""A server that checks nothing: whatever can be added is added, finite or not, late or not, each copy."""
+"""A server without checks: it adds every readable message, finite or not, of any age, and every copy."""
 
 from fl_jax.faults.fault import Fault
 
 
 def trusting() -> Fault:
-    """Makes the fault, the server's own: to measure what its checks are worth, and for nothing else."""
+    """Makes the fault, which shows what the server's checks are worth; not for training."""
     return Fault("trusting", trusting=True)

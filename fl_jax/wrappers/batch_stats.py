@@ -1,19 +1,18 @@
-"""Batch normalisation's running statistics in a federation: pooled from the sites' moments, or kept at each.
+"""Federated BatchNorm running statistics: pooled moments, local (SiloBN), or naive averaging.
 
-site s:     m_s, v_s <- 0.9 m_s + 0.1 mean(batch), 0.9 v_s + 0.1 var(batch)    beside each of its T_s steps
+site s:     m_s, v_s <- 0.9 m_s + 0.1 mean(batch), 0.9 v_s + 0.1 var(batch)    in each of its T_s steps
 aggregate:  M_s = m + (m_s - m) / d_s,  V_s = v + (v_s - v) / d_s,  d_s = 1 - 0.9^T_s
             M = sum_s w_s M_s,  V = sum_s w_s (V_s + M_s^2) - M^2,  d = sum_s w_s d_s
             m <- m + d (M - m),  v <- v + d (V - v)
 local:      m_s, v_s stay at their site and are never sent
-naive:      m <- sum_s w_s m_s,  v <- sum_s w_s v_s     what is often done; for comparison
+naive:      m <- sum_s w_s m_s,  v <- sum_s w_s v_s     common practice; for comparison
 
-Naive statistics forget sites of few steps, and the variance between sites. A federation of one site has plain
-training's by each rule.
+The w_s are the algorithm's weights. Naive averaging underweights sites with few steps and loses the variance
+between sites. With a single site, every rule equals central training.
 
-Training uses a batch's own moments, so that the loss is a function of the parameters alone, and an algorithm
-need not know of statistics: `carry` takes them around it, and `client.gradient_step` moves them by the very
-forward pass whose gradient it takes, as PyTorch does in training: at the site's model before the step,
-whatever gradient elsewhere the algorithm takes besides. The w_s are the algorithm's own.
+Training normalises with batch statistics, so the loss depends on the parameters alone and algorithms need
+not handle running statistics. `client.gradient_step` updates them in the same forward pass as the gradient,
+at no extra cost, as PyTorch does.
 
 Ioffe and Szegedy, "Batch Normalization", ICML 2015; local: Andreux et al., "Siloed Federated Learning for
 Multi-centric Histopathology Datasets" (SiloBN), DCL 2020.
@@ -31,25 +30,25 @@ from fl_jax.core.types import Algorithm, Array, Batch, Client, Params, Report
 from fl_jax.models.layers.norm import MOMENTUM
 
 RULES = ("aggregate", "local", "naive")
-PARAMS, STATISTICS = "params", "batch_stats"
+PARAMS, BATCH_STATS = "params", "batch_stats"
 
 
-class Carried(NamedTuple):
-    """What a site is sent, keeps, or holds during a round.
+class WithStats(NamedTuple):
+    """The algorithm's broadcast, site state or local state, with BatchNorm statistics.
 
     Attributes:
-        base: the algorithm's part; during a round its `statistics` are the running ones.
-        statistics: the running statistics outside of a round; `()` where there are none.
-        steps: float32[], real steps done in the round; `()` outside of one.
+        base: the algorithm's part; during a round, its field `batch_stats` has the running statistics.
+        batch_stats: the running statistics between rounds; `()` where there are none.
+        steps: float32[], steps with real examples in this round; `()` between rounds.
     """
 
     base: Any
-    statistics: Any = ()
+    batch_stats: Any = ()
     steps: Any = ()
 
 
 class Message(NamedTuple):
-    """What a site sends.
+    """A site's message.
 
     Attributes:
         base: the algorithm's message.
@@ -62,112 +61,99 @@ class Message(NamedTuple):
     share: Array
 
 
-def moments(statistics: Any) -> Any:
-    """Makes of each layer's mean and variance its first and second moment."""
-    flat: dict[Any, Any] = traverse_util.flatten_dict(statistics)
-    means = {path: flat[(*path[:-1], "mean")] for path in flat if path[-1] == "var"}
-    return traverse_util.unflatten_dict(flat | {p: flat[p] + m * m for p, m in means.items()})
-
-
-def from_moments(found: Any) -> Any:
-    """The inverse of `moments`; a variance that rounding made negative is zero."""
-    flat: dict[Any, Any] = traverse_util.flatten_dict(found)
-    means = {path: flat[(*path[:-1], "mean")] for path in flat if path[-1] == "var"}
-    variances = {path: jnp.maximum(flat[path] - m * m, 0) for path, m in means.items()}
-    return traverse_util.unflatten_dict(flat | variances)
-
-
-def carry(
+def federated_batch_stats(
     algorithm: Algorithm, rule: str = "aggregate", *, momentum: float = MOMENTUM
 ) -> Algorithm:
-    """Takes running statistics around an algorithm that knows parameters only.
+    """Wraps an algorithm so that it also federates BatchNorm running statistics.
 
-    Guarantees: the algorithm's own part is as without. With `'local'` no statistic is sent either way.
+    Guarantees: the algorithm's part is unchanged. With `'local'`, statistics never leave a site.
 
     Args:
-        algorithm: whose local state is `client.Local`, as it trains one model, and whose step is
-            `client.gradient_step`'s of a `RunningLoss`.
+        algorithm: must train one model per site, with `client.Local` as local state and
+            `client.gradient_step` of a `RunningLoss` as step.
         rule: one of `RULES`.
-        momentum: the share of the running statistics that a step keeps, in [0, 1).
+        momentum: the weight of the old running statistics in each step, in [0, 1).
 
     Returns:
-        An algorithm of variables `{'params': ..., 'batch_stats': ...}`. With `'local'` each site has a model
-        of its own; the server's statistics are then the initial ones, and its model is not one to use.
+        An algorithm of variables `{'params': ..., 'batch_stats': ...}`. With `'local'`, `personal` is the
+        model to use; the server's statistics keep their initial values. `client.start` or `client.step`
+        raise ValueError for an algorithm that trains several models per site or does not update
+        statistics.
 
     Raises:
-        ValueError: for an unknown rule or a momentum out of range; when it runs, for an algorithm that trains
-            two models at a site, or whose step moves no statistics.
+        ValueError: for an unknown rule or a momentum out of range.
     """
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}: must be one of {', '.join(RULES)}")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum={momentum}: must be at least 0 and below 1")
     local = rule == "local"
-    to, back = (moments, from_moments) if rule == "aggregate" else (_same, _same)
+    encode, decode = (moments, from_moments) if rule == "aggregate" else (_same, _same)
 
-    def inside(server: Any) -> Any:
+    def only_params(server: Any) -> Any:
         return server._replace(params=server.params[PARAMS])
 
     def init_server(variables: Params) -> Any:
         return algorithm.init_server(variables[PARAMS])._replace(params=variables)
 
-    def init_site(variables: Params) -> Carried:
-        kept = variables[STATISTICS] if local else ()
-        return Carried(algorithm.init_site(variables[PARAMS]), kept)
+    def init_site(variables: Params) -> WithStats:
+        stats = variables[BATCH_STATS] if local else ()
+        return WithStats(algorithm.init_site(variables[PARAMS]), stats)
 
-    def broadcast(server: Any) -> Carried:
-        sent = () if local else server.params[STATISTICS]
-        return Carried(algorithm.broadcast(inside(server)), sent)
+    def broadcast(server: Any) -> WithStats:
+        stats = () if local else server.params[BATCH_STATS]
+        return WithStats(algorithm.broadcast(only_params(server)), stats)
 
-    def start(sent: Carried, site: Carried, key: jax.Array) -> Carried:
-        begun = algorithm.client.start(sent.base, site.base, key)
-        if not hasattr(begun, "statistics"):
+    def start(received: WithStats, site: WithStats, key: jax.Array) -> WithStats:
+        base = algorithm.client.start(received.base, site.base, key)
+        if not hasattr(base, "batch_stats"):
             raise ValueError(
-                "running statistics go with algorithms that train one model at a site; this one trains "
-                "more: freeze the statistics, or take a model without"
+                "BatchNorm statistics need an algorithm that trains one model at a site, and this one "
+                "trains several: set statistics='frozen', or use a model without BatchNorm"
             )
-        begun = begun._replace(statistics=site.statistics if local else sent.statistics)
-        return Carried(begun, steps=jnp.zeros(()))
+        stats = site.batch_stats if local else received.batch_stats
+        return WithStats(base._replace(batch_stats=stats), steps=jnp.zeros(()))
 
-    def step(held: Carried, batch: Batch) -> Carried:
-        before = held.base.statistics
-        base = algorithm.client.step(held.base, batch)
-        if base.statistics is before:
+    def step(state: WithStats, batch: Batch) -> WithStats:
+        before = state.base.batch_stats
+        base = algorithm.client.step(state.base, batch)
+        if base.batch_stats is before:
             raise ValueError(
-                "running statistics go with algorithms whose step is `client.gradient_step`'s; this one's "
-                "moves none: freeze the statistics, or take a model without"
+                "BatchNorm statistics need an algorithm whose step is `client.gradient_step`, and this "
+                "one updates none: set statistics='frozen', or use a model without BatchNorm"
             )
-        some = batch.mask.sum() > 0
-        statistics = jax.tree.map(partial(jnp.where, some), base.statistics, before)
-        return Carried(base._replace(statistics=statistics), steps=held.steps + some)
+        real = batch.mask.sum() > 0
+        stats = jax.tree.map(partial(jnp.where, real), base.batch_stats, before)
+        return WithStats(base._replace(batch_stats=stats), steps=state.steps + real)
 
-    def finish(sent: Carried, site: Carried, held: Carried) -> tuple[Report, Carried]:
-        report, base = algorithm.client.finish(sent.base, site.base, held.base)
+    def finish(received: WithStats, site: WithStats, state: WithStats) -> tuple[Report, WithStats]:
+        report, base = algorithm.client.finish(received.base, site.base, state.base)
         if local:
-            return report, Carried(base, held.base.statistics)
+            return report, WithStats(base, state.base.batch_stats)
         share = jnp.ones(())
         if rule == "aggregate":
-            share = 1 - momentum ** jnp.maximum(held.steps, 1)
-        moved = optax.tree.sub(held.base.statistics, sent.statistics)
-        own = optax.tree.add_scale(sent.statistics, 1 / share, moved)
-        change = optax.tree.sub(to(own), to(sent.statistics))
-        return report._replace(message=Message(report.message, change, share)), Carried(base)
+            share = 1 - momentum ** jnp.maximum(state.steps, 1)
+        moved = optax.tree.sub(state.base.batch_stats, received.batch_stats)
+        estimate = optax.tree.add_scale(received.batch_stats, 1 / share, moved)
+        change = optax.tree.sub(encode(estimate), encode(received.batch_stats))
+        return report._replace(message=Message(report.message, change, share)), WithStats(base)
 
     def server(state: Any, message: Any, fraction: Array) -> Any:
-        statistics = state.params[STATISTICS]
-        own = message if local else message.base
-        new = algorithm.server(inside(state), own, fraction)
+        stats = state.params[BATCH_STATS]
+        update = message if local else message.base
+        new = algorithm.server(only_params(state), update, fraction)
         if not local:
-            pooled = back(optax.tree.add(to(statistics), message.change))
-            moved = optax.tree.sub(pooled, statistics)
-            statistics = optax.tree.add_scale(statistics, message.share, moved)
-        return new._replace(params={PARAMS: new.params, STATISTICS: statistics})
+            pooled = decode(optax.tree.add(encode(stats), message.change))
+            moved = optax.tree.sub(pooled, stats)
+            stats = optax.tree.add_scale(stats, message.share, moved)
+        return new._replace(params={PARAMS: new.params, BATCH_STATS: stats})
 
-    def personal(server: Any, site: Carried) -> Params:
-        own = algorithm.personal
-        params = server.params[PARAMS] if own is None else own(inside(server), site.base)
-        statistics = site.statistics if local else server.params[STATISTICS]
-        return {PARAMS: params, STATISTICS: statistics}
+    def personal(server: Any, site: WithStats) -> Params:
+        params = server.params[PARAMS]
+        if algorithm.personal is not None:
+            params = algorithm.personal(only_params(server), site.base)
+        stats = site.batch_stats if local else server.params[BATCH_STATS]
+        return {PARAMS: params, BATCH_STATS: stats}
 
     return algorithm._replace(
         init_server=init_server,
@@ -179,5 +165,20 @@ def carry(
     )
 
 
-def _same(statistics: Any) -> Any:
-    return statistics
+def moments(batch_stats: Any) -> Any:
+    """Replaces each layer's variance by its second moment."""
+    flat: dict[Any, Any] = traverse_util.flatten_dict(batch_stats)
+    means = {path: flat[(*path[:-1], "mean")] for path in flat if path[-1] == "var"}
+    return traverse_util.unflatten_dict(flat | {p: flat[p] + m * m for p, m in means.items()})
+
+
+def from_moments(pooled: Any) -> Any:
+    """The inverse of `moments`; clips variances that rounding made negative to zero."""
+    flat: dict[Any, Any] = traverse_util.flatten_dict(pooled)
+    means = {path: flat[(*path[:-1], "mean")] for path in flat if path[-1] == "var"}
+    variances = {path: jnp.maximum(flat[path] - m * m, 0) for path, m in means.items()}
+    return traverse_util.unflatten_dict(flat | variances)
+
+
+def _same(batch_stats: Any) -> Any:
+    return batch_stats

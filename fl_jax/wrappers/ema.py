@@ -1,9 +1,9 @@
-"""The mean of the server's models over its last rounds, which is used in the place of the last one.
+"""An exponential moving average (EMA) of the server's models, for inference in place of the last model.
 
-m_k <- m_(k-1) + a_k (x_k - m_(k-1)),   a_k = (1 - d) / (1 - d^k)       after the server's k-th move to x_k
+m_k <- m_(k-1) + a_k (x_k - m_(k-1)),   a_k = (1 - d) / (1 - d^k)       after the server's k-th update to x_k
 
-This is an exponential moving average without the weight of the initial model: m_1 = x_1. Sites are sent x,
-and train as without it. A void round is no move; a chained algorithm's server moves after every site.
+The average is debiased: the initial model has no weight, and m_1 = x_1. Sites receive x, so training is
+unchanged. A void round does not count as an update; a chained algorithm updates the server after every site.
 
 Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control Optim. 1992;
 debiased as in Kingma and Ba, "Adam", ICLR 2015.
@@ -19,32 +19,32 @@ import optax
 from fl_jax.core.types import Algorithm, Array, Params
 
 
-class Averaged(NamedTuple):
-    """The algorithm's server state, its mean, and k, int32[].
+class EmaState(NamedTuple):
+    """The algorithm's server state, its average, and k, int32[].
 
-    The whole state is averaged, as a site's own model may be made of more than `params`, e.g. of clusters;
-    what is not floating-point is the last one's.
+    The whole state is averaged, because a personal model may depend on more of it than `params`, such as
+    cluster models. Integer leaves take their last value.
     """
 
     base: Any
     mean: Any
-    moves: Array
+    updates: Array
 
     @property
     def params(self) -> Params:
-        """The mean's model, which is the one to use."""
+        """The averaged model."""
         return self.mean.params
 
 
-def averaged(algorithm: Algorithm, decay: float) -> Algorithm:
-    """Makes an algorithm's global model, and what personal models have of it, the mean.
+def ema(algorithm: Algorithm, decay: float) -> Algorithm:
+    """Wraps an algorithm so that its global model is the EMA of the server's models.
 
     Args:
-        algorithm: any; what sites keep to themselves is not averaged.
-        decay: d in (0, 1); 0.9 is the mean of some ten rounds.
+        algorithm: any. A personal model uses the averaged server state; site states are not averaged.
+        decay: d in (0, 1); 0.9 averages about ten rounds.
 
     Returns:
-        The algorithm. Its server keeps two states; nothing more is sent.
+        The algorithm. Its server stores two states; communication is unchanged.
 
     Raises:
         ValueError: when `decay` is out of range.
@@ -52,28 +52,27 @@ def averaged(algorithm: Algorithm, decay: float) -> Algorithm:
     if not 0 < decay < 1:
         raise ValueError(f"ema={decay}: must be above 0 and below 1, or 0 for none")
 
-    def init_server(params: Params) -> Averaged:
+    def init_server(params: Params) -> EmaState:
         base = algorithm.init_server(params)
-        return Averaged(base, base, jnp.int32(0))
+        return EmaState(base, base, jnp.int32(0))
 
-    def server(state: Averaged, message: Any, fraction: Array) -> Averaged:
+    def server(state: EmaState, message: Any, fraction: Array) -> EmaState:
         new = algorithm.server(state.base, message, fraction)
-        moves = state.moves + 1
-        share = (decay - 1) / jnp.expm1(
-            moves * math.log(decay)
-        )  # of 1 - decay**moves little is left
+        updates = state.updates + 1
+        # expm1 keeps the digits that 1 - decay**updates loses.
+        share = (decay - 1) / jnp.expm1(updates * math.log(decay))
 
-        def mean(x: Array, m: Array) -> Any:
-            return (
-                optax.incremental_update(x, m, share) if jnp.issubdtype(x.dtype, jnp.inexact) else x
-            )
+        def average(x: Array, mean: Array) -> Any:
+            if not jnp.issubdtype(x.dtype, jnp.inexact):
+                return x
+            return optax.incremental_update(x, mean, share)
 
-        return Averaged(new, jax.tree.map(mean, new, state.mean), moves)
+        return EmaState(new, jax.tree.map(average, new, state.mean), updates)
 
-    own = algorithm.personal
+    personal = algorithm.personal
     return algorithm._replace(
         init_server=init_server,
         broadcast=lambda state: algorithm.broadcast(state.base),
         server=server,
-        personal=own and (lambda state, site: own(state.mean, site)),
+        personal=personal and (lambda state, site: personal(state.mean, site)),
     )

@@ -1,10 +1,10 @@
-"""A factor of the sites' learning rate that changes from round to round, known to the server and sent along.
+"""A learning-rate schedule over rounds: the server sends a factor that scales the clients' updates.
 
-round r:  u <- f_r u  for every update u of the sites' optimiser
+round r:  u <- f_r u  for every update u of the client's optimiser
 
-`r` counts the rounds that the server has taken: a void one counts for nothing. The factor is data, not a part
-of the program, so nothing is compiled again. A schedule within the optimiser counts another thing: the steps
-of its own state, which at a site begins anew in every round unless the algorithm keeps it.
+`r` counts completed rounds; void rounds do not count. The factor is data, so no round recompiles. A
+schedule inside the optimiser instead counts its local steps, and restarts each round unless the algorithm
+keeps the optimiser state.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from fl_jax.core.types import Algorithm, Array, Client, Params, Report
 
 
 class RoundFactor(NamedTuple):
-    """Within an optimiser's state: the factor, float32[]."""
+    """Optimiser state of `scale_by_round`: the factor, float32[]."""
 
     factor: Array
 
 
-class Timed(NamedTuple):
-    """The algorithm's server state and r, int32[]; `params` is the algorithm's."""
+class ScheduleState(NamedTuple):
+    """The algorithm's server state, and the round r, int32[]."""
 
     base: Any
     round: Array
@@ -36,8 +36,8 @@ class Timed(NamedTuple):
         return self.base.params
 
 
-def by_round(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Gives an optimiser a factor, 1 until `over_rounds` sets it."""
+def scale_by_round() -> optax.GradientTransformation:
+    """Scales updates by the factor of `round_schedule`; place it last in the clients' `optax.chain`."""
 
     def init(params: Params) -> RoundFactor:
         del params
@@ -47,73 +47,74 @@ def by_round(optimizer: optax.GradientTransformation) -> optax.GradientTransform
         del params
         return optax.tree.scale(state.factor, updates), state
 
-    return optax.chain(optimizer, optax.GradientTransformation(init, update))
+    return optax.GradientTransformation(init, update)
 
 
-def over_rounds(algorithm: Algorithm, factors: Sequence[float]) -> Algorithm:
-    """Sends every site the round's factor, for all its optimisers that are made by `by_round`.
+def round_schedule(algorithm: Algorithm, factors: Sequence[float]) -> Algorithm:
+    """Wraps an algorithm so that every `scale_by_round` at a site uses the round's factor.
 
     Args:
-        algorithm: whose sites' optimiser is `by_round`'s.
-        factors: f, a number >= 0 a round; the last one holds for all that follow.
+        algorithm: its client optimiser must end in `scale_by_round()`.
+        factors: f, one number >= 0 per round; later rounds use the last.
 
     Returns:
-        The algorithm; a site is sent four bytes more. It raises ValueError when it is begun, where it does
-        not use the sites' optimiser.
+        The algorithm; its broadcast grows by four bytes. `client.start` raises ValueError for an algorithm
+        that does not use the client optimiser.
 
     Raises:
-        ValueError: for no factor, one that is negative or not finite, or a chained algorithm, whose server
-            acts more than once a round.
+        ValueError: when `factors` is empty, negative or not finite, or for a chained algorithm, whose
+            server acts several times a round.
     """
     table = np.asarray(factors, np.float32)
     if table.ndim != 1 or not table.size or not ((table >= 0) & np.isfinite(table)).all():
         raise ValueError(
-            f"round_schedule: its factors are {table.tolist()}: must be finite and at least 0, one a round"
+            f"round_schedule: factors={table.tolist()}: must be finite and at least 0, one per round"
         )
     if algorithm.chained:
         raise ValueError(
-            "round_schedule: a chained algorithm's server acts after every site and knows no rounds; leave "
-            "it empty, or give the optimiser a schedule of its steps"
+            "round_schedule: a chained algorithm updates its server after every site, not every round; set "
+            "round_schedule='' or give the optimiser a schedule over its steps"
         )
 
-    def init_server(params: Params) -> Timed:
-        return Timed(algorithm.init_server(params), jnp.int32(0))
+    def init_server(params: Params) -> ScheduleState:
+        return ScheduleState(algorithm.init_server(params), jnp.int32(0))
 
-    def broadcast(server: Timed) -> tuple[Any, Array]:
+    def broadcast(server: ScheduleState) -> tuple[Any, Array]:
         factor = jnp.asarray(table)[jnp.minimum(server.round, table.size - 1)]
         return algorithm.broadcast(server.base), factor
 
-    def start(sent: tuple[Any, Array], site: Any, key: jax.Array) -> Any:
-        base, factor = sent
-        begun, found = _set(algorithm.client.start(base, site, key), factor)
-        if not found:
+    def start(received: tuple[Any, Array], site: Any, key: jax.Array) -> Any:
+        base, factor = received
+        local, count = _set_factor(algorithm.client.start(base, site, key), factor)
+        if not count:
             raise ValueError(
-                "round_schedule: the algorithm does not use the sites' optimiser; leave client_lr out of it"
+                "round_schedule: the algorithm does not use the clients' optimiser; remove client_lr from "
+                "its arguments"
             )
-        return begun
+        return local
 
-    def finish(sent: tuple[Any, Array], site: Any, local: Any) -> tuple[Report, Any]:
-        return algorithm.client.finish(sent[0], site, local)
+    def finish(received: tuple[Any, Array], site: Any, local: Any) -> tuple[Report, Any]:
+        return algorithm.client.finish(received[0], site, local)
 
-    def server(state: Timed, message: Any, fraction: Array) -> Timed:
-        return Timed(algorithm.server(state.base, message, fraction), state.round + 1)
+    def server(state: ScheduleState, message: Any, fraction: Array) -> ScheduleState:
+        return ScheduleState(algorithm.server(state.base, message, fraction), state.round + 1)
 
-    own = algorithm.personal
+    personal = algorithm.personal
     return algorithm._replace(
         init_server=init_server,
         broadcast=broadcast,
         client=Client(start, algorithm.client.step, finish),
         server=server,
-        personal=own and (lambda server, site: own(server.base, site)),
+        personal=personal and (lambda server, site: personal(server.base, site)),
     )
 
 
-def _set(tree: Any, factor: Array) -> tuple[Any, int]:
-    """The tree with the factor in every `RoundFactor`, and how many there are."""
-    ours = lambda node: isinstance(node, RoundFactor)  # noqa: E731
-    nodes, structure = jax.tree.flatten(tree, is_leaf=ours)
-    found = [
-        RoundFactor(jnp.broadcast_to(factor, node.factor.shape)) if ours(node) else node
+def _set_factor(tree: Any, factor: Array) -> tuple[Any, int]:
+    """Sets every `RoundFactor` in a tree; returns the tree and how many there are."""
+    is_factor = lambda node: isinstance(node, RoundFactor)  # noqa: E731
+    nodes, structure = jax.tree.flatten(tree, is_leaf=is_factor)
+    replaced = [
+        RoundFactor(jnp.broadcast_to(factor, node.factor.shape)) if is_factor(node) else node
         for node in nodes
     ]
-    return structure.unflatten(found), sum(map(ours, nodes))
+    return structure.unflatten(replaced), sum(map(is_factor, nodes))

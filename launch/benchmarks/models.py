@@ -30,7 +30,7 @@ from fl_jax.data import windows
 from fl_jax.experiment import machine
 from fl_jax.tasks.multi_label import multi_label
 from fl_jax.tasks.task import Task
-from fl_jax.wrappers import batch_stats as statistics
+from fl_jax.wrappers.batch_stats import federated_batch_stats
 from launch.benchmarks import measure, table
 
 PIXELS, RATE = 256, 3e-4
@@ -255,7 +255,7 @@ def stepping(job: Task, params: Any, batch: Batch) -> measure.Work:
     """A client's step, which goes on from where it was."""
     algorithm = fed_avg(job.loss, optax.adam(RATE), keep_optimizer=True)
     if job.running:
-        algorithm = statistics.carry(algorithm)
+        algorithm = federated_batch_stats(algorithm)
     server, site = algorithm.init_server(params), algorithm.init_site(params)
     held = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(1))
     step = jax.jit(algorithm.client.step, donate_argnums=0)

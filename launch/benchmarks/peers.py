@@ -19,7 +19,7 @@ import optax
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.core.types import Batch
 from fl_jax.experiment import machine
 from fl_jax.models import layers
@@ -60,14 +60,14 @@ def run(options: Any) -> dict[str, Any]:
     algorithm = fed_avg(job.loss, optax.sgd(common.LR, momentum=common.MOM), keep_optimizer=False)
     params = jax.jit(job.init)(jax.random.PRNGKey(0))
     sites, key = len(plan["sizes"]), jax.random.key(0)
-    state = rounds.init(algorithm, weighted_mean(), params, sites, key)
-    choice = rounds.Choice(options.layout, "as asked for")
+    state = layouts.init(algorithm, weighted_mean(), params, sites, key)
+    choice = layouts.Choice(options.layout, "as asked for")
     if choice.layout == "auto":
-        choice = rounds.choose(algorithm, params, sites)
+        choice = layouts.choose(algorithm, params, sites)
     steps = options.steps_per_call or choice.steps_per_call
     layout = choice.layout
     print(f"layout {layout}, {steps} steps a call: {choice.reason}", flush=True)
-    train = rounds.make(layout, algorithm, weighted_mean(), plan["sizes"], steps_per_call=steps)
+    train = layouts.make(layout, algorithm, weighted_mean(), plan["sizes"], steps_per_call=steps)
     batches = []
     for site in range(sites):
         inputs, labels = common.client_data(plan, site, False)

@@ -15,7 +15,7 @@ import optax
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.core.types import Algorithm, Batch
 from fl_jax.experiment import machine
 from launch.benchmarks import cases, measure, table
@@ -49,13 +49,13 @@ def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
     batches = cases.batches(case, example)
     algorithm = fed_avg(job.loss, cases.OPTIMIZER, keep_optimizer=True)
     params = jax.jit(job.init)(jax.random.key(0))
-    state = rounds.init(algorithm, weighted_mean(), params, len(case.sizes), jax.random.key(0))
+    state = layouts.init(algorithm, weighted_mean(), params, len(case.sizes), jax.random.key(0))
     contenders = {
         name: partial(_round, layout, state, batches)
-        for name, layout in layouts(algorithm, case).items()
+        for name, layout in by_layout(algorithm, case).items()
     }
     taken = measure.compare(_floor(job.loss, params, batches), contenders, repetitions)
-    choice = rounds.choose(algorithm, params, len(case.sizes))
+    choice = layouts.choose(algorithm, params, len(case.sizes))
     default = _name(choice.layout, choice.steps_per_call)
     fastest = min(contenders, key=lambda name: taken[name].ratio)
     examples = sum(case.sizes)
@@ -79,16 +79,16 @@ def measured(case: cases.Case, repetitions: int) -> dict[str, Any]:
     }
 
 
-def layouts(algorithm: Algorithm, case: cases.Case) -> dict[str, rounds.Round]:
+def by_layout(algorithm: Algorithm, case: cases.Case) -> dict[str, layouts.Round]:
     """The layouts that can run here, by name; `mesh` needs several devices."""
     between = (algorithm, weighted_mean())
-    layouts = {"sequential": rounds.sequential(*between), "vmapped": rounds.vmapped(*between)}
+    runs = {"sequential": layouts.sequential(*between), "vmapped": layouts.vmapped(*between)}
     if case.several > 1:
-        several = rounds.sequential(*between, steps_per_call=case.several)
-        layouts[_name("sequential", case.several)] = several
+        several = layouts.sequential(*between, steps_per_call=case.several)
+        runs[_name("sequential", case.several)] = several
     if len(jax.local_devices()) > 1:
-        layouts["mesh"] = rounds.mesh(*between, sizes=case.sizes)
-    return layouts
+        runs["mesh"] = layouts.mesh(*between, sizes=case.sizes)
+    return runs
 
 
 def _name(layout: str, steps_per_call: int) -> str:
@@ -117,7 +117,7 @@ def _floor(loss: Any, params: Any, batches: list[list[Batch]]) -> measure.Work:
     return work
 
 
-def _round(layout: rounds.Round, state: rounds.State, batches: list[list[Batch]]) -> Any:
+def _round(layout: layouts.Round, state: layouts.State, batches: list[list[Batch]]) -> Any:
     return layout(state, batches.__getitem__, np.ones(len(batches), bool))
 
 

@@ -39,8 +39,8 @@ def test_equals_the_papers_algorithm(params, alpha_rate):
     close(state.server.params, x)
     for site, (v, alpha) in enumerate(own):
         kept = of_site(state.sites, site)
-        close(kept.own.params, v)
-        np.testing.assert_allclose(kept.own.alpha, alpha, rtol=5e-6)
+        close(kept.personal.params, v)
+        np.testing.assert_allclose(kept.personal.alpha, alpha, rtol=5e-6)
         assert (abs(alpha - 0.3) > 1e-3) == (alpha_rate > 0)
         close(algorithm.personal(state.server, kept), along((alpha, v), (1 - alpha, x)))
 
@@ -49,7 +49,7 @@ def test_alpha_stays_a_share(params):
     state, _ = federate(
         apfl(linear_loss, optax.sgd(1.0), alpha_rate=1e4), params, site_batches(STEPS), PRESENT
     )
-    assert set(np.asarray(state.sites.own.alpha).tolist()) <= {0.0, 1.0}
+    assert set(np.asarray(state.sites.personal.alpha).tolist()) <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept", "fresh"])

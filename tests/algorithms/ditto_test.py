@@ -60,7 +60,7 @@ def test_without_lam_a_sites_own_model_is_a_local_one(params):
     state, _ = federate(ditto(linear_loss, optimizer, lam=0), params, batches, np.ones((2, 3)))
     alone = type(batches)(*(leaf[:1] for leaf in batches))
     local, _ = federate(fed_avg(linear_loss, optimizer), params, alone, np.ones((2, 1)))
-    close(of_site(state.sites.own, 0), local.server.params)
+    close(of_site(state.sites.personal, 0), local.server.params)
 
 
 def test_a_large_lam_holds_it_to_what_was_broadcast(params):
@@ -68,7 +68,7 @@ def test_a_large_lam_holds_it_to_what_was_broadcast(params):
     algorithm = ditto(linear_loss, optax.sgd(1e-3), lam=1000.0)  # one step goes the whole way
     before, _ = federate(algorithm, params, batches, np.ones((1, 3)))
     after, _ = federate(algorithm, params, batches, np.ones((2, 3)))
-    np.testing.assert_allclose(after.sites.own["w"][1], before.server.params["w"], atol=1e-3)
+    np.testing.assert_allclose(after.sites.personal["w"][1], before.server.params["w"], atol=1e-3)
 
 
 def test_lam_is_not_negative():

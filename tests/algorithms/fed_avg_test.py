@@ -6,12 +6,12 @@ from linear_problem import linear_loss, site_batches, streamed
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as fl_round
+from fl_jax.core import layouts
 
 
 def federate(algorithm, params, batches, rounds, sites):
-    state = fl_round.init(algorithm, weighted_mean(), params, sites, jax.random.key(0))
-    step = fl_round.sequential(algorithm, weighted_mean())
+    state = layouts.init(algorithm, weighted_mean(), params, sites, jax.random.key(0))
+    step = layouts.sequential(algorithm, weighted_mean())
     for _ in range(rounds):
         state, _ = step(state, streamed(batches), np.ones(sites, bool))
     return state

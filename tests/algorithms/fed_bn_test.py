@@ -59,7 +59,7 @@ def test_sites_share_some_leaves_and_go_on_with_their_own(factory):
     close(flat(state.server.params), server)
     for site in range(len(STEPS)):
         kept = of_site(state.sites, site)
-        close(flat(kept.own), own[site])
+        close(flat(kept.local), own[site])
         personal = flat(algorithm.personal(state.server, kept))
         close(personal, server | own[site])
         assert not np.allclose(personal[LOCAL[factory][0]], server[LOCAL[factory][0]], atol=1e-3)
@@ -77,7 +77,7 @@ def test_what_stays_crosses_the_wire_in_neither_direction(factory):
 
 def test_a_pattern_of_ones_own():
     algorithm = fed_bn(network_loss, optax.sgd(0.3), local="bias$")
-    assert names(algorithm.init_site(network_params()).own) == ["Dense_0/bias"]
+    assert names(algorithm.init_site(network_params()).local) == ["Dense_0/bias"]
 
 
 @pytest.mark.parametrize(("pattern", "found"), [("nothing", "none"), ("_0/", "all")])

@@ -8,7 +8,7 @@ from quadratic_problem import START, everybody, federate, quadratic_loss, real, 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_buff import fed_buff
-from fl_jax.core import layouts as fl_round
+from fl_jax.core import layouts
 
 LR = 0.1
 BATCHES = site_batches((2, 2, 2), (4, 2, 3), spread=0.5)
@@ -18,8 +18,8 @@ WEIGHTS = np.array([8.0, 4.0, 6.0])
 def run(algorithm, batches, rounds=12):
     """The model after each round, [rounds, 2], and the metrics by name, [rounds, S]."""
     params = {"x": jnp.asarray(START, jnp.float32)}
-    state = fl_round.init(algorithm, weighted_mean(), params, 3, jax.random.key(4))
-    step, models, metrics = jax.jit(fl_round.whole(algorithm, weighted_mean())), [], []
+    state = layouts.init(algorithm, weighted_mean(), params, 3, jax.random.key(4))
+    step, models, metrics = jax.jit(layouts.whole_round(algorithm, weighted_mean())), [], []
     for _ in range(rounds):
         state, seen = step(state, next(batches), np.ones(3, bool))
         models.append(np.asarray(state.server.params["x"], float))

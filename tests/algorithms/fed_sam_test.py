@@ -17,7 +17,7 @@ from quadratic_problem import (
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_sam import fed_sam
-from fl_jax.core import layouts as fl_round
+from fl_jax.core import layouts
 
 LR = 0.1
 BATCHES = site_batches((4, 2, 3), (4, 2, 3), spread=0.5)
@@ -55,8 +55,8 @@ def test_the_loss_in_its_metrics_is_that_of_the_model():
         fed_sam(quadratic_loss, optax.sgd(LR)),
         fed_avg(quadratic_loss, optax.sgd(LR)),
     ):
-        state = fl_round.init(algorithm, weighted_mean(), {"x": START}, 3, jax.random.key(0))
-        step = jax.jit(fl_round.whole(algorithm, weighted_mean()))
+        state = layouts.init(algorithm, weighted_mean(), {"x": START}, 3, jax.random.key(0))
+        step = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
         losses.append(step(state, site_batches((1, 1, 1)), np.ones(3, bool))[1]["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-6)
 

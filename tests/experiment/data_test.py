@@ -116,8 +116,8 @@ def test_central_and_local_models_are_trained_plainly_whatever_the_federation_do
         _, state, personal[name] = training.federation(config, opened, arm, task)
         kept[name] = type(state.sites).__name__
     assert [name for name, made in personal.items() if made] == ["federated"]
-    assert kept["federated"] == "Beside"
-    assert kept["central"] == kept["local_b"] != "Beside"
+    assert kept["federated"] == "PersonalSite"
+    assert kept["central"] == kept["local_b"] != "PersonalSite"
 
 
 def test_recomputed_statistics_are_of_the_arms_own_training_slices(config, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.data import pipeline
 from fl_jax.experiment.features import extract, head_task, in_place_of_pixels
 from fl_jax.tasks.fine_tune import train_only
@@ -43,8 +43,8 @@ def given(whole):
 def trained(task, dataset):
     """Two rounds of two sites."""
     algorithm = fed_avg(task.loss, optax.adam(0.1), keep_optimizer=True)
-    state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
-    run = jax.jit(rounds.whole(algorithm, weighted_mean()))
+    state = layouts.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
+    run = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
     for number in range(2):
         sites = [
             [

@@ -9,7 +9,7 @@ import pytest
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.scaffold import scaffold
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.data import partition as partitions
 from fl_jax.data import pipeline
 from fl_jax.data.studies import group_into_studies
@@ -68,8 +68,8 @@ def test_layouts_agree_on_studies(arm, studies, task):
         )
 
     found = []
-    for make in (rounds.sequential, rounds.vmapped):
-        state = rounds.init(algorithm, weighted_mean(), params, 3, KEY)
+    for make in (layouts.sequential, layouts.vmapped):
+        state = layouts.init(algorithm, weighted_mean(), params, 3, KEY)
         state, metrics = make(algorithm, weighted_mean())(state, batches, np.ones(3, bool))
         found.append((state.server.params, metrics["loss"]))
         assert metrics["examples"].tolist() == arm[0].examples[0].tolist()

@@ -13,14 +13,15 @@ from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.ditto import ditto
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_rep import fed_rep
-from fl_jax.core import layouts as fl_round
+from fl_jax.core import layouts
 from fl_jax.core.keys import stream
 from fl_jax.core.types import LABELS
 from fl_jax.data import partition as partitions
 from fl_jax.evaluation.predictions import select
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.faults import fault as faulty
+from fl_jax.faults import fault as fault_model
+from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_label import multi_label
 
 KEY = jax.random.key(0)
@@ -111,10 +112,10 @@ def run(
     task = multi_label(Tiny(), jnp.zeros((1, 8, 8)), prepare=lambda hu: hu[..., None] / 100)
     algorithm = factory(task.loss, optax.adam(0.05), keep_optimizer=True)
     params = task.init(stream(KEY, "init"))
-    wrong = faulty.build(faults, len(arm.sites))
-    aggregator = faulty.between(weighted_mean(), wrong)
-    state = fl_round.init(algorithm, aggregator, params, len(arm.sites), KEY)
-    layout = fl_round.sequential(algorithm, aggregator)
+    wrong = fault_model.build(faults, len(arm.sites))
+    aggregator = with_faults(weighted_mean(), wrong)
+    state = layouts.init(algorithm, aggregator, params, len(arm.sites), KEY)
+    layout = layouts.sequential(algorithm, aggregator)
     store = Store(folder)
     progress = list(
         study.train(

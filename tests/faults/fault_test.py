@@ -4,14 +4,15 @@ import jax
 import numpy as np
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
-from fl_jax.faults import fault as faulty
+from fl_jax.faults import fault as fault_model
+from fl_jax.faults.transport import with_faults
 
 KEY = jax.random.key(0)
 
 
 def drawn(specs, rounds=400, key=KEY):
-    faults = faulty.build(specs, 5)
-    strikes = jax.vmap(lambda round: faulty.strikes(faults, key, round, 5))
+    faults = fault_model.build(specs, 5)
+    strikes = jax.vmap(lambda round: fault_model.strikes(faults, key, round, 5))
     return np.asarray(strikes(np.arange(rounds)))
 
 
@@ -34,5 +35,5 @@ def test_the_key_decides_and_another_fault_shifts_nothing():
 
 def test_without_faults_nothing_is_put_between():
     aggregator = weighted_mean()
-    assert faulty.between(aggregator, ()) == aggregator
-    assert faulty.between(aggregator, faulty.build(["absent(1)"], 5)) == aggregator
+    assert with_faults(aggregator, ()) == aggregator
+    assert with_faults(aggregator, fault_model.build(["absent(1)"], 5)) == aggregator

@@ -1,3 +1,5 @@
+"""Rounds with faults: strikes decide which rounds are void, and a run continues or stops."""
+
 from itertools import pairwise
 
 import jax
@@ -9,39 +11,22 @@ from linear_problem import linear_loss, site_batches, streamed
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as fl_round
-from fl_jax.faults import fault as faulty
-from fl_jax.faults import simulation as simulate
-from fl_jax.faults.simulation import participation
-
-
-def test_at_least_min_sites_and_each_number_occurs():
-    drawn = np.stack([participation(jax.random.key(0), r, 5, 3) for r in range(200)])
-    assert set(drawn.sum(1)) == {3, 4, 5}
-    assert (drawn.mean(0) > 0.6).all()
-
-
-def test_a_pure_function_of_key_and_round():
-    one = [participation(jax.random.key(0), r, 5, 2).tolist() for r in range(20)]
-    assert one == [participation(jax.random.key(0), r, 5, 2).tolist() for r in range(20)]
-    assert one != [participation(jax.random.key(1), r, 5, 2).tolist() for r in range(20)]
-
-
-@pytest.mark.parametrize("min_sites", [0, 6])
-def test_min_sites_out_of_range(min_sites):
-    with pytest.raises(ValueError, match=f"min_sites={min_sites}"):
-        participation(jax.random.key(0), 0, 5, min_sites)
+from fl_jax.core import layouts
+from fl_jax.core.rounds import TooFewError
+from fl_jax.faults import fault as fault_model
+from fl_jax.faults.simulation import run_faulty_rounds
+from fl_jax.faults.transport import with_faults
 
 
 def federation(*specs, until=4, **options):
     """Every round's state and metrics of three sites with faults."""
     algorithm = fed_avg(linear_loss, optax.sgd(1.0))
-    faults = faulty.build(specs, 3)
-    aggregator = faulty.between(weighted_mean(), faults)
+    faults = fault_model.build(specs, 3)
+    aggregator = with_faults(weighted_mean(), faults)
     params = {"w": jnp.ones((4, 2)), "b": jnp.zeros(2)}
-    state = fl_round.init(algorithm, aggregator, params, 3, jax.random.key(0))
-    return simulate.rounds(
-        fl_round.sequential(algorithm, aggregator),
+    state = layouts.init(algorithm, aggregator, params, 3, jax.random.key(0))
+    return run_faulty_rounds(
+        layouts.sequential(algorithm, aggregator),
         state,
         until=until,
         batches=lambda round, site: streamed(site_batches((2, 2, 2)))(site),
@@ -65,10 +50,10 @@ def test_a_round_of_too_few_changes_nothing_and_the_run_goes_on():
 
 def test_a_run_may_stop_at_such_a_round():
     seen = federation("absent(2)", until=5, min_sites=2, void="stop")
-    with pytest.raises(simulate.TooFewError, match="round 1: only 1 of at least 2 sites"):
+    with pytest.raises(TooFewError, match="round 1: only 1 of at least 2 sites"):
         next(seen)
     seen = federation("explode(3, scale=1e38)", until=5, min_sites=1, void="stop")
-    with pytest.raises(simulate.TooFewError, match=r"round 1: .* not finite"):
+    with pytest.raises(TooFewError, match=r"round 1: .* not finite"):
         next(seen)
 
 

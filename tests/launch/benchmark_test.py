@@ -71,7 +71,7 @@ def test_every_layout_does_the_same_work(tiny):
     """Whatever is measured as a contender ends at the same parameters."""
     from fl_jax.aggregators.weighted_mean import weighted_mean
     from fl_jax.algorithms.fed_avg import fed_avg
-    from fl_jax.core import layouts as rounds
+    from fl_jax.core import layouts
 
     job, example = TINY.model()
     batches = cases.batches(TINY, example)
@@ -79,10 +79,10 @@ def test_every_layout_does_the_same_work(tiny):
     assert [batch.mask.sum() for site in batches for batch in site] == [4, 2, 3, 4, 4]
     key = machine.jax.random.key(0)
     algorithm = fed_avg(job.loss, cases.OPTIMIZER, keep_optimizer=True)
-    state = rounds.init(algorithm, weighted_mean(), job.init(key), 3, key)
+    state = layouts.init(algorithm, weighted_mean(), job.init(key), 3, key)
     ends = [
         round_suite._round(layout, state, batches)[0].server.params
-        for layout in round_suite.layouts(algorithm, TINY).values()
+        for layout in round_suite.by_layout(algorithm, TINY).values()
     ]
     for end in ends[1:]:
         for a, b in zip(

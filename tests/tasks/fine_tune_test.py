@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.core.types import Batch
 from fl_jax.models.deep_resnet import DeepResNet
 from fl_jax.models.mlp import mlp
@@ -37,8 +37,8 @@ def batches(steps=2, sites=2, shape=(3,)):
 
 def one_round(task, optimizer=None):
     algorithm = fed_avg(task.loss, optimizer or optax.sgd(0.1))
-    state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
-    run = jax.jit(rounds.whole(algorithm, weighted_mean()))
+    state = layouts.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
+    run = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
     return run(state, batches(), jnp.ones(2, bool))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.core.types import Batch, Study
 from fl_jax.tasks.fine_tune import layer_rates, train_only
 from fl_jax.tasks.head_and_backbone import head_and_backbone, in_parts
@@ -140,8 +140,8 @@ def test_layouts_agree_send_what_is_trained_and_move_the_backbone_at_its_own_rat
     params, found = jax.jit(task.init)(KEY), []
     assert set(params["backbone"]) == {"last"}
     sent = sum(leaf.nbytes for leaf in jax.tree.leaves(params)) + 4  # its weight
-    for make in (rounds.sequential, rounds.vmapped):
-        state = rounds.init(algorithm, weighted_mean(), params, 2, KEY)
+    for make in (layouts.sequential, layouts.vmapped):
+        state = layouts.init(algorithm, weighted_mean(), params, 2, KEY)
         batches = lambda site: iter([batch()] * (1 + site))  # noqa: E731
         state, metrics = make(algorithm, weighted_mean())(state, batches, np.ones(2, bool))
         assert metrics["bytes"].tolist() == [sent, sent]

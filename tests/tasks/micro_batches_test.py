@@ -10,8 +10,7 @@ from linear_problem import linear_loss
 from personal_problem import begin, network_loss, network_params
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
-from fl_jax.core import layouts as rounds
-from fl_jax.core import spec
+from fl_jax.core import layouts, spec
 from fl_jax.core.types import Batch
 from fl_jax.models.layers.norm import Norm
 from fl_jax.models.mlp import mlp
@@ -97,7 +96,7 @@ def test_algorithms_that_take_gradients_of_their_own(text):
         loss = lambda p, b, key, fit=fit: fit(p, b)  # noqa: E731
         algorithm = spec.build(text, "fl_jax.algorithms", loss, optax.sgd(0.1))
         state = begin(algorithm, network_params())
-        run = jax.jit(rounds.whole(algorithm, weighted_mean()))
+        run = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
         state, _ = run(*run(state, batches, jnp.ones(3, bool))[:1], batches, jnp.ones(3, bool))
         ends.append(state.server.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *ends)

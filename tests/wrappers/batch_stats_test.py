@@ -10,14 +10,13 @@ import pytest
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.ditto import ditto
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as rounds
-from fl_jax.core import spec
+from fl_jax.core import layouts, spec
 from fl_jax.core.types import Batch
 from fl_jax.models.deep_resnet import DeepResNet
 from fl_jax.models.layers.norm import Norm
 from fl_jax.tasks.multi_label import multi_label
-from fl_jax.wrappers import batch_stats as statistics
-from fl_jax.wrappers.recompute_batch_stats import recompute
+from fl_jax.wrappers.batch_stats import federated_batch_stats, from_moments, moments
+from fl_jax.wrappers.recompute_batch_stats import recompute_batch_stats
 
 KEY = jax.random.key(0)
 SHIFT = 6.0  # between the sites, in standard deviations of one
@@ -47,9 +46,11 @@ def sites(steps=4, size=16, key=KEY):
 
 def federation(rule, rate=0.0):
     task = multi_label(Model(), jnp.zeros((1, 4, 4, 2)), running=True)
-    algorithm = statistics.carry(fed_avg(task.loss, optax.adam(rate), keep_optimizer=True), rule)
-    state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
-    return task, algorithm, state, jax.jit(rounds.whole(algorithm, weighted_mean()))
+    algorithm = federated_batch_stats(
+        fed_avg(task.loss, optax.adam(rate), keep_optimizer=True), rule
+    )
+    state = layouts.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
+    return task, algorithm, state, jax.jit(layouts.whole_round(algorithm, weighted_mean()))
 
 
 def mixture(of):
@@ -67,10 +68,8 @@ def found(state):
 def test_pooled_moments_by_hand():
     one = {"bn": {"mean": jnp.array([0.0]), "var": jnp.array([1.0])}}
     other = {"bn": {"mean": jnp.array([4.0]), "var": jnp.array([3.0])}}
-    mean = jax.tree.map(
-        lambda a, b: 0.75 * a + 0.25 * b, statistics.moments(one), statistics.moments(other)
-    )
-    pooled = statistics.from_moments(mean)["bn"]
+    mean = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, moments(one), moments(other))
+    pooled = from_moments(mean)["bn"]
     np.testing.assert_allclose(pooled["mean"], [1.0])
     np.testing.assert_allclose(pooled["var"], [0.75 + 0.25 * 19 - 1])  # E2 - E1^2
 
@@ -114,7 +113,7 @@ def test_one_site_has_plain_trainings_statistics():
     inner = optimizer.init(params)
     for step in range(4):
         batch = jax.tree.map(lambda x, step=step: x[0, step], batches)
-        moved = task.loss.moving(params, kept, batch, KEY)[1]
+        moved = task.loss.update(params, kept, batch, KEY)[1]
         updates, inner = optimizer.update(jax.grad(task.loss)(params, batch, KEY), inner)
         params, kept = optax.apply_updates(params, updates), moved
     close(state.server.params, {"params": params, "batch_stats": kept})
@@ -142,12 +141,12 @@ def test_a_batch_of_padding_moves_nothing():
     algorithm, begun = started(fed_avg(task.loss, optax.sgd(0.1)), task.init(KEY))
     batch = jax.tree.map(lambda x: x[0, 0], sites())
     after = algorithm.client.step(begun, batch._replace(mask=jnp.zeros(16)))
-    jax.tree.map(np.testing.assert_array_equal, after.base.statistics, begun.base.statistics)
+    jax.tree.map(np.testing.assert_array_equal, after.base.batch_stats, begun.base.batch_stats)
 
 
 def started(algorithm, variables):
     """The algorithm with statistics, and what a site holds before its first step."""
-    carried = statistics.carry(algorithm)
+    carried = federated_batch_stats(algorithm)
     server, site = carried.init_server(variables), carried.init_site(variables)
     return carried, carried.client.start(carried.broadcast(server), site, KEY)
 
@@ -170,8 +169,8 @@ def test_they_move_by_the_pass_whose_gradient_is_taken_at_the_site_s_own_model(t
         batch = batch._replace(mask=jnp.where(jnp.arange(16) < 11, 1.0, 0.0))
         before, key = held.base, jax.random.split(held.base.key)[1]
         held = step(held, batch)
-        wanted = task.loss.moving(before.params, before.statistics, batch, key)[1]
-        close(held.base.statistics, wanted)
+        wanted = task.loss.update(before.params, before.batch_stats, batch, key)[1]
+        close(held.base.batch_stats, wanted)
 
 
 def test_they_cost_no_pass_of_their_own():
@@ -196,7 +195,7 @@ def test_blocks_that_are_computed_again_move_them_once():
         model = DeepResNet((1,), False, 1, 64, 0, 1, "batch", jnp.float32, remat=remat)
         task = multi_label(model, batch.inputs[:1], running=True)
         variables = task.init(KEY)
-        moving = task.loss.moving
+        moving = task.loss.update
         step = jax.grad(moving, has_aux=True) if remat else moving
         given = variables["params"], variables["batch_stats"], batch, KEY
         found.append(jax.jit(step)(*given)[1])
@@ -240,9 +239,9 @@ def accuracies(remedy):
     task = multi_label(Contrast("batch" if running else "group"), example, running=running)
     algorithm = fed_avg(task.loss, optax.adam(0.03), keep_optimizer=True)
     if running:
-        algorithm = statistics.carry(algorithm, rule)
-    state = rounds.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
-    run = jax.jit(rounds.whole(algorithm, weighted_mean()))
+        algorithm = federated_batch_stats(algorithm, rule)
+    state = layouts.init(algorithm, weighted_mean(), task.init(KEY), 2, KEY)
+    run = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
     for number in range(30):
         state, _ = run(state, contrasts(jax.random.key(number)), jnp.ones(2, bool))
     models = [state.server.params] * 2
@@ -250,7 +249,7 @@ def accuracies(remedy):
         seen = contrasts(jax.random.key(0))
         steps = lambda site: [Batch(*(leaf[site, t] for leaf in seen)) for t in range(8)]  # noqa: E731
         data = [lambda: steps(0), lambda: steps(1)]
-        models = [recompute(task.logits, state.server.params, data).variables] * 2
+        models = [recompute_batch_stats(task.logits, state.server.params, data).variables] * 2
     if algorithm.personal is not None:
         models = [
             algorithm.personal(state.server, jax.tree.map(lambda x, s=s: x[s], state.sites))
@@ -277,11 +276,11 @@ def test_each_remedy_removes_that_failure(remedy):
 def test_what_does_not_go_together():
     task, _, _, _ = federation("aggregate")
     with pytest.raises(ValueError, match="rule='median'"):
-        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), "median")
+        federated_batch_stats(fed_avg(task.loss, optax.sgd(0.1)), "median")
     with pytest.raises(ValueError, match="train one model at a site"):
         started(ditto(task.loss, optax.sgd(0.1)), task.init(KEY))
     with pytest.raises(ValueError, match="momentum=1"):
-        statistics.carry(fed_avg(task.loss, optax.sgd(0.1)), momentum=1.0)
+        federated_batch_stats(fed_avg(task.loss, optax.sgd(0.1)), momentum=1.0)
     batch = jax.tree.map(lambda x: x[0, 0], sites())
     wrapped = fed_avg(lambda *given: 2 * task.loss(*given), optax.sgd(0.1))
     own = wrapped._replace(client=wrapped.client._replace(step=lambda local, batch: local))

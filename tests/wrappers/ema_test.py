@@ -9,9 +9,8 @@ from linear_problem import site_batches, streamed
 from personal_problem import begin, close, network_loss, network_params, of_site
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
-from fl_jax.core import layouts as rounds
-from fl_jax.core import spec
-from fl_jax.wrappers.ema import averaged
+from fl_jax.core import layouts, spec
+from fl_jax.wrappers.ema import ema
 
 BATCHES = site_batches((3, 1, 2))
 DECAY = 0.6
@@ -19,7 +18,7 @@ DECAY = 0.6
 
 def run(algorithm, count=3):
     """The states after each round."""
-    whole = jax.jit(rounds.whole(algorithm, weighted_mean()))
+    whole = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
     states = [begin(algorithm, network_params())]
     for _ in range(count):
         states.append(whole(states[-1], BATCHES, jnp.ones(3, bool))[0])
@@ -39,7 +38,7 @@ SLOW = [
 @pytest.mark.parametrize("text", [*QUICK, *SLOW])
 def test_the_mean_is_weighted_by_age_and_the_algorithm_goes_on_as_before(text):
     algorithm = make(text)
-    plain, with_mean = run(algorithm), run(averaged(algorithm, DECAY))
+    plain, with_mean = run(algorithm), run(ema(algorithm, DECAY))
     weights = DECAY ** np.arange(2, -1, -1)
     weights /= weights.sum()
     for raw, state in zip(plain, with_mean, strict=True):
@@ -58,24 +57,24 @@ def test_the_mean_is_weighted_by_age_and_the_algorithm_goes_on_as_before(text):
     assert max(jax.tree.leaves(moved)) > 1e-4
     if algorithm.personal:
         site = of_site(last.sites, 1)
-        own = averaged(algorithm, DECAY).personal(last.server, site)
+        own = ema(algorithm, DECAY).personal(last.server, site)
         close(own, algorithm.personal(mean, site))
 
 
 def test_a_chained_algorithm_has_a_mean_of_every_site_s_model():
-    cyclic = averaged(make("cyclic()"), DECAY)
-    layout = rounds.sequential(cyclic, weighted_mean())
+    cyclic = ema(make("cyclic()"), DECAY)
+    layout = layouts.sequential(cyclic, weighted_mean())
     state, _ = layout(begin(cyclic, network_params()), streamed(BATCHES), np.ones(3, bool))
-    assert state.server.moves == 3
+    assert state.server.updates == 3
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, -0.5, float("nan")])
 def test_a_decay_out_of_range(decay):
     with pytest.raises(ValueError, match="ema="):
-        averaged(make("fed_avg()"), decay)
+        ema(make("fed_avg()"), decay)
 
 
 def test_near_one_the_first_mean_is_still_the_first_model():
-    (state,) = run(averaged(make("fed_avg()"), 1 - 1e-9), 1)
+    (state,) = run(ema(make("fed_avg()"), 1 - 1e-9), 1)
     close(state.server.params, state.server.base.params)
-    assert jnp.isfinite(state.server.moves)
+    assert jnp.isfinite(state.server.updates)

@@ -11,9 +11,9 @@ from fl_jax.models.layers.norm import Norm
 from fl_jax.wrappers.recompute_batch_stats import (
     Moments,
     layer_moments,
+    merge,
     pooled,
-    recompute,
-    together,
+    recompute_batch_stats,
 )
 
 KEY = jax.random.key(0)
@@ -54,7 +54,7 @@ def test_parts_of_any_size_have_the_moments_of_the_whole(sizes):
 
 def test_by_hand():
     a, b = Moments(2, np.array([1.0]), np.array([2.0])), Moments(1, np.array([7.0]), np.zeros(1))
-    close(together(a, b), Moments(3, np.array([3.0]), np.array([26.0])))  # of 0, 2 and 7
+    close(merge(a, b), Moments(3, np.array([3.0]), np.array([26.0])))  # of 0, 2 and 7
     with pytest.raises(ValueError, match="at least one"):
         pooled([])
 
@@ -108,7 +108,7 @@ BOUND = 1e-5
 def test_shifted_sites_of_unequal_size_get_the_moments_of_the_pooled_data():
     apply, variables = model()
     data = [normal(37, 4, 4, 2), 6 + 3 * normal(5, 4, 4, 2, seed=1), np.zeros((0, 4, 4, 2))]
-    found = recompute(apply, variables, [site(x) for x in data])
+    found = recompute_batch_stats(apply, variables, [site(x) for x in data])
     close(found.variables["batch_stats"], reference(variables, np.concatenate(data)), BOUND)
     assert found.variables["params"] is variables["params"]
     # Three passes, as three layers follow each other, and one that finds nothing more to move.
@@ -120,16 +120,16 @@ def test_shifted_sites_of_unequal_size_get_the_moments_of_the_pooled_data():
 def test_how_the_examples_are_divided_changes_nothing():
     apply, variables = model()
     x = normal(24, 4, 4, 2)
-    whole = recompute(apply, variables, [site(x, size=24)]).variables["batch_stats"]
+    whole = recompute_batch_stats(apply, variables, [site(x, size=24)]).variables["batch_stats"]
     parts = [site(x[:3]), site(x[3:4]), site(x[4:], size=5)]
-    close(recompute(apply, variables, parts).variables["batch_stats"], whole, BOUND)
+    close(recompute_batch_stats(apply, variables, parts).variables["batch_stats"], whole, BOUND)
 
 
 def test_a_tolerance_ends_it_earlier():
     apply, variables = model()
     x = normal(24, 4, 4, 2)
-    exact = recompute(apply, variables, [site(x)])
-    short = recompute(apply, variables, [site(x)], tolerance=max(exact.shifts))
+    exact = recompute_batch_stats(apply, variables, [site(x)])
+    short = recompute_batch_stats(apply, variables, [site(x)], tolerance=max(exact.shifts))
     assert short.shifts == exact.shifts[:1]
     one, other = short.variables["batch_stats"], exact.variables["batch_stats"]
     close(one["one"], other["one"], 0)  # the first layer is exact after one pass
@@ -153,11 +153,11 @@ def test_what_cannot_be_recomputed():
     apply, variables = model()
     x = normal(3, 4, 4, 2)
     with pytest.raises(ValueError, match="none of 2 has an example"):
-        recompute(apply, variables, [site(x[:0])] * 2)
+        recompute_batch_stats(apply, variables, [site(x[:0])] * 2)
     with pytest.raises(ValueError, match="tolerance=-1"):
-        recompute(apply, variables, [site(x)], tolerance=-1)
+        recompute_batch_stats(apply, variables, [site(x)], tolerance=-1)
     with pytest.raises(ValueError, match="not finite"):
-        recompute(apply, variables, [site(np.nan * x)])
+        recompute_batch_stats(apply, variables, [site(np.nan * x)])
     extra = {**variables["batch_stats"], "five": {"mean": jnp.zeros(1), "var": jnp.ones(1)}}
     with pytest.raises(ValueError, match=r"five/mean, five/var"):
-        recompute(apply, {**variables, "batch_stats": extra}, [site(x)])
+        recompute_batch_stats(apply, {**variables, "batch_stats": extra}, [site(x)])

@@ -9,9 +9,8 @@ from linear_problem import site_batches, streamed
 from personal_problem import begin, close, network_loss, network_params
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
-from fl_jax.core import layouts as rounds
-from fl_jax.core import spec
-from fl_jax.wrappers.round_schedule import by_round, over_rounds
+from fl_jax.core import layouts, spec
+from fl_jax.wrappers.round_schedule import round_schedule, scale_by_round
 
 BATCHES = site_batches((3, 1, 2))
 EVERYONE = np.ones(3, bool)
@@ -23,8 +22,10 @@ def make(text, rate=RATE, factors=None):
     optimizer = optax.sgd(rate, momentum=0.5)
     if factors is None:
         return spec.build(text, "fl_jax.algorithms", network_loss, optimizer)
-    timed = spec.build(text, "fl_jax.algorithms", network_loss, by_round(optimizer))
-    return over_rounds(timed, factors)
+    timed = spec.build(
+        text, "fl_jax.algorithms", network_loss, optax.chain(optimizer, scale_by_round())
+    )
+    return round_schedule(timed, factors)
 
 
 SLOW = [
@@ -36,11 +37,11 @@ SLOW = [
 def test_a_factor_is_another_rate(text):
     """Momentum's state does not know of the rate, so that a round may be run with that of another."""
     timed = make(text, factors=FACTORS)
-    run = jax.jit(rounds.whole(timed, weighted_mean()))
+    run = jax.jit(layouts.whole_round(timed, weighted_mean()))
 
     @jax.jit
     def at(rate, state):
-        return rounds.whole(make(text, rate), weighted_mean())(
+        return layouts.whole_round(make(text, rate), weighted_mean())(
             state, BATCHES, jnp.asarray(EVERYONE)
         )
 
@@ -58,9 +59,9 @@ def test_layouts_agree():
     """`ditto` has two factors at a site, which the layout donates."""
     algorithm = make("ditto()", factors=FACTORS[1:])
     parts = algorithm, weighted_mean()
-    layouts = [rounds.sequential(*parts), rounds.vmapped(*parts), rounds.mesh(*parts)]
+    runs = [layouts.sequential(*parts), layouts.vmapped(*parts), layouts.mesh(*parts)]
     ends = []
-    for run in layouts:
+    for run in runs:
         state = begin(algorithm, network_params())
         for _ in range(3):  # one more than there are factors
             state, _ = run(state, streamed(BATCHES), EVERYONE)
@@ -71,7 +72,7 @@ def test_layouts_agree():
 
 def test_with_zero_nothing_moves_and_the_last_factor_holds():
     algorithm = make("fed_avg()", factors=(1.0, 0.0))
-    run = rounds.sequential(algorithm, weighted_mean())
+    run = layouts.sequential(algorithm, weighted_mean())
     first, _ = run(begin(algorithm, network_params()), streamed(BATCHES), EVERYONE)
     state = first
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The layout for a model and a backend, as `launch.benchmark --suite=round` found it."""
+"""Chooses a layout for a model and a backend, from measurements of `launch.benchmark --suite=round`."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,13 +12,13 @@ from fl_jax.core.layouts.vmapped import vmapped
 from fl_jax.core.types import Aggregator, Algorithm, Params
 
 _SMALL = 1_000_000
-"""Parameters of a model whose steps leave an accelerator idle; a guess: not measured yet."""
+"""Parameters below which one site leaves an accelerator idle; a guess, not measured."""
 _SEVERAL = 8
-"""Steps per call where a step is short."""
+"""Steps per call for short steps."""
 
 
 class Choice(NamedTuple):
-    """A layout's name, why it was chosen, in words for a log, and its steps per call."""
+    """A layout's name, the reason for the log, and its steps per call."""
 
     layout: str
     reason: str
@@ -31,26 +31,25 @@ def choose(
     sites: int,
     devices: Sequence[Any] | None = None,
 ) -> Choice:
-    """Chooses the layout that should be fastest; the first line that fits decides.
+    """Chooses the layout that should be fastest: the first row that applies.
 
-    | | layout |
+    | case | layout |
     |---|---|
     | a chained algorithm, or one site | `sequential` |
-    | CPU devices, a model without convolutions | `sequential`, several steps a call: a step is short |
+    | CPU, a model without convolutions | `sequential`, several steps per call: steps are short |
     | several devices | `mesh` |
-    | one CPU device | `sequential`: lock-step was slower there for every model that was measured |
+    | one CPU device | `sequential`: lock-step was slower for every model measured |
     | one accelerator, a small model without convolutions, several sites | `vmapped` |
-    | one accelerator, another model | `sequential`: sites' convolutions side by side are grouped ones |
+    | one accelerator, any other model | `sequential`: vmapped convolutions are grouped, and slow |
 
     Args:
-        algorithm: what sites and server do.
-        params: the model; arrays or their shapes. A leaf of more than two axes is taken for the kernel of
-            a convolution.
+        algorithm: the federated algorithm.
+        params: the model, arrays or their shapes; a leaf with more than two axes counts as a convolution.
         sites: S.
-        devices: where it will run; None for all that JAX sees.
+        devices: where to run; None for all local devices.
 
     Returns:
-        The choice; any other may be used in its place, the numbers are the same.
+        The choice. It affects speed only: every layout gives the same numbers.
     """
     devices = jax.local_devices() if devices is None else devices
     kind = devices[0].platform
@@ -63,19 +62,19 @@ def choose(
     if kind == "cpu" and not convolutions:
         return Choice(
             "sequential",
-            "a step without convolutions is short: site after site, in few calls",
+            "steps without convolutions are short: several per call",
             _SEVERAL,
         )
     if len(devices) > 1:
-        return Choice("mesh", f"{len(devices)} devices train {sites} sites at the same time")
+        return Choice("mesh", f"{len(devices)} devices train {sites} sites in parallel")
     if kind == "cpu":
-        return Choice("sequential", "one CPU device is slower in lock-step")
+        return Choice("sequential", "lock-step is slower on one CPU device")
     if convolutions:
-        return Choice("sequential", f"a {kind} runs the convolutions of one site at a time")
+        return Choice("sequential", f"convolutions of one site at a time are faster on a {kind}")
     count = sum(leaf.size for leaf in leaves)
     if count > _SMALL:
-        return Choice("sequential", f"{count:,} parameters fill a {kind} with one site")
-    return Choice("vmapped", f"{count:,} parameters leave a {kind} idle with one site")
+        return Choice("sequential", f"one site with {count:,} parameters fills a {kind}")
+    return Choice("vmapped", f"one site with {count:,} parameters leaves a {kind} idle")
 
 
 def make(
@@ -90,13 +89,13 @@ def make(
 
     Args:
         layout: `sequential`, `vmapped` or `mesh`.
-        algorithm: what sites and server do.
-        aggregator: how messages become one.
-        sizes: [S] what a round costs at each site, for `mesh`.
+        algorithm: the federated algorithm.
+        aggregator: the aggregator.
+        sizes: [S], the relative cost of a round at each site, for `mesh`.
         steps_per_call: for `sequential` and `mesh`.
 
     Raises:
-        ValueError: for another name, or what the layout does not support.
+        ValueError: for an unknown name, or an algorithm that the layout does not support.
     """
     match layout:
         case "sequential":

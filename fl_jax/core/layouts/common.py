@@ -1,15 +1,17 @@
-"""What every layout does alike: the state, how a site's part begins and ends, how a round closes."""
+"""Parts shared by all layouts: the state, a site's local training, and the end of a round."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.core.keys import site_key, stream
-from fl_jax.core.types import Aggregator, Algorithm, Array, Arrival, Batch, Metrics, Params, Report
+from fl_jax.core.keys import site_key
+from fl_jax.core.receive import receive
+from fl_jax.core.trees import per_site, put, take, where
+from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics, Params, Report
 
 Batches = Callable[[int], Iterable[Batch]]
 """Site index -> the batches of that site's round, all of one shape; may raise `Dropout`."""
@@ -18,17 +20,17 @@ Round = Callable[["State", Batches, np.ndarray], tuple["State", Metrics]]
 
 
 class Dropout(Exception):  # noqa: N818 - an event of the federation, not a mistake
-    """Raised by a site's batches when the site goes away in the middle of a round."""
+    """Raised by a site's batches when the site leaves in the middle of a round."""
 
 
 class State(NamedTuple):
-    """Everything that a run needs to go on.
+    """The complete state of a federated run.
 
     Attributes:
-        round: int32[], rounds done.
+        round: int32[], completed rounds.
         server: the algorithm's server state; its `params` is the global model.
-        sites: the sites' states, stacked: every leaf has a leading axis S.
-        participated: int32[S], in how many rounds each site has sent a message.
+        sites: the site states, stacked: every leaf has a leading axis S.
+        participated: int32[S], the number of rounds in which each site sent a message.
         aggregator: the aggregator's state.
         key: the run's key; round r uses `fold_in(key, r)`.
     """
@@ -52,50 +54,61 @@ def init(
     """Makes the state before the first round.
 
     Args:
-        algorithm: what sites and server do.
-        aggregator: how messages become one.
+        algorithm: the federated algorithm.
+        aggregator: the aggregator.
         params: the initial model.
         sites: S, at least 1.
         key: the run's key.
 
     Raises:
-        ValueError: when there is no site.
+        ValueError: when `sites` is below 1.
     """
     if sites < 1:
         raise ValueError(f"sites={sites}: a federation has at least one site")
     server = algorithm.init_server(params)
     site = algorithm.init_site(params)
-    stacked = jax.tree.map(lambda x: jnp.broadcast_to(x, (sites, *jnp.shape(x))), site)
-    message = _report(algorithm, server, site, key).message
-    like = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), message)
-    none = jnp.zeros(sites, jnp.int32)
-    return State(jnp.int32(0), server, stacked, none, aggregator.init(like, sites), key)
+    stacked = per_site(site, sites)
+    message = _report_shapes(algorithm, server, site, key).message
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), message)
+    participated = jnp.zeros(sites, jnp.int32)
+    aggregate = aggregator.init(zeros, sites)
+    return State(jnp.int32(0), server, stacked, participated, aggregate, key)
 
 
 def refuse_chained(algorithm: Algorithm, layout: str) -> None:
-    """Refuses what only `sequential` runs.
+    """Refuses a chained algorithm in a layout that cannot run it.
 
     Raises:
         ValueError: when the algorithm is chained.
     """
     if algorithm.chained:
         raise ValueError(
-            f"layout {layout!r} trains sites at the same time, and this algorithm hands its model from "
+            f"layout {layout!r} trains sites at the same time, and this algorithm passes its model from "
             "site to site: use the layout 'sequential'"
         )
 
 
-def ahead(batches: Iterable[Batch], device: Any = None) -> Iterable[Batch]:
-    """Sends each batch to the device while the one before is trained on; masks, which are asked, stay.
+def check_steps_per_call(steps_per_call: int) -> None:
+    """Checks the number of steps per call.
 
-    On CPU, unless a device is given, batches are left as they are: there is no bus to cross.
+    Raises:
+        ValueError: when `steps_per_call` is below 1.
+    """
+    if steps_per_call < 1:
+        raise ValueError(f"steps_per_call={steps_per_call}: a call takes at least one step")
+
+
+def ahead(batches: Iterable[Batch], device: Any = None) -> Iterable[Batch]:
+    """Copies each batch to the device while the previous one trains; masks stay on the host.
+
+    Without `device`, batches on CPU are passed on unchanged.
     """
     if device is None and jax.default_backend() == "cpu":
         return batches
-    return _sent(batches, device)
+    return _prefetch(batches, device)
 
 
-def _sent(batches: Iterable[Batch], device: Any) -> Iterator[Batch]:
+def _prefetch(batches: Iterable[Batch], device: Any) -> Iterator[Batch]:
     waiting = None
     for batch in batches:
         inputs, labels = jax.device_put((batch.inputs, batch.labels), device)
@@ -106,15 +119,15 @@ def _sent(batches: Iterable[Batch], device: Any) -> Iterator[Batch]:
         yield waiting
 
 
-class Site(NamedTuple):
-    """A site's part of a round as compiled programs, see `train`.
+class SitePrograms(NamedTuple):
+    """The compiled programs of one site's round, see `train`.
 
     Attributes:
         start: `() -> local`.
         step: `(local, batch) -> local`.
         several: `(local, K batches) -> local`.
-        whole: `(1..K batches) -> sent`, start, steps and finish at once.
-        finish: `local -> sent`.
+        whole: `(1..K batches) -> result`: start, steps and finish in one call.
+        finish: `local -> result`.
         steps_per_call: K.
     """
 
@@ -126,43 +139,33 @@ class Site(NamedTuple):
     steps_per_call: int
 
 
-def check_steps_per_call(steps_per_call: int) -> None:
-    """Refuses a call of no step.
-
-    Raises:
-        ValueError: when `steps_per_call` is less than 1.
-    """
-    if steps_per_call < 1:
-        raise ValueError(f"steps_per_call={steps_per_call}: a call takes at least one step")
-
-
 def chain(step: Callable[[Any, Batch], Any], local: Any, batches: list[Batch]) -> Any:
-    """Takes several steps inside a compiled program; written out on CPU, whose loops slow convolutions."""
+    """Several steps in one compiled program; unrolled on CPU, where XLA's loops slow convolutions."""
     if jax.default_backend() == "cpu":
         return reduce(step, batches, local)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
-    return jax.lax.scan(lambda held, batch: (step(held, batch), None), local, stacked)[0]
+    return jax.lax.scan(lambda carry, batch: (step(carry, batch), None), local, stacked)[0]
 
 
-def train(programs: Site, batches: Iterable[Batch]) -> tuple[Any, bool]:
-    """Takes a site's steps, one a batch that holds an example.
+def train(programs: SitePrograms, batches: Iterable[Batch]) -> tuple[Any, bool]:
+    """Runs a site's steps, one per batch with a real example.
 
-    A round of no more than K > 1 steps is one call. A longer one is K steps at a time, its last ones, where
-    they are fewer, one by one.
+    With K > 1, a round of at most K steps is one call. A longer round takes K steps per call, and single
+    steps for a shorter remainder.
 
     Returns:
-        What the site sends, None when it saw no example or dropped out; and whether it dropped out.
+        The result, None when the site had no example or dropped out; and whether it dropped out.
     """
     size, local, waiting = programs.steps_per_call, None, []
     try:
         for batch in batches:
             if not np.any(batch.mask):
                 continue
-            if len(waiting) == size > 1:  # and there is more
+            if len(waiting) == size > 1:  # another batch follows
                 local = programs.several(programs.start() if local is None else local, waiting)
                 waiting = []
             waiting.append(batch)
-            if size == 1:  # nothing waits for the next batch
+            if size == 1:  # do not wait for the next batch
                 local = programs.step(programs.start() if local is None else local, waiting.pop())
     except Dropout:
         return None, True
@@ -175,61 +178,32 @@ def train(programs: Site, batches: Iterable[Batch]) -> tuple[Any, bool]:
     return programs.finish(local), False
 
 
-OURS = ("weight", "bytes", "refused", "copies")
-"""Metrics beside the algorithm's own, but for `accepted` and `dropped`."""
-REFUSED = ("", "unreadable", "not finite", "stale")
-"""Why the server left a message out, by the number in the metric `refused`."""
-
-
-def receive(
+def receive_site(
     aggregator: Aggregator,
     state: State,
-    aggregate: Any,
-    site: Array,
-    report: Report,
-    present: Array | bool = True,
-) -> tuple[Any, Metrics]:
-    """Adds a site's message unless the site is absent or the message is not one to take, see `REFUSED`."""
-    own = site_key(state.key, state.round, site)
-    arrival = Arrival(report.message, report.weight, jnp.array(True), jnp.int32(0), jnp.int32(1))
-    if aggregator.arrive:
-        after, arrival = aggregator.arrive(aggregate, site, arrival, own)
-        aggregate = where(jnp.asarray(present), after, aggregate)
-    finite = all_finite((arrival.message, arrival.weight))
-    refused = jnp.select([~arrival.readable, ~finite, arrival.age > 0], [1, 2, 3], 0)
-    weight = arrival.weight
-    if aggregator.trusting:
-        refused = jnp.where(arrival.readable, 0, refused)
-        weight = weight * arrival.copies
-    accepted = (refused == 0) & present
-    key = stream(own, "aggregate")
-    added = aggregator.add(aggregate, site, arrival.message, weight, key)
-    metrics = report.metrics | {
-        "weight": weight,
-        "bytes": jnp.float32(_payload(aggregator, report.message)),
-        "refused": jnp.float32(refused),
-        "copies": jnp.float32(arrival.copies),
-        "accepted": accepted,
-    }
-    return where(accepted, added, aggregate), metrics  # a zero weight would not hide a NaN
-
-
-def take_in(
-    aggregator: Aggregator,
-    state: State,
-    held: tuple[Any, Any],
+    progress: tuple[Any, Any],
     site: Array,
     report: Report,
     after: Any,
 ) -> tuple[tuple[Any, Any], Metrics]:
-    """Adds a site's message to what is held (sites' states, aggregate), and keeps the site's state."""
-    sites, aggregate = held
-    aggregate, metrics = receive(aggregator, state, aggregate, site, report)
+    """Receives a site's report; stores the site's new state if its message is accepted.
+
+    Args:
+        aggregator: the aggregator.
+        state: before the round.
+        progress: the site states and the aggregator's state so far in this round.
+        site: int32[], its index.
+        report: of the site.
+        after: the site's new state.
+    """
+    sites, aggregate = progress
+    key = site_key(state.key, state.round, site)
+    aggregate, metrics = receive(aggregator, aggregate, site, report, key)
     kept = where(metrics["accepted"], after, take(sites, site))
-    return (jax.tree.map(lambda all, one: all.at[site].set(one), sites, kept), aggregate), metrics
+    return (put(sites, site, kept), aggregate), metrics
 
 
-def serve(
+def close(
     algorithm: Algorithm,
     aggregator: Aggregator,
     state: State,
@@ -238,59 +212,40 @@ def serve(
     present: Array,
     accepted: Array,
 ) -> State:
-    """Closes the round: aggregate, server update, and the state for the next round."""
+    """Ends the round: aggregate, server update, and the state for the next round."""
     server = state.server
-    if not algorithm.chained:  # there the server has acted after every site
+    if not algorithm.chained:  # a chained server has already updated after every site
         message, aggregate = aggregator.finish(aggregate)
         server = algorithm.server(server, message, jnp.mean(accepted, dtype=jnp.float32))
     participated = state.participated + jnp.asarray(present, jnp.int32)
     return State(state.round + 1, server, sites, participated, aggregate, state.key)
 
 
-def spread(
-    algorithm: Algorithm, state: State, by_site: dict[int, Metrics], dropped: np.ndarray
+def stack_metrics(
+    algorithm: Algorithm,
+    aggregator: Aggregator,
+    state: State,
+    by_site: dict[int, Metrics],
+    dropped: np.ndarray,
 ) -> tuple[np.ndarray, Metrics]:
-    """Puts the sites' metrics into arrays over S: NaN, or False, where a site sent nothing.
+    """Stacks the sites' metrics over S: NaN, or False, for sites that sent no message.
 
     Returns:
-        bool[S], who sent a message, and the metrics.
+        bool[S], which sites sent a message, and the metrics.
     """
     shape = dropped.shape
     present = np.isin(np.arange(dropped.size), list(by_site))
-    spread: Metrics = {"accepted": np.zeros(shape, bool), "dropped": dropped}
+    names = next(iter(by_site.values()), None) or _metric_shapes(algorithm, aggregator, state)
+    stacked: Metrics = {name: np.full(shape, np.nan, np.float32) for name in names}
+    stacked |= {"accepted": np.zeros(shape, bool), "dropped": dropped}
     for site, metrics in jax.device_get(by_site).items():
         for name, value in metrics.items():
-            spread.setdefault(name, np.full(shape, np.nan, np.float32))[site] = value
-    if not by_site:
-        site = jax.tree.map(lambda x: x[0], state.sites)
-        reported = _report(algorithm, state.server, site, state.key).metrics
-        spread |= {k: np.full(shape, np.nan, np.float32) for k in (*reported, *OURS)}
-    return present, spread
+            stacked[name][site] = value
+    return present, stacked
 
 
-def take(stacked: Any, site: Array | int) -> Any:
-    """One site's part of what is stacked over S."""
-    return jax.tree.map(lambda x: x[site], stacked)
-
-
-def where(condition: Array | np.bool_, yes: Any, no: Any) -> Any:
-    """`jnp.where` leaf by leaf."""
-    return jax.tree.map(partial(jnp.where, condition), yes, no)
-
-
-def all_finite(tree: Any) -> Array:
-    """bool[], whether no floating-point array of a tree holds a NaN or an infinity."""
-    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
-
-
-def copy(tree: Any) -> Any:
-    """New buffers. Jitted functions pass on those that they were given, and what is donated is freed."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-def _report(algorithm: Algorithm, server: Any, site: Any, key: jax.Array) -> Any:
-    """Shapes and dtypes of what a site sends."""
+def _report_shapes(algorithm: Algorithm, server: Any, site: Any, key: jax.Array) -> Any:
+    """Shapes and dtypes of a site's report."""
 
     def report() -> Report:
         broadcast = algorithm.broadcast(server)
@@ -300,8 +255,11 @@ def _report(algorithm: Algorithm, server: Any, site: Any, key: jax.Array) -> Any
     return jax.eval_shape(report)
 
 
-def _payload(aggregator: Aggregator, message: Any) -> int:
-    """Bytes that a site sends: its message and the float32 weight."""
-    if aggregator.payload:
-        return aggregator.payload(message) + 4
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(message)) + 4
+def _metric_shapes(algorithm: Algorithm, aggregator: Aggregator, state: State) -> Metrics:
+    """Shapes and dtypes of the metrics of one received report."""
+    report = _report_shapes(algorithm, state.server, take(state.sites, 0), state.key)
+
+    def metrics(aggregate: Any, report: Report) -> Metrics:
+        return receive(aggregator, aggregate, jnp.int32(0), report, state.key)[1]
+
+    return jax.eval_shape(metrics, state.aggregator, report)

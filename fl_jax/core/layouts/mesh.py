@@ -1,4 +1,4 @@
-"""Sites over the devices of a mesh, longest first, each device training one site at a time.
+"""The mesh layout: sites run on several devices, longest first, one site per device at a time.
 
 Graham, "Bounds on Multiprocessing Timing Anomalies", SIAM J. Appl. Math. 1969 (longest first).
 """
@@ -13,12 +13,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from fl_jax.core import trees
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import common
 from fl_jax.core.layouts.common import Batches, Round, State
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
 
-_copy = jax.jit(common.copy)
+_copy = jax.jit(trees.copy)
 
 
 def mesh(
@@ -29,28 +30,26 @@ def mesh(
     sizes: Sequence[float] | None = None,
     steps_per_call: int = 1,
 ) -> Round:
-    """Makes the layout that spreads the sites over devices; for models that fill a device with one site.
+    """Makes the layout that distributes sites over devices; for models large enough to fill a device each.
 
-    The participating sites stand in one queue, the longest first; a device that is free takes the next
-    one and trains it step after step, as `sequential` does. Messages are aggregated in site order on the
-    mesh's first device, where the state goes in and out, so the numbers do not depend on how many devices
-    there are or which one trained what.
+    A free device takes the next site from one queue, longest first, and trains it as `sequential` does.
+    Messages are aggregated in site order on the mesh's first device, where the state lives, so the numbers
+    do not depend on the number of devices or on the schedule.
 
     Args:
-        algorithm: what sites and server do.
-        aggregator: how messages become one.
-        over: a mesh of one axis named `site`; None for all devices. On CPU there are several with
-            `XLA_FLAGS=--xla_force_host_platform_device_count=N`.
-        sizes: [S] what a round costs at each site, e.g. its examples, in any unit; None: they are alike.
+        algorithm: the federated algorithm.
+        aggregator: the aggregator.
+        over: a mesh with the single axis `site`; None for all local devices. On CPU,
+            `XLA_FLAGS=--xla_force_host_platform_device_count=N` makes N devices.
+        sizes: [S], the relative cost of a round at each site, such as its examples; None for equal costs.
         steps_per_call: see `sequential`.
 
     Returns:
-        A `Round` that calls `batches` from one thread a device. A device holds one site's training at a
-        time; a message waits until those of the sites before it are in. A device compiles when it first
-        trains a site.
+        A `Round` that calls `batches` from one thread per device. A message waits until all earlier sites
+        have reported. Each device compiles when it first trains a site.
 
     Raises:
-        ValueError: for a chained algorithm, a mesh of other axes, or `steps_per_call` less than 1.
+        ValueError: for a chained algorithm, a mesh with other axes, or `steps_per_call` below 1.
     """
     common.refuse_chained(algorithm, "mesh")
     devices = _devices(over)
@@ -62,7 +61,7 @@ def mesh(
 
     @jax.jit
     def start(received: Any, before: Any, *of: Any) -> Any:
-        return common.copy(begin(received, before, *of))
+        return trees.copy(begin(received, before, *of))
 
     @jax.jit
     def whole(received: Any, before: Any, *rest: Any) -> Any:
@@ -74,16 +73,16 @@ def mesh(
     several = jax.jit(partial(common.chain, client.step), donate_argnums=0)
     finish = jax.jit(client.finish)
     broadcast = jax.jit(algorithm.broadcast)
-    take_in = jax.jit(partial(common.take_in, aggregator), donate_argnums=1)
-    close = jax.jit(partial(common.serve, algorithm, aggregator))
+    receive = jax.jit(partial(common.receive_site, aggregator), donate_argnums=1)
+    close = jax.jit(partial(common.close, algorithm, aggregator))
 
     def run(state: State, batches: Batches, participating: np.ndarray) -> tuple[State, Metrics]:
         state = jax.device_put(state, devices[0])
-        sent = [
+        inputs = [
             jax.device_put((broadcast(state.server), state.key, state.round), device)
             for device in devices
         ]
-        # From here on no worker asks the first device for anything: its queue is full of training.
+        # Workers must not read from the first device from here on: they would wait for its training.
         states = jax.device_get(state.sites)
         stop, dropped = Event(), np.zeros(len(participating), bool)
         free: SimpleQueue[int] = SimpleQueue()
@@ -97,15 +96,15 @@ def mesh(
                 yield batch
 
         def work(site: int) -> Any:
-            number = free.get()  # in turn, so that each gets a site where there are enough
+            number = free.get()  # in turn, so that every device gets a site
             try:
                 if stop.is_set():
                     return None
-                received, key, round = sent[number]
-                index, before = np.int32(site), common.take(states, site)
+                received, key, round = inputs[number]
+                index, before = np.int32(site), trees.take(states, site)
                 of = (received, before, key, round, index)
                 put = partial(jax.device_put, device=devices[number])
-                programs = common.Site(
+                programs = common.SitePrograms(
                     partial(start, *of),
                     lambda local, batch: step(local, put(batch)),
                     lambda local, batches: several(local, put(batches)),
@@ -125,7 +124,7 @@ def mesh(
                 free.put(number)
 
         cost = np.ones(len(participating)) if sizes is None else sizes
-        held, by_site = _copy((state.sites, state.aggregator)), {}
+        progress, by_site = _copy((state.sites, state.aggregator)), {}
         present = [int(site) for site in np.flatnonzero(participating)]
         with ThreadPoolExecutor(len(devices)) as pool:
             longest_first = sorted(present, key=lambda site: -cost[site])  # stable
@@ -133,12 +132,12 @@ def mesh(
             try:
                 for site in present:
                     if (done := reports[site].result()) is not None:
-                        held, by_site[site] = take_in(state, held, np.int32(site), *done)
+                        progress, by_site[site] = receive(state, progress, np.int32(site), *done)
             except BaseException:
                 stop.set()
                 raise
-        sent_in, metrics = common.spread(algorithm, state, by_site, dropped)
-        return close(state, *held, sent_in, metrics["accepted"]), metrics
+        reported, metrics = common.stack_metrics(algorithm, aggregator, state, by_site, dropped)
+        return close(state, *progress, reported, metrics["accepted"]), metrics
 
     return run
 
@@ -148,6 +147,6 @@ def _devices(over: jax.sharding.Mesh | None) -> list[Any]:
         return jax.local_devices()
     if over.axis_names != ("site",):
         raise ValueError(
-            f"over={over}: a mesh of one axis is needed, jax.make_mesh((devices,), ('site',))"
+            f"over={over}: needs the single axis 'site': jax.make_mesh((devices,), ('site',))"
         )
     return list(over.devices.flat)

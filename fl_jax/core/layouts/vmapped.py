@@ -1,4 +1,4 @@
-"""All sites in lock-step under `jax.vmap`, streaming or as one pure function of stacked batches."""
+"""The vmapped layout: all sites in lock-step under `jax.vmap`, streaming or as one pure function."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,49 +8,53 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fl_jax.core import trees
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import common
 from fl_jax.core.layouts.common import Batches, Dropout, Round, State
+from fl_jax.core.receive import receive
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
 
 
-def whole(algorithm: Algorithm, aggregator: Aggregator) -> Callable[..., tuple[State, Metrics]]:
-    """Makes a whole round as one pure function, to jit, vmap or scan.
+def whole_round(
+    algorithm: Algorithm, aggregator: Aggregator
+) -> Callable[..., tuple[State, Metrics]]:
+    """Makes a whole round as one pure function, to jit, scan, vmap or differentiate.
 
     Returns:
-        `round(state, batches, participating) -> (state, metrics)`; every leaf of `batches` has leading
-        axes [S, T, B], a step whose mask is all zero changes nothing, `participating` is bool[S].
+        `(state, batches, present) -> (state, metrics)`; every leaf of `batches` has leading axes [S, T, B],
+        `present` is bool[S]. A step whose mask is all zero changes nothing.
 
     Raises:
         ValueError: for a chained algorithm.
     """
-    start, step, finish = _lockstep(algorithm, aggregator, "whole")
+    start, step, finish = _lockstep(algorithm, aggregator, "whole_round")
 
-    def round(state: State, batches: Batch, participating: Array) -> tuple[State, Metrics]:
-        in_time = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batches)
+    def run(state: State, batches: Batch, present: Array) -> tuple[State, Metrics]:
+        by_step = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batches)
         local, _ = jax.lax.scan(
-            lambda held, batch: (step(held, batch), None), start(state), in_time
+            lambda carry, batch: (step(carry, batch), None), start(state), by_step
         )
         seen = batches.mask.any(tuple(range(1, batches.mask.ndim)))
-        state, metrics = finish(state, local, participating & seen)
+        state, metrics = finish(state, local, present & seen)
         return state, metrics | {"dropped": jnp.zeros_like(seen)}
 
-    return round
+    return run
 
 
 def vmapped(algorithm: Algorithm, aggregator: Aggregator) -> Round:
-    """Makes the layout that runs all sites in lock-step, streaming one batch a site and step.
+    """Makes the layout that runs all sites in lock-step, streaming one batch per site and step.
 
-    For small models, many sites, and accelerators that one site's step leaves idle.
+    For small models, many sites, and accelerators that one site cannot fill.
 
     Returns:
-        A `Round`; sites that have fewer batches than the largest wait, and so do absent ones.
+        A `Round`; absent sites and sites with fewer batches idle until the largest has finished.
 
     Raises:
         ValueError: for a chained algorithm.
     """
     begin, step, finish = _lockstep(algorithm, aggregator, "vmapped")
-    start = jax.jit(lambda state: common.copy(begin(state)))
+    start = jax.jit(lambda state: trees.copy(begin(state)))
     step, finish = jax.jit(step, donate_argnums=0), jax.jit(finish)
 
     def run(state: State, batches: Batches, participating: np.ndarray) -> tuple[State, Metrics]:
@@ -88,7 +92,7 @@ def _lockstep(
 
     def step(local: Any, batch: Batch) -> Any:
         def one(local: Any, batch: Batch) -> Any:
-            return common.where(batch.mask.any(), client.step(local, batch), local)
+            return trees.where(batch.mask.any(), client.step(local, batch), local)
 
         return jax.vmap(one)(local, batch)
 
@@ -100,14 +104,17 @@ def _lockstep(
         )
 
         def add(aggregate: Any, site: Array) -> tuple[Any, Metrics]:
-            report = common.take(reports, site)
-            return common.receive(aggregator, state, aggregate, site, report, present[site])
+            report = trees.take(reports, site)
+            key = site_key(state.key, state.round, site)
+            after, metrics = receive(aggregator, aggregate, site, report, key)
+            metrics["accepted"] &= present[site]
+            return trees.where(present[site], after, aggregate), metrics
 
         aggregate, metrics = jax.lax.scan(add, state.aggregator, jnp.arange(present.size))
         accepted = metrics.pop("accepted")
-        sites = jax.vmap(common.where)(accepted, after, state.sites)
+        sites = jax.vmap(trees.where)(accepted, after, state.sites)
         metrics = {name: jnp.where(present, value, jnp.nan) for name, value in metrics.items()}
-        state = common.serve(algorithm, aggregator, state, sites, aggregate, present, accepted)
+        state = common.close(algorithm, aggregator, state, sites, aggregate, present, accepted)
         return state, metrics | {"accepted": accepted}
 
     return start, step, finish

@@ -26,15 +26,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fl_jax.core import layouts as rounds
-from fl_jax.core import spec
+from fl_jax.core import layouts, spec
 from fl_jax.core.keys import stream
+from fl_jax.core.participation import participation
+from fl_jax.core.rounds import run_rounds, settle
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Params
 from fl_jax.data import digits as datasets
 from fl_jax.data import label_skew
-from fl_jax.faults import fault as faulty
-from fl_jax.faults import simulation as simulate
+from fl_jax.faults import fault as fault_model
 from fl_jax.faults.fault import Fault
+from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_class import multi_class
 from fl_jax.tasks.task import Task
 
@@ -50,7 +51,7 @@ class Plan(NamedTuple):
         key: the run's.
         rows: int32[R, S, T, B], images of each round's batches, -1 for padding.
         present: bool[R, S].
-        struck: bool[R, F, S], see `faulty.strikes`; `rows` and `present` are those with the faults.
+        struck: bool[R, F, S], see `faults.fault.strikes`; `rows` and `present` are those with the faults.
         mixture: float32[S, L], each site's images of each digit over all images of all sites.
     """
 
@@ -125,8 +126,8 @@ def _parts(
         fields["algorithm"], "fl_jax.algorithms", task.loss, optimizer, values=rates
     )
     aggregator = spec.build(fields["aggregator"], "fl_jax.aggregators", values=rates)
-    faults = faulty.build(fields["faults"], sites)
-    return task, algorithm, faulty.between(aggregator, faults), faults
+    faults = fault_model.build(fields["faults"], sites)
+    return task, algorithm, with_faults(aggregator, faults), faults
 
 
 def _scanned(
@@ -134,21 +135,23 @@ def _scanned(
 ) -> dict[str, Array]:
     sites = plan.present.shape[1]
     task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
-    whole = rounds.whole(algorithm, aggregator)
+    whole = layouts.whole_round(algorithm, aggregator)
 
-    def one(state: rounds.State, of: tuple[Array, ...]) -> tuple[rounds.State, Any]:
+    def one(state: layouts.State, of: tuple[Array, ...]) -> tuple[layouts.State, Any]:
         rows, present, struck = of
         after, metrics = whole(state, _batch(data, rows, faults, struck), present)
         counts = {}
         if faults:
-            after, void = simulate.settle(
-                *(state, after, metrics["accepted"]), min_sites=1, trusting=aggregator.trusting
-            )
+            settled, void = settle(state, after, metrics["accepted"], min_sites=1)
+            if any(fault.trusting for fault in faults):
+                void = jnp.zeros_like(void)
+            else:
+                after = settled
             counts = {"taken_by_round": metrics["accepted"].sum(), "void_by_round": void}
         return after, _judge(task, after.server.params, data) | counts
 
     params = task.init(stream(plan.key, "init"))
-    state = rounds.init(algorithm, aggregator, params, sites, plan.key)
+    state = layouts.init(algorithm, aggregator, params, sites, plan.key)
     state, curves = jax.lax.scan(one, state, (plan.rows, plan.present, plan.struck))
     return _results(data, task, algorithm, state, curves, plan.mixture)
 
@@ -158,19 +161,19 @@ def _streamed(
 ) -> Callable[[Plan], dict[str, Array]]:
     """The same, for an algorithm that hands its model from site to site."""
     task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
-    layout = rounds.sequential(algorithm, aggregator)
+    layout = layouts.sequential(algorithm, aggregator)
     judge = jax.jit(partial(_judge, task, data=data))
 
     def run(plan: Plan) -> dict[str, Array]:
         params = task.init(stream(plan.key, "init"))
-        state = rounds.init(algorithm, aggregator, params, sites, plan.key)
+        state = layouts.init(algorithm, aggregator, params, sites, plan.key)
 
         def batches(round: int, site: int) -> Iterator[Batch]:
             struck = plan.struck[round, :, site]
             return (_batch(data, rows, faults, struck) for rows in plan.rows[round, site])
 
         history, last = [], state
-        for last, _ in simulate.rounds(
+        for last, _ in run_rounds(
             layout,
             state,
             until=len(plan.rows),
@@ -191,11 +194,11 @@ def _batch(
     numpy = jnp if isinstance(rows, jax.Array) else np
     inputs, labels = numpy.asarray(data.inputs), numpy.asarray(data.labels)[rows]
     for number, fault in enumerate(faults):
-        if fault.label:
+        if fault.relabel:
             assert struck is not None
             hit = struck[number]
             hit = hit.reshape(hit.shape + (1,) * (labels.ndim - hit.ndim))
-            labels = numpy.where(hit, fault.label(labels), labels)
+            labels = numpy.where(hit, fault.relabel(labels), labels)
     return Batch(inputs[rows], labels, numpy.asarray(rows >= 0, np.float32))
 
 
@@ -213,7 +216,7 @@ def _results(
     data: datasets.Digits,
     task: Task,
     algorithm: Algorithm,
-    state: rounds.State,
+    state: layouts.State,
     curves: dict[str, Array],
     mixture: Array,
 ) -> dict[str, Array]:
@@ -255,16 +258,18 @@ def _plan(
         order = generator.permutation(data.train[parts[site]])
         rows[round, site, epoch, : len(order)] = order
     key = jax.random.key(seed)
-    planned = [simulate.participation(key, round, sites, min_sites) for round in range(rounds)]
+    planned = [participation(key, round, sites, min_sites) for round in range(rounds)]
     rows = rows.reshape(rounds, sites, epochs * steps, size)
-    wrong = faulty.build(faults, sites)
-    drawn = jax.vmap(lambda round: faulty.strikes(wrong, key, round, sites))(jnp.arange(rounds))
+    wrong = fault_model.build(faults, sites)
+    drawn = jax.vmap(lambda round: fault_model.strikes(wrong, key, round, sites))(
+        jnp.arange(rounds)
+    )
     struck = np.asarray(drawn) & np.array(planned)[:, None]
-    present = [faulty.present(wrong, s, p) for s, p in zip(struck, planned, strict=True)]
+    present = [fault_model.present_sites(wrong, s, p) for s, p in zip(struck, planned, strict=True)]
     for round, place, site in np.argwhere(struck):
         fault, own = wrong[place], np.flatnonzero((rows[round, site] >= 0).any(-1))
-        rows[round, site, own[faulty.steps_taken(fault, len(own)) :]] = -1
-        present[round][site] &= not fault.leaves
+        rows[round, site, own[fault_model.steps_taken(fault, len(own)) :]] = -1
+        present[round][site] &= not fault.drops_out
     counts = np.array([data.labels[data.train[part]].sum(0) for part in parts])
     return Plan(
         key,

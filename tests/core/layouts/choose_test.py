@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 
 CNN = {"kernel": jax.ShapeDtypeStruct((3, 3, 4, 8), jnp.float32)}
 MLP = {"kernel": jax.ShapeDtypeStruct((64, 8), jnp.float32)}
@@ -27,23 +27,23 @@ LARGE = {"kernel": jax.ShapeDtypeStruct((4096, 4096), jnp.float32)}
 def test_the_layout_goes_by_model_and_backend(params, sites, platform, devices, layout):
     algorithm = SimpleNamespace(chained=False)
     found = [SimpleNamespace(platform=platform)] * devices
-    choice = rounds.choose(algorithm, params, sites, found)
+    choice = layouts.choose(algorithm, params, sites, found)
     assert choice.layout == layout
     assert choice.reason
 
 
 def test_short_steps_go_several_a_call():
     algorithm, devices = SimpleNamespace(chained=False), [SimpleNamespace(platform="cpu")]
-    assert rounds.choose(algorithm, MLP, 5, devices).steps_per_call > 1
-    assert rounds.choose(algorithm, CNN, 5, devices).steps_per_call == 1
+    assert layouts.choose(algorithm, MLP, 5, devices).steps_per_call > 1
+    assert layouts.choose(algorithm, CNN, 5, devices).steps_per_call == 1
 
 
 def test_a_layout_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="layout='meshed': must be one of"):
-        rounds.make("meshed", None, None)
+        layouts.make("meshed", None, None)
 
 
 def test_a_chained_algorithm_runs_site_after_site():
     devices = [SimpleNamespace(platform="gpu")] * 2
     algorithm = SimpleNamespace(chained=True)
-    assert rounds.choose(algorithm, CNN, 5, devices).layout == "sequential"
+    assert layouts.choose(algorithm, CNN, 5, devices).layout == "sequential"

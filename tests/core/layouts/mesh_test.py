@@ -13,9 +13,9 @@ from linear_problem import linear_loss, site_batches, streamed
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.scaffold import scaffold
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
+from fl_jax.core.rounds import run_rounds
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.faults import simulation as simulate
 
 SITES = 5
 
@@ -24,13 +24,13 @@ def go_on(folder, until):
     """Restores what is there, takes rounds over all devices, and saves after each."""
     algorithm, aggregator = scaffold(linear_loss, optax.sgd(0.1)), weighted_mean()
     params = {"w": jnp.ones((4, 2)), "b": jnp.zeros(2)}
-    state = rounds.init(algorithm, aggregator, params, SITES, jax.random.key(1))
+    state = layouts.init(algorithm, aggregator, params, SITES, jax.random.key(1))
     batches = streamed(site_batches([3, 1, 2, 2, 1], sites=SITES))
     store = Store(folder)
     found = store.restore(state, complain=print)
     state = found[1] if found else state
-    for after, _ in simulate.rounds(
-        rounds.mesh(algorithm, aggregator),
+    for after, _ in run_rounds(
+        layouts.mesh(algorithm, aggregator),
         state,
         until=until,
         batches=lambda round, site: batches(site),
@@ -42,10 +42,11 @@ def go_on(folder, until):
 
 def test_one_device_goes_on_where_four_left_and_back(tmp_path):
     go_on(tmp_path / "moved", 1)
-    root = Path(__file__).parent
+    here = Path(__file__).parent
+    tests = here.parent.parent
     one = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
-    one["PYTHONPATH"] = os.pathsep.join((str(root.parent), str(root)))
-    code = f"from devices_test import go_on; go_on({str(tmp_path / 'moved')!r}, 2)"
+    one["PYTHONPATH"] = os.pathsep.join(map(str, (tests.parent, tests, here)))
+    code = f"from mesh_test import go_on; go_on({str(tmp_path / 'moved')!r}, 2)"
     subprocess.run([sys.executable, "-c", code], env=os.environ | one, check=True, timeout=120)
     go_on(tmp_path / "moved", 3)
     go_on(tmp_path / "stayed", 3)

@@ -20,12 +20,13 @@ import optax
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
-from fl_jax.core import layouts as rounds
+from fl_jax.core import layouts
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.experiment import metrics as metrics_log
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.faults import fault as faulty
-from fl_jax.faults import simulation as simulate
+from fl_jax.faults import fault as fault_model
+from fl_jax.faults.simulation import run_faulty_rounds
+from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_label import multi_label
 
 FEATURES, BATCH = 8, 4
@@ -69,10 +70,10 @@ def measure(case: Case, folder: Path) -> Measured:
     """
     job = multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
     algorithm = fed_avg(job.loss, optax.adam(1e-3), keep_optimizer=True)
-    faults = faulty.build(case.faults, case.sites)
-    aggregator = faulty.between(weighted_mean(), faults)
+    faults = fault_model.build(case.faults, case.sites)
+    aggregator = with_faults(weighted_mean(), faults)
     key = jax.random.key(0)
-    state = rounds.init(algorithm, aggregator, job.init(key), case.sites, key)
+    state = layouts.init(algorithm, aggregator, job.init(key), case.sites, key)
     store, log = Store(folder / "checkpoints"), metrics_log.Metrics(folder / "metrics.jsonl")
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(case.sites, BATCH, FEATURES)).astype(np.float32)
@@ -88,8 +89,8 @@ def measure(case: Case, folder: Path) -> Measured:
     reader = Reader(folder / "metrics.jsonl")
     seconds, saves, memory, files = [], [], [], []
     began = time.perf_counter()
-    for after, metrics in simulate.rounds(
-        rounds.sequential(algorithm, aggregator, steps_per_call=8),
+    for after, metrics in run_faulty_rounds(
+        layouts.sequential(algorithm, aggregator, steps_per_call=8),
         state,
         until=case.rounds,
         batches=lambda round, site: [Batch(inputs[site], labels[site], mask)] * 2,
