@@ -84,9 +84,9 @@ def test_a_pattern_of_ones_own():
 def test_a_pattern_that_leaves_nothing_or_everything_to_share_is_refused(pattern, found):
     algorithm = fed_bn(network_loss, optax.sgd(0.3), local=pattern)
     for init in (algorithm.init_server, algorithm.init_site):
-        with pytest.raises(ValueError, match=f"local='{pattern}': finds {found} .*Conv_0/kernel"):
+        with pytest.raises(ValueError, match=f"local='{pattern}': matches {found} .*Conv_0/kernel"):
             init(network_params())
-    with pytest.raises(ValueError, match=r"local='\(': is no regular expression"):
+    with pytest.raises(ValueError, match=r"local='\(': not a regular expression"):
         fed_bn(network_loss, optax.sgd(0.3), local="(")
 
 
@@ -117,4 +117,4 @@ def test_the_servers_optimizer_leaves_what_is_not_its_own():
 def test_a_new_optimizer_each_round_is_kept_at_no_site():
     params = network_params()
     fresh = begin(fed_bn(network_loss, optax.adam(0.1)), params)
-    assert names(fresh.sites) == ["own/GroupNorm_0/scale"]
+    assert names(fresh.sites) == ["local/GroupNorm_0/scale"]

@@ -61,7 +61,7 @@ def test_layouts_give_the_same_numbers(layout):
 
 def test_the_pure_form_gives_the_same_numbers():
     init, step = federate(ALGORITHM, weighted_mean(), SITES, epochs=3)
-    whole = jax.jit(layouts.whole(ALGORITHM, weighted_mean()))
+    whole = jax.jit(layouts.whole_round(ALGORITHM, weighted_mean()))
     state = other = init(START, KEY)
     for index in range(2):
         state, _ = step(state)

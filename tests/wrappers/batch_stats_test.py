@@ -284,7 +284,7 @@ def test_what_does_not_go_together():
     batch = jax.tree.map(lambda x: x[0, 0], sites())
     wrapped = fed_avg(lambda *given: 2 * task.loss(*given), optax.sgd(0.1))
     own = wrapped._replace(client=wrapped.client._replace(step=lambda local, batch: local))
-    for algorithm, message in ((wrapped, "by the task's own loss"), (own, "moves none")):
+    for algorithm, message in ((wrapped, "only the task's own loss"), (own, "updates none")):
         carried, begun = started(algorithm, task.init(KEY))
         with pytest.raises(ValueError, match=message):
             carried.client.step(begun, batch)

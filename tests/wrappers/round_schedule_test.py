@@ -10,11 +10,11 @@ from personal_problem import begin, close, network_loss, network_params
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.core import layouts, spec
-from fl_jax.wrappers.round_schedule import round_schedule, scale_by_round
+from fl_jax.wrappers.round_schedule import RoundFactor, round_schedule, scale_by_round
 
 BATCHES = site_batches((3, 1, 2))
 EVERYONE = np.ones(3, bool)
-FACTORS = (1.0, 0.25, 0.5)
+FACTORS = (0.75, 0.25, 0.5)
 RATE = 0.2
 
 
@@ -86,15 +86,22 @@ def test_every_algorithm_takes_the_factor_or_says_that_it_does_not(name):
         with pytest.raises(ValueError, match="a chained algorithm"):
             make("cyclic()", factors=FACTORS)
         return
-    begin(make(f"{name}()", factors=FACTORS), network_params())
+    algorithm = make(f"{name}()", factors=FACTORS)
+    server, site = algorithm.init_server(network_params()), algorithm.init_site(network_params())
+    local = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(0))
+    nodes = jax.tree.leaves(local, is_leaf=lambda node: isinstance(node, RoundFactor))
+    factors = [node.factor for node in nodes if isinstance(node, RoundFactor)]
+    assert factors
+    for factor in factors:
+        np.testing.assert_array_equal(factor, FACTORS[0])
 
 
 def test_an_algorithm_with_an_optimiser_of_its_own_is_refused():
-    with pytest.raises(ValueError, match="does not use the sites' optimiser"):
+    with pytest.raises(ValueError, match="does not use the clients' optimiser"):
         begin(make("scaffold(client_lr=0.1)", factors=FACTORS), network_params())
 
 
 @pytest.mark.parametrize("factors", [(), (1.0, -0.1), (float("nan"),), (float("inf"),)])
 def test_factors_out_of_range(factors):
-    with pytest.raises(ValueError, match="round_schedule: its factors are"):
+    with pytest.raises(ValueError, match="round_schedule: factors="):
         make("fed_avg()", factors=factors)
