@@ -309,7 +309,7 @@ def test_the_order_of_the_sites_does_not_matter(case):
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_several_models_at_a_site_take_no_statistics_along(name):
-    with pytest.raises(ValueError, match="train one model at a site"):
+    with pytest.raises(ValueError, match="trains one model at a site"):
         ran(Case(f"{name} aggregate", "weighted_mean", "sequential"))
 
 

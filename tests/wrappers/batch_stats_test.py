@@ -277,7 +277,7 @@ def test_what_does_not_go_together():
     task, _, _, _ = federation("aggregate")
     with pytest.raises(ValueError, match="rule='median'"):
         federated_batch_stats(fed_avg(task.loss, optax.sgd(0.1)), "median")
-    with pytest.raises(ValueError, match="train one model at a site"):
+    with pytest.raises(ValueError, match="trains one model at a site"):
         started(ditto(task.loss, optax.sgd(0.1)), task.init(KEY))
     with pytest.raises(ValueError, match="momentum=1"):
         federated_batch_stats(fed_avg(task.loss, optax.sgd(0.1)), momentum=1.0)
