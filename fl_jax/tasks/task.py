@@ -27,6 +27,6 @@ class Task(NamedTuple):
         """Whether the model keeps BatchNorm running statistics.
 
         If so, `init` and `logits` use variables `{'params': ..., 'batch_stats': ...}`, `loss` uses the
-        parameters alone, and the algorithm must be wrapped in `fl_jax.wrappers.batch_stats.carry`.
+        parameters alone, and the algorithm must be wrapped in `federated_batch_stats`.
         """
         return isinstance(self.loss, RunningLoss)
