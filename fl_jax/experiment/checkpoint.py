@@ -1,20 +1,24 @@
-"""Checkpoints of a run's whole state after every round, with a digest that is verified on the way back.
+"""Checkpoints of a training's whole state, written by Orbax, with digests that are verified when restored.
 
-Orbax writes atomically but does not notice a flipped bit, and a step that is half deleted still shows in
-its list, or no longer does; so a step counts only if it restores and its digests agree, else the step before
-it is taken. Nor does it wait until the disk has what it renames; `Store.save` does, so that a power cut
-costs at most the step under way.
+Orbax alone opens a step, `ocp.StandardCheckpointer().restore(directory / step / "arrays")`. Its items:
 
-A step holds `arrays`, see `fl_jax.experiment.checkpoint_arrays`, and `facts`, JSON: what the caller gave,
-and of this module
-`format`; `arrays`, the path, dtype, shape and SHA-256 of each array, by which a step can be read and
-verified without its structure; `digest` of them all, and `facts_digest`. In format 2 Orbax kept the arrays,
-as `tree`; so in format 1, which has no `format` and only a `digest` that takes the structure to verify.
+- `arrays`: nested dicts of arrays, by their path in the tree; typed PRNG keys as the integers behind them.
+- `facts`, JSON: the caller's, and `format`; `arrays`, the path, dtype, shape and SHA-256 of each array;
+  `digest` of them all; `facts_digest`.
+
+Orbax saves atomically, but it does not notice a flipped bit, and its list of steps may contain one that is
+half deleted. Here a step counts only if it can be read and its digests agree; otherwise it is renamed to
+`damaged_<step>`, and the step before it is restored. `Store.save` returns once everything is on the disk, so
+a power cut costs at most the step under way.
+
+Orbax writes arrays with tensorstore, which (0.1.86) leaks 25 to 30 KiB of memory a save. This matters after
+tens of thousands of saves; `config.checkpoint_every` makes them fewer.
 """
 
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,24 +29,30 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from fl_jax.experiment.checkpoint_arrays import Restore, Save, by_path, shaped, table, typed
 from fl_jax.files.atomic import sync
 
-FORMAT = 3
-"""Of what `Store.save` writes; older ones are read too."""
+FORMAT = 4
+"""Of what `Store.save` writes; no other is read."""
 _OURS = ("format", "arrays", "facts_digest")
-_BESIDE = 2**20
-"""Bytes that a step takes beside its arrays, with some to spare."""
+_OVERHEAD = 2**20
+"""Bytes that a step takes besides its arrays, with a margin."""
+
+Named = dict[str, np.ndarray]
+"""Arrays by path, such as `0/server/params/Dense_0/kernel`."""
+
+
+class OtherFormatError(ValueError):
+    """A checkpoint of another version of fl_jax; it is not damaged."""
 
 
 class Store:
-    """The checkpoints of one run in one directory; only the newest ones are kept."""
+    """The checkpoints of one training in one directory, of which the newest are kept."""
 
     def __init__(self, directory: str | Path, *, keep: int = 2, read_only: bool = False) -> None:
         """Opens or creates the directory.
 
         Args:
-            directory: where the steps are, one folder each.
+            directory: has one folder a step.
             keep: how many of the newest steps to keep, at least 1.
             read_only: change nothing in the directory, which must exist.
         """
@@ -52,212 +62,253 @@ class Store:
             create=not read_only,
             read_only=read_only,
         )
+        self.directory = Path(directory).absolute()
         self._read_only, self._keep = read_only, keep
-        self._manager = ocp.CheckpointManager(Path(directory).absolute(), options=options)
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def save(self, step: int, tree: Any, facts: dict[str, Any]) -> None:
-        """Saves a pytree of arrays and keys, and facts that JSON can hold, as one step.
+        """Saves a pytree of arrays and typed keys, with facts that JSON can express, as one step.
 
         Raises:
-            ValueError: when a step as new as this one is there already, or two arrays have one path.
-            OSError: the disk is full; the steps before are left as they are.
+            ValueError: there is a step as new as this one already, or two arrays have the same path.
+            OSError: the disk is full; earlier steps stay as they are.
         """
         self.check_room(tree)
-        named = by_path(_plain(tree))
-        rows = table(named)
+        nested, named = _nested(tree), _by_path(tree)
+        rows = _table(named)
         facts = {name: value for name, value in facts.items() if name not in _OURS}
         facts = json.loads(json.dumps(facts))  # as it will be read
-        facts |= {"format": FORMAT, "arrays": rows, "digest": _sum_of(rows)}
-        facts["facts_digest"] = _sum_of(facts)
-        args = ocp.args.Composite(arrays=Save(named), facts=ocp.args.JsonSave(facts))
+        facts |= {"format": FORMAT, "arrays": rows, "digest": _digest(rows)}
+        facts["facts_digest"] = _digest(facts)
+        items = ocp.args.Composite(
+            arrays=ocp.args.StandardSave(nested), facts=ocp.args.JsonSave(facts)
+        )
         log = logging.getLogger("absl")
-        log.addFilter(_is_news)
+        log.addFilter(_is_no_traceback)
         try:
-            saved = self._manager.save(step, args=args)
+            saved = self._manager.save(step, args=items)
+        except ValueError as error:
+            raise _system_error(error, self.directory) or error from error
         finally:
-            log.removeFilter(_is_news)
+            log.removeFilter(_is_no_traceback)
         if not saved:
             raise ValueError(
-                f"step={step}: {self._manager.directory} has step {self._manager.latest_step()} "
-                "already; restore it and go on from there, or remove the folder"
+                f"step={step}: {self.directory} has step {self._manager.latest_step()} already; restore it "
+                "and continue from there, or remove the folder"
             )
-        folder = Path(self._manager.directory) / str(step)
+        folder = self.directory / str(step)
         for path in (*folder.rglob("*"), folder, folder.parent):
             sync(path)
         self._remove(self.steps()[self._keep :])
 
     def check_room(self, tree: Any) -> None:
-        """Refuses a tree that the disk has no room for.
+        """Refuses a tree that does not fit on the disk.
 
         Raises:
             OSError: says what is free and what is needed.
         """
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(_plain(tree))) + _BESIDE
-        free = shutil.disk_usage(self._manager.directory).free
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(_untyped(tree))) + _OVERHEAD
+        free = shutil.disk_usage(self.directory).free
         if free < needed:
             raise OSError(
-                f"{self._manager.directory}: {free / 2**20:.1f} MiB are free and a checkpoint needs "
-                f"{needed / 2**20:.1f} MiB; the steps before are kept. Make room, and run this again"
+                f"{self.directory}: {free / 2**20:.1f} MiB are free and a checkpoint needs "
+                f"{needed / 2**20:.1f} MiB; free some space and run this again: earlier steps are kept"
             )
 
     def restore(
         self, like: Any, *, step: int | None = None, complain: Callable[[str], None]
     ) -> tuple[int, Any, dict[str, Any]] | None:
-        """Restores the newest sound step; damaged newer ones become `damaged_<step>`, out of the way.
+        """Restores the newest sound step; newer, damaged ones are renamed to `damaged_<step>`.
 
         Args:
-            like: a pytree of the same structure, shapes and dtypes.
-            step: this one and no other; None takes the newest that is sound.
-            complain: called with a sentence for every step that is passed over.
+            like: a pytree of the same structure, shapes, dtypes and placement.
+            step: this step and no other; None takes the newest sound one.
+            complain: called with a sentence for every damaged step.
 
         Returns:
-            Step, tree and facts, or None when there is no step at all.
+            Step, tree and facts; None if there is no step.
 
         Raises:
-            ValueError: when there are steps and none is sound, or not the one that is asked for; or when they
-                are of a newer version of the project.
+            ValueError: there are steps but none is sound, or not the requested one; or another version of
+                fl_jax wrote them.
         """
         steps = self.steps()
         if step is not None:
             if step not in steps:
-                raise ValueError(f"step={step}: {self._manager.directory} holds {steps}")
+                raise ValueError(f"step={step}: {self.directory} has the steps {steps}")
             steps = [step]
         for index, number in enumerate(steps):
             try:
-                tree, facts = self._read(number, like)
-            except NewerFormatError:
+                named, facts = self.read(number)
+                tree = _shaped(named, like)
+            except OtherFormatError:
                 raise
             except Exception as error:  # whatever a damaged file makes Orbax raise
-                complain(f"checkpoint {number} in {self._manager.directory} is damaged: {error!r}")
+                complain(f"checkpoint {number} in {self.directory} is damaged: {error!r}")
                 continue
             self._set_aside(steps[:index])
             self._remove(steps[index + self._keep :])
-            return number, tree, facts
+            return number, tree, {k: v for k, v in facts.items() if k not in _OURS}
         if steps:
             raise ValueError(
-                f"{self._manager.directory}: none of the checkpoints {steps} can be read; "
+                f"{self.directory}: none of the checkpoints {steps} can be read; "
                 "remove the folder to start afresh"
             )
         return None
 
     def steps(self) -> list[int]:
-        """The steps that are there, damaged or not, newest first."""
-        found = (path.name for path in Path(self._manager.directory).iterdir() if path.is_dir())
-        return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
+        """All steps, sound or damaged, newest first."""
+        names = (path.name for path in self.directory.iterdir() if path.is_dir())
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Reads a step without knowing its structure, and verifies it as far as its format allows.
+    def read(self, step: int) -> tuple[Named, dict[str, Any]]:
+        """Reads and verifies a step without knowing its structure.
 
         Returns:
-            The arrays by path, `0/server/params/Dense_0/kernel`, and the facts, those of this module too:
-            without `format` nothing was verified.
+            The arrays by path, and the facts, with those that `save` adds.
 
         Raises:
-            Exception: whatever a damaged file makes Orbax raise; ValueError when digests do not agree.
+            Exception: whatever a damaged file makes Orbax raise; ValueError when a digest does not agree.
+            OtherFormatError: another version of fl_jax wrote the step.
         """
-        tree, facts = self._restore(step, None)
-        if "format" in facts:
-            _verify(tree, facts)
-        return by_path(tree), facts
+        facts = self._item(step, "facts", ocp.args.JsonRestore())
+        if facts["format"] != FORMAT:
+            raise OtherFormatError(
+                f"{self.directory}: step {step} has format {facts['format']}, and this version of fl_jax "
+                f"reads format {FORMAT}: use the version that wrote it, or remove the folder"
+            )
+        if (
+            _digest({k: v for k, v in facts.items() if k != "facts_digest"})
+            != facts["facts_digest"]
+        ):
+            raise ValueError("its facts are not those that were saved")
+        rows = {row["path"]: row for row in facts["arrays"]}
+        named = _by_path(self._item(step, "arrays", ocp.args.StandardRestore()))
+        named |= {
+            path: np.zeros(row["shape"], jnp.dtype(row["dtype"]))
+            for path, row in rows.items()
+            if 0 in row["shape"]
+        }
+        wrong = [row["path"] for row in _table(named) if rows.pop(row["path"], None) != row]
+        if wrong or rows:
+            raise ValueError(f"not as they were saved: {', '.join([*wrong, *rows])}")
+        return named, facts
 
     def close(self) -> None:
-        """Waits for what is under way and lets go of the directory."""
+        """Waits for work under way and releases the directory."""
         self._manager.close()
 
     def _set_aside(self, damaged: list[int]) -> None:
-        """Renames steps, because Orbax saves none that is as old as one it knows."""
+        """Renames steps, because Orbax saves no step that is as old as one in its list."""
         if self._read_only:
             return
         for step in damaged:
-            folder = Path(self._manager.directory)
-            shutil.rmtree(folder / f"damaged_{step}", ignore_errors=True)
-            (folder / str(step)).rename(folder / f"damaged_{step}")
+            shutil.rmtree(self.directory / f"damaged_{step}", ignore_errors=True)
+            (self.directory / str(step)).rename(self.directory / f"damaged_{step}")
         self._manager.reload()
 
     def _remove(self, old: list[int]) -> None:
-        """Ends the deletion of steps that was cut off; where their metadata is gone Orbax never would."""
+        """Finishes interrupted deletions; Orbax forgets a step whose metadata is gone."""
         if self._read_only or not old:
             return
         for step in old:
-            shutil.rmtree(Path(self._manager.directory) / str(step))
+            shutil.rmtree(self.directory / str(step))
         self._manager.reload()
 
-    def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        tree, facts = self._restore(step, _plain(like))
-        _verify(tree, facts)
-        return _keyed(tree, like), {k: v for k, v in facts.items() if k not in _OURS}
-
-    def _restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        facts = self._part(step, "facts", ocp.args.JsonRestore())
-        found = facts.get("format", 1)
-        if isinstance(found, int) and found > FORMAT:
-            raise NewerFormatError(
-                f"{self._manager.directory}: step {step} has format {found}, and this version of fl_jax "
-                f"reads formats up to {FORMAT}: use a newer version"
-            )
-        if found in (1, 2):
-            return self._part(step, "tree", ocp.args.StandardRestore(like)), facts
-        named = typed(self._part(step, "arrays", Restore()), facts["arrays"])
-        return (named if like is None else shaped(named, like)), facts
-
-    def _part(self, step: int, name: str, how: Any) -> Any:
+    def _item(self, step: int, name: str, how: Any) -> Any:
         return self._manager.restore(step, args=ocp.args.Composite(**{name: how}))[name]
 
 
-class NewerFormatError(ValueError):
-    """A checkpoint that a newer version of the project wrote; it is not damaged."""
-
-
 def arrays(tree: Any) -> list[dict[str, Any]]:
-    """Path, dtype, shape and SHA-256 of the bytes of every array of a tree, sorted by path."""
-    return table(by_path(_plain(tree)))
+    """Path, dtype, shape and SHA-256 of every array of a tree, sorted by path."""
+    return _table(_by_path(tree))
 
 
-def _verify(tree: Any, facts: dict[str, Any]) -> None:
-    """Raises ValueError when the arrays or the facts are not those that were saved."""
-    if "format" not in facts:
-        if _digest_of_format_1(tree) != facts["digest"]:
-            raise ValueError("its digest does not agree with its arrays")
-        return
-    if _sum_of({k: v for k, v in facts.items() if k != "facts_digest"}) != facts["facts_digest"]:
-        raise ValueError("its facts are not those that were saved")
-    saved = {row["path"]: row for row in facts["arrays"]}
-    wrong = [row["path"] for row in arrays(tree) if saved.pop(row["path"], None) != row]
-    if wrong or saved:
-        raise ValueError(f"not as they were saved: {', '.join([*wrong, *saved])}")
+def _by_path(tree: Any) -> Named:
+    leaves = jax.tree_util.tree_leaves_with_path(_untyped(tree))
+    return {_join(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def _sum_of(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+def _nested(tree: Any) -> dict[str, Any]:
+    """The arrays in nested dicts; Orbax refuses arrays without elements, which are left out."""
+    nested: dict[str, Any] = {}
+    leaves = jax.tree_util.tree_leaves_with_path(_untyped(tree))
+    names = {_join(path).replace("/", ".") for path, _ in leaves}
+    if len(names) < len(leaves):  # Orbax would save one of two
+        raise ValueError(
+            f"the tree's {len(leaves)} arrays have {len(names)} paths: "
+            "rename a key that contains '/' or '.'"
+        )
+    for path, leaf in leaves:
+        if not leaf.size:
+            continue
+        *folders, name = (jax.tree_util.keystr((key,), simple=True) for key in path)
+        place = nested
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = np.asarray(leaf)
+    return nested
 
 
-def _plain(tree: Any) -> Any:
-    """Turns typed keys into the integers behind them, which is what files can hold."""
+def _shaped(named: Named, like: Any) -> Any:
+    """A tree of the structure of `like`, each array on the devices of its example."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(_untyped(like))
+    wanted = {_join(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
+    there = {path: (array.shape, array.dtype) for path, array in named.items()}
+    wrong = [path for path in wanted | there if wanted.get(path) != there.get(path)]
+    if wrong:
+        raise ValueError(f"not the arrays that this run has: {', '.join(wrong)}")
+    plain = structure.unflatten(_placed(named[_join(path)], leaf) for path, leaf in leaves)
+    return jax.tree.map(_typed, plain, like)
+
+
+def _placed(array: np.ndarray, like: Any) -> Any:
+    if not isinstance(like, jax.Array):
+        return array
+    return jax.device_put(array, like.sharding) if like.committed else jnp.array(array)
+
+
+def _untyped(tree: Any) -> Any:
+    """Typed keys become the integers behind them."""
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
 
 
-def _keyed(plain: Any, like: Any) -> Any:
-    def wrap(leaf: Any, example: Any) -> Any:
-        if not _is_key(example):
-            return leaf
-        return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(example))
-
-    return jax.tree.map(wrap, plain, like)
+def _typed(leaf: Any, example: Any) -> Any:
+    if not _is_key(example):
+        return leaf
+    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(example))
 
 
 def _is_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _digest_of_format_1(plain: Any) -> str:
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(plain):
-        array = np.asarray(leaf)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+def _table(named: Named) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": path,
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+        }
+        for path, array in sorted(named.items())
+    ]
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Leaves out of Orbax's log the traceback of what `save` raises, too."""
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _join(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _system_error(error: ValueError, directory: Path) -> OSError | None:
+    """The operating system's error behind one of tensorstore, such as a full disk; None for any other."""
+    code = re.search(r"\[os_error_code='(\d+)'", str(error))
+    return OSError(int(code[1]), str(error).rpartition(": ")[2], str(directory)) if code else None
+
+
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    """Drops from Orbax's log the traceback of an error that `save` raises as well."""
     return "_SignalingThread.run() raised" not in record.getMessage()
