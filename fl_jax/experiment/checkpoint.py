@@ -22,7 +22,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ _OURS = ("format", "arrays", "facts_digest")
 _OVERHEAD = 2**20
 """Bytes that a step takes besides its arrays, with a margin."""
 
+T = TypeVar("T")
 Named = dict[str, np.ndarray]
 """Arrays by path, such as `0/server/params/Dense_0/kernel`."""
 
@@ -132,29 +133,30 @@ class Store:
             ValueError: there are steps but none is sound, or not the requested one; or another version of
                 fl_jax wrote them.
         """
-        steps = self.steps()
-        if step is not None:
-            if step not in steps:
-                raise ValueError(f"step={step}: {self.directory} has the steps {steps}")
-            steps = [step]
-        for index, number in enumerate(steps):
-            try:
-                named, facts = self.read(number)
-                tree = _shaped(named, like)
-            except OtherFormatError:
-                raise
-            except Exception as error:  # whatever a damaged file makes Orbax raise
-                complain(f"checkpoint {number} in {self.directory} is damaged: {error!r}")
-                continue
-            self._set_aside(steps[:index])
-            self._remove(steps[index + self._keep :])
-            return number, tree, {k: v for k, v in facts.items() if k not in _OURS}
-        if steps:
-            raise ValueError(
-                f"{self.directory}: none of the checkpoints {steps} can be read; "
-                "remove the folder to start afresh"
-            )
-        return None
+        newest = self._newest(lambda number: self._restore(number, like), step, complain)
+        if newest is None:
+            return None
+        number, (tree, facts), steps = newest
+        self._set_aside([other for other in steps if other > number])
+        self._remove([other for other in steps if other <= number][self._keep :])
+        return number, tree, {k: v for k, v in facts.items() if k not in _OURS}
+
+    def read_newest(
+        self, *, complain: Callable[[str], None]
+    ) -> tuple[int, Named, dict[str, Any]] | None:
+        """Reads the newest sound step without knowing its structure; changes nothing.
+
+        Args:
+            complain: called with a sentence for every damaged step.
+
+        Returns:
+            Step, arrays by path, and facts; None if there is no step.
+
+        Raises:
+            ValueError: as for `restore`.
+        """
+        newest = self._newest(self.read, None, complain)
+        return None if newest is None else (newest[0], *newest[1])
 
     def steps(self) -> list[int]:
         """All steps, sound or damaged, newest first."""
@@ -197,6 +199,32 @@ class Store:
     def close(self) -> None:
         """Waits for work under way and releases the directory."""
         self._manager.close()
+
+    def _restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
+        named, facts = self.read(step)
+        return _shaped(named, like), facts
+
+    def _newest(
+        self, load: Callable[[int], T], step: int | None, complain: Callable[[str], None]
+    ) -> tuple[int, T, list[int]] | None:
+        """The newest step that `load` accepts, what it returns, and the steps that were candidates."""
+        steps = self.steps()
+        if step is not None and step not in steps:
+            raise ValueError(f"step={step}: {self.directory} has the steps {steps}")
+        steps = steps if step is None else [step]
+        for number in steps:
+            try:
+                return number, load(number), steps
+            except OtherFormatError:
+                raise
+            except Exception as error:  # whatever a damaged file makes Orbax raise
+                complain(f"checkpoint {number} in {self.directory} is damaged: {error!r}")
+        if steps:
+            raise ValueError(
+                f"{self.directory}: none of the checkpoints {steps} can be read; "
+                "remove the folder to start afresh"
+            )
+        return None
 
     def _set_aside(self, damaged: list[int]) -> None:
         """Renames steps, because Orbax saves no step that is as old as one in its list."""

@@ -3,10 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fl_jax.experiment import export
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.models.mlp import mlp
-from launch import export
+from fl_jax.workdir import Workdir
 
 
 @pytest.fixture
@@ -16,17 +17,17 @@ def params():
 
 @pytest.fixture
 def workdir(tmp_path, params):
-    store = Store(tmp_path / "models" / "central" / "checkpoints")
+    store = Store(Workdir(tmp_path).arm("central").checkpoints)
     state = {"server": {"params": jax.tree.map(jnp.zeros_like, params)}}
     for step in (1, 2):
         store.save(step, (state, study.Model(params, None)), {"best_round": 1})
     store.close()
-    return tmp_path
+    return Workdir(tmp_path)
 
 
 def test_there_and_back(workdir, params, tmp_path):
     safetensors = pytest.importorskip("safetensors")
-    (workdir / "models" / "central" / "checkpoints" / "2" / "facts" / "metadata").unlink()
+    (workdir.arm("central").checkpoints / "2" / "facts" / "metadata").unlink()
     out, said = tmp_path / "model.safetensors", []
     assert export.export(workdir, "central", out, complain=said.append) == 4
     assert "checkpoint 2" in said[0]
