@@ -19,7 +19,7 @@ class Sent(NamedTuple):
 
     message: Any
     weight: Array
-    count: Array
+    stored: Array
 
 
 def stale(sites: int | Sequence[int], share: float = 1.0, *, delay: int = 1) -> Fault:
@@ -46,11 +46,11 @@ def stale(sites: int | Sequence[int], share: float = 1.0, *, delay: int = 1) -> 
         new = (arrival.message, arrival.weight)
         past = (memory.message, memory.weight)
         queue = jax.tree.map(lambda old, x: jnp.concatenate([old, x[None]]), past, new)
-        oldest = delay - memory.count  # the new message itself where nothing was sent before
+        oldest = delay - memory.stored  # the new message itself where nothing was sent before
         message, weight = jax.tree.map(lambda x: x[oldest], queue)
-        age = arrival.age + memory.count
+        age = arrival.age + memory.stored
         late = arrival._replace(message=message, weight=weight, age=age)
         messages, weights = jax.tree.map(lambda x: x[1:], queue)
-        return Sent(messages, weights, jnp.minimum(memory.count + 1, delay)), late
+        return Sent(messages, weights, jnp.minimum(memory.stored + 1, delay)), late
 
     return at_sites("stale", sites, share, transmit=transmit, init_memory=init_memory)
