@@ -8,7 +8,7 @@ from typing import NoReturn
 from fl_jax.core.types import LABELS
 from fl_jax.data import dicom, duplicates, sources
 from fl_jax.data.index import Summary
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 
 
 class RefusedError(ValueError):
@@ -105,7 +105,7 @@ class Tally:
 
     def write_refused(self, path: pathlib.Path) -> None:
         """Writes which files were refused and why, also where the build then failed."""
-        with whole(path) as file:
+        with atomic_open(path) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("site", "path", "reason", "detail"))
             writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in self.refused)

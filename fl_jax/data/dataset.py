@@ -44,7 +44,7 @@ from fl_jax.data import dicom, duplicates, pseudonyms, sources
 from fl_jax.data.counts import RefusedError, Tally
 from fl_jax.data.index import COLUMNS, VERSION, Summary, digests, read_summary
 from fl_jax.data.slices import SPLIT, UNKNOWN, Slices, load
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 from fl_jax.files.extras import extra
 
 with extra("ct"):
@@ -206,7 +206,7 @@ def prepare(
         tally.write_refused(data_dir / "refused.csv")
         shutil.rmtree(building, ignore_errors=True)
     summary = key | {"versions": _versions()} | tally.summary() | {"tables": digests(data_dir)}
-    with whole(data_dir / "summary.json") as file:
+    with atomic_open(data_dir / "summary.json") as file:
         file.write(json.dumps(summary, indent=1) + "\n")
     return summary
 

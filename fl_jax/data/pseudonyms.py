@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 
 SHORT = 4
 """An ID of fewer characters is too common to say that an image's name holds it."""
@@ -46,7 +46,7 @@ def replace(index: pathlib.Path) -> dict[str, str]:
                 "and reports show: rename the files, e.g. with python -m launch.deidentify"
             )
     numbers = {column: _number(found[column], before) for column, before in COLUMNS.items()}
-    with whole(index) as file:
+    with atomic_open(index) as file:
         writer = csv.writer(file, lineterminator="\n")
         for place, line in enumerate(_lines(index)):
             if not place:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fl_jax.core.types import LABELS
 from fl_jax.data.site_names import HOLDOUT
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 from fl_jax.files.csv_table import Columns, number, refuse
 from fl_jax.files.text import NAME, is_name
 
@@ -100,7 +100,7 @@ def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
             truth is not 0 or 1, or a split is unknown.
     """
     _check(path, predictions)
-    with whole(path) as file:
+    with atomic_open(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for image, patient, site, split, truth, scores in zip(

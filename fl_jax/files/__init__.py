@@ -1,1 +1,1 @@
-"""TODO."""
+"""Safe file access: atomic writes, bounded reads, and text that is safe to print."""

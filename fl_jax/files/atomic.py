@@ -1,4 +1,4 @@
-"""A file is there whole or as it was before, whatever is killed and when; after a power cut, too."""
+"""Atomic file writes: after a crash or power cut, a file has its old or its new content, never part of it."""
 
 import contextlib
 import hashlib
@@ -10,15 +10,15 @@ from typing import IO, Any
 
 
 @contextlib.contextmanager
-def whole(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
-    """Opens `<path>.partial`, which takes the file's name once it is written and on the disk.
+def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
+    """Opens `<path>.partial` for writing, and renames it to `path` once it is on disk.
 
     Args:
-        path: the file; its folder must exist.
-        mode: `'w'`, UTF-8 with line ends as they are given, or `'wb'`.
+        path: the file; its directory must exist.
+        mode: `'w'` for UTF-8 without newline translation, or `'wb'`.
 
     Yields:
-        The open file. After an exception the file is what it was before, and what is written is gone.
+        The open file. An exception leaves `path` unchanged and deletes the partial file.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
@@ -37,7 +37,7 @@ def whole(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextlib.contextmanager
 def named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Gives an OSError the name of the file; one that comes of a write, as on a full disk, has none."""
+    """Adds the file name to an OSError without one, such as from a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -46,7 +46,7 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def sync(path: str | os.PathLike[str]) -> None:
-    """Waits until the disk has a file's bytes, or a folder's names."""
+    """Flushes a file's content, or a directory's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,23 +55,23 @@ def sync(path: str | os.PathLike[str]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """A file's digest, 64 hexadecimal digits."""
+    """A file's SHA-256 digest, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON whole or not at all."""
+    """Writes JSON atomically."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    with whole(path) as file:
+    """Writes a text file atomically."""
+    with atomic_open(path) as file:
         file.write(text)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    with whole(path, "wb") as file:
+    """Writes a file atomically."""
+    with atomic_open(path, "wb") as file:
         file.write(content)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 from fl_jax.files.jsonable import jsonable
 from fl_jax.files.links import check_link
 from fl_jax.report import cases, export, page, results
@@ -148,5 +148,5 @@ def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:
 
 
 def _replace(path: Path, content: str | bytes) -> None:
-    with whole(path, "wb") as file:
+    with atomic_open(path, "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)

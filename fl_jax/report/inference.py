@@ -23,7 +23,7 @@ from fl_jax.data.site_names import SITE_NAME
 from fl_jax.data.slices import Slices
 from fl_jax.data.windows import DEFAULT_WINDOWS
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 from fl_jax.files.text import LONGEST, printable
 from fl_jax.report import cases, documents, page
 
@@ -114,7 +114,7 @@ def collect(slices: Slices, scores: NDArray[np.float64]) -> Inference:
 
 def write(path: str | os.PathLike[str], found: Inference) -> None:
     """Writes the CSV, one line a slice, whole or not at all."""
-    with whole(path) as file:
+    with atomic_open(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for image, patient, study, series, position, scores in zip(*found[1:], strict=True):

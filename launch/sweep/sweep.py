@@ -28,7 +28,7 @@ import numpy as np
 
 from fl_jax.core import spec
 from fl_jax.files import atomic
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 from fl_jax.report import comparison
 from launch.cli import processes
 from launch.sweep.cells import Cell, CellFile, plan
@@ -196,7 +196,7 @@ def write(results: Mapping[str, Any], workdir: Path) -> None:
     atomic.write_json(workdir / "results.json", results)
     atomic.write_text(workdir / "table.md", comparison.as_markdown(rows, columns, reference))
     atomic.write_text(workdir / "table.csv", comparison.as_csv(rows, columns))
-    with whole(workdir / "figure.png", "wb") as file:
+    with atomic_open(workdir / "figure.png", "wb") as file:
         comparison.draw(rows, columns, reference).savefig(file, dpi=110)
 
 

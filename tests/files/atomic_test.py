@@ -4,20 +4,20 @@ import re
 import pytest
 from fuzzing import no_file_above
 
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 
 
 def test_the_file_is_what_it_was_until_all_is_written(tmp_path):
     path = tmp_path / "a.csv"
     for text in ("one\r\n", "two\n"):
-        with whole(path) as file:
+        with atomic_open(path) as file:
             file.write(text)
             assert not path.exists() or path.read_bytes() == b"one\r\n"
         assert path.read_bytes() == text.encode()
-    with pytest.raises(TypeError), whole(path, "wb") as file:
+    with pytest.raises(TypeError), atomic_open(path, "wb") as file:
         file.writelines([b"three", None])
     with pytest.raises(OSError, match=re.escape(f"'{path}'")), no_file_above(9):  # noqa: SIM117
-        with whole(path) as file:
+        with atomic_open(path) as file:
             file.write("no room for this")
     assert path.read_bytes() == b"two\n"
     assert [*tmp_path.iterdir()] == [path]
@@ -28,6 +28,6 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_after(tmp_path, 
     monkeypatch.setattr(os, "fsync", lambda number: seen.append(os.fstat(number).st_ino))
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda a, b: (seen.append("name"), replace(a, b)))
-    with whole(tmp_path / "a") as file:
+    with atomic_open(tmp_path / "a") as file:
         file.write("x")
     assert seen == [(tmp_path / "a").stat().st_ino, "name", tmp_path.stat().st_ino]

@@ -9,7 +9,7 @@ import numpy as np
 
 from fl_jax.data.site_names import HOLDOUT, check_site
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 
 SPLITS = ("train", "validation", "test", HOLDOUT)
 HEADER = ("patient", "site", "split")
@@ -171,7 +171,7 @@ def _check_alone(partition: Partition) -> None:
 
 def save(partition: Partition, path: str | pathlib.Path) -> None:
     """Writes `patient,site,split`, one row per patient, atomically."""
-    with whole(path) as file:
+    with atomic_open(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         writer.writerows(zip(*(column.tolist() for column in partition), strict=True))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from fl_jax.evaluation.bootstrap import Resampled
 from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic
-from fl_jax.files.atomic import whole
+from fl_jax.files.atomic import atomic_open
 from fl_jax.report.figures import FEDERATED, INK, MUTED, STYLE
 
 MEASURES = {
@@ -153,5 +153,5 @@ def _write(rows: Mapping[str, tuple[Mapping[str, Any], Runs]], folder: Path) -> 
     lines = [costs(title, settings, runs) for title, (settings, runs) in rows.items()]
     atomic.write_text(folder / "table.csv", as_csv(lines))
     atomic.write_text(folder / "table.md", as_markdown(lines))
-    with whole(folder / "figure.png", "wb") as file:
+    with atomic_open(folder / "figure.png", "wb") as file:
         draw(lines).savefig(file, dpi=110)
