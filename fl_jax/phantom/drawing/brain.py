@@ -1,8 +1,7 @@
 """Shapes inside the cavity: hemispheres, fissures, sulci, ventricles, nuclei, cerebellum, brain stem.
 
-Every function returns a distance in mm, negative inside, in canonical coordinates (see `skull`).
-Fluid is not drawn: it is what the solid parts leave free, so cisterns and sulci widen when the
-brain shrinks.
+Functions return distances in mm, negative inside, at canonical coordinates (see `skull`). Fluid fills what
+the solid parts leave free, so cisterns and sulci widen when the brain shrinks.
 
 Positions follow the Talairach & Tournoux atlas (1988) and the MNI152 template.
 """
@@ -18,7 +17,7 @@ from fl_jax.phantom.drawing.skull import Model
 
 
 class Parts(NamedTuple):
-    """Distances (mm, float32[N], negative inside) and fields that painting and bleeding need."""
+    """Distances (float32[N], mm, negative inside) for painting tissue and blood."""
 
     point: Point
     depth: jax.Array
@@ -38,7 +37,7 @@ class Parts(NamedTuple):
 
 
 def tentorium(c: Point) -> jax.Array:
-    """Height (mm) above the tentorium; positive is supratentorial."""
+    """Height above the tentorium; positive is supratentorial."""
     x, y, z = c
     ax = jnp.abs(x)
     middle = 4.0 - 7.0 * bump(ridge(c) / 10.0) - 0.40 * jnp.clip(-48.0 - y, -4.0, 60.0)
@@ -48,19 +47,19 @@ def tentorium(c: Point) -> jax.Array:
 
 
 def ridge(c: Point) -> jax.Array:
-    """Distance (mm) in front of the petrous ridges, to which the tentorium is fixed."""
+    """Distance in front of the petrous ridges, where the tentorium attaches."""
     x, y, _ = c
     return (y + 13.5 + 0.72 * jnp.abs(x)) / 1.23
 
 
 def notch(c: Point) -> jax.Array:
-    """Distance to the opening of the tentorium, negative inside it."""
+    """Distance to the tentorial notch."""
     x, y, _ = c
     return 17.0 * (jnp.sqrt((x / 17.0) ** 2 + ((y + 22.0) / 25.0) ** 2 + 1e-6) - 1.0)
 
 
 def arch(c: Point) -> jax.Array:
-    """Level of the midline block that joins the hemispheres: 1 at its heart, negative outside."""
+    """Level of the midline block that joins the hemispheres: 1 at the centre, negative outside."""
     _, y, z = c
     low = jnp.maximum(jnp.minimum(z + 2.0, 0.0), -16.0)
     v = (y + 5.0 - 0.7 * low) / (39.5 + 0.8 * low)
@@ -69,14 +68,14 @@ def arch(c: Point) -> jax.Array:
 
 
 def interhemispheric(c: Point, m: Model) -> jax.Array:
-    """Distance to the fissure between the hemispheres."""
+    """Distance to the interhemispheric fissure."""
     x, y, z = c
     width = m["fissure"] * (1.0 + 0.8 * bump((y - 40.0) / 30.0, (z - 5.0) / 35.0))
     return jnp.maximum(jnp.abs(x) - width, 32.0 * arch(c))
 
 
 def sylvian(c: Point, m: Model, rough: jax.Array, curl: jax.Array) -> jax.Array:
-    """Distance to the Sylvian fissures: the slit to the surface and the pocket over the insula."""
+    """Distance to the Sylvian fissures: slit to the surface, and pocket over the insula."""
     x, y, z = c
     ax = jnp.abs(x)
     line = 1.5 + 0.58 * (2.0 - y) + 0.12 * (ax - 50.0) + 4.5 * rough + 1.5 * curl
@@ -94,7 +93,7 @@ def sylvian(c: Point, m: Model, rough: jax.Array, curl: jax.Array) -> jax.Array:
 
 
 def basal_cistern(c: Point, m: Model) -> jax.Array:
-    """Distance to the space of brain stem and cisterns: star, ambient ring, quadrigeminal smile."""
+    """Distance to the brain stem with its cisterns: suprasellar star, ambient ring, quadrigeminal smile."""
     x, y, z = c
     ax = jnp.abs(x)
     r = jnp.sqrt(x * x + (y + 1.0) ** 2 + 0.5)
@@ -144,7 +143,7 @@ def lateral_ventricle(c: Point, m: Model) -> jax.Array:
 
 
 def caudate(c: Point) -> jax.Array:
-    """Distance to the caudate nuclei, head and tail-ward body."""
+    """Distance to head and body of the caudate nuclei."""
     x, y, z = c
     s = (jnp.abs(x), y, z)
     body = capsule(s, (17.5, 8.0, 14.0), (24.0, -22.0, 17.5), 3.6, 2.2)
@@ -159,7 +158,7 @@ def thalamus(c: Point) -> jax.Array:
 
 
 def lentiform(c: Point) -> jax.Array:
-    """Distance to putamen and pallidum, a lens whose point looks to the midline."""
+    """Distance to putamen and pallidum, a lens pointing to the midline."""
     x, y, z = c
     ax = jnp.abs(x) + 0.006 * (y - 1.0) ** 2
     lens = ellipsoid((ax, y, z), (24.0, 1.0, 1.0), (9.5, 19.5, 11.5))
@@ -167,7 +166,7 @@ def lentiform(c: Point) -> jax.Array:
 
 
 def third_ventricle(c: Point, m: Model) -> jax.Array:
-    """Distance to the third ventricle, a slit in the midline."""
+    """Distance to the third ventricle, a midline slit."""
     x, y, z = c
     slit = ellipsoid((x * 0.0, y, z), (0.0, -11.0, -1.5), (1.0, 16.0, 10.0))
     slit = jnp.maximum(slit, -ellipsoid((0.0 * x, y, z), (0.0, -12.0, 4.0), (1.0, 3.0, 2.5)))
@@ -210,7 +209,7 @@ def cerebellum(c: Point, depth: jax.Array, tent: jax.Array, stem: jax.Array, m: 
 
 
 def brain_stem(c: Point) -> jax.Array:
-    """Distance to midbrain, pons, peduncles of the cerebellum, medulla and cord."""
+    """Distance to midbrain, pons, cerebellar peduncles, medulla and cord."""
     x, y, z = c
     s = (jnp.abs(x), y, z)
     d = union(
@@ -226,23 +225,23 @@ def brain_stem(c: Point) -> jax.Array:
 
 
 def callosum(c: Point) -> jax.Array:
-    """Distance to the corpus callosum and the white matter that radiates from it."""
+    """Distance to the corpus callosum and its radiation."""
     shell = jnp.abs(arch(c) - 0.10) * 34.0 - 3.2
     return jnp.maximum(shell, jnp.maximum(jnp.abs(c[0]) - 16.0, -2.0 - c[2]))
 
 
 def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array) -> Parts:
-    """All of the brain's shapes at canonical points.
+    """Evaluates all shapes of the brain.
 
     Args:
-        c: canonical coordinates, already moved back by the mass effect, mm.
+        c: canonical coordinates with the mass effect undone, mm.
         m: the patient.
-        outer: distance to the cavity of the points before they were moved back, mm.
-        fill: how bloody the sulci are, 0 to 1; blood holds them open.
-        curl: random field of short waves that makes surfaces uneven, unit variance.
+        outer: distance of the displaced points to the cavity, mm.
+        fill: blood in the sulci, in [0, 1]; it holds them open.
+        curl: random field of unit variance that makes surfaces uneven.
 
     Returns:
-        The distances.
+        The `Parts`.
     """
     w = shapes.noise(c, m["brain_waves"], m["brain_mix"])
     free = 0.35 + 0.65 * jnp.clip(jnp.abs(c[0]) / 25.0, 0.0, 1.0)
@@ -282,7 +281,7 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array
 
 
 def _sulci(q: Point, solid: jax.Array, rough: jax.Array, m: Model) -> jax.Array:
-    """Distance to the sulci: folded sheets that run inwards from the surface of the hemispheres."""
+    """Distance to the sulci, folded sheets that run inwards from the surface."""
     x, y, z = q
     u = (x / 66.0, (y + 18.0) / 86.0, (z - 2.0) / 68.0)
     k = jnp.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2] + 1e-2)

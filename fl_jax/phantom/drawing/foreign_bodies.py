@@ -8,7 +8,7 @@ from fl_jax.phantom.drawing.skull import Model
 
 
 def foreign(c: Point, m: Model) -> tuple[jax.Array, jax.Array]:
-    """HU of foreign bodies at canonical points (-1000 elsewhere), and where they are metal, bool[N]."""
+    """HU of foreign bodies at canonical points (-1000 elsewhere), and a metal mask, bool[N]."""
 
     def rod(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         row = m["rods"][i]

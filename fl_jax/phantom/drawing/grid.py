@@ -1,4 +1,4 @@
-"""The points that are drawn, and the drawing."""
+"""The grid of sampling points, and a drawing on it."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,8 @@ import numpy as np
 
 
 class Grid(NamedTuple):
-    """Sampling points in head coordinates, mm, origin at the centre of the brain.
+    """Sampling points in head coordinates: DICOM LPS axes, mm, origin at the centre of the brain.
 
-    DICOM LPS axes: x to the patient's left, y to posterior, z to the vertex.
     Point (i, j, k) = origin + i*step_z + j*step_y + k*step_x, each float32[3].
     """
 
@@ -23,11 +22,11 @@ class Drawing(NamedTuple):
     """A drawn head.
 
     Attributes:
-        hu: float32[D, H, W], HU, noise-free tissue; air is -1000.
-        lesions: uint8[5, D, H, W], 1 where that subtype's blood takes the place of tissue, in the order of
-            `types.LABELS[1:]`; all zero in a patient without bleeding.
+        hu: float32[D, H, W], noise-free HU; air is -1000.
+        lesions: uint8[5, D, H, W], 1 where the subtype's blood replaces tissue, in the order of
+            `types.LABELS[1:]`.
         brain: bool[D, H, W], the intracranial space.
-        metal: bool[D, H, W] or None, what the scanner turns into streaks.
+        metal: bool[D, H, W] or None, the source of streaks.
     """
 
     hu: np.ndarray

@@ -1,8 +1,8 @@
-"""Draws a patient on a scanner's grid: jitted pure functions over slabs of points of one fixed size.
+"""Draws a patient on a grid, in jitted pure functions over slabs of points of one fixed size.
 
-Two cheap distances sort the points into air, vault, base and brain; each kind runs through its own
-kernel, `SLAB` points a call, so that nothing recompiles from grid to grid and intermediate values
-stay in the cache. The same patient and grid give the same bytes.
+Two cheap distances sort the points into air, vault, base and brain. Each kind runs through its own kernel,
+`SLAB` points per call, so nothing recompiles between grids and intermediates stay in the cache. Equal
+patients and grids give equal bytes.
 """
 
 from collections.abc import Callable
@@ -26,25 +26,25 @@ from fl_jax.phantom.drawing.skull import Model
 from fl_jax.phantom.patient.parameters import PatientParams
 
 SLAB = 16384
-"""Points a call."""
+"""Points per kernel call."""
 BASE_TOP = -2.0
-"""Height (canonical mm) above which a wall is vault alone."""
+"""Height (canonical mm) above which the wall is vault only."""
 RIM = 0.7
-"""Half width (mm) of the seam in which cavity and wall are blended."""
+"""Half width (mm) of the seam that blends cavity and wall."""
 
 
 def draw_head(patient: PatientParams, grid: Grid) -> Drawing:
     """Draws a patient.
 
     Args:
-        patient: what to draw.
-        grid: where to sample, D H W points, mm.
+        patient: the patient.
+        grid: D x H x W sampling points.
 
     Returns:
-        The drawing.
+        The `Drawing`.
 
     Raises:
-        ValueError: a lesion's form is unknown or a patient has more of one form than there are slots.
+        ValueError: a lesion's form is unknown, or findings of one kind exceed their slots.
     """
     m = {name: jnp.asarray(value) for name, value in pack(patient).items()}
     p = _points(grid)
@@ -79,7 +79,7 @@ def draw_head(patient: PatientParams, grid: Grid) -> Drawing:
 
 
 def _near(grid: Grid, m: Model) -> np.ndarray:
-    """bool[D*H*W]: a superset of the head, from every fourth point of a plane and a generous margin."""
+    """bool[D*H*W], a superset of the head, from every fourth point of a plane plus a margin."""
     d, h, w = grid.shape
     coarse = (d, -(-h // 4), -(-w // 4))
     middle = np.asarray(grid.origin) + 1.5 * (np.asarray(grid.step_y) + np.asarray(grid.step_x))
@@ -98,7 +98,7 @@ def _points(grid: Grid) -> np.ndarray:
 
 
 def _over_slabs(kernel: Callable, points: np.ndarray, m: Model) -> list[np.ndarray]:
-    """Runs a kernel slab by slab; the last slab is padded with points far outside."""
+    """Runs a kernel slab by slab; distant points pad the last slab."""
     count = points.shape[1]
     padded = np.full((3, -(-count // SLAB) * SLAB), 400.0, np.float32)
     padded[:, :count] = points
@@ -111,14 +111,14 @@ def _over_slabs(kernel: Callable, points: np.ndarray, m: Model) -> list[np.ndarr
 
 @jax.jit
 def _sort(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Distance (mm) to the cavity and to the skin, and the height (mm), of each point."""
+    """Distance (mm) of each point to the cavity and to the skin, and its height (mm)."""
     c = skull.canonical(p, m)
     return skull.cavity(c, m), skull.head(c, m), c[2]
 
 
 @jax.jit
 def _rods(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
-    """HU of foreign bodies (-1000 elsewhere), and where they are metal, bool[N]."""
+    """See `foreign_bodies.foreign`."""
     return foreign_bodies.foreign(skull.canonical(p, m), m)
 
 
@@ -134,7 +134,7 @@ def _base(p: jax.Array, m: Model) -> tuple[jax.Array]:
 
 @jax.jit
 def _brain(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
-    """HU inside the cavity, and the blood of each subtype, uint8[5, N]."""
+    """HU inside the cavity, and each subtype's blood, uint8[5, N]."""
     c = skull.canonical(p, m)
     wall = skull.cavity(c, m)
     fine = shapes.noise(c, m["fine_waves"], m["fine_mix"])

@@ -1,11 +1,11 @@
-"""Bleeding: where blood lies, what it pushes away, and how dense it is.
+"""Paints bleeding: where blood lies, what it displaces, and how dense it is.
 
     epidural: depth < T0 (1 - rho^2)    subdural: depth < T0 sqrt(1 - rho^4)    rho along the skull
     clot: |R (p - c) / r| + roughness < 1    tissue at p came from p - push(p), push ~ rho^-1.15
 
-Subarachnoid and ventricular blood takes the place of fluid, so it follows the fluid's shapes.
-Blood: 50-85 HU acute, 30-45 HU after one to three weeks, 10-25 HU later (Osborn's Brain, 2nd ed.,
-ch. 2; New & Aronow, Radiology 1976;121:635-640).
+Subarachnoid and ventricular blood replaces fluid, so it follows the fluid's shapes. Blood: 50-85 HU acute,
+30-45 HU after one to three weeks, 10-25 HU later (Osborn's Brain, 2nd ed., ch. 2; New & Aronow, Radiology
+1976;121:635-640).
 """
 
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def extra_thickness(c: Point, row: jax.Array, rough: jax.Array) -> jax.Array:
     Args:
         c: canonical coordinates, mm.
         row: one row of `extra` (see `pack.extra_row`).
-        rough: float32[N], a smooth random field.
+        rough: float32[N], smooth random field.
 
     Returns:
-        float32[N], mm, 0 where there is none.
+        float32[N], mm, >= 0.
     """
     u = (c[0] / 69.5, (c[1] + 18.0) / 89.0, (c[2] - 5.0) / 66.0)
     k = jnp.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2] + 1e-3)
@@ -53,7 +53,7 @@ def extra_thickness(c: Point, row: jax.Array, rough: jax.Array) -> jax.Array:
 
 
 def over(count: jax.Array, rows: jax.Array, body: Callable, start: Any) -> Any:
-    """Folds `body(row, carry)` over the first `count` rows; empty slots cost nothing."""
+    """Folds `body(row, carry)` over the first `count` rows; empty slots are free."""
     return jax.lax.fori_loop(0, count, lambda i, carry: body(rows[i], carry), start)
 
 
@@ -68,7 +68,7 @@ def thicknesses(c: Point, m: Model, rough: jax.Array) -> jax.Array:
 
 
 def push(c: Point, depth: jax.Array, thick: jax.Array, m: Model) -> Point:
-    """Where the tissue at c was before the bleeding: canonical coordinates, mm.
+    """Undoes the mass effect: where the tissue at c was before the bleeding.
 
     Args:
         c: canonical coordinates, mm.
@@ -107,7 +107,7 @@ def push(c: Point, depth: jax.Array, thick: jax.Array, m: Model) -> Point:
 
 
 def _local(c: Point, row: jax.Array) -> tuple[Point, jax.Array, jax.Array]:
-    """Offset from a clot's centre (mm), its length in radii, and the clot's mean radius (mm)."""
+    """Offset from a clot's centre (mm), distance in radii, and mean radius (mm)."""
     v = (c[0] - row[0], c[1] - row[1], c[2] - row[2])
     u = (
         (v[0] * row[6] + v[1] * row[7]) / row[3],
@@ -125,13 +125,13 @@ def clot_distance(c: Point, row: jax.Array, coarse: jax.Array, fine: jax.Array) 
 
 
 def edema(c: Point, row: jax.Array, coarse: jax.Array) -> jax.Array:
-    """Cover in [0, 1] of the dark rim of a clot, smoother than the clot."""
+    """Coverage of a clot's dark rim, which is smoother than the clot."""
     d = clot_distance(c, row, coarse, jnp.zeros_like(coarse))
     return inside(d - row[11], 0.5 * row[11] + 1.0)
 
 
 def sulcal_fill(c: Point, m: Model) -> jax.Array:
-    """How bloody (0 to 1) the sulci are at each point, from the patient's patches."""
+    """Blood in the sulci, in [0, 1], from the patient's patches."""
 
     def patch(row: jax.Array, fill: jax.Array) -> jax.Array:
         near = bump((c[0] - row[0]) / row[3], (c[1] - row[1]) / row[4], (c[2] - row[2]) / row[5])
@@ -141,7 +141,7 @@ def sulcal_fill(c: Point, m: Model) -> jax.Array:
 
 
 def subarachnoid(b: Parts, m: Model, fill: jax.Array, rough: jax.Array) -> jax.Array:
-    """Cover in [0, 1] of subarachnoid blood: a share of the fluid in cisterns, fissures and sulci."""
+    """Coverage of subarachnoid blood in cisterns, fissures and sulci."""
     a = m["cisterns"]
     x, y, z = b.point
     low = bump(x / 30.0, (y + 6.0) / 30.0, (z + 20.0) / 15.0)
@@ -160,7 +160,7 @@ def subarachnoid(b: Parts, m: Model, fill: jax.Array, rough: jax.Array) -> jax.A
 
 
 def ventricular(b: Parts, c: Point, m: Model, rough: jax.Array) -> jax.Array:
-    """Cover in [0, 1] of blood in the ventricles: level behind (the patient lies on the back) and casts."""
+    """Coverage of ventricular blood: posterior levels (the patient is supine) and casts."""
     a = m["ventricles"]
     amount = jnp.where(c[0] > 0.0, a[1], a[0])
     level = -76.0 + 118.0 * amount**1.15
@@ -171,7 +171,7 @@ def ventricular(b: Parts, c: Point, m: Model, rough: jax.Array) -> jax.Array:
 
 
 def sheet_cover(b: Parts, row: jax.Array, rough: jax.Array) -> jax.Array:
-    """Cover in [0, 1] of subdural blood along the falx (row[0] = 0) or on the tentorium (row[0] = 1)."""
+    """Coverage of subdural blood along the falx (row[0] = 0) or on the tentorium (row[0] = 1)."""
     x, y, z = b.point
     side = row[1]
     falx_s = ((y - row[3]) / row[5]) ** 2 + ((z - row[4]) / row[6]) ** 2
@@ -208,7 +208,7 @@ def bleed(
     Args:
         hu: float32[N], HU without blood.
         b: distances at the displaced points.
-        c: canonical coordinates of the points themselves, mm.
+        c: canonical coordinates of the points, mm.
         thick: float32[EXTRA, N], mm, see `extra_thickness`.
         m: the patient.
         fill: float32[N], see `sulcal_fill`.
@@ -216,7 +216,7 @@ def bleed(
         fine: float32[N], fine random field.
 
     Returns:
-        HU, and the cover of each subtype, float32[5, N] in [0, 1] in the order of `types.LABELS[1:]`.
+        HU, and each subtype's coverage, float32[5, N] in [0, 1], in the order of `types.LABELS[1:]`.
     """
     grain = 2.5 * rough + 1.5 * fine
     deep = -skull.convexity(c, m)
@@ -244,7 +244,7 @@ def bleed(
 
 
 def extra_hu(c: Point, row: jax.Array, rough: jax.Array, fine: jax.Array) -> jax.Array:
-    """HU of a collection on the skull: even, or settled, old in front and dense behind."""
+    """HU of a collection on the skull: homogeneous, or settled with old blood in front."""
     height = 1.1 * (c[1] - row[21]) / 60.0 + 0.22 * rough + 0.08 * fine
     old = jnp.clip(0.5 + (height - 1.3 * (1.0 - 2.0 * row[16])) * 2.0, 0.0, 1.0) * (row[16] > 0.0)
     return paint(row[15] + 0.0 * rough, row[23], old)
@@ -253,7 +253,7 @@ def extra_hu(c: Point, row: jax.Array, rough: jax.Array, fine: jax.Array) -> jax
 def parenchymal(
     hu: jax.Array, b: Parts, c: Point, m: Model, rough: jax.Array, fine: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Paints the clots in the tissue with their dark rims; returns HU and the cover of blood."""
+    """Paints clots with their dark rims; returns HU and the coverage of blood."""
     hollow = jnp.minimum(jnp.minimum(b.lateral, b.third), b.fourth)
     tissue = solid(b) * (1.0 - inside(hollow))
 
@@ -273,7 +273,7 @@ def parenchymal(
 def incidental(
     hu: jax.Array, b: Parts, c: Point, m: Model, rough: jax.Array, fine: jax.Array
 ) -> jax.Array:
-    """Paints the findings that are not blood: infarcts, cysts, masses, calcifications (see `mimics`)."""
+    """Paints incidental findings: infarcts, cysts, masses, calcifications (see `mimics`)."""
     tissue = solid(b)
 
     def spot(row: jax.Array, hu: jax.Array) -> jax.Array:
@@ -287,5 +287,5 @@ def incidental(
 
 
 def solid(b: Parts) -> jax.Array:
-    """Cover in [0, 1] of brain tissue, ventricles included."""
+    """Coverage of brain tissue, ventricles included."""
     return jnp.maximum(jnp.maximum(inside(b.cerebrum), inside(b.cerebellum)), inside(b.stem))

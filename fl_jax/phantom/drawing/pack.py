@@ -1,4 +1,4 @@
-"""A patient as arrays: what the jitted drawing reads, of shapes that are the same for every patient."""
+"""Packs a patient into arrays whose shapes are equal for all patients, as jit needs."""
 
 import numpy as np
 
@@ -17,14 +17,17 @@ from fl_jax.phantom.patient.parameters import (
 
 
 def pack(patient: PatientParams) -> dict[str, np.ndarray]:
-    """Arrays for `draw`.
+    """Packs a patient for `head.draw_head`.
 
     Args:
         patient: the patient.
 
     Returns:
-        float32 scalars (the patient's numbers) and arrays: `*_waves` [K, 4] in turns per mm and turns,
-        `*_mix` [F, K], `extra`, `clots`, `spots` with one row a lesion, zero-padded.
+        float32 scalars (the patient's numbers), `*_waves` [K, 4] in turns per mm and turns, `*_mix` [F, K],
+        and padded tables with one row per finding.
+
+    Raises:
+        ValueError: a lesion's form is unknown, or findings of one kind exceed their slots.
     """
     rng = np.random.default_rng(patient.seed)
     n = patient.numbers
@@ -48,7 +51,7 @@ def pack(patient: PatientParams) -> dict[str, np.ndarray]:
 
 
 def waves(rng: np.random.Generator, count: int, shortest: float, longest: float) -> np.ndarray:
-    """float32[count, 4]: wave vectors (turns per mm) of wavelengths in [shortest, longest] mm, and phases."""
+    """float32[count, 4], wave vectors (turns per mm) of wavelengths in [shortest, longest] mm, and phases."""
     k = rng.normal(size=(count, 3))
     k /= np.linalg.norm(k, axis=1, keepdims=True)
     k /= rng.uniform(shortest, longest, size=(count, 1))
@@ -56,14 +59,14 @@ def waves(rng: np.random.Generator, count: int, shortest: float, longest: float)
 
 
 def mix(rng: np.random.Generator, fields: int, count: int) -> np.ndarray:
-    """float32[fields, count]: weights that make each field of unit variance (a parabola wave has 8/15)."""
+    """float32[fields, count], weights for fields of unit variance (a parabola wave has 8/15)."""
     w = rng.normal(size=(fields, count))
     w /= np.linalg.norm(w, axis=1, keepdims=True)
     return (w / np.sqrt(8.0 / 15.0)).astype(np.float32)
 
 
 def pack_lesions(patient: PatientParams) -> dict[str, np.ndarray]:
-    """Arrays of the collections of blood, a fixed number of slots each, and how many slots are in use."""
+    """Tables of the collections of blood."""
     slots = {
         "extra": (EXTRA, 24),
         "sheets": (SHEETS, 9),
@@ -93,51 +96,25 @@ def pack_lesions(patient: PatientParams) -> dict[str, np.ndarray]:
 
 
 def pack_findings(patient: PatientParams) -> dict[str, np.ndarray]:
-    """Arrays of the findings that are not blood."""
+    """Tables of the findings that are not blood."""
     rng = np.random.default_rng([patient.seed, 1])
     spots = []
     for s in patient.spots:
         turn = rng.uniform(-0.5, 0.5) if s.rough > 0 else 0.0
-        spots.append(
-            [
-                *s.centre,
-                *s.radii,
-                np.cos(turn),
-                np.sin(turn),
-                s.hu,
-                s.soft,
-                s.cover,
-                s.edema,
-                s.mass,
-                s.rough,
-                float(s.anywhere),
-            ]
-        )
+        look = (s.hu, s.soft, s.cover, s.edema, s.mass, s.rough, float(s.anywhere))
+        spots.append([*s.centre, *s.radii, np.cos(turn), np.sin(turn), *look])
     forms = {"hole": 0.0, "flap": 1.0, "fracture": 2.0}
     cuts = [[*c.centre, c.radius, forms[c.form], *c.normal, c.width] for c in patient.cuts]
-    return (
-        table("spots", spots, SPOTS, 15)
-        | table(
-            "swellings",
-            [[*s.centre, *s.radii, s.height, s.hu] for s in patient.swellings],
-            SWELLINGS,
-            8,
-        )
-        | table("cuts", cuts, CUTS, 9)
-        | table(
-            "rods", [[*r.a, *r.b, r.radius, r.hu, float(r.metal)] for r in patient.rods], RODS, 9
-        )
-    )
+    swellings = [[*s.centre, *s.radii, s.height, s.hu] for s in patient.swellings]
+    rods = [[*r.a, *r.b, r.radius, r.hu, float(r.metal)] for r in patient.rods]
+    m = table("spots", spots, SPOTS, 15) | table("swellings", swellings, SWELLINGS, 8)
+    return m | table("cuts", cuts, CUTS, 9) | table("rods", rods, RODS, 9)
 
 
 def table(name: str, rows: list[list[float]], count: int, width: int) -> dict[str, np.ndarray]:
-    """`name` float32[count, width], padded with ones, and `name_count` int32.
-
-    Raises:
-        ValueError: there are more rows than slots.
-    """
+    """`name` float32[count, width], padded with ones, and `name_count` int32."""
     if len(rows) > count:
-        raise ValueError(f"{name}: {len(rows)} of them, but there are {count} slots; give fewer")
+        raise ValueError(f"{name}: {len(rows)} of them, but only {count} slots; pass fewer")
     filled = np.ones((count, width), np.float32)
     for i, row in enumerate(rows):
         filled[i] = row
@@ -145,7 +122,7 @@ def table(name: str, rows: list[list[float]], count: int, width: int) -> dict[st
 
 
 def _row(lesion: Lesion, seed: int) -> tuple[str, list[float]]:
-    """The slot's name and numbers of one lesion, in the order that `hemorrhage` reads."""
+    """Table and row of one lesion, in the order that `hemorrhage` reads."""
     c, r = lesion.centre, lesion.radii
     if lesion.form in ("lens", "convexity"):
         return "extra", extra_row(lesion)
@@ -154,19 +131,8 @@ def _row(lesion: Lesion, seed: int) -> tuple[str, list[float]]:
         return "sheets", [float(lesion.form == "tentorium"), side, *c, r[0], r[1], r[2], lesion.hu]
     if lesion.form == "blob":
         turn = np.random.default_rng([seed, int(abs(c[0]) * 100)]).uniform(-0.6, 0.6)
-        return "clots", [
-            *c,
-            *r,
-            float(np.cos(turn)),
-            float(np.sin(turn)),
-            lesion.hu,
-            lesion.hu_low,
-            lesion.mix,
-            lesion.edema,
-            lesion.mass,
-            lesion.rough,
-            1.0,
-        ]
+        look = (lesion.hu, lesion.hu_low, lesion.mix, lesion.edema, lesion.mass, lesion.rough, 1.0)
+        return "clots", [*c, *r, float(np.cos(turn)), float(np.sin(turn)), *look]
     if lesion.form == "sulcal":
         return "patches", [*c, *r, lesion.amounts[0]]
     if lesion.form in ("cistern", "layer"):
@@ -177,7 +143,7 @@ def _row(lesion: Lesion, seed: int) -> tuple[str, list[float]]:
 
 
 def extra_row(lesion: Lesion) -> list[float]:
-    """A collection on the skull: direction, tangents, extents (radians), thickness, flags, densities."""
+    """A collection on the skull: direction, tangents, extents (radians), thickness, form, densities."""
     u = np.asarray(lesion.centre, float)
     u /= np.linalg.norm(u)
     along = np.cross([0.0, 0.0, 1.0], u)

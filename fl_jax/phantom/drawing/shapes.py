@@ -1,10 +1,10 @@
-"""Implicit shapes: a distance per point, negative inside, so that every organ is a line of arithmetic.
+"""Signed distance functions, negative inside, and noise: every organ is a line of arithmetic.
 
     ellipsoid: d ~ k (k - 1) / |grad|, k = |(p - c) / r|      capsule: d = |p - nearest(axis)| - r
     smooth union: min(a, b) with a rounded seam of width k     noise: sum_n w_n s(K_n p + phase_n)
 
-All functions work on tuples (x, y, z) of float arrays of one shape, in mm, under jit. `s` is the
-parabola 8 t - 16 t |t| (t = turns modulo one), within 6 % of a sine at a fifth of its price.
+Functions take points as tuples (x, y, z) of float arrays of one shape, in mm, and run under jit. `s` is the
+parabola 8 t - 16 t |t| (t = turns modulo one), within 6 % of a sine at a fifth of its cost.
 
 Reference: I. Quilez, "Distance functions" and "Smooth minimum", iquilezles.org.
 """
@@ -18,12 +18,12 @@ Triple = tuple[Scalar, Scalar, Scalar]
 
 
 def ellipsoid(p: Point, centre: Triple, radii: Triple) -> jax.Array:
-    """Approximate distance (mm) to an axis-parallel ellipsoid, exact to first order at its surface.
+    """Approximate distance (mm) to an axis-aligned ellipsoid, exact to first order at the surface.
 
     Args:
         p: coordinates, mm.
         centre: mm.
-        radii: mm, positive; entries may be arrays of the shape of p.
+        radii: mm, > 0; scalars or arrays shaped like p.
 
     Returns:
         Distance, mm, negative inside.
@@ -36,7 +36,7 @@ def ellipsoid(p: Point, centre: Triple, radii: Triple) -> jax.Array:
 
 
 def capsule(p: Point, a: Triple, b: Triple, ra: Scalar, rb: Scalar) -> jax.Array:
-    """Distance (mm) to a round rod from a to b whose radius goes from ra to rb.
+    """Distance (mm) to a rounded cone from a to b.
 
     Args:
         p: coordinates, mm.
@@ -57,31 +57,31 @@ def capsule(p: Point, a: Triple, b: Triple, ra: Scalar, rb: Scalar) -> jax.Array
 
 
 def union(a: jax.Array, b: jax.Array, k: float) -> jax.Array:
-    """Smooth union of two distances with a seam of k mm."""
+    """Smooth union with a seam of k mm."""
     h = jnp.clip(0.5 + 0.5 * (b - a) / k, 0.0, 1.0)
     return b + (a - b) * h - k * h * (1.0 - h)
 
 
 def meet(a: jax.Array, b: jax.Array, k: float) -> jax.Array:
-    """Smooth intersection of two distances with a seam of k mm; `meet(a, -b, k)` cuts b out of a."""
+    """Smooth intersection with a seam of k mm; `meet(a, -b, k)` subtracts b from a."""
     return -union(-a, -b, k)
 
 
 def inside(d: jax.Array, width: float | jax.Array = 1.3) -> jax.Array:
-    """Fraction in [0, 1] of a point that lies inside: a ramp of `width` mm across the surface d = 0.
+    """Coverage in [0, 1]: a ramp of `width` mm across the surface d = 0.
 
-    The ramp is the prefilter that keeps edges from being sharper than a scanner shows them.
+    The ramp is a prefilter, so edges are no sharper than a scanner resolves.
     """
     return jnp.clip(0.5 - d / width, 0.0, 1.0)
 
 
 def paint(hu: jax.Array, value: float | jax.Array, cover: jax.Array) -> jax.Array:
-    """HU after a tissue of `value` HU covers the fraction `cover` of each point."""
+    """Blends tissue of `value` HU over `hu` with coverage `cover`."""
     return hu + (value - hu) * cover
 
 
 def bump(*terms: jax.Array) -> jax.Array:
-    """A bell in (0, 1] without an exponential: 1 / (1 + sum of squares / 2) ** 2."""
+    """A bell curve in (0, 1], 1 / (1 + sum of squares / 2) ** 2."""
     square = terms[0] * terms[0]
     for term in terms[1:]:
         square = square + term * term
@@ -101,12 +101,12 @@ def _turns(p: Point, waves: jax.Array) -> jax.Array:
 
 
 def noise(p: Point, waves: jax.Array, mix: jax.Array) -> jax.Array:
-    """Several smooth random fields of about unit variance that share one set of plane waves.
+    """Smooth random fields of about unit variance from a shared set of plane waves.
 
     Args:
         p: coordinates, mm, each float32[N].
-        waves: float32[K, 4], wave vectors in turns per mm and a phase in turns.
-        mix: float32[F, K], the weights of F fields.
+        waves: float32[K, 4], wave vectors (turns per mm) and phases (turns).
+        mix: float32[F, K], weights of F fields.
 
     Returns:
         float32[F, N], dimensionless.
@@ -116,11 +116,11 @@ def noise(p: Point, waves: jax.Array, mix: jax.Array) -> jax.Array:
 
 
 def noise_sheet(p: Point, waves: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A random field and the distance to its zero set, the folded sheets that sulci follow.
+    """A random field and the distance to its zero set, folded sheets that form sulci.
 
     Args:
         p: coordinates, mm, each float32[N].
-        waves: float32[K, 4], wave vectors in turns per mm and a phase in turns.
+        waves: float32[K, 4], wave vectors (turns per mm) and phases (turns).
 
     Returns:
         The field (unit variance) and |field| / |gradient|, mm, each float32[N].

@@ -1,11 +1,11 @@
-"""The vault: the cranial cavity, the bone around it with its tables and sutures, and the scalp.
+"""The vault: cranial cavity, layered bone with sutures, and scalp.
 
-Canonical coordinates of every drawing module: x to the patient's left, y to anterior, z to the
-vertex, mm, origin at the anterior commissure, axes along the AC-PC line, a head of the size of the
-MNI template. A patient is a scaled and gently warped copy of it.
+Canonical coordinates, shared by all drawing modules: x to the patient's left, y to anterior, z to the vertex,
+mm, origin at the anterior commissure, axes along the AC-PC line, size of the MNI template. A patient is a
+scaled and gently warped copy.
 
-HU: tables 1200-1900, diploe 300-800, fat -110 to -80, skin and muscle 40-65 (Bushberg et al., The
-Essential Physics of Medical Imaging, 3rd ed.).
+HU: tables 1200-1900, diploe 300-800, fat -110 to -80, skin and muscle 40-65 (Bushberg et al., The Essential
+Physics of Medical Imaging, 3rd ed.).
 """
 
 import jax
@@ -24,11 +24,11 @@ from fl_jax.phantom.drawing.shapes import (
 )
 
 Model = dict[str, jax.Array]
-"""A patient as float32 scalars and small arrays, made by `pack.pack`."""
+"""A patient as scalars and small arrays, from `pack.pack`."""
 
 
 def canonical(p: jax.Array, m: Model) -> Point:
-    """Head coordinates (LPS mm, origin at the centre of the brain) to canonical coordinates.
+    """Converts head coordinates (LPS mm, origin at the centre of the brain) to canonical coordinates.
 
     Args:
         p: float32[3, N], mm.
@@ -43,7 +43,7 @@ def canonical(p: jax.Array, m: Model) -> Point:
 
 
 def vault(c: Point, m: Model) -> jax.Array:
-    """Distance (mm) to the egg that the inner table follows above the base, negative inside."""
+    """Distance (mm) to the egg-shaped inner table above the base."""
     x, y, z = c
     dz = z - 5.0
     rz = jnp.where(dz > 0.0, 74.0, 58.0)
@@ -56,7 +56,7 @@ def vault(c: Point, m: Model) -> jax.Array:
 
 
 def petrous(c: Point) -> jax.Array:
-    """Distance (mm) to the petrous pyramids, wedges between middle and posterior fossa."""
+    """Distance (mm) to the petrous pyramids between middle and posterior fossa."""
     x, y, z = c
     ax = jnp.abs(x)
     slope = 0.80 - 0.014 * jnp.clip(-42.0 - z, 0.0, 25.0)
@@ -68,7 +68,7 @@ def petrous(c: Point) -> jax.Array:
 
 
 def base_block(c: Point) -> jax.Array:
-    """Distance (mm) to the bone mass under the frontal lobes: orbital roofs, sella, clivus."""
+    """Distance (mm) to the bone under the frontal lobes: orbital roofs, sella, clivus."""
     x, y, z = c
     ax = jnp.abs(x)
     gutter = 12.5 * bump(x / 14.0) - 7.0 * bump(x / 16.0, (y - 17.0) / 8.0)
@@ -81,7 +81,7 @@ def base_block(c: Point) -> jax.Array:
 
 
 def convexity(c: Point, m: Model) -> jax.Array:
-    """Distance (mm) to the cavity as if petrous bone, sella and orbital roofs did not rise into it."""
+    """Distance (mm) to the cavity without petrous bone, sella and orbital roofs."""
     x, y, z = c
     fossa = ellipsoid((jnp.abs(x), y, z), (42.0, -8.0, -23.0), (25.5, 33.0, 24.0))
     posterior = ellipsoid(c, (0.0, -58.0, -36.0), (56.0, 46.0, 33.5))
@@ -89,7 +89,7 @@ def convexity(c: Point, m: Model) -> jax.Array:
 
 
 def cavity(c: Point, m: Model) -> jax.Array:
-    """Distance (mm) to the intracranial space, the inside of the dura, negative inside."""
+    """Distance (mm) to the intracranial space inside the dura."""
     canal = capsule(c, (0.0, -42.0, -60.0), (0.0, -47.0, -140.0), 15.5, 11.0)
     d = meet(convexity(c, m), -petrous(c), 3.0)
     d = meet(d, -base_block(c), 4.0)
@@ -97,7 +97,7 @@ def cavity(c: Point, m: Model) -> jax.Array:
 
 
 def thickness(c: Point, m: Model, bone: jax.Array) -> jax.Array:
-    """Thickness (mm) of the skull over a point: thin squama, thick frontal and occipital midline."""
+    """Thickness (mm) of the skull: thin squama, thick frontal and occipital midline."""
     x, y, z = c
     ax = jnp.abs(x)
     squama = 0.42 * bump((ax - 68.0) / 16.0, (y + 5.0) / 32.0, (z + 12.0) / 26.0)
@@ -108,14 +108,14 @@ def thickness(c: Point, m: Model, bone: jax.Array) -> jax.Array:
 
 
 def bone_hu(e: jax.Array, t: jax.Array, bone: jax.Array, m: Model) -> jax.Array:
-    """HU of skull at depth e (mm, 0 at the inner table) in bone of thickness t: table, diploe, table."""
+    """HU at e mm outside the inner table, in bone of thickness t mm: table, diploe, table."""
     diploe = inside(jnp.maximum(1.6 - e, e - (t - 2.0)), 1.6)
     spongy = m["hu_diploe"] * (1.0 + 0.22 * bone)
     return paint(m["hu_table"], spongy, diploe)
 
 
 def sutures(c: Point, m: Model, wiggle: jax.Array) -> jax.Array:
-    """Cover in [0, 1] of the coronal, sagittal and lambdoid sutures (thin, jagged, half-open)."""
+    """Coverage of the coronal, sagittal and lambdoid sutures."""
     x, y, z = c
     ax = jnp.abs(x)
     coronal = jnp.abs(y - 14.0 + 0.22 * (78.0 - z) * 0.35 + 1.6 * wiggle)
@@ -127,20 +127,20 @@ def sutures(c: Point, m: Model, wiggle: jax.Array) -> jax.Array:
 
 
 def scalp_hu(e: jax.Array, muscle: jax.Array, scalp: jax.Array, strands: jax.Array) -> jax.Array:
-    """HU of scalp at e mm outside the skull: muscle or galea, fat with strands, skin."""
+    """HU at e mm outside the skull: muscle or galea, fat with strands, skin."""
     hu = jnp.full_like(e, -98.0) + 14.0 * strands
     hu = paint(hu, 52.0 + 4.0 * strands, inside(e - jnp.maximum(muscle, 0.7), 1.4))
     return paint(hu, 48.0, inside(scalp - 3.1 - e, 1.2))
 
 
 def temporalis(c: Point, m: Model) -> jax.Array:
-    """Thickness (mm) of the temporal muscle over a point of the skull."""
+    """Thickness (mm) of the temporal muscle."""
     x, y, z = c
     return m["temporalis"] * bump((jnp.abs(x) - 62.0) / 18.0, (y - 8.0) / 26.0, (z + 22.0) / 28.0)
 
 
 def swelling(c: Point, m: Model) -> tuple[jax.Array, jax.Array]:
-    """Extra thickness (mm) of the scalp and the HU of what fills it."""
+    """Extra thickness (mm) of swollen scalp, and its HU."""
 
     def patch(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         row = m["swellings"][i]
@@ -153,7 +153,7 @@ def swelling(c: Point, m: Model) -> tuple[jax.Array, jax.Array]:
 
 
 def gaps(c: Point, m: Model) -> jax.Array:
-    """Cover in [0, 1] of burr holes, saw lines and fractures."""
+    """Coverage of burr holes, saw lines and fractures."""
 
     def gap(i: jax.Array, cover: jax.Array) -> jax.Array:
         row = m["cuts"][i]
@@ -170,7 +170,7 @@ def gaps(c: Point, m: Model) -> jax.Array:
 
 
 def head(c: Point, m: Model) -> jax.Array:
-    """Distance (mm) to the skin, negative inside: vault and scalp, neck, face, nose, ears."""
+    """Distance (mm) to the skin: vault and scalp, neck, face, nose, ears."""
     x, y, z = c
     ax = jnp.abs(x)
     wall = m["skull"] + m["scalp"] + swelling(c, m)[0]
@@ -188,10 +188,10 @@ def head(c: Point, m: Model) -> jax.Array:
 
 
 def draw_vault(p: jax.Array, m: Model) -> jax.Array:
-    """HU of points outside the cavity and above the base.
+    """Draws points outside the cavity and above the base.
 
     Args:
-        p: float32[3, N], mm, head coordinates (see `canonical`).
+        p: float32[3, N], head coordinates, mm.
         m: the patient.
 
     Returns:
@@ -212,7 +212,7 @@ def wall_hu(
     strands: jax.Array,
     wiggle: jax.Array,
 ) -> jax.Array:
-    """HU of the layered wall, bone then scalp then air, at e mm outside the cavity."""
+    """HU at e mm outside the cavity: bone, scalp, air."""
     t = thickness(c, m, 0.0 * bone)
     hu = scalp_hu(e - t, temporalis(c, m), e - t - skin, strands)
     more, filled = swelling(c, m)

@@ -1,9 +1,8 @@
-"""Below the brain: skull base with petrous bone, air sinuses, orbits, nose, jaw joint, neck.
+"""The head below the brain: skull base with petrous bone, air sinuses, orbits, nose, jaw joint, neck.
 
-Painted from the background forwards: fat and muscle, bone, air, and last the fine walls between
-the air cells. Globe 24 mm, lens 9 x 4 mm (Gray's Anatomy, 41st ed.); lens 80 HU, vitreous 8-12 HU,
-orbital fat -95 HU, otic capsule 1900 HU, cortical bone 900-1600 HU (Som & Curtin, Head and Neck
-Imaging, 5th ed.).
+Painted from background to foreground: fat and muscle, bone, air, and the thin walls between air cells. Globe
+24 mm, lens 9 x 4 mm (Gray's Anatomy, 41st ed.); lens 80 HU, vitreous 8-12 HU, orbital fat -95 HU, otic
+capsule 1900 HU, cortical bone 900-1600 HU (Som & Curtin, Head and Neck Imaging, 5th ed.).
 """
 
 import jax
@@ -17,10 +16,10 @@ AIR = -990.0
 
 
 def draw_base(p: jax.Array, m: Model) -> jax.Array:
-    """HU of points outside the cavity at and below the skull base.
+    """Draws points outside the cavity, at and below the skull base.
 
     Args:
-        p: float32[3, N], mm, head coordinates (see `skull.canonical`).
+        p: float32[3, N], head coordinates, mm.
         m: the patient.
 
     Returns:
@@ -47,7 +46,7 @@ def draw_base(p: jax.Array, m: Model) -> jax.Array:
 
 
 def soft_tissue(c: Point, skin: jax.Array, m: Model, strands: jax.Array) -> jax.Array:
-    """HU of the face and neck: muscle bellies in fat, a layer of subcutaneous fat, skin."""
+    """HU of face and neck: muscles in fat, subcutaneous fat, skin."""
     depth = -skin
     belly = muscles((jnp.abs(c[0]), c[1], c[2]), m)
     _, sheet = shapes.noise_sheet(c, m["muscle_waves"])
@@ -60,7 +59,7 @@ def soft_tissue(c: Point, skin: jax.Array, m: Model, strands: jax.Array) -> jax.
 
 
 def muscles(side: Point, m: Model) -> jax.Array:
-    """Distance (mm) to the muscles of chewing and of the neck, and the parotid."""
+    """Distance (mm) to the muscles of mastication, neck muscles and parotid."""
     bellies = (
         ((60.0, 10.0, -78.0), (6.0, 15.0, 24.0)),
         ((56.0, 20.0, -42.0), (6.0, 18.0, 26.0)),
@@ -82,7 +81,7 @@ def muscles(side: Point, m: Model) -> jax.Array:
 
 
 def base_bone(side: Point, c: Point, e: jax.Array, m: Model, cells: jax.Array) -> jax.Array:
-    """Cover in [0, 1] of bone at the skull base and in the face."""
+    """Coverage of bone at the skull base and in the face."""
     ax, y, z = side
     shell = e - (
         1.7 + 1.2 * bump((y + 70.0) / 50.0) + 0.3 * m["skull"] * bump(ax / 20.0, (y + 95.0) / 20.0)
@@ -115,7 +114,7 @@ def base_bone(side: Point, c: Point, e: jax.Array, m: Model, cells: jax.Array) -
 
 
 def cheek(side: Point) -> jax.Array:
-    """Distance (mm) to zygoma and arch, maxillary walls, pterygoids, mandible."""
+    """Distance (mm) to zygomatic arch, maxillary walls, pterygoids, palate, teeth, mandible."""
     z = side[2]
     arch = capsule(side, (47.0, 50.0, -52.0), (62.0, 30.0, -55.0), 5.0, 2.8)
     arch = jnp.minimum(arch, capsule(side, (62.0, 30.0, -55.0), (67.0, 6.0, -54.0), 2.6, 2.4))
@@ -152,7 +151,7 @@ def neck_bone(side: Point) -> jax.Array:
 
 
 def _cone(side: Point) -> jax.Array:
-    """Distance (mm) to the orbit, a cone with its apex behind and its mouth on the face."""
+    """Distance (mm) to the orbit, a cone with its apex at the back."""
     return capsule(side, (13.0, 20.0, -29.0), (31.0, 56.0, -36.0), 2.0, 18.6)
 
 

@@ -1,7 +1,7 @@
-"""Tissue inside the cavity: fluid, cortex, white matter, nuclei, dura and vessels, painted in turn.
+"""Paints tissue inside the cavity: fluid, cortex, white matter, nuclei, dura and vessels.
 
-HU: grey 37-41, white 27-32, cerebrospinal fluid 4-10, blood pool 40-60 with the hematocrit, dura
-45-60 (Lev & Gonzalez in Brain Mapping: The Methods, 2nd ed., 2002; New & Aronow, Radiology
+HU: grey matter 37-41, white matter 27-32, cerebrospinal fluid 4-10, blood pool 40-60 with the hematocrit,
+dura 45-60 (Lev & Gonzalez in Brain Mapping: The Methods, 2nd ed., 2002; New & Aronow, Radiology
 1976;121:635-640 for blood).
 """
 
@@ -15,12 +15,12 @@ from fl_jax.phantom.drawing.skull import Model
 
 
 def tissue(b: Parts, m: Model, mottle: jax.Array) -> jax.Array:
-    """HU of the healthy brain and its fluid.
+    """Paints the healthy brain and its fluid.
 
     Args:
         b: distances at the points.
         m: the patient.
-        mottle: float32[N], unit-variance texture.
+        mottle: float32[N], texture of unit variance.
 
     Returns:
         float32[N], HU.
@@ -40,7 +40,7 @@ def tissue(b: Parts, m: Model, mottle: jax.Array) -> jax.Array:
 
 
 def _cerebrum(b: Parts, m: Model, grey: jax.Array, white: jax.Array) -> jax.Array:
-    """HU of the hemispheres without their fluid: white matter, a ribbon of cortex, deep nuclei."""
+    """HU of the hemispheres without fluid: white matter, cortex, deep nuclei."""
     q = b.point
     ribbon = inside(b.cortex - m["cortex"], 2.8)
     ribbon = ribbon * (1.0 - inside(brain.callosum(q), 3.0))
@@ -58,7 +58,7 @@ def _cerebrum(b: Parts, m: Model, grey: jax.Array, white: jax.Array) -> jax.Arra
 
 
 def _cerebellum(b: Parts, m: Model, hu: jax.Array, grey: jax.Array, white: jax.Array) -> jax.Array:
-    """Paints the cerebellum: folia of cortex, a white core."""
+    """Paints the cerebellum: cortical folia and a white core."""
     x, y, z = b.point
     core = ellipsoid((jnp.abs(x), y, z), (20.0, -58.0, -37.0), (17.0, 13.0, 8.0))
     rings = (core + 0.25 * z) / 4.2
@@ -70,7 +70,7 @@ def _cerebellum(b: Parts, m: Model, hu: jax.Array, grey: jax.Array, white: jax.A
 
 
 def dura(b: Parts, m: Model, hu: jax.Array) -> jax.Array:
-    """Paints falx, tentorium, venous sinuses and the arteries at the base."""
+    """Paints falx, tentorium, venous sinuses and basal arteries."""
     q = b.point
     x, y, z = q
     ax = jnp.abs(x)

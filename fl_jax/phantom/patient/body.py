@@ -1,8 +1,8 @@
-"""Healthy variation: the named anatomical numbers of a patient of a given age and sex.
+"""Samples healthy anatomy: named numbers for a patient of a given age and sex.
 
-Atrophy grows with age (about 0.5 % of brain volume a year after 60: Hedman et al., Hum Brain Mapp
-2012;33:1987-2002); ventricles, sulci and fissures widen with it. Sizes, shapes, bone, air cells and
-blood density vary at random about it.
+Atrophy grows with age (about 0.5 % of brain volume per year after 60: Hedman et al., Hum Brain Mapp
+2012;33:1987-2002); ventricles, sulci and fissures widen with it. Sizes, shapes, bone, air cells and blood
+density vary at random.
 """
 
 import numpy as np
@@ -13,15 +13,15 @@ from fl_jax.phantom.patient.parameters import Triple, triple
 def sample_body(
     rng: np.random.Generator, *, age: float, sex: str
 ) -> tuple[dict[str, float], Triple]:
-    """Draws one body.
+    """Samples one body.
 
     Args:
-        rng: source of all randomness.
+        rng: random generator.
         age: years.
         sex: "F" or "M".
 
     Returns:
-        Numbers by name (mm or HU, see the comments) and the scale of the head along x, y, z.
+        Numbers by name (mm, HU or relative) and the scale of the head along x, y, z.
     """
     n = rng.normal
     base = {"M": 0.955, "F": 0.915}[sex] * (

@@ -1,4 +1,4 @@
-"""A synthetic patient is a frozen record of numbers; drawing it needs nothing else."""
+"""A synthetic patient as a frozen record of numbers, all that drawing needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,9 +7,9 @@ from typing import Any
 Triple = tuple[float, float, float]
 
 EXTRA, SHEETS, CLOTS, PATCHES = 4, 3, 10, 4
-"""Most collections of blood on the skull, along falx or tentorium, in tissue, and in sulci."""
+"""Slots for collections of blood on the skull, along falx or tentorium, in tissue, and in sulci."""
 SPOTS, SWELLINGS, CUTS, RODS = 14, 2, 2, 6
-"""Most incidental findings, swollen patches of scalp, gaps in the skull, and foreign bodies."""
+"""Slots for incidental findings, swollen scalp, gaps in the skull, and foreign bodies."""
 
 
 def triple(values: Iterable[Any]) -> Triple:
@@ -26,17 +26,17 @@ class Lesion:
         kind: subtype, one of `types.LABELS[1:]`.
         form: "lens" or "convexity" (on the skull), "falx", "tentorium", "blob" (in tissue), "sulcal",
             "cistern", "layer" (in the ventricles).
-        centre: canonical coordinates (see `skull.canonical`), mm; a direction for a lens or convexity.
-        radii: half axes, mm; (along, up, thick) for a form that lies on the skull.
-        hu: HU of its dense part.
-        hu_low: HU of its older or unclotted part.
+        centre: canonical coordinates (see `skull.canonical`), mm; a direction for "lens" and "convexity".
+        radii: half axes, mm; (along, up, thick) on the skull.
+        hu: HU of the dense part.
+        hu_low: HU of the older or unclotted part.
         mix: fraction in [0, 1] of the older part.
         edema: width of the dark rim, mm.
         mass: displacement of the brain per mm of lesion, in [0, 1].
-        rough: irregularity of the surface in [0, 1].
-        amounts: fill in [0, 1]; "cistern": basal, Sylvian right, Sylvian left, fissure, around the
-            midbrain; "layer": right, left, third, fourth ventricle; "sulcal": the one value.
-        limits: coordinates y (mm) where a suture ends an epidural lens, (low, high).
+        rough: irregularity of the surface, in [0, 1].
+        amounts: fill in [0, 1]; "cistern": basal, Sylvian right, Sylvian left, fissure, ambient; "layer":
+            right, left, third, fourth ventricle; "sulcal": one value.
+        limits: y (mm) of the sutures that bound an epidural lens, (low, high).
     """
 
     kind: str
@@ -55,17 +55,17 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Spot:
-    """An incidental finding of ellipsoidal shape inside the cavity, e.g. an old infarct or a calcification.
+    """An ellipsoidal incidental finding inside the cavity, such as an old infarct or a calcification.
 
     Attributes:
         centre: canonical coordinates, mm.
         radii: half axes, mm.
-        hu: HU at its heart.
-        soft: width of its boundary, mm.
-        rough: irregularity in [0, 1].
-        cover: how much of the tissue it replaces, in [0, 1].
-        anywhere: whether it also replaces fluid and dura; otherwise brain tissue only.
-        edema: width of a dark rim, mm.
+        hu: HU at the centre.
+        soft: width of the boundary, mm.
+        rough: irregularity, in [0, 1].
+        cover: share of the tissue that it replaces, in [0, 1].
+        anywhere: replaces fluid and dura too, rather than brain tissue only.
+        edema: width of the dark rim, mm.
         mass: displacement of the brain per mm of lesion, in [0, 1].
     """
 
@@ -82,7 +82,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Swelling:
-    """A swollen patch of scalp: where it is thickest (canonical mm), its extent, height (mm) and HU."""
+    """Swollen scalp: thickest point (canonical mm), extent (mm), height (mm) and HU."""
 
     centre: Triple
     radii: Triple
@@ -99,7 +99,7 @@ class Cut:
         centre: canonical coordinates, mm.
         radius: extent, mm.
         normal: direction across a fracture.
-        width: of the gap, mm.
+        width: mm.
     """
 
     form: str
@@ -111,7 +111,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Rod:
-    """A foreign body, a rod from a to b (canonical mm) of a radius (mm) and HU; `metal` throws streaks."""
+    """A foreign body: a rod from a to b (canonical mm) with radius (mm) and HU; metal causes streaks."""
 
     a: Triple
     b: Triple
@@ -122,19 +122,19 @@ class Rod:
 
 @dataclass(frozen=True)
 class PatientParams:
-    """Everything that `draw.draw` needs; lengths in mm, densities in HU.
+    """All that `head.draw_head` needs; lengths in mm, densities in HU.
 
     Attributes:
         age: years.
         sex: "F" or "M".
-        size: scale of the head along x, y, z against the template.
+        size: scale of the head along x, y, z relative to the template.
         seed: of folds, texture and air cells.
         numbers: named anatomical numbers, see `body.sample_body`.
         spots: incidental findings, at most `SPOTS`.
         swellings: of the scalp, at most `SWELLINGS`.
         cuts: gaps in the skull, at most `CUTS`.
         rods: foreign bodies, at most `RODS`.
-        lesions: collections of blood; empty in a normal patient.
+        lesions: collections of blood; empty without bleeding.
     """
 
     age: float

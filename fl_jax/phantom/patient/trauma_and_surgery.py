@@ -1,6 +1,6 @@
-"""What injury and surgery leave: swollen scalp, gaps in the skull, foreign bodies.
+"""Samples the traces of injury and surgery: swollen scalp, gaps in the skull, foreign bodies.
 
-Silicone shunts 200-300 HU; metal saturates a 12-bit scanner near 3000 HU.
+Silicone shunts have 200-300 HU; metal saturates a 12-bit scanner near 3000 HU.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ Rng = np.random.Generator
 
 
 def surface(rng: Rng, out: float) -> Triple:
-    """A random point `out` mm outside the inner table of the vault, canonical coordinates."""
+    """A random point `out` mm outside the inner table of the vault, canonical mm."""
     a, b = rng.uniform(0.0, np.pi * 2), np.deg2rad(rng.uniform(-15, 65))
     return (
         float(np.sin(a) * np.cos(b) * (69 + out)),
@@ -21,42 +21,37 @@ def surface(rng: Rng, out: float) -> Triple:
 
 
 def swellings(rng: Rng, chance: float) -> tuple[Swelling, ...]:
-    """Swollen scalp with or without a hematoma in it."""
-    found = []
-    while len(found) < 2 and rng.random() < chance:
+    """Swollen scalp with or without hematoma."""
+    patches = []
+    while len(patches) < 2 and rng.random() < chance:
         r = rng.uniform(14, 32)
-        found.append(
-            Swelling(
-                surface(rng, 10.0),
-                (r, r, r),
-                float(rng.gamma(3.0, 1.8) + 1.5),
-                float(rng.uniform(25, 68)),
-            )
-        )
+        centre = surface(rng, 10.0)
+        height, hu = float(rng.gamma(3.0, 1.8) + 1.5), float(rng.uniform(25, 68))
+        patches.append(Swelling(centre, (r, r, r), height, hu))
         chance *= 0.35
-    return tuple(found)
+    return tuple(patches)
 
 
 def fractures(rng: Rng, lesions: tuple[Lesion, ...]) -> list[Cut]:
     """A fracture over most epidural hematomas."""
-    found = []
+    cuts = []
     for lesion in lesions:
         if lesion.form == "lens" and rng.random() < 0.6:
             u = np.asarray(lesion.centre) / np.linalg.norm(lesion.centre)
             across = np.cross(u, rng.normal(size=3))
             across /= np.linalg.norm(across)
             centre = triple(u * [73, 93, 75] + [0, -18, 5])
-            found.append(
+            cuts.append(
                 Cut("fracture", centre, rng.uniform(25, 50), triple(across), rng.uniform(0.6, 1.8))
             )
-    return found
+    return cuts
 
 
 def operations(rng: Rng, lesions: tuple[Lesion, ...]) -> tuple[list[Cut], list[Rod], bool]:
-    """Craniotomy, burr hole, drain: rare without blood, drains commoner with blood in the ventricles.
+    """Craniotomy, burr hole or drain, each rare; drains are more common with ventricular blood.
 
     Returns:
-        Gaps in the skull, tubes, and whether air may have come in.
+        Gaps in the skull, tubes, and whether air may have entered.
     """
     roll = rng.random()
     if roll < 0.025:
@@ -73,16 +68,16 @@ def operations(rng: Rng, lesions: tuple[Lesion, ...]) -> tuple[list[Cut], list[R
 
 def clutter(rng: Rng, age: float) -> list[Rod]:
     """Dental fillings, an aneurysm clip, leads on the scalp."""
-    found = []
+    rods = []
     if age > 20 and rng.random() < 0.3:
         for _ in range(int(rng.integers(1, 4))):
             x, y = rng.choice([-1, 1]) * rng.uniform(20, 27), rng.uniform(34, 56)
-            found.append(Rod((x, y, -98.0), (x, y + 2.0, -94.0), 2.0, 3000.0, True))
+            rods.append(Rod((x, y, -98.0), (x, y + 2.0, -94.0), 2.0, 3000.0, True))
     if rng.random() < 0.008:
         s = rng.choice([-1, 1])
-        found.append(Rod((s * 12.0, 6.0, -16.0), (s * 20.0, 9.0, -12.0), 1.2, 3000.0, True))
+        rods.append(Rod((s * 12.0, 6.0, -16.0), (s * 20.0, 9.0, -12.0), 1.2, 3000.0, True))
     if rng.random() < 0.03:
         for _ in range(int(rng.integers(2, 4))):
             x, y, z = surface(rng, 15.5)
-            found.append(Rod((x, y, z), (x * 1.01, y, z), 1.6, 2800.0, True))
-    return found
+            rods.append(Rod((x, y, z), (x * 1.01, y, z), 1.6, 2800.0, True))
+    return rods

@@ -1,12 +1,12 @@
-"""Where a scan's slices lie: the head's pose on the table, the gantry's tilt, and the points to draw.
+"""Where a scan's slices lie: the head's pose, the gantry's tilt, and the grid of points to draw.
 
-Patient coordinates are DICOM's (x to the patient's left, y to posterior, z to the head, mm). A slice's
-point (row i, column j) is
+Patient coordinates are DICOM's (x to the patient's left, y to posterior, z to the head, mm). The point at row
+i, column j of a slice is
 
     position + i * spacing * down + j * spacing * right        right = (1, 0, 0), down = (0, cos t, -sin t)
 
-with gantry tilt t. The table feeds along z, so tilted slices form a sheared stack, as in real tilted
-scans. The head sits in it by a rotation R and a shift c: patient = R head + c.
+with gantry tilt t. The table moves along z, so tilted slices form a sheared stack, as in real scans. A
+rotation R and a shift c place the head: patient = R head + c.
 
 References: DICOM PS3.3 C.7.6.2 (Image Plane), C.8.2.1 (CT Image: Gantry/Detector Tilt).
 """
@@ -19,13 +19,13 @@ from fl_jax.phantom.drawing.grid import Grid
 
 
 class Pose(NamedTuple):
-    """How the head lies on the table.
+    """The head's pose on the table.
 
     Attributes:
         yaw: rotation about z, degrees, positive when the nose turns to the patient's left.
         pitch: rotation about x, degrees, positive with the chin down.
         roll: rotation about y, degrees.
-        shift: float[2], the brain's centre from the gantry's axis in x and y, mm.
+        shift: x and y of the brain's centre from the gantry's axis, mm.
     """
 
     yaw: float
@@ -34,7 +34,7 @@ class Pose(NamedTuple):
     shift: tuple[float, float]
 
     def rotation(self) -> np.ndarray:
-        """Return float64[3, 3], the matrix R that turns head coordinates into patient coordinates."""
+        """float64[3, 3], the rotation R from head to patient coordinates."""
         yaw, pitch, roll = np.deg2rad([self.yaw, self.pitch, self.roll])
         about_z = [[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]]
         about_x = [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
@@ -43,18 +43,18 @@ class Pose(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Slices of one series in patient coordinates, and the grid on which they are drawn.
+    """The slices of a series in patient coordinates, and the grid to draw them on.
 
     Attributes:
-        positions: float64[n, 3], the centre of each slice's first pixel, mm; from low to high z.
+        positions: float64[n, 3], centre of each slice's first pixel, mm, ascending in z.
         down: float64[3], unit vector from row to row (the second of ImageOrientationPatient).
-        spacing: pixel size at `matrix`, mm.
+        spacing: pixel size, mm.
         matrix: rows = columns of the images.
         thickness: slice thickness (full width at half maximum of the profile), mm.
-        increment: feed of the table from slice to slice along z, mm.
+        increment: table feed from slice to slice along z, mm.
         tilt: gantry tilt, degrees.
-        grid: points to draw, in head coordinates, D planes.
-        profile: float32[n, D], weight of each drawn plane in each slice; rows sum to 1.
+        grid: points to draw in head coordinates, D planes.
+        profile: float32[n, D], weights of the drawn planes in each slice; rows sum to 1.
     """
 
     positions: np.ndarray
@@ -85,29 +85,29 @@ def plan_slices(
     top: float,
     drawn: int = 192,
 ) -> Geometry:
-    """Lay slices through a head.
+    """Plans the slices through a head.
 
     Args:
-        pose: how the head lies.
+        pose: of the head.
         tilt: gantry tilt, degrees.
         field_of_view: width of the reconstructed square, mm.
         matrix: rows = columns of the images.
         thickness: slice thickness, mm.
         increment: table feed from slice to slice, mm.
-        bottom: lowest z that the slices' centres reach, mm from the brain's centre (negative).
+        bottom: lowest z of the slices' centres, mm from the brain's centre (negative).
         top: highest z, mm.
-        drawn: rows = columns of the drawn planes; finer detail than field_of_view / drawn is lost.
+        drawn: rows = columns of the drawn planes; detail below field_of_view / drawn is lost.
 
     Returns:
-        The geometry; its first slice lies lowest.
+        The `Geometry`; its first slice is the lowest.
 
     Raises:
-        ValueError: for a length that is not positive or a top that is not above the bottom.
+        ValueError: a length is not positive, or top is not above bottom.
     """
     lengths = {"field_of_view": field_of_view, "thickness": thickness, "increment": increment}
     for name, length in lengths.items():
         if not length > 0:
-            raise ValueError(f"{name}={length} mm: give a positive length")
+            raise ValueError(f"{name}={length} mm: pass a positive length")
     if top <= bottom:
         raise ValueError(f"top={top} mm must lie above bottom={bottom} mm")
     angle = np.deg2rad(tilt)
@@ -139,11 +139,11 @@ def plan_slices(
 
 
 def _profile(slices: int, width: float, increment: float) -> tuple[np.ndarray, np.ndarray]:
-    """Heights of the drawn planes above the first slice (mm) and their weight in every slice.
+    """Heights of the drawn planes above the first slice (mm), and their weights in every slice.
 
-    A slice that is thin against the increment is one plane. Otherwise planes lie at most 1.9 mm and
-    half a slice apart, and a slice is their mean under a trapezoid whose full width at half maximum is
-    `width`, as a detector row's aperture blurred by the focal spot gives.
+    A slice much thinner than the increment is one plane. Otherwise planes are at most 1.9 mm and half a slice
+    apart, weighted by a trapezoid with full width at half maximum `width`: a detector row blurred by the
+    focal spot.
     """
     if width < 0.5 * increment:
         return increment * np.arange(slices), np.eye(slices, dtype=np.float32)

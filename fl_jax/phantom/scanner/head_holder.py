@@ -1,8 +1,8 @@
-"""What a head rests on: shell, side plates or table top, with foam, air between it and the skin.
+"""Draws the head holder: shell, side plates or table top, with foam and an air gap to the skin.
 
-It does not change along z, so every slice of a series shows the same outline, cut by the
-reconstruction circle. Densities: carbon fibre and plastics -150 to 200 HU in shells 2-4 mm thick, foam
--970 to -930 HU, measured on public head CT.
+The holder is constant along z, so all slices of a series show one outline, cut by the reconstruction circle.
+Carbon fibre and plastics have -150 to 200 HU in shells of 2-4 mm, foam -970 to -930 HU, measured on public
+head CT.
 """
 
 import numpy as np
@@ -19,19 +19,19 @@ STYLES = ("cup", "plates", "table")
 def draw_holder(
     heads: np.ndarray, geometry: Geometry, style: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw the holder around where the head lies.
+    """Draws the holder around the head.
 
     Args:
-        heads: float32[n, h, w], HU, slices of the head in air.
-        geometry: the slices.
+        heads: float32[n, h, w], HU of the head in air.
+        geometry: of the slices.
         style: one of `STYLES`.
-        rng: source of its size and densities.
+        rng: random generator for size and densities.
 
     Returns:
-        float32[M, M], HU, -1000 where there is none; take the maximum of it and the head.
+        float32[M, M], HU, -1000 elsewhere; combine with the head by the maximum.
 
     Raises:
-        ValueError: for another style.
+        ValueError: style is unknown.
     """
     if style not in STYLES:
         raise ValueError(f"holder={style!r}: choose from {STYLES}")
@@ -44,7 +44,7 @@ def draw_holder(
 
 
 def _extent(heads: np.ndarray, geometry: Geometry) -> tuple[float, float]:
-    """Lowest point of the head in the image and its half width, mm from the image's centre."""
+    """Posterior extent of the head and its half width, mm from the image's centre."""
     shadow = heads.max(0) > -400
     pixel = geometry.field_of_view / heads.shape[-1]
     centre = (heads.shape[-1] - 1) / 2
@@ -55,13 +55,13 @@ def _extent(heads: np.ndarray, geometry: Geometry) -> tuple[float, float]:
 
 
 def _shell(distance: np.ndarray, thick: float, hu: float) -> np.ndarray:
-    """A wall of the given thickness (mm) around distance 0, its edges 1 mm soft; HU."""
+    """HU of a wall `thick` mm thick around distance 0, with edges 1 mm soft."""
     cover = np.clip((thick / 2 - np.abs(distance)) / 1.0 + 0.5, 0, 1)
     return -1000 + (hu + 1000) * cover
 
 
 def _cup(x, y, back: float, side: float, rng: np.random.Generator) -> np.ndarray:
-    """A trough under the head, open to the front, with a foam lining."""
+    """A trough under the head with a foam lining."""
     half, gap = side + rng.uniform(8, 18), rng.uniform(3, 9)
     deep = half * rng.uniform(0.85, 1.05)
     centre = back + gap - deep
@@ -75,7 +75,7 @@ def _cup(x, y, back: float, side: float, rng: np.random.Generator) -> np.ndarray
 
 
 def _plates(x, y, back: float, side: float, rng: np.random.Generator) -> np.ndarray:
-    """Two upright plates with cushions beside the head and a soft mat under it."""
+    """Two upright plates with cushions at the sides, and a soft mat."""
     half = side + rng.uniform(8, 16)
     low, high = back - rng.uniform(15, 30), back - rng.uniform(95, 130)
     bend = np.maximum(y - (low - 35), 0) ** 2 / 130
@@ -89,7 +89,7 @@ def _plates(x, y, back: float, side: float, rng: np.random.Generator) -> np.ndar
 
 
 def _table(x, y, back: float, side: float, rng: np.random.Generator) -> np.ndarray:
-    """A curved table top: two skins with a light core, a pillow over it."""
+    """A curved table top, two skins with a light core, and a pillow."""
     radius, gap, core = rng.uniform(170, 320), rng.uniform(6, 18), rng.uniform(14, 26)
     surface = y - (back + gap) + (radius - np.sqrt(np.maximum(radius**2 - x**2, 0))) * 0.8
     skins = np.maximum(

@@ -1,13 +1,13 @@
-"""Parallel-beam projection on a coarse grid: the artefacts of CT are cheap when only they are projected.
+"""Parallel-beam projection on a coarse grid, for artefacts only.
 
     forward      p[theta, s] = sum_pixels w(theta, s; pixel) * image[pixel]        (pixels; linear weights)
     adjoint      b[pixel]    = sum_{theta, s} w(theta, s; pixel) * p[theta, s]
     reconstruct  FBP(p)      = pi / A * adjoint(ramp * p)
 
-Beam hardening, photon starvation and motion are smooth or streak-like, so a grid of 1.5-2 mm is enough
-for them; the anatomy itself is never reconstructed and keeps its resolution.
+Beam hardening, photon starvation and motion are smooth or streak-like, so a grid of 1.5-2 mm suffices. The
+anatomy is never reconstructed and keeps its resolution.
 
-References: Kak and Slaney, Principles of Computerized Tomographic Imaging, IEEE Press 1988, chapter 3.
+Reference: Kak and Slaney, Principles of Computerized Tomographic Imaging, IEEE Press 1988, chapter 3.
 """
 
 import functools
@@ -19,15 +19,15 @@ import scipy.sparse
 
 
 class Projector(NamedTuple):
-    """One geometry's sparse projection matrices; build it with `projector`.
+    """Sparse projection matrices of one geometry, from `projector`.
 
     Attributes:
-        size: rows = columns of the image and number of detector bins.
+        size: rows = columns of the image, and number of detector bins.
         angles: views over 180 degrees.
         forward_matrix: float32[angles * size, size * size], sparse.
         adjoint_matrix: its transpose, sparse.
-        ramp: float32[frequencies], the band-limited ramp with a Hann roll-off, for detector rows padded
-            to twice their length.
+        ramp: float32[frequencies], band-limited ramp with Hann roll-off, for detector rows padded to twice
+            their length.
     """
 
     size: int
@@ -40,8 +40,7 @@ class Projector(NamedTuple):
         """Line integrals of images.
 
         Args:
-            images: float32[n, size, size], any quantity per pixel; what lies outside the inscribed
-                circle is not seen.
+            images: float32[n, size, size], any quantity per pixel; ignored outside the inscribed circle.
 
         Returns:
             float32[angles * size, n], the quantity times pixels of path.
@@ -49,7 +48,7 @@ class Projector(NamedTuple):
         return self.forward_matrix @ _columns(images)
 
     def mean_over_rays(self, sinogram: np.ndarray) -> np.ndarray:
-        """Average over the rays through each pixel.
+        """Averages over the rays through each pixel.
 
         Args:
             sinogram: float32[angles * size, n].
@@ -63,7 +62,7 @@ class Projector(NamedTuple):
         """Filtered back-projection.
 
         Args:
-            sinogram: float32[angles * size, n], as `forward` returns it.
+            sinogram: float32[angles * size, n], from `forward`.
 
         Returns:
             float32[n, size, size], the quantity per pixel.
@@ -81,20 +80,20 @@ class Projector(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def projector(size: int, angles: int) -> Projector:
-    """Build the projection matrices of one geometry, once a process.
+    """Builds the projection matrices of one geometry, once per process.
 
     Args:
         size: rows = columns of the images, pixels.
         angles: views over 180 degrees.
 
     Returns:
-        The projector; 128 x 128 pixels and 128 views take 40 MB.
+        The `Projector`; 40 MB for 128 x 128 pixels and 128 views.
 
     Raises:
-        ValueError: for fewer than 8 pixels or views.
+        ValueError: size or angles < 8.
     """
     if size < 8 or angles < 8:
-        raise ValueError(f"size={size}, angles={angles}: give at least 8 of each")
+        raise ValueError(f"size={size}, angles={angles}: pass at least 8 of each")
     centre = (size - 1) / 2
     y, x = (axis.ravel() - centre for axis in np.mgrid[:size, :size])
     inside = np.flatnonzero(np.hypot(x, y) < size / 2 - 1)

@@ -1,4 +1,4 @@
-"""A CT scanner: a drawn head in, slices with partial volume, kernel, artefacts and noise out.
+"""The CT scanner: turns a drawn head into slices with partial volume, kernel, artefacts and noise.
 
     clean   = sum_planes profile * drawing                        partial volume along z
     error   = -h (0.6 b^2 + 0.25 b w) - log(1 + exp(p - 9.2))      hardening by bone, scatter; a sinogram
@@ -8,8 +8,8 @@
 p = b + w is the attenuation along a ray, b that of bone alone. Only artefacts are projected (see `radon`).
 
 References: Joseph and Spital, J Comput Assist Tomogr 1978;2:100-108 (hardening); Barrett and Keat,
-RadioGraphics 2004;24:1679-1691 (artefacts); Riederer, Pelc and Chesler, Phys Med Biol 1978;23:446-454
-(noise power spectrum of filtered back-projection).
+RadioGraphics 2004;24:1679-1691 (artefacts); Riederer, Pelc and Chesler, Phys Med Biol 1978;23:446-454 (noise
+power spectrum of filtered back-projection).
 """
 
 from dataclasses import dataclass
@@ -31,38 +31,38 @@ with extra("ct"):
 WATER = 0.0193
 """Linear attenuation of water at an effective 70 keV, 1/mm (NIST XCOM)."""
 COARSE = 128
-"""Rows, columns and views of the grid on which artefacts are projected."""
+"""Rows, columns and views of the artefacts' grid."""
 PIXEL = 0.49
-"""Pixel size (mm) at which `Scanner.noise` is stated: a 250 mm field in a 512 matrix."""
+"""Reference pixel size (mm) of `Scanner.noise`: a 250 mm field in a 512 matrix."""
 METAL = 30.0
-"""Attenuation of metal relative to water; titanium 13, steel and cobalt alloys more than 40."""
+"""Attenuation of metal relative to water; titanium has 13, steel and cobalt alloys over 40."""
 SCATTER = 9.2
-"""Attenuation at which as much scattered as direct radiation reaches the detector."""
+"""Attenuation at which scatter equals direct radiation at the detector."""
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """What one scanner with one protocol does to an image.
+    """A scanner with one protocol.
 
     Attributes:
-        name: model, as the header gives it after the word SYNTHETIC.
+        name: model name in the header, after the word SYNTHETIC.
         maker: manufacturer, likewise.
-        kernel: name of its reconstruction kernel.
-        kilovolts: tube voltage, kV; for the header alone.
-        exposure: tube current times time, mAs; for the header alone.
+        kernel: name of the reconstruction kernel.
+        kilovolts: tube voltage, kV; only for the header.
+        exposure: tube current times time, mAs; only for the header.
         thickness: slice thickness, mm.
         increment: table feed from slice to slice, mm.
-        field_of_view: smallest and largest width of the image, mm.
-        tilt: smallest and largest gantry tilt, degrees.
-        blur: standard deviation of the kernel's point spread in the plane, mm.
-        edge: gain of its edge enhancement, 0 for none.
+        field_of_view: range of the image width, mm.
+        tilt: range of the gantry tilt, degrees.
+        blur: standard deviation of the in-plane point spread, mm.
+        edge: gain of the edge enhancement, 0 for none.
         noise: standard deviation in the brain, HU, at 0.49 mm pixels.
         grain: peak of the noise power spectrum, cycles per mm; higher is finer.
-        streaks: share of the noise's standard deviation that is ray noise of low frequency, in [0, 1].
-        hardening: the factor h of what the beam hardening correction leaves.
-        offset: error of calibration, HU.
-        gain: relative error of calibration.
-        holder: style of the head holder, one of `holder.STYLES`.
+        streaks: share of the noise's standard deviation that is low-frequency ray noise, in [0, 1].
+        hardening: factor h of the residual beam hardening.
+        offset: calibration error, HU.
+        gain: relative calibration error.
+        holder: one of `head_holder.STYLES`.
     """
 
     name: str
@@ -89,11 +89,11 @@ class Scan(NamedTuple):
     """One reconstructed series, n slices.
 
     Attributes:
-        hu: int16[n, M, M], HU, -1024 to 3071; air where `circle` is false.
-        circle: bool[M, M], the field that was reconstructed.
-        clean: float32[n, h, w], HU of the noise-free slices on the drawn grid.
-        lesions: float32[5, n, h, w], share in [0, 1] of the slice's thickness that each subtype fills.
-        brain: float32[n, h, w], share of the slice's thickness inside the skull.
+        hu: int16[n, M, M], HU, -1024 to 3071; air outside `circle`.
+        circle: bool[M, M], the reconstruction circle.
+        clean: float32[n, h, w], noise-free HU on the drawn grid.
+        lesions: float32[5, n, h, w], share of the slice's thickness that each subtype fills, in [0, 1].
+        brain: float32[n, h, w], share of the slice's thickness inside the skull, in [0, 1].
         noise: float32[n], standard deviation of the noise inside the skull, HU at 0.49 mm pixels.
     """
 
@@ -113,17 +113,17 @@ def scan(
     *,
     motion: bool,
 ) -> Scan:
-    """Scan a drawn head.
+    """Scans a drawn head.
 
     Args:
-        drawing: the head on `geometry.grid`, noise-free, HU.
-        geometry: the slices.
+        drawing: the head on `geometry.grid`.
+        geometry: of the slices.
         scanner: the machine.
-        rng: source of noise and of which slices move; the same state gives the same bytes.
+        rng: random generator for noise and motion; equal states give equal bytes.
         motion: whether the patient moves during a few slices.
 
     Returns:
-        The series, in the order of `geometry.positions`.
+        The `Scan`, in the order of `geometry.positions`.
     """
     clean = _average(drawing.hu, geometry.profile)
     lesions = np.stack([_average(mask, geometry.profile) for mask in drawing.lesions])
@@ -153,10 +153,10 @@ def scan(
 
 
 def noise_spectrum(matrix: int, spacing: float, grain: float) -> np.ndarray:
-    """Amplitude of the noise per spatial frequency, ramp times roll-off, seen through square pixels.
+    """Noise amplitude per spatial frequency, seen through square pixels.
 
-    Power ~ f^0.7 exp(-(f / grain)^2), scaled to a standard deviation of 1 at 0.49 mm pixels: larger
-    pixels average more and so come out below 1.
+    Power ~ f^0.7 exp(-(f / grain)^2), with a standard deviation of 1 at 0.49 mm pixels; larger pixels average
+    more and have less.
 
     Args:
         matrix: rows = columns.
@@ -164,7 +164,7 @@ def noise_spectrum(matrix: int, spacing: float, grain: float) -> np.ndarray:
         grain: cycles per mm.
 
     Returns:
-        float32[matrix, matrix // 2 + 1], to multiply the `rfft2` of white noise of unit variance.
+        float32[matrix, matrix // 2 + 1], a factor for the `rfft2` of unit white noise.
     """
 
     def power(f: np.ndarray) -> np.ndarray:
@@ -182,7 +182,7 @@ def noise_spectrum(matrix: int, spacing: float, grain: float) -> np.ndarray:
 
 
 def _average(planes: np.ndarray, profile: np.ndarray) -> np.ndarray:
-    """Partial volume: float32[n, h, w], each slice the weighted mean of the few planes it covers."""
+    """Partial volume: each slice, float32[n, h, w], is the weighted mean of the planes it covers."""
     out = np.zeros((len(profile), *planes.shape[1:]), np.float32)
     if planes.dtype != np.float32 and not planes.any():
         return out
@@ -194,7 +194,7 @@ def _average(planes: np.ndarray, profile: np.ndarray) -> np.ndarray:
 
 
 def _move(clean: np.ndarray, rng: np.random.Generator) -> dict[int, np.ndarray]:
-    """Second positions of the head for a few neighbouring slices in which the patient moves."""
+    """The head's second position in a few neighbouring slices, by slice."""
     first = int(rng.integers(len(clean) // 4, max(len(clean) * 3 // 4, len(clean) // 4 + 1)))
     size = clean.shape[-1]
     moved = {}
@@ -216,7 +216,7 @@ def _artefacts(
     scanner: Scanner,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Artefacts (HU) and the noise's relative standard deviation, both float32[n, COARSE, COARSE]."""
+    """Artefacts (HU) and relative standard deviation of the noise, float32[n, COARSE, COARSE] each."""
     rays = projector(COARSE, COARSE)
     unit = WATER * geometry.field_of_view / COARSE
     heads = _coarse(clean)
@@ -224,7 +224,7 @@ def _artefacts(
     bone = rays.forward(np.clip((heads - 150) / 1000, 0, 2)) * unit
     soft = paths - bone
     error = -scanner.hardening * (0.6 * bone**2 + 0.25 * bone * soft)
-    if metal is not None:  # as in Barrett and Keat: hardening and too few photons behind it
+    if metal is not None:  # hardening and photon starvation, as in Barrett and Keat
         extra = METAL * rays.forward(np.sqrt(_coarse(metal))) * unit
         error -= 0.3 * extra**2 / (1 + extra)
         paths += extra
@@ -248,7 +248,7 @@ def _artefacts(
 def _inconsistency(
     rays: Projector, first: np.ndarray, second: np.ndarray, unit: float
 ) -> np.ndarray:
-    """Sinogram of a head that jumps in the middle of the turn, less that of the two heads' mean."""
+    """Sinogram of a head that jumps halfway through the rotation, minus the mean of both heads'."""
     both = rays.forward(np.clip(1 + np.stack([first, second]) / 1000, 0, 4)) * unit
     early = np.arange(len(both)) < len(both) // 2
     return np.where(early, 0.5, -0.5) * (both[:, 0] - both[:, 1])
@@ -263,7 +263,7 @@ def _reconstruct(
     scanner: Scanner,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Images float32[n, M, M]: upsampled, with holder, kernel, artefacts and noise."""
+    """Upsamples to float32[n, M, M] and adds holder, kernel, artefacts and noise."""
     size = (geometry.matrix, geometry.matrix)
     rest = head_holder.draw_holder(clean, geometry, scanner.holder, rng)
     amplitude = noise_spectrum(geometry.matrix, geometry.spacing, scanner.grain) * scanner.noise
@@ -275,7 +275,7 @@ def _reconstruct(
         if scanner.edge:
             x += scanner.edge * (x - cv2.GaussianBlur(x, (0, 0), 1.3 / geometry.spacing))
         x += cv2.resize(artefact[k], size, interpolation=cv2.INTER_CUBIC)
-        if metal is not None and metal[k].any():  # its streaks do not hide the metal itself
+        if metal is not None and metal[k].any():  # streaks do not hide the metal
             x = np.maximum(x, AIR + 8000 * cv2.resize(metal[k], size))
         white = rng.standard_normal((size[0], size[1]), dtype=np.float32)
         grain = scipy.fft.irfft2(np.asarray(scipy.fft.rfft2(white)) * amplitude, s=size)
