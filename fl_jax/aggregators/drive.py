@@ -1,7 +1,7 @@
-"""DRIVE: a site sends one bit a value, the signs of its array after a random rotation, and one scale.
+"""DRIVE: one bit per value, the signs of the array after a random rotation, and one scale per array.
 
-r = H D v / sqrt(d)         D: random signs, H: Hadamard matrix; v padded with zeros to d, a power of two
-send sign(r) and a = ||v||^2 / ||r||_1;   read  a D H sign(r) / sqrt(d)
+r = H D v / sqrt(d)         D: random signs, H: Hadamard matrix; v zero-padded to d, a power of two
+send sign(r) and a = ||v||^2 / ||r||_1;   decode  a D H sign(r) / sqrt(d)
 
 Vargaftik et al., "DRIVE: One-bit Distributed Mean Estimation", NeurIPS 2021.
 """
@@ -9,26 +9,26 @@ Vargaftik et al., "DRIVE: One-bit Distributed Mean Estimation", NeurIPS 2021.
 import jax
 import jax.numpy as jnp
 
-from fl_jax.aggregators.messages import code
+from fl_jax.aggregators.compression import compress
 from fl_jax.core.types import Aggregator, Array
 
 
 def drive(aggregate: Aggregator | None = None) -> Aggregator:
-    """Makes an aggregator whose messages arrive as one bit a value, array by array.
+    """Makes an aggregator that receives one bit per value, array by array.
 
-    Weights: passed on, not compressed.
+    Weights: not compressed.
 
     Args:
-        aggregate: takes the messages as read; None for `weighted_mean()`.
+        aggregate: receives the decoded messages; None for `weighted_mean()`.
 
     Returns:
-        The aggregator. A site sends d bits and 4 bytes for an array; both sides draw the random signs
-        from a shared seed, afresh in every round and at every site. What is read, x, has <x, v> = ||v||^2
-        exactly; its mean is v for a rotation drawn uniformly, and nearly so for this one. A scalar
-        arrives as it is; zero arrives as zero.
+        The aggregator. A site sends d bits and 4 bytes per array; site and server draw the random signs from
+        a shared seed, new for every round and site. The decoded x has <x, v> = ||v||^2 exactly. Its mean is
+        v for a uniformly random rotation; for this one it is biased on small arrays, by 0.15 to 0.63 of the
+        norm up to six values. Scalars and zeros are exact.
 
     Raises:
-        ValueError: for an inner aggregator that compresses too.
+        ValueError: when `aggregate` compresses, too.
     """
 
     def codec(v: Array, key: jax.Array) -> Array:
@@ -38,10 +38,10 @@ def drive(aggregate: Aggregator | None = None) -> Aggregator:
         rotated = _hadamard(padded * signs)
         size = abs(rotated).sum()
         scale = (v**2).sum() / jnp.where(size > 0, size, 1)
-        read = scale * signs * _hadamard(jnp.where(rotated < 0, -1.0, 1.0))
-        return read[: v.size].reshape(v.shape)
+        decoded = scale * signs * _hadamard(jnp.where(rotated < 0, -1.0, 1.0))
+        return decoded[: v.size].reshape(v.shape)
 
-    return code(codec, lambda size: _padded(size) + 32, aggregate)
+    return compress(codec, lambda size: _padded(size) + 32, aggregate)
 
 
 def _padded(size: int) -> int:
@@ -49,7 +49,7 @@ def _padded(size: int) -> int:
 
 
 def _hadamard(v: Array) -> Array:
-    """H v / sqrt(d) in d log2(d) operations; its own inverse."""
+    """H v / sqrt(d) in d log2(d) operations; an involution."""
     d = v.size
     for _ in range(d.bit_length() - 1):
         half = v.reshape(2, -1)

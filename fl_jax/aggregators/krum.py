@@ -1,7 +1,7 @@
-"""Krum: takes the message that its nearest neighbours vouch for; Multi-Krum averages the best few.
+"""Krum selects the message nearest to its neighbours; Multi-Krum averages the best few.
 
 score(s) = sum of ||m_s - m_r||^2 over the n - f - 2 messages r nearest to s        (f adversarial sites)
-message  = mean of the `keep` messages of least score
+aggregate = mean of the `keep` messages with the lowest scores
 
 Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017.
 """
@@ -11,32 +11,32 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fl_jax.aggregators.messages import Messages, combine, gather, squared_distances
+from fl_jax.aggregators.messages import Messages, aggregate_by, squared_distances, weighted_sum
 from fl_jax.core.types import Aggregator, Array
 
 
 def krum(byzantine: int | None = None, keep: int = 1) -> Aggregator:
-    """Makes Krum (`keep=1`) or Multi-Krum.
+    """Makes Krum (`keep=1`) or Multi-Krum. It keeps S messages and S^2 distances.
 
-    Weights: unweighted, as in the paper; a message of weight zero counts as absent.
-    Ties: tied messages share the places left, so that the order of the sites does not matter; the paper
-    takes the lowest number. (Of three sites the two nearest to each other always tie.)
+    Weights: ignored, as in the paper; a message of weight zero counts as absent.
+    Ties: tied messages are averaged, so that the order of the sites does not matter; the paper selects the
+    lowest index. (Of three sites the two nearest to each other always tie.)
 
     Args:
-        byzantine: f, how many sites may be adversarial; None for the most that the n sites present allow,
-            the largest f >= 0 with n >= 2f + 3 and n >= f + 2 + keep.
-        keep: how many messages are averaged, from 1 to n - f - 2.
+        byzantine: f, the number of sites that may be adversarial; None for as many as the n present sites
+            allow: the largest f >= 0 with n >= 2f + 3 and n >= f + 2 + keep.
+        keep: the number of messages to average, from 1 to n - f - 2.
 
     Returns:
-        The aggregator. With f given and too few sites present for it, the aggregate is zero: the promise
-        cannot be kept, and the model stays. With None f is 0 then, and up to `keep` are averaged.
+        The aggregator. If too few sites are present for `byzantine`, the aggregate is zero, and the model
+        stays. With None, f is then 0, and up to `keep` messages are averaged.
 
     Raises:
-        ValueError: for `byzantine` below 0 or `keep` below 1; at `init` for fewer sites than they need.
+        ValueError: when `byzantine` is below 0 or `keep` below 1; by `init`, for fewer sites than they need.
     """
     if byzantine is not None and byzantine < 0:
         raise ValueError(
-            f"byzantine={byzantine}: must be at least 0, or None for the most possible"
+            f"byzantine={byzantine}: must be at least 0, or None for as many as possible"
         )
     if keep < 1:
         raise ValueError(f"keep={keep}: must be at least 1")
@@ -50,23 +50,23 @@ def krum(byzantine: int | None = None, keep: int = 1) -> Aggregator:
         tied = (present & (score == score[:, None])).sum(1)
         places = jnp.clip((keep - better) / jnp.maximum(tied, 1), 0, 1)
         places = jnp.where(present, places, 0)
-        return combine(messages.message, places / jnp.maximum(places.sum(), 1))
+        return weighted_sum(messages.message, places / jnp.maximum(places.sum(), 1))
 
     f = byzantine or 0
     sites = 1 if (byzantine, keep) == (None, 1) else max(2 * f + 3, f + 2 + keep)
     least = 1 if byzantine is None else sites
-    return gather(rule, sites=sites, present=least, setting=f"{byzantine=}, {keep=}")
+    return aggregate_by(rule, sites=sites, present=least, setting=f"{byzantine=}, {keep=}")
 
 
 def pairwise(messages: Messages) -> Array:
-    """Squared distances float32[S, S] between messages, over all leaves."""
+    """Squared distances between the messages, over all leaves: float32[S, S]."""
     return jax.lax.map(lambda one: squared_distances(messages.message, one), messages.message)
 
 
 def scores(distances: Array, among: Array, byzantine: Array | int) -> Array:
-    """Krum's scores float32[S] among the sites marked in bool[S]; +inf for the others."""
+    """Krum's scores among the sites marked in bool[S]: float32[S], +inf for the others."""
     sites = among.shape[0]
     others = among & ~jnp.eye(sites, dtype=bool)
     nearest = jnp.sort(jnp.where(others, distances, jnp.inf), axis=1)
-    vouching = jnp.arange(sites) < among.sum() - byzantine - 2
-    return jnp.where(among, jnp.where(vouching, nearest, 0).sum(1), jnp.inf)
+    neighbours = jnp.arange(sites) < among.sum() - byzantine - 2
+    return jnp.where(among, jnp.where(neighbours, nearest, 0).sum(1), jnp.inf)

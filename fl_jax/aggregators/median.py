@@ -1,6 +1,6 @@
-"""The coordinate-wise median: each coordinate of the aggregate is the median of the sites' values.
+"""The coordinate-wise median.
 
-message[j] = median_s m_s[j]          (the mean of the two middle values when their number is even)
+aggregate[j] = median_s m_s[j]          (the mean of the two middle values for an even number of sites)
 
 Yin et al., "Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates", ICML 2018.
 """
@@ -8,32 +8,40 @@ Yin et al., "Byzantine-Robust Distributed Learning: Towards Optimal Statistical 
 import jax
 import jax.numpy as jnp
 
-from fl_jax.aggregators.messages import Messages, gather, ordered
+from fl_jax.aggregators.messages import Messages, aggregate_by, sort_sites
 from fl_jax.core.types import Aggregator, Array
 
 
 def median() -> Aggregator:
-    """Makes the coordinate-wise median.
+    """Makes the coordinate-wise median. It keeps S messages.
 
-    Weights: unweighted, as in the paper, so that a site cannot claim more than one vote; weight zero is
-    no vote.
+    Weights: ignored, as in the paper, so that every site has one vote; weight zero is no vote.
 
-    Guarantees: while fewer than half of the sites present are adversarial, every coordinate lies between
-    two honest values. Memory is S messages. With no site the median is zero.
+    Guarantees: while fewer than half of the present sites are adversarial, every coordinate lies between two
+    honest values.
 
     | present | aggregate |
     |---|---|
-    | 1 | its message |
-    | 2 | their mean: neither can be told from an adversary |
+    | 0 | zero |
+    | 1 | the message |
+    | 2 | their mean: an adversary cannot be told from an honest site |
+
+    >>> import jax
+    >>> rule, key = median(), jax.random.key(0)
+    >>> state = rule.init(jnp.zeros(2), 3)
+    >>> for site, message in enumerate(([1.0, 5.0], [2.0, 6.0], [1e6, -1e6])):
+    ...     state = rule.add(state, site, jnp.array(message), 1.0, key)
+    >>> rule.finish(state)[0].tolist()
+    [2.0, 5.0]
     """
 
     def rule(messages: Messages) -> Array:
         return jax.tree.map(lambda leaf: middle(leaf, messages.present), messages.message)
 
-    return gather(rule)
+    return aggregate_by(rule)
 
 
 def middle(leaf: Array, present: Array) -> Array:
-    """The median over the present sites of a leaf [S, ...]; with none +inf."""
-    values, last = ordered(leaf, present), jnp.maximum(present.sum() - 1, 0)
+    """The median of a leaf [S, ...] over the present sites; +inf without any."""
+    values, last = sort_sites(leaf, present), jnp.maximum(present.sum() - 1, 0)
     return values[last // 2] / 2 + values[(last + 1) // 2] / 2

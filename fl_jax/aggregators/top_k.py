@@ -1,4 +1,4 @@
-"""Top-k: a site sends the largest values of every array; what it leaves out it adds to the next message.
+"""Top-k sparsification with error feedback: a site sends the largest values, and adds the rest next time.
 
 p = m + e;   send c = the k entries of p of largest |p|, zero elsewhere;   e <- p - c          (e: error)
 
@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fl_jax.aggregators.messages import inner, payload
+from fl_jax.aggregators.compression import compressed_bytes, inner_aggregator
 from fl_jax.core.trees import per_site
 from fl_jax.core.types import Aggregator, Array
 
 
-class Unsent(NamedTuple):
-    """What each site has not sent yet, every leaf [S, ...] (or nothing), and the inner state."""
+class TopKState(NamedTuple):
+    """The values that each site has not sent yet, with leaves [S, ...] (or `()`), and the inner state."""
 
     error: Any
     inner: Any
@@ -28,51 +28,63 @@ class Unsent(NamedTuple):
 def top_k(
     share: float = 0.1, error_feedback: bool = True, aggregate: Aggregator | None = None
 ) -> Aggregator:
-    """Makes an aggregator whose messages arrive with most values left out; weights are passed on.
+    """Makes an aggregator that receives sparse messages; weights are not compressed.
 
     Args:
-        share: of every array's values that is sent, in (0, 1]; k = ceil(share size): a scalar arrives.
-        error_feedback: keep what is left out, S messages of memory, for the site's next message; it stays
-            while the site is absent. Without it small values may never arrive.
-        aggregate: takes the sparse messages; None for `weighted_mean()`.
+        share: the fraction of every array's values that is sent, in (0, 1]; k = ceil(share size), so scalars
+            are always sent.
+        error_feedback: adds the values that were left out to the site's next message, however long the site
+            is absent. It keeps S messages. Without it, small values may never arrive.
+        aggregate: receives the sparse messages; None for `weighted_mean()`.
 
     Returns:
-        The aggregator. A site sends k values and k indices of an array, in ceil(log2 size) bits, or all
-        values where that is less.
+        The aggregator. A site sends k values and k indices of ceil(log2 size) bits per array, or all values
+        if that is shorter.
 
     Raises:
-        ValueError: for a share out of range, or an inner aggregator that compresses too.
+        ValueError: when `share` is out of range, or `aggregate` compresses, too.
+
+    >>> import jax
+    >>> rule, key = top_k(share=0.5), jax.random.key(0)
+    >>> state = rule.init(jnp.zeros(2), 1)
+    >>> sent, state = rule.finish(rule.add(state, 0, jnp.array([3.0, 2.0]), 1.0, key))
+    >>> sent.tolist(), state.error.tolist()
+    ([3.0, 0.0], [[0.0, 2.0]])
+    >>> rule.finish(rule.add(state, 0, jnp.array([3.0, 2.0]), 1.0, key))[0].tolist()  # 2 + 2 > 3
+    [0.0, 4.0]
     """
     if not 0 < share <= 1:
-        raise ValueError(f"share={share}: must be in (0, 1]")
-    after = inner(aggregate, compresses=True)
+        raise ValueError(f"share={share}: must lie in (0, 1]")
+    after = inner_aggregator(aggregate, compresses=True)
 
     def sparse(p: Array) -> Array:
         flat = p.reshape(-1)
         at = jax.lax.top_k(abs(flat), _count(share, p.size))[1]
         return jnp.zeros_like(flat).at[at].set(flat[at]).reshape(p.shape)
 
-    def init(message: Any, sites: int) -> Unsent:
+    def init(message: Any, sites: int) -> TopKState:
         error = per_site(optax.tree.zeros_like(message), sites) if error_feedback else ()
-        return Unsent(error, after.init(message, sites))
+        return TopKState(error, after.init(message, sites))
 
-    def add(state: Unsent, site: Array, message: Any, weight: Array, key: jax.Array) -> Unsent:
+    def add(
+        state: TopKState, site: Array, message: Any, weight: Array, key: jax.Array
+    ) -> TopKState:
         p, error = message, state.error
         if error_feedback:
             p = jax.tree.map(lambda m, e: m + e[site], message, error)
         c = jax.tree.map(sparse, p)
         if error_feedback:
             error = jax.tree.map(lambda e, p, c: e.at[site].set(p - c), error, p, c)
-        return Unsent(error, after.add(state.inner, site, c, weight, key))
+        return TopKState(error, after.add(state.inner, site, c, weight, key))
 
-    def finish(state: Unsent) -> tuple[Any, Unsent]:
-        aggregate, held = after.finish(state.inner)
-        return aggregate, state._replace(inner=held)
+    def finish(state: TopKState) -> tuple[Any, TopKState]:
+        aggregate, inner_state = after.finish(state.inner)
+        return aggregate, state._replace(inner=inner_state)
 
     def bits(size: int) -> int:
         return min(_count(share, size) * (32 + (size - 1).bit_length()), 32 * size)
 
-    return Aggregator(init, add, finish, payload(bits))
+    return Aggregator(init, add, finish, compressed_bytes(bits))
 
 
 def _count(share: float, size: int) -> int:

@@ -1,6 +1,6 @@
-"""The trimmed mean: coordinate by coordinate, leave out the smallest and the largest, average the rest.
+"""The coordinate-wise trimmed mean: the mean without the k smallest and the k largest values.
 
-message[j] = mean of the sites' values m_s[j] without the k smallest and the k largest,  k = ceil(trim n)
+aggregate[j] = mean of the values m_s[j] without the k smallest and the k largest,  k = ceil(trim n)
 
 Yin et al., "Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates", ICML 2018.
 """
@@ -11,43 +11,44 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fl_jax.aggregators.messages import Messages, column, combine, gather, ordered
+from fl_jax.aggregators.messages import Messages, aggregate_by, expand, sort_sites, weighted_sum
 from fl_jax.core.types import Aggregator, Array
 
 
 def trimmed_mean(trim: float = 0.2) -> Aggregator:
-    """Makes the coordinate-wise trimmed mean.
+    """Makes the coordinate-wise trimmed mean. It keeps S messages.
 
-    Weights: unweighted, as in the paper, so that a site cannot claim more than one vote; weight zero is
-    no vote.
+    Weights: ignored, as in the paper, so that every site has one vote; weight zero is no vote.
+
+    Guarantees: while at most k of the n present sites are adversarial, every coordinate lies between two
+    honest values.
 
     Args:
-        trim: the share of the sites that may be adversarial, in [0, 0.5). Of n sites present,
-            k = ceil(trim n) are left out on each side, at most (n - 1) // 2. Where trim n is whole, this is
-            the paper's; where it is not, rounding down would take nobody out of four sites at 0.2, and
-            one absent site would silently end the protection of five.
+        trim: the fraction of sites that may be adversarial, in [0, 0.5). k = ceil(trim n), at most
+            (n - 1) // 2. The paper needs an integer trim n; rounding down would trim nothing from four sites
+            at 0.2, so that one absent site would silently end the protection of five.
 
     Returns:
-        The aggregator. While at most k of the n sites present are adversarial, every coordinate lies
-        between two honest values; 1 or 2 sites are averaged. With no site the aggregate is zero.
+        The aggregator. One or two sites are averaged; without any the aggregate is zero.
 
     Raises:
-        ValueError: for a share outside [0, 0.5).
+        ValueError: when `trim` is outside [0, 0.5).
     """
     if not 0 <= trim < 0.5:
-        raise ValueError(f"trim={trim}: must be in [0, 0.5); at 0.5 use median()")
+        raise ValueError(f"trim={trim}: must lie in [0, 0.5); for 0.5 use median()")
 
     def rule(messages: Messages) -> Any:
         sites = messages.present.shape[0]
-        # In float64 for every n beforehand: ceil(0.2 * 5) must be 1.
+        # For every n, in float64: ceil(0.2 * 5) must be 1.
         cuts = [min(math.ceil(trim * n - 1e-9), max(n - 1, 0) // 2) for n in range(sites + 1)]
         n = messages.present.sum()
         k, rank = jnp.array(cuts)[n], jnp.arange(sites)
         kept = (rank >= k) & (rank < n - k)
 
-        def middle(leaf: Array) -> Array:
-            return jnp.where(column(kept, leaf), ordered(leaf, messages.present), 0)
+        def trimmed(leaf: Array) -> Array:
+            return jnp.where(expand(kept, leaf), sort_sites(leaf, messages.present), 0)
 
-        return combine(jax.tree.map(middle, messages.message), kept / jnp.maximum(n - 2 * k, 1))
+        values = jax.tree.map(trimmed, messages.message)
+        return weighted_sum(values, kept / jnp.maximum(n - 2 * k, 1))
 
-    return gather(rule)
+    return aggregate_by(rule)

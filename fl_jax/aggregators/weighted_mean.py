@@ -1,6 +1,6 @@
-"""The weighted mean: what the server of FedAvg does with the sites' updates.
+"""The weighted mean, FedAvg's aggregation.
 
-message = sum_s w_s m_s / sum_s w_s
+aggregate = sum_s w_s m_s / sum_s w_s
 
 McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", AISTATS 2017.
 """
@@ -15,17 +15,25 @@ from fl_jax.core.types import Aggregator, Array
 
 
 class MeanState(NamedTuple):
-    """The running sums of weighted messages and of weights."""
+    """The sum of weighted messages, and the sum of weights."""
 
     total: Any
     weight: Array
 
 
 def weighted_mean() -> Aggregator:
-    """Makes the weighted mean of the participating sites' messages.
+    """Makes the weighted mean.
 
-    Guarantees: memory does not grow with the number of sites. With no site, or a total weight of zero,
-    the mean is zero: the server's model stays.
+    Guarantees: memory does not grow with S. Without messages, or with a total weight of zero, the aggregate
+    is zero, and the server's model stays.
+
+    >>> import jax
+    >>> mean, key = weighted_mean(), jax.random.key(0)
+    >>> state = mean.init(jnp.zeros(2), 2)
+    >>> state = mean.add(state, 0, jnp.array([0.0, 4.0]), 3.0, key)
+    >>> state = mean.add(state, 1, jnp.array([4.0, 0.0]), 1.0, key)
+    >>> mean.finish(state)[0].tolist()
+    [1.0, 3.0]
     """
 
     def init(message: Any, sites: int) -> MeanState:

@@ -1,13 +1,8 @@
 import jax
 import numpy as np
-import optax
 import pytest
 from sent_messages import begin, flat, messages, one_round, rounds
 
-from fl_jax.aggregators.median import median
-from fl_jax.aggregators.messages import inner
-from fl_jax.aggregators.quantize import quantize
-from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.core import spec
 
 ROBUST = ("median", "trimmed_mean", "krum", "bulyan", "geometric_median", "centered_clip")
@@ -16,7 +11,7 @@ KEY = jax.random.key(0)
 
 @pytest.mark.parametrize("name", ROBUST)
 def test_rules_over_all_messages(name):
-    """One compilation a rule: order, absence, weight zero, one, nobody, and the state that a round leaves."""
+    """In one compilation per rule: order, absence, weight zero, one site, none, and what a round leaves."""
     aggregator = spec.build(f"{name}()", "fl_jax.aggregators")
     close, sent = rounds(aggregator), messages(8, huge=[3], flipped=[5])
     everyone, weights = np.ones(8, bool), np.linspace(1, 2, 8, dtype=np.float32)
@@ -28,18 +23,18 @@ def test_rules_over_all_messages(name):
     np.testing.assert_allclose(flat(again), flat(result), rtol=1e-5)
 
     present = np.array([1, 0, 1, 0, 1, 1, 1, 1], bool)
-    spoiled = jax.tree.map(lambda leaf: leaf.copy(), sent)
-    for leaf in jax.tree.leaves(spoiled):
+    nan_where_absent = jax.tree.map(lambda leaf: leaf.copy(), sent)
+    for leaf in jax.tree.leaves(nan_where_absent):
         leaf[~present] = np.nan
     one, left = close(state, sent, weights, present, KEY)
-    other, _ = close(state, spoiled, weights, present, KEY)
+    other, _ = close(state, nan_where_absent, weights, present, KEY)
     np.testing.assert_array_equal(flat(one), flat(other))
     weightless, _ = close(state, sent, np.where(present, weights, 0), everyone, KEY)
     np.testing.assert_array_equal(flat(one), flat(weightless))
-    alone, _ = close(state, spoiled, weights, np.arange(8) == 6, KEY)
+    alone, _ = close(state, nan_where_absent, weights, np.arange(8) == 6, KEY)
     np.testing.assert_allclose(flat(alone), flat(sent, 8)[6], rtol=1e-6)
 
-    nobody, _ = close(left, spoiled, weights, np.zeros(8, bool), KEY)
+    nobody, _ = close(left, nan_where_absent, weights, np.zeros(8, bool), KEY)
     np.testing.assert_array_equal(flat(nobody), np.zeros(11))
     kept = left.messages if name == "centered_clip" else left
     for leaf in jax.tree.leaves(kept):
@@ -59,11 +54,21 @@ def test_a_fifth_of_the_sites_breaks_the_mean_and_no_robust_rule(name, attack):
     assert error > 1.5 if name == "weighted_mean" else error < 0.8
 
 
-@pytest.mark.parametrize("name", spec.names("fl_jax.aggregators"))
+EXACT = (*ROBUST, "weighted_mean", "process", "secure_sum")
+
+
+@pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("sites", [1, 3, 5, 20])
-def test_the_defaults_suit_any_number_of_sites(name, sites):
-    aggregator = spec.build(f"{name}()", "fl_jax.aggregators")
-    begin(aggregator, messages(sites))
+def test_sites_that_agree_get_what_they_send(name, sites):
+    """By default, whatever the number of sites."""
+    sent = jax.tree.map(lambda leaf: np.repeat(leaf[:1], sites, 0), messages(1)[0])
+    result = one_round(spec.build(f"{name}()", "fl_jax.aggregators"), sent)
+    np.testing.assert_allclose(flat(result), flat(sent, sites)[0], rtol=2e-6, atol=1e-4)
+
+
+def test_every_aggregator_has_such_a_test():
+    compressors = {"quantize", "top_k", "drive"}  # in compression_test.py
+    assert compressors | set(EXACT) == set(spec.names("fl_jax.aggregators"))
 
 
 @pytest.mark.parametrize("text", ["median()", "krum(byzantine=1)", "geometric_median()"])
@@ -75,13 +80,3 @@ def test_sums_that_overflow_do_not_spoil_the_rest(text):
     honest = np.delete(flat(sent, 5), 2, axis=0)
     assert (result >= honest.min(0) - 1e-6).all()
     assert (result <= honest.max(0) + 1e-6).all()
-
-
-def test_a_wrapper_takes_an_aggregator_and_compresses_once():
-    assert inner(None, compresses=True).payload is weighted_mean().payload is None
-    robust = median()
-    assert inner(robust, compresses=True) is robust
-    with pytest.raises(ValueError, match="must be an aggregator"):
-        inner(optax.identity(), compresses=False)
-    with pytest.raises(ValueError, match="wire format of its own"):
-        quantize(aggregate=quantize())
