@@ -1,7 +1,7 @@
-"""An algorithm, aggregator, model or optimiser is one string, a literal call: `'sgd(0.1, momentum=0.9)'`.
+"""Specs: a string such as `'sgd(0.1, momentum=0.9)'` selects and configures a plug-in.
 
-`ml_collections` refuses keys that a config does not define, so what varies between plug-ins is kept in
-one string, parsed as a literal call (never evaluated) and logged verbatim.
+`ml_collections` refuses keys that a config does not define, so the arguments of plug-ins travel in one
+string. It is parsed as a literal call, never evaluated, and logged verbatim.
 """
 
 import ast
@@ -17,7 +17,7 @@ import optax
 
 
 class Spec(NamedTuple):
-    """A parsed call: a name and its literal arguments; an argument may itself be a `Spec`."""
+    """A parsed call: a name and literal arguments, which may be `Spec`s themselves."""
 
     name: str
     args: tuple[Any, ...]
@@ -28,15 +28,14 @@ def parse(text: str, values: Mapping[str, Any] | None = None) -> Spec:
     """Parses `'name'` or `'name(1, key=2.0, nested=other(3))'`.
 
     Args:
-        text: a Python call whose arguments are literals or such calls again.
-        values: what a bare name among the arguments stands for, e.g. a learning rate that is traced, so
-            that one compiled program serves them all; None for no such name.
-
-    Returns:
-        The call's name, positional and keyword arguments.
+        text: a Python call whose arguments are literals or nested calls.
+        values: values of bare names among the arguments, such as a traced learning rate; None for none.
 
     Raises:
-        ValueError: when the text is anything else; the message holds the text.
+        ValueError: when `text` is not such a call.
+
+    >>> parse("krum(byzantine=1)")
+    Spec(name='krum', args=(), kwargs={'byzantine': 1})
     """
     try:
         return _spec(ast.parse(text.strip(), mode="eval").body, values or {})
@@ -68,21 +67,21 @@ def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
 
 
 def build(text: str, package: str, *context: Any, values: Mapping[str, Any] | None = None) -> Any:
-    """Finds `package.<name>.<name>` and calls it; the file's name is the plug-in's name.
+    """Calls the plug-in `package.<name>.<name>`, a function named like its file.
 
     Args:
         text: a spec, see `parse`. A nested call is a plug-in of the same package, with the same context,
-            or else an optax transformation.
-        package: where the plug-ins are, e.g. `'fl_jax.algorithms'`.
-        *context: leading arguments that the caller supplies, e.g. the loss.
+            or an optax transformation.
+        package: the plug-ins' package, such as `'fl_jax.algorithms'`.
+        *context: leading arguments from the caller, such as the loss.
         values: see `parse`.
 
     Returns:
-        What the factory returns.
+        The plug-in's return value.
 
     Raises:
-        ValueError: for an unknown name (with the list of those known), a nested one that both the package
-            and optax have, or arguments that the factory does not take (with its signature).
+        ValueError: for an unknown name (the message lists the known ones), a nested name that exists in both
+            the package and optax, or invalid arguments (the message has the signature).
     """
     spec = parse(text, values)
     if _factory(package, spec.name) is None:
@@ -96,37 +95,37 @@ def transformation(
     """Builds an optax transformation from a spec such as `'adam(3e-4)'` or `'sgd(0.1, momentum=0.9)'`.
 
     Args:
-        text: a spec; a nested call is a transformation, too, or a schedule of optax, such as
-            `'sgd(cosine_decay_schedule(0.1, 500))'`, which counts the updates of its own state.
+        text: a spec; a nested call is a transformation or an optax schedule, such as
+            `'sgd(cosine_decay_schedule(0.1, 500))'`, which counts optimiser updates.
         values: see `parse`.
 
     Raises:
-        ValueError: for a name that optax does not have, or arguments that it does not take.
+        ValueError: for a name unknown to optax, or invalid arguments.
     """
     return _transformation(text, parse(text, values))
 
 
 def schedule(text: str, values: Mapping[str, Any] | None = None) -> optax.Schedule:
-    """Builds a schedule of optax from a spec such as `'cosine_decay_schedule(1.0, 24)'`.
+    """Builds an optax schedule from a spec such as `'cosine_decay_schedule(1.0, 24)'`.
 
     Args:
         text: a spec.
         values: see `parse`.
 
     Raises:
-        ValueError: for a name that `optax.schedules` does not have, or arguments that it does not take.
+        ValueError: for a name unknown to `optax.schedules`, or invalid arguments.
     """
     return _schedule(text, parse(text, values))
 
 
 def names(package: str) -> list[str]:
-    """Lists the plug-ins of a package, sorted: its modules that have a function of their own name."""
+    """The plug-ins of a package, sorted: modules with a function of the same name."""
     modules = [m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)]
     return sorted(name for name in modules if _factory(package, name) is not None)
 
 
 def _factory(package: str, name: str) -> Callable[..., Any] | None:
-    """The plug-in `package.<name>.<name>`; None where there is none."""
+    """The function `package.<name>.<name>`, or None."""
     try:
         module = importlib.import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
@@ -150,14 +149,16 @@ def _meant(name: str, known: Collection[str]) -> str:
 
 def _plug_in(text: str, spec: Spec, package: str, context: tuple[Any, ...]) -> Any:
     def nested(inner: Spec) -> Any:
-        ours, theirs = _factory(package, inner.name) is not None, hasattr(optax, inner.name)
-        if ours and theirs:
+        in_package, in_optax = _factory(package, inner.name) is not None, hasattr(optax, inner.name)
+        if in_package and in_optax:
             raise ValueError(f"{text!r}: both {package} and optax have {inner.name!r}; rename ours")
-        if not (ours or theirs):
+        if not (in_package or in_optax):
             raise ValueError(
                 f"{text!r}: no {inner.name!r} in optax or {package}; {_known(package, inner.name)}"
             )
-        return _plug_in(text, inner, package, context) if ours else _transformation(text, inner)
+        if in_package:
+            return _plug_in(text, inner, package, context)
+        return _transformation(text, inner)
 
     factory = _factory(package, spec.name)
     assert factory is not None
@@ -183,17 +184,17 @@ def _of_optax(text: str, spec: Spec) -> Any:
 
 
 def _is_schedule(name: str) -> bool:
-    """Whether optax has such a schedule; what it calls so and takes functions is none here."""
-    made = inspect.isfunction(getattr(optax.schedules, name, None))
-    return made and not name.startswith(("_", "inject_", "join_"))
+    """Whether optax has such a schedule; those that take functions are excluded."""
+    exists = inspect.isfunction(getattr(optax.schedules, name, None))
+    return exists and not name.startswith(("_", "inject_", "join_"))
 
 
 def _schedule(text: str, spec: Spec) -> optax.Schedule:
     if not _is_schedule(spec.name):
-        there = [name for name in dir(optax.schedules) if _is_schedule(name)]
+        known = [name for name in dir(optax.schedules) if _is_schedule(name)]
         raise ValueError(
-            f"{text!r}: optax has no schedule {spec.name!r}; {_meant(spec.name, there)}there are: "
-            f"{', '.join(there)}"
+            f"{text!r}: optax has no schedule {spec.name!r}; {_meant(spec.name, known)}there are: "
+            f"{', '.join(known)}"
         )
     return _call(text, getattr(optax.schedules, spec.name), spec, partial(_of_optax, text))
 
@@ -223,9 +224,5 @@ def _call(
         raise ValueError(f"{text!r}: {error}; {meant}the signature is {shown}") from error
     try:
         return factory(*context, *args, **kwargs)
-    except (
-        TypeError,
-        AttributeError,
-        OverflowError,
-    ) as error:  # a value of a type that it does not take
+    except (TypeError, AttributeError, OverflowError) as error:  # an argument of a wrong type
         raise ValueError(f"{text!r}: {error}; the signature is {shown}") from error

@@ -1,11 +1,9 @@
-"""Strikes come from the run's key, one stream a fault; what the aggregator remembers goes by site."""
+"""Strikes derive from the run's key, one stream per fault."""
 
 import jax
 import numpy as np
 
-from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.faults import fault as fault_model
-from fl_jax.faults.transport import with_faults
 
 KEY = jax.random.key(0)
 
@@ -31,9 +29,3 @@ def test_the_key_decides_and_another_fault_shifts_nothing():
     both = drawn(["absent(5, share=0.5)", "absent(5, share=0.5)"])
     np.testing.assert_array_equal(one[:, 0], both[:, 0])
     assert 0.4 < (both[:, 0] != both[:, 1]).mean() < 0.6  # the second draws for itself
-
-
-def test_without_faults_nothing_is_put_between():
-    aggregator = weighted_mean()
-    assert with_faults(aggregator, ()) == aggregator
-    assert with_faults(aggregator, fault_model.build(["absent(1)"], 5)) == aggregator
