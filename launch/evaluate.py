@@ -35,7 +35,7 @@ from fl_jax.experiment import prepare as prepare_data
 from fl_jax.experiment import restore as trained
 from fl_jax.experiment import train as study
 from fl_jax.files import atomic
-from fl_jax.report import evaluation, inference
+from fl_jax.report import labelled_scans, unlabelled_scans
 from fl_jax.workdir import Workdir
 from launch.cli import dataset, progress
 
@@ -73,11 +73,11 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
         )
     read = trained.as_read(model, slices)  # of a head these are features; the page shows pixels
     logits = study.score(model.logits, model.params, read, np.arange(len(slices)))
-    found = inference.collect(slices, expit(logits))
-    refused = inference.refusals(data_dir / "refused.csv", source)
+    found = unlabelled_scans.collect(slices, expit(logits))
+    refused = unlabelled_scans.refusals(data_dir / "refused.csv", source)
     out.mkdir(parents=True, exist_ok=True)
-    inference.write(out / "predictions.csv", found)
-    page = inference.render(found, slices, refused, facts(model))
+    unlabelled_scans.write(out / "predictions.csv", found)
+    page = unlabelled_scans.render(found, slices, refused, facts(model))
     atomic.write_text(out / "predictions.html", page)
     return Seen(slices, logits)
 
@@ -125,7 +125,7 @@ def judge(ours: labelled.Judged, out: Path, workdir: Path) -> None:
         seed=FLAGS.seed,
         studies_of=workdir if FLAGS.by_study else None,
     )
-    print(evaluation.sentence(found))
+    print(labelled_scans.sentence(found))
     print(*(out / f"evaluation.{kind}" for kind in ("json", "csv", "html")), sep="\n")
 
 

@@ -27,14 +27,15 @@ from typing import Any
 import msgspec
 from absl import app, flags
 
-from fl_jax import report
 from fl_jax.data import slices
-from fl_jax.experiment import answers, inputs, machine, preemption, prepare
 from fl_jax.experiment import data as experiment
+from fl_jax.experiment import inputs, machine, preemption, prepare
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
-from fl_jax.report.answer import sentence
+from fl_jax.report import survey as surveys
+from fl_jax.report.build import build
+from fl_jax.report.headline import sentence
 from fl_jax.workdir import Workdir
 from launch import train
 from launch.cli import config_flag, processes, progress
@@ -62,7 +63,7 @@ def study(config: Config, workdir: Path, arguments: list[str]) -> dict[str, Any]
             that no study could come of, a fault of the source, or a workdir that another process holds.
         OSError: the workdir cannot be written, or has no room.
     """
-    survey = answers.summary(config.survey)  # a fault of it is told before a training, not after
+    survey = surveys.summarize(config.survey)  # fails before training
     with Workdir(workdir).lock("experiment"):
         return _study(config, workdir, arguments, survey)
 
@@ -95,8 +96,8 @@ def _stages(
     manifest.describe(config, anew=not all(experiment.is_complete(arm, workdir) for arm in arms))
     manifest.stage("training", lambda: _train(arms, workdir, arguments, reporter))
     say("report ...")
-    results = report.build(
-        workdir,
+    results = build(
+        Workdir(workdir),
         resamples=config.resamples,
         seed=config.seed,
         survey=survey,

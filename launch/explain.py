@@ -30,7 +30,7 @@ from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore as trained
 from fl_jax.files import atomic
 from fl_jax.files.jsonable import jsonable
-from fl_jax.report import cases
+from fl_jax.report import pictures
 from fl_jax.workdir import Workdir
 from launch.cli import progress
 
@@ -186,7 +186,7 @@ def _panel(hu: Any, lesion: Any, own: Any, other: Any) -> NDArray[np.uint8]:
         return 255 * np.clip(maps / np.maximum(top, 1e-30), 0, 1)
 
     edge = lesion ^ ndimage.binary_erosion(lesion, np.ones((1, 3, 3)))
-    grey = np.stack([cases.windowed(one, DEFAULT_WINDOWS[:1]) for one in hu])
+    grey = np.stack([pictures.windowed(one, DEFAULT_WINDOWS[:1]) for one in hu])
     rows = [grey, *(np.where(edge, 255, picture) for picture in (grey, scaled(own), scaled(other)))]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows]).astype(np.uint8)
 
@@ -214,7 +214,7 @@ def main(argv: list[str]) -> None:
         )
         (workdir / "saliency").mkdir(exist_ok=True)
         for subtype, panel in panels.items():
-            atomic.write_bytes(workdir / "saliency" / f"{subtype}.png", cases.png(panel))
+            atomic.write_bytes(workdir / "saliency" / f"{subtype}.png", pictures.png(panel))
         atomic.write_json(workdir / "saliency.json", jsonable(found))
     print(workdir / "saliency.json")
 

@@ -1,98 +1,83 @@
-"""Rebuilds a study's report from its predictions, without a model; or merges one study's seeds.
-
-Writes results.json, cross_site.json and report.html into the workdir and prints the answer:
+"""Rebuilds an experiment's report from its predictions, or merges runs with different seeds. Runs no model.
 
     python -m launch.report --workdir=runs/demo [--survey=answers.csv]
 
-Takes some 10 seconds for the demo's seven models on 2 CPU cores. With several workdirs of a study that was
-trained with other seeds (`--config.seed`), it writes what another seed changes and what other patients would:
-seeds.json, seeds.csv, seeds.md and seeds.html into `--out`.
+writes results.json, report.html, figures, tables and checklists into the workdir and prints the result; about
+10 s for the demo's seven models on 2 CPU cores. With several workdirs that differ in `--config.seed` alone,
 
     python -m launch.report --workdir=runs/s0 --workdir=runs/s1 --workdir=runs/s2 --out=runs/seeds
+
+writes the variance between seeds and between patients as seeds.json, seeds.csv, seeds.md and seeds.html.
 """
 
 from pathlib import Path
-from typing import Any
 
 from absl import app, flags, logging
 
-from fl_jax import report
-from fl_jax.experiment import answers
 from fl_jax.experiment.config import FIELDS
-from fl_jax.files import atomic
-from fl_jax.report import seeds
-from fl_jax.report.answer import sentence
-from fl_jax.workdir import Workdir, read_records
+from fl_jax.files.atomic import write_json, write_text
+from fl_jax.report import merged_seeds, survey
+from fl_jax.report.build import build
+from fl_jax.report.headline import sentence
+from fl_jax.workdir import SeedsFolder, Workdir, read_records
+from fl_jax.workdir.schema import Manifest
 from launch.cli import progress
 
 _WORKDIR = flags.DEFINE_multi_string(
-    "workdir",
-    None,
-    "Folder of launch.experiment; repeated for a study of several seeds.",
-    required=True,
+    "workdir", None, "Folder of launch.experiment; repeat it to merge seeds.", required=True
 )
-_OUT = flags.DEFINE_string("out", None, "Folder for what several workdirs are merged into.")
+_OUT = flags.DEFINE_string("out", None, "Output folder when merging seeds.")
 _RESAMPLES = flags.DEFINE_integer(
-    "resamples", None, "Bootstrap resamples of patients; by default the study's.", lower_bound=1
+    "resamples", None, "Bootstrap resamples of patients; default: the experiment's.", lower_bound=1
 )
-_SEED = flags.DEFINE_integer("seed", None, "Of the resampling; by default the study's.")
+_SEED = flags.DEFINE_integer("seed", None, "Seed of the resampling; default: the experiment's.")
 _SURVEY = flags.DEFINE_string(
-    "survey",
-    None,
-    "CSV of answers to configs/survey.csv, a row a respondent; by default the study's.",
+    "survey", None, "CSV of answers to fl_jax/report/questionnaire.csv; default: the experiment's."
 )
 
 
-def rebuild(workdir: Path) -> None:
-    """Builds a study's report and prints the answer."""
-    survey = _SURVEY.value
-    if survey is None:
-        survey = _config(workdir).get("survey") or ""
-    results = report.build(
-        workdir, resamples=_RESAMPLES.value, seed=_SEED.value, survey=answers.summary(survey)
-    )
-    print(sentence(results))
-    print(workdir / "report.html")
+def rebuild(workdir: Workdir) -> None:
+    """Rebuilds the report of one experiment and prints its headline."""
+    config = (workdir.read_manifest() or Manifest()).config
+    path = config.get("survey") or "" if _SURVEY.value is None else _SURVEY.value
+    answers = survey.summarize(path)
+    print(sentence(build(workdir, resamples=_RESAMPLES.value, seed=_SEED.value, survey=answers)))
+    print(workdir.report)
 
 
-def _config(workdir: Path) -> dict[str, Any]:
-    manifest = Workdir(workdir).read_manifest()
-    return manifest.config if manifest else {}
-
-
-def merge(workdirs: list[Path], out: Path) -> None:
-    """Writes what the seeds of a study say together, and prints the table."""
-    studies = {str(workdir): read_records(Workdir(workdir)) for workdir in workdirs}
-    config = _config(workdirs[0])
-    found = seeds.compute(
-        studies,
-        resamples=_RESAMPLES.value or int(config.get("resamples", 1000)),
+def merge(workdirs: list[Workdir], out: SeedsFolder) -> None:
+    """Merges the seeds of one experiment and prints the table."""
+    runs = {str(workdir): read_records(workdir) for workdir in workdirs}
+    first = next(iter(runs.values()))
+    merged = merged_seeds.compute(
+        runs,
+        resamples=_RESAMPLES.value or int(first.config.get("resamples", 1000)),
         seed=_SEED.value or 0,
-        free=[name for name, field in FIELDS.items() if not field.numbers],
+        ignored=[name for name, field in FIELDS.items() if not field.numbers],
     )
-    out.mkdir(parents=True, exist_ok=True)
-    table = seeds.as_markdown(found)
-    atomic.write_text(out / "seeds.json", seeds.as_json(found))
-    atomic.write_text(out / "seeds.csv", seeds.as_csv(found))
-    atomic.write_text(out / "seeds.md", table)
-    atomic.write_text(out / "seeds.html", seeds.render(found))
+    out.folder.mkdir(parents=True, exist_ok=True)
+    table = merged_seeds.as_markdown(merged)
+    write_json(out.results, merged)
+    write_text(out.table, merged_seeds.as_csv(merged))
+    write_text(out.markdown, table)
+    write_text(out.page, merged_seeds.render(merged))
     print(table)
-    print(out / "seeds.html")
+    print(out.page)
 
 
 def main(argv: list[str]) -> None:
-    """Builds one report, or merges several studies."""
+    """Parses flags, then rebuilds one report or merges several."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
-    logging.set_verbosity(logging.ERROR)  # fontTools tells of every glyph that a PDF holds
-    workdirs = [Path(name).expanduser() for name in _WORKDIR.value]
+    logging.set_verbosity(logging.ERROR)  # fontTools logs every glyph of a PDF
+    workdirs = [Workdir(name) for name in _WORKDIR.value]
     if len(workdirs) > 1 and (_OUT.value is None or _SURVEY.value is not None):
         raise app.UsageError("several --workdir are merged: give --out=DIR, and no --survey")
     if len(workdirs) == 1 and _OUT.value is not None:
-        raise app.UsageError("--out is for several --workdir; one has its report in itself")
+        raise app.UsageError("--out is for several --workdir; a single report goes to its workdir")
     with progress.readable_errors():
         if len(workdirs) > 1:
-            merge(workdirs, Path(_OUT.value or "").expanduser())
+            merge(workdirs, SeedsFolder(Path(_OUT.value or "").expanduser()))
         else:
             rebuild(workdirs[0])
 

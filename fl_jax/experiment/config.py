@@ -252,7 +252,7 @@ class Config:
     resamples: int = _evaluation(1000, "Bootstrap resamples of patients.", low=1, high=2**31 - 1)
     margin: float = _evaluation(0.02, "Non-inferiority margin of AUROC.", low=1e-9, high=1)
     survey: str = _evaluation(
-        "", "CSV of answers to configs/survey.csv, a row per respondent, for the report."
+        "", "CSV of answers to fl_jax/report/questionnaire.csv, one row per respondent."
     )
 
     jobs: int = _machine(0, "Trainings in parallel; 0: as many as fit.", low=0, high=2**16)

@@ -19,7 +19,7 @@ from fl_jax.experiment.config import Config
 from fl_jax.files import atomic
 from fl_jax.files import json_shape as shapes
 from fl_jax.files.atomic import sha256
-from fl_jax.report import patients as pictures
+from fl_jax.report import partition_figure
 from fl_jax.workdir import Workdir
 
 NATURAL = "natural()"
@@ -154,7 +154,7 @@ def _partition(
     )  # it is there last or not at all, or it would be taken for a person's
     written = path.with_name("partition.new")
     partitions.save(made, written)
-    atomic.write_bytes(path.with_suffix(".png"), pictures.draw(slices, made))
+    atomic.write_bytes(path.with_suffix(".png"), partition_figure.draw(slices, made))
     atomic.write_json(beside, wanted | {"digest": sha256(written)})
     written.replace(path)
     return load()

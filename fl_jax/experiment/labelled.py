@@ -19,9 +19,9 @@ from fl_jax.experiment import restore as trained
 from fl_jax.experiment import study_level as by_study
 from fl_jax.experiment import train as study
 from fl_jax.files import atomic
-from fl_jax.report import evaluation
-from fl_jax.report.results import own_validation
-from fl_jax.workdir import Workdir
+from fl_jax.report import labelled_scans
+from fl_jax.report.results import visible_validation
+from fl_jax.workdir import EvaluationFolder, Workdir
 
 Facts = dict[str, Any]
 EMPTY, NONE = np.zeros(0, str), np.zeros((0, len(LABELS)))
@@ -55,7 +55,7 @@ def stored(workdir: Path, name: str) -> Judged | None:
         return None
     found = predictions.read(path)
     facts = {"predictions": str(path), "data": "the study's validation, test and hold-out patients"}
-    return Judged(name, found, own_validation(name, found), facts)
+    return Judged(name, found, visible_validation(name, found), facts)
 
 
 def judged(
@@ -94,7 +94,7 @@ def judged(
     if _digest(data_dir) == model.dataset:
         found = _divided(slices, logits, _partition(workdir, slices))
         facts["training slices left out"] = len(slices) - len(found.image)
-        return Judged(model.name, found, own_validation(model.name, found), facts)
+        return Judged(model.name, found, visible_validation(model.name, found), facts)
     split = np.where(slices.site == HOLDOUT, HOLDOUT, "test")
     found = _predictions(slices, logits, slices.site, split)
     facts["images with the name of a training image"] = _shared(slices, workdir, say)
@@ -164,7 +164,7 @@ def _thresholds(
         seen = _predictions(
             slices, logits, divided.sites_of(slices), np.full(len(slices), "validation")
         )
-        return own_validation(model.name, select(seen, rows)), "the study's validation slices"
+        return visible_validation(model.name, select(seen, rows)), "the study's validation slices"
     say("the study's validation data are not on this disk: only the fixed operating point is known")
     return NOTHING, "nowhere: the study's validation data are not on this disk"
 
@@ -223,10 +223,10 @@ def write(
             others by the largest of a study's slices.
 
     Returns:
-        The results, as in `evaluation.json`; see `evaluation.compute`.
+        The results, as in `evaluation.json`; see `labelled_scans.compute`.
 
     Raises:
-        ValueError: as `others` and `evaluation.compute`, or an image of no known study.
+        ValueError: as `others` and `labelled_scans.compute`, or an image of no known study.
         FileNotFoundError: as `others`, or the study's dataset is not on this disk.
     """
     programs, validation, facts = others(files, ours)
@@ -241,10 +241,10 @@ def write(
         whole = by_study.summing_up(studies_of)
         programs = {name: whole(data) for name, data in programs.items()}
         scores, how = by_study.stored(studies_of, ours.name) or (whole(ours.scores), LARGEST)
-        said = ours.facts | {evaluation.BY_STUDY: how}
-        ours = Judged(ours.name, scores, own_validation(ours.name, scores), said)
+        said = ours.facts | {labelled_scans.BY_STUDY: how}
+        ours = Judged(ours.name, scores, visible_validation(ours.name, scores), said)
         validation = {n: select(data, data.split == "validation") for n, data in programs.items()}
-    found = evaluation.compute(
+    results = labelled_scans.compute(
         {ours.name: ours.scores} | programs,
         {ours.name: ours.validation} | validation,
         ours.facts | facts,
@@ -252,8 +252,9 @@ def write(
         seed=seed,
     )
     out.mkdir(parents=True, exist_ok=True)
-    predictions.write(out / "judged.csv", ours.scores)
-    atomic.write_text(out / "evaluation.json", evaluation.as_json(found))
-    atomic.write_text(out / "evaluation.csv", evaluation.as_csv(found))
-    atomic.write_text(out / "evaluation.html", evaluation.render(found))
-    return found
+    files = EvaluationFolder(out)
+    predictions.write(files.judged, ours.scores)
+    atomic.write_json(files.results, results)
+    atomic.write_text(files.table, labelled_scans.as_csv(results))
+    atomic.write_text(files.page, labelled_scans.render(results))
+    return results

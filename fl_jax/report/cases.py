@@ -1,42 +1,43 @@
-"""Which slices the report shows, by a rule that cannot be bent to flatter: never by hand.
+"""Selects the slices of the contact sheet by a fixed rule, so that nobody can pick flattering ones.
 
-For `any` bleeding at the federated model's operating point. The errors are the most confident ones
-(false positives with the highest scores, false negatives with the lowest); the right calls are evenly
-spread over the scores. One slice a patient and outcome.
+The selection is for the label `any` at the federated model's operating point. Errors are the most confident
+ones: the highest-scoring false positives, the lowest-scoring false negatives. Correct calls are evenly spread
+over the scores. Each patient appears at most once per outcome.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.windows import DEFAULT_WINDOWS, Window
 from fl_jax.evaluation.predictions import Predictions
 
 OUTCOMES = ("true positive", "false positive", "false negative", "true negative")
-EACH = 8
-WINDOWS = dict(zip(("brain", "subdural", "soft tissue"), DEFAULT_WINDOWS, strict=True))
+CASES_PER_OUTCOME = 8
 
 Thumbnails = Callable[[Sequence[str]], Mapping[str, NDArray[np.int16]]]
-"""Maps image names to int16[3, H, W] HU: the slice below in its series, the slice itself and the one above;
-where there is none, the slice itself in its place. A name that it does not know is left out."""
+"""Maps image names to int16[3, H, W] HU: the slice below in its series, the slice itself and the one above.
+At the end of a series the slice itself stands in for its neighbour. Unknown names are omitted."""
 
 
 def choose(
-    data: Predictions | None, thresholds: NDArray[np.float64] | None, each: int = EACH
+    data: Predictions | None,
+    thresholds: NDArray[np.float64] | None,
+    per_outcome: int = CASES_PER_OUTCOME,
 ) -> list[dict[str, Any]]:
-    """Picks the cases of the contact sheet.
+    """Selects the cases of the contact sheet.
 
     Args:
-        data: predictions on the primary data set; None gives no cases.
-        thresholds: float64[L], the operating point (probability); NaN for `any` gives no cases.
-        each: cases of each outcome, at most.
+        data: predictions on the primary data set, or None.
+        thresholds: float64[L], the operating point (probability), or None.
+        per_outcome: maximum number of cases of each outcome.
 
     Returns:
         Cases in the order of `OUTCOMES`: outcome, image, patient, site, score (of `any`), truth (labels
-        present) and called (labels at or above their threshold).
+        present) and called (labels at or above their threshold). Empty without data, or if the threshold of
+        `any` is NaN.
     """
     if data is None or thresholds is None or np.isnan(thresholds[0]):
         return []
@@ -45,7 +46,8 @@ def choose(
     for outcome in OUTCOMES:
         right, positive = outcome.split()
         mask = (called == (positive == "positive")) & ((truth == called) == (right == "true"))
-        for row in _pick(data, np.flatnonzero(mask), outcome, each):
+        for row in _select(data, np.flatnonzero(mask), outcome, per_outcome):
+            above = data.scores[row] >= thresholds
             cases.append(
                 {
                     "outcome": outcome,
@@ -53,71 +55,23 @@ def choose(
                     "patient": str(data.patient[row]),
                     "site": str(data.site[row]),
                     "score": float(data.scores[row, 0]),
-                    "truth": [name for name, t in zip(LABELS, data.truth[row], strict=True) if t],
-                    "called": [
-                        name
-                        for name, score, at in zip(
-                            LABELS, data.scores[row], thresholds, strict=True
-                        )
-                        if score >= at
-                    ],
+                    "truth": _names(data.truth[row]),
+                    "called": _names(above),
                 }
             )
     return cases
 
 
-def _pick(data: Predictions, rows: NDArray, outcome: str, each: int) -> NDArray:
-    """Rows sorted by score, one a patient, then the errors' worst or an even spread of the rest."""
-    falling = outcome != "false negative"
-    order = rows[np.lexsort((data.image[rows], data.scores[rows, 0] * (-1 if falling else 1)))]
+def _names(mask: NDArray) -> list[str]:
+    return [label for label, yes in zip(LABELS, mask, strict=True) if yes]
+
+
+def _select(data: Predictions, rows: NDArray, outcome: str, count: int) -> NDArray:
+    """One row a patient: the most confident errors, or an even spread over the scores of correct calls."""
+    sign = 1 if outcome == "false negative" else -1
+    order = rows[np.lexsort((data.image[rows], data.scores[rows, 0] * sign))]
     _, first = np.unique(data.patient[order], return_index=True)
     order = order[np.sort(first)]
-    if outcome.startswith("false") or order.size <= each:
-        return order[:each]
-    return order[np.linspace(0, order.size - 1, each).round().astype(int)]
-
-
-def windowed(
-    hu: NDArray[np.int16], windows: Iterable[Window] = DEFAULT_WINDOWS
-) -> NDArray[np.uint8]:
-    """Windows of a slice side by side, as a viewer shows them.
-
-    Args:
-        hu: int16[H, W], HU.
-        windows: C of them.
-
-    Returns:
-        uint8[H, C W] grey levels.
-    """
-    panes = [np.clip((hu - (centre - width / 2)) / width, 0, 1) for centre, width in windows]
-    return (255 * np.concatenate(panes, axis=1)).round().astype(np.uint8)
-
-
-def sheet(hu: NDArray[np.int16]) -> dict[str, bytes | None]:
-    """The pictures of a case.
-
-    Args:
-        hu: int16[3, H, W] HU, as `Thumbnails` gives them.
-
-    Returns:
-        PNG of "slice", its windows side by side, and of "below" and "above", None where the series ends.
-    """
-    below, middle, above = hu
-    found: dict[str, bytes | None] = {"slice": png(windowed(middle))}
-    for name, other in (("below", below), ("above", above)):
-        found[name] = None if (other == middle).all() else png(windowed(other))
-    return found
-
-
-def png(grey: NDArray[np.uint8]) -> bytes:
-    """A grey image as PNG.
-
-    Args:
-        grey: uint8[H, W].
-
-    Returns:
-        The file's bytes.
-    """
-    import cv2
-
-    return cv2.imencode(".png", grey)[1].tobytes()
+    if outcome.startswith("false") or order.size <= count:
+        return order[:count]
+    return order[np.linspace(0, order.size - 1, count).round().astype(int)]

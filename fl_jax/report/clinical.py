@@ -1,7 +1,7 @@
-"""What a model's probabilities are worth at the bedside: calls, calibration, and patients in place of slices.
+"""Clinical performance on one data set: operating points, calibration, patient-level detection.
 
-All on the primary data. Operating points and temperatures are chosen on validation data that the model may
-see; the federated temperature is that of all hospitals' validation slices, of which each sends sums alone.
+Operating points and temperatures are chosen on validation data that the model may see. For the federated
+temperature each hospital sends sums over its validation slices, not the slices.
 """
 
 from collections.abc import Mapping
@@ -15,48 +15,59 @@ from fl_jax.evaluation.calibration import calibration, challenge_loss
 from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.proportions import Proportion
+from fl_jax.report.label_columns import label_columns
 
-TOP = {"maximum": 1, "mean of top 3": 3}
-SHARED = ("federated", "central")
-"""Models that every hospital has, so that each can fit a temperature of its own."""
+OPERATING_POINTS = {
+    "fixed_0.4": "0.4, as published",
+    "youden": "Youden",
+    "sensitivity_0.95": "Sensitivity 0.95 on validation data",
+    "sensitivity_0.98": "Sensitivity 0.98 on validation data",
+}
+"""Titles of the operating points of `evaluation.operating_points`."""
+AGGREGATIONS = {"maximum": 1, "mean of top 3": 3}
+"""How many of a patient's highest scores are averaged."""
+SHARED_MODELS = ("federated", "central")
+"""Models that every hospital has, and could calibrate with its own temperature."""
 
 
 def sections(
     models: Mapping[str, Predictions], validation: Mapping[str, Predictions], *, level: float
 ) -> dict[str, Any]:
-    """The parts of `results.json` about calls, calibration and patients.
+    """The parts of `results.json` about operating points, calibration and patients.
 
     Args:
-        models: predictions on the primary data, by model.
+        models: predictions on the data set, by model.
         validation: each model's predictions on the validation images that it may see.
         level: coverage of the intervals.
 
     Returns:
-        "operating_points" by [model][point][label or micro]; "calibration" by [model][label or micro], with
-        "challenge_loss" by model; "temperature" by model; "patients" by [aggregation][model][label, macro or
+        "operating_points" by [model][point][label or micro]; "calibration" by [model][label or micro];
+        "challenge_loss" and "temperature" by model; "patients" by [aggregation][model][label, macro or
         micro].
     """
     return {
         "operating_points": {
-            name: _points(data, validation[name], level) for name, data in models.items()
+            name: _operating_points(data, validation[name], level) for name, data in models.items()
         },
         "calibration": {name: _calibration(data, level) for name, data in models.items()},
         "challenge_loss": {name: challenge_loss(data) for name, data in models.items()},
         "temperature": {
-            name: _temperature(models[name], validation[name]) for name in SHARED if name in models
+            name: _temperature(models[name], validation[name])
+            for name in SHARED_MODELS
+            if name in models
         },
         "patients": {
-            how: {name: _detection(data, top, level) for name, data in models.items()}
-            for how, top in TOP.items()
+            how: {name: _patient_level(data, top, level) for name, data in models.items()}
+            for how, top in AGGREGATIONS.items()
         },
     }
 
 
-def _points(data: Predictions, validation: Predictions, level: float) -> dict[str, Any]:
-    found = {}
+def _operating_points(data: Predictions, validation: Predictions, level: float) -> dict[str, Any]:
+    table = {}
     for point, chosen in operating_points.thresholds(validation).items():
         judged = operating_points.calls_at(data, chosen, level=level)
-        found[point] = {
+        table[point] = {
             label: {
                 "threshold": chosen[column] if column < len(LABELS) else None,
                 **dict(zip(("tp", "fp", "fn", "tn"), judged.cells[:, column], strict=True)),
@@ -64,7 +75,7 @@ def _points(data: Predictions, validation: Predictions, level: float) -> dict[st
             }
             for column, label in enumerate((*LABELS, "micro"))
         }
-    return found
+    return table
 
 
 def _cell(rate: Proportion, column: int) -> dict[str, float]:
@@ -72,49 +83,43 @@ def _cell(rate: Proportion, column: int) -> dict[str, float]:
 
 
 def _calibration(data: Predictions, level: float) -> dict[str, Any]:
-    _, patients = np.unique(data.patient, return_inverse=True)
-    columns = {
-        label: (data.truth[:, i], data.scores[:, i], patients) for i, label in enumerate(LABELS)
-    }
-    each = np.repeat(patients, len(LABELS))
-    columns["micro"] = data.truth.ravel(), data.scores.ravel(), each
     cells = {}
-    for label, (truth, scores, groups) in columns.items():
-        found = calibration(truth, scores, groups, level=level)
+    for label, column in label_columns(data).items():
+        result = calibration(*column, level=level)
         curve = {
-            "slices": found.curve.slices,
-            "predicted": found.curve.predicted,
-            **found.curve.observed._asdict(),
+            "slices": result.curve.slices,
+            "predicted": result.curve.predicted,
+            **result.curve.observed._asdict(),
         }
-        cells[label] = {**found._asdict(), "curve": curve}
+        cells[label] = {**result._asdict(), "curve": curve}
     return cells
 
 
 def _temperature(data: Predictions, validation: Predictions) -> dict[str, Any]:
-    """One for all labels; the Brier score and the ECE of all labels pooled, before and after."""
+    """One temperature for all labels; micro Brier score and ECE before and after scaling."""
     sites = {}
     for name in np.unique(validation.site):
-        own = select(validation, validation.site == name)
-        sites[str(name)] = temperature_scaling.site(own.truth.ravel(), own.scores.ravel())
+        here = select(validation, validation.site == name)
+        sites[str(name)] = temperature_scaling.site(here.truth.ravel(), here.scores.ravel())
     shared = temperature_scaling.fit(list(sites.values()))
-    found: dict[str, Any] = {
+    scaling: dict[str, Any] = {
         "federated": shared,
         "sites": {name: temperature_scaling.fit([site]) for name, site in sites.items()},
     }
     for when, factor in (("before", 1.0), ("after", shared)):
         if np.isnan(factor):
-            found[when] = None
+            scaling[when] = None
             continue
-        judged = calibration(
+        result = calibration(
             data.truth.ravel(), temperature_scaling.scaled(data.scores, factor).ravel()
         )
-        found[when] = {key: getattr(judged, key) for key in ("brier", "ece", "ece_floor")}
-    return found
+        scaling[when] = {key: getattr(result, key) for key in ("brier", "ece", "ece_floor")}
+    return scaling
 
 
-def _detection(data: Predictions, top: int, level: float) -> dict[str, Any]:
+def _patient_level(data: Predictions, top: int, level: float) -> dict[str, Any]:
     areas = delong_estimates(label_areas(patient_level.aggregate(data, top=top)), level=level)
     return {
-        name: {key: value for key, value in one._asdict().items() if key != "p"}
-        for name, one in areas.items()
+        name: {key: value for key, value in area._asdict().items() if key != "p"}
+        for name, area in areas.items()
     }

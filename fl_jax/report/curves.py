@@ -1,7 +1,7 @@
-"""ROC and precision-recall curves for drawing, with bands over resamples of patients.
+"""ROC and precision-recall curves for plotting, with bootstrap bands over patients.
 
-A band is pointwise: the percentiles of sensitivity at each false positive rate, or of precision at each
-recall, over resamples of patients with all their slices. It is no band for the curve as a whole.
+Bands are pointwise, not simultaneous: percentiles of sensitivity at each false positive rate, or of precision
+at each recall, over resamples of patients with all their slices.
 
 Reference: Fawcett, Pattern Recognit Lett 2006; 27:861-874 (vertical averaging of ROC curves).
 """
@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.core.types import LABELS
 from fl_jax.evaluation import roc
 from fl_jax.evaluation.bootstrap import patient_weights
 from fl_jax.evaluation.predictions import Predictions
+from fl_jax.report.label_columns import label_columns
 
 Floats = NDArray[np.float64]
 
 POINTS = 300
-"""A drawn curve has at most this many."""
+"""Maximum number of points of a plotted curve."""
 GRID = np.linspace(0, 1, 101)
-"""Where a band is known."""
+"""False positive rates, or recalls, at which bands are computed."""
 RESAMPLES = 200
-"""Of a band, at most: its edges are read off a picture."""
+"""Maximum for a band; more would not be visible."""
 
 
 def sections(
@@ -38,37 +38,34 @@ def sections(
     """The parts of `results.json` about curves.
 
     Args:
-        models: predictions on the primary data, by model.
-        names: the models whose curves are wanted; those without predictions are left out.
-        resamples: R >= 1 of patients; a band takes the first `RESAMPLES` at most.
-        seed: of the resampling; models meet the same resamples.
+        models: predictions on the primary data set, by model.
+        names: models to plot; those without predictions are skipped.
+        resamples: R >= 1 resamples of patients; bands use at most `RESAMPLES`.
+        seed: of the resampling, which all models share.
         level: coverage of the bands.
 
     Returns:
         "roc" and "precision_recall", each by [model][label or micro]: "x" and "y" (false positive rate and
-        sensitivity; recall and precision), and the band's "low" and "high" at `GRID`. Empty where a class is
+        sensitivity; recall and precision), and the band's "low" and "high" on `GRID`. Empty where a class is
         absent.
     """
-    found: dict[str, Any] = {"roc": {}, "precision_recall": {}}
+    drawn: dict[str, Any] = {"roc": {}, "precision_recall": {}}
     for name in names:
         if name not in models:
             continue
-        data = models[name]
-        _, patients = np.unique(data.patient, return_inverse=True)
-        count = int(patients.max(initial=-1)) + 1
+        columns = label_columns(models[name])
+        count = int(columns["micro"].patients.max(initial=-1)) + 1
         weights = patient_weights(count, resamples=min(resamples, RESAMPLES), seed=seed)
-        columns = {
-            label: (data.truth[:, i], data.scores[:, i], patients) for i, label in enumerate(LABELS)
-        }
-        each = np.repeat(patients, len(LABELS))
-        columns["micro"] = data.truth.ravel(), data.scores.ravel(), each
-        for label, (truth, scores, groups) in columns.items():
-            bands = band(truth, scores, groups, weights, level=level)
-            made = roc.roc_curve(truth, scores), roc.precision_recall_curve(truth, scores)
-            for kind, curve, (low, high) in zip(found, made, bands, strict=True):
-                drawn = _thinned(curve) | {"low": low, "high": high}
-                found[kind].setdefault(name, {})[label] = drawn
-    return found
+        for label, column in columns.items():
+            bands = band(*column, weights, level=level)
+            curves = (
+                roc.roc_curve(column.truth, column.scores),
+                roc.precision_recall_curve(column.truth, column.scores),
+            )
+            for kind, curve, (low, high) in zip(drawn, curves, bands, strict=True):
+                points = _thinned(curve) | {"low": low, "high": high}
+                drawn[kind].setdefault(name, {})[label] = points
+    return drawn
 
 
 def band(
@@ -79,13 +76,13 @@ def band(
     Args:
         truth: [N] in {0, 1}.
         scores: float64[N].
-        groups: int[N] in [0, G), whose slice it is.
-        weights: float64[G, R], how often each patient is in each resample.
+        groups: int[N] in [0, G), each slice's patient.
+        weights: float64[G, R], multiplicity of each patient in each resample.
         level: coverage, in (0, 1).
 
     Returns:
-        (low, high) of sensitivity at each false positive rate of `GRID`, and of precision at each recall of
-        it; float64[101] each, empty where a class is absent. Resamples without a class are left out.
+        (low, high) of sensitivity at each false positive rate on `GRID`, and of precision at each recall on
+        it; float64[101] each, empty where a class is absent. Resamples that lack a class are skipped.
     """
     positive = np.asarray(truth).astype(bool)
     if positive.all() or not positive.any():
@@ -103,20 +100,21 @@ def band(
             continue
         recall, rate = hits / hits[-1], false / false[-1]
         rows[0].append(np.interp(GRID, rate, recall))
-        # Precision where a recall is first reached: no line between points is attainable (Davis 2006).
+        # Precision at the first threshold that reaches the recall: linear interpolation is not attainable
+        # (Davis and Goadrich, 2006).
         at = np.maximum(np.searchsorted(recall, GRID - 1e-12), 1)
         called = np.maximum(hits[at] + false[at], 1e-12)
         rows[1].append(hits[at] / called)
     tail = (1 - level) / 2
     low_high = [
-        np.quantile(np.stack(found), [tail, 1 - tail], axis=0) if found else np.empty((2, 0))
-        for found in rows
+        np.quantile(np.stack(row), [tail, 1 - tail], axis=0) if row else np.empty((2, 0))
+        for row in rows
     ]
     return (low_high[0][0], low_high[0][1]), (low_high[1][0], low_high[1][1])
 
 
 def _thinned(curve: roc.Curve) -> dict[str, Any]:
-    """At most POINTS points, evenly spread along the curve's length; the ends stay."""
+    """Keeps at most POINTS points, evenly spaced along the curve, and both ends."""
     if curve.x.size <= POINTS:
         return {"x": curve.x, "y": curve.y}
     length = np.cumsum(np.hypot(np.diff(curve.x, prepend=0), np.diff(curve.y, prepend=0)))

@@ -1,13 +1,5 @@
-"""The report's figures, drawn by matplotlib from the results alone, without its global state.
+"""The figures of the page, drawn by matplotlib from `results.json` alone, without pyplot's global state."""
 
-Each model keeps one colour and dash in all figures: of Okabe and Ito's palette, which colour-blind readers
-tell apart. The federation is blue, pooled training is ink, each hospital has its own.
-
-Reference: Okabe and Ito, Color Universal Design, 2008.
-"""
-
-import io
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,86 +11,38 @@ from matplotlib.patches import Rectangle
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.site_names import HOLDOUT
+from fl_jax.report.style import (
+    FEDERATED,
+    MUTED,
+    PAPER,
+    RULE,
+    SITES,
+    STYLE,
+    LineStyle,
+    line_styles,
+)
 
-INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
-FEDERATED = "#0072b2"
-SITES = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7d858d")
-DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    RULE: "--rule",
-    PAPER: "--paper",
-    FEDERATED: "--federated",
-    **{colour: f"--site-{number}" for number, colour in enumerate(SITES)},
-}
-"""The page's CSS variable of each colour, so that a figure follows the page into dark mode."""
-STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": RULE,
-    "grid.linewidth": 0.6,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # a site's name may hold a dollar sign
-}
-
-Style = dict[str, Any]
-
-
-def styles(models: list[str]) -> dict[str, Style]:
-    """Colour, dash and width of each model's line.
-
-    Args:
-        models: in the order of the results.
-
-    Returns:
-        Keyword arguments of a matplotlib line, by model; its label is the model, for a legend.
-    """
-    others = [model for model in models if model not in ("federated", "central")]
-    found: dict[str, Style] = {
-        "federated": {"color": FEDERATED, "linestyle": "-", "linewidth": 2.2, "zorder": 4},
-        "central": {"color": INK, "linestyle": DASHES[1], "linewidth": 1.6, "zorder": 3},
-    }
-    for number, model in enumerate(others):
-        dash = DASHES[(number // len(SITES)) % len(DASHES)]
-        colour = SITES[number % len(SITES)]
-        found[model] = {"color": colour, "linestyle": dash, "linewidth": 1.3, "zorder": 2}
-    return {model: {**found[model], "label": model} for model in models}
+MICRO_AND_LABELS = ("micro", *LABELS)
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Figure]:
-    """All figures of a study.
+    """Draws every figure that the results have data for.
 
     Args:
-        results: of `results.compute`, as JSON has them (null for undefined).
+        results: `results.json`, read back (null where undefined).
 
     Returns:
         Figures by name: gain; roc_, precision_recall_ and calibration_<label or micro>; loss, auroc and
-        site_loss; those without data are absent.
+        site_loss.
     """
     with matplotlib.rc_context(STYLE):
         figures = {"gain": _gain(results)} if results["gains"] else {}
         for kind in ("roc", "precision_recall"):
             if results[kind]:
-                for label in ("micro", *LABELS):
+                for label in MICRO_AND_LABELS:
                     figures[f"{kind}_{label}"] = _curve(results, kind, label)
         if {"federated", "central"} & set(results["calibration"]):
-            for label in ("micro", *LABELS):
+            for label in MICRO_AND_LABELS:
                 figures[f"calibration_{label}"] = _calibration(results, label)
         if results["learning"]:
             figures["loss"] = _learning(results, "loss", "Training loss")
@@ -106,39 +50,6 @@ def draw(results: Mapping[str, Any]) -> dict[str, Figure]:
         if any(row.get("site_loss") for row in results["learning"].get("federated", ())):
             figures["site_loss"] = _site_loss(results)
     return figures
-
-
-def svg(figure: Figure, name: str, title: str) -> str:
-    """A figure as inline SVG that takes its colours and typeface from the page.
-
-    Args:
-        figure: drawn in this module's colours.
-        name: makes the identifiers inside the SVG unlike those of other figures on the page.
-        title: what a screen reader says.
-
-    Returns:
-        An `<svg>` element; the same bytes for the same figure.
-    """
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    body = text.getvalue()
-    body = body[body.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
-    # matplotlib names groups figure_1, axes_1, ... in every file; identifiers must be unique on a page.
-    body = re.sub(r'<g id="[^"]*">', "<g>", body)
-    box = re.search(r'viewBox="([^"]*)"', body)
-    width = float(box[1].split()[2]) if box else 0.0
-    body = re.sub(
-        r"<svg[^>]*>",
-        f'<svg viewBox="{box[1] if box else ""}" style="max-width:{width * 4 / 3:.0f}px" role="img" '
-        f'aria-label="{title}" xmlns:xlink="http://www.w3.org/1999/xlink">',
-        body,
-        count=1,
-    )
-    for colour, variable in VARIABLES.items():
-        body = body.replace(colour, f"var({variable})")
-    return re.sub(r"font-family:[^;\"]*;? ?", "", body)
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
@@ -151,13 +62,13 @@ def _number(value: float | None) -> float:
 
 
 def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
-    """ROC or precision-recall curves of one label, with the bands of the two models that are compared."""
+    """ROC or precision-recall curves of one label, with bands for federated and central."""
     figure, axes = _axes(2.75, 2.85)
     roc = kind == "roc"
     statistic = "auroc" if roc else "average_precision"
     guess = [0, 1] if roc else [_prevalence(results, label)] * 2
     axes.plot([0, 1], guess, color=RULE, linewidth=0.8, zorder=1)
-    look = styles(results["models"])
+    look = line_styles(results["models"])
     table = results["performance"][results["primary"]["data"]]
     for row, (model, curves) in enumerate(reversed(results[kind].items())):
         drawn = curves[label]
@@ -174,14 +85,14 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_title("all labels pooled" if label == "micro" else label)
+    axes.set_title("all labels" if label == "micro" else label)
     axes.set_xlabel("1 − specificity" if roc else "recall")
     axes.set_ylabel("sensitivity" if roc else "precision")
     return figure
 
 
-def _key(axes: Axes, y: float, look: Style, text: str, *, right: bool) -> None:
-    """A number behind a piece of its curve, in a corner; in ink, as some curves are too light to read."""
+def _key(axes: Axes, y: float, look: LineStyle, text: str, *, right: bool) -> None:
+    """Prints a curve's area in a corner, next to a sample of its line."""
     begin = 0.58 if right else 0.03
     line = {key: look[key] for key in ("color", "linestyle", "linewidth")}
     at = {"transform": axes.transAxes, "zorder": 7}
@@ -190,7 +101,7 @@ def _key(axes: Axes, y: float, look: Style, text: str, *, right: bool) -> None:
 
 
 def _behind_keys(axes: Axes, count: int, *, right: bool) -> None:
-    """Paper between the keys and curves that pass through their corner."""
+    """Hides the curves behind the keys."""
     at = {"transform": axes.transAxes, "zorder": 6}
     paper = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85}
     corner = (0.56 if right else 0.01, 0.025)
@@ -198,18 +109,18 @@ def _behind_keys(axes: Axes, count: int, *, right: bool) -> None:
 
 
 def _prevalence(results: Mapping[str, Any], label: str) -> float:
-    """The precision of guessing: the share of positive slices, or of positive labels."""
-    held = results["data_sets"][results["primary"]["data"]]
+    """The precision of random guessing: the share of positive slices or, for micro, of positive labels."""
+    counts = results["data_sets"][results["primary"]["data"]]
     if label == "micro":
-        return sum(held["positives"].values()) / (held["slices"] * len(LABELS))
-    return held["positives"][label] / held["slices"]
+        return sum(counts["positives"].values()) / (counts["slices"] * len(LABELS))
+    return counts["positives"][label] / counts["slices"]
 
 
 def _calibration(results: Mapping[str, Any], label: str) -> Figure:
-    """Observed share against predicted probability, of the two models that are compared."""
+    """Reliability curves of federated and central."""
     figure, axes = _axes(2.75, 2.85)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
-    look = styles(results["models"])
+    look = line_styles(results["models"])
     for model in ("federated", "central"):
         if model not in results["calibration"]:
             continue
@@ -224,13 +135,13 @@ def _calibration(results: Mapping[str, Any], label: str) -> Figure:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_title("all labels pooled" if label == "micro" else label)
-    axes.set(xlabel="predicted probability", ylabel="share positive")
+    axes.set_title("all labels" if label == "micro" else label)
+    axes.set(xlabel="predicted probability", ylabel="observed frequency")
     return figure
 
 
 def _gain(results: Mapping[str, Any]) -> Figure:
-    """A forest plot: the federation's model minus the hospital's own, on its test data and the hold-out."""
+    """Forest plot of federated minus local, on each site's test patients and on the hold-out."""
     sites = list(results["gains"])
     kinds = _kinds(results)
     figure, axes = _axes(5.2, 0.9 + (0.2 + 0.16 * len(kinds)) * len(sites))
@@ -252,35 +163,37 @@ def _gain(results: Mapping[str, Any]) -> Figure:
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.set_axisbelow(True)
-    axes.set_xlabel("AUROC, federated − own model (right of 0: the hospital gains)")
+    axes.set_xlabel("AUROC, federated − local (right of 0: the hospital gains)")
     return figure
 
 
-def _kinds(results: Mapping[str, Any]) -> dict[str, Style]:
-    """The markers of each hospital's row, by the key of a gain."""
-    held = {"marker": "o", "markersize": 5, "color": MUTED, "markerfacecolor": PAPER}
+def _kinds(results: Mapping[str, Any]) -> dict[str, LineStyle]:
+    """Marker and legend label of each kind of gain, by its key."""
+    holdout = {"marker": "o", "markersize": 5, "color": MUTED, "markerfacecolor": PAPER}
     own = {"marker": "s", "markersize": 6, "color": FEDERATED}
     if "personal" not in results["models"]:
         return {
-            "own": {**own, "label": "own test patients"},
-            HOLDOUT: {**held, "label": "hold-out"},
+            "own": {**own, "label": "its own test patients"},
+            HOLDOUT: {**holdout, "label": "hold-out"},
         }
-    colour = styles(results["models"])["personal"]["color"]
+    colour = line_styles(results["models"])["personal"]["color"]
     return {
         "personal": {
             **{"marker": "D", "markersize": 5.5, "color": colour},
-            "label": "personal model, own test patients",
+            "label": "personalised model, its own test patients",
         },
-        "own": {**own, "label": "global model, own test patients"},
-        HOLDOUT: {**held, "label": "global model, hold-out"},
+        "own": {**own, "label": "global model, its own test patients"},
+        HOLDOUT: {**holdout, "label": "global model, hold-out"},
     }
 
 
 def _learning(results: Mapping[str, Any], key: str, title: str) -> Figure:
     figure, axes = _axes(4.1, 2.9)
-    look = styles(results["models"])
+    look = line_styles(results["models"])
     for model, rows in results["learning"].items():
-        x = np.cumsum([_number(row.get("examples")) for row in rows])  # each row has its round's
+        x = np.cumsum(
+            [_number(row.get("examples")) for row in rows]
+        )  # a row counts its round alone
         y = [_number(row.get(key)) for row in rows]
         axes.plot(x, y, **look[model])
         best = results["done"].get(model, {}).get("best_round")
@@ -303,13 +216,13 @@ def _thousands(value: float, position: float) -> str:
 
 def _site_loss(results: Mapping[str, Any]) -> Figure:
     figure, axes = _axes(4.1, 2.9)
-    look = styles(results["models"])
+    look = line_styles(results["models"])
     rows = results["learning"]["federated"]
     sites = sorted({site for row in rows for site in row.get("site_loss") or {}})
     for number, site in enumerate(sites):
         style = look.get(f"local_{site}", {"color": SITES[number % len(SITES)], "linewidth": 1.3})
         loss = [_number((row.get("site_loss") or {}).get(site)) for row in rows]
-        alone = {"marker": ".", "markersize": 4}  # seen between two rounds that the site sat out
+        alone = {"marker": ".", "markersize": 4}  # visible between two rounds that the site missed
         axes.plot([row["round"] for row in rows], np.array(loss), **alone, **style)
     axes.set_title("Federated training loss by hospital")
     axes.set_xlabel("round")

@@ -1,10 +1,10 @@
-"""Who gains by joining: what the federation gives a hospital, less the hospital's own model.
+"""What each hospital gains by joining: the federation's model minus the hospital's local model.
 
-    gain = AUROC(federated or personal) - AUROC(local_<site>), in pairs on the same resampled patients
+    gain = AUROC(federated or personal) - AUROC(local_<site>), paired: same test patients, same resamples
 
-The model `personal` is each hospital's own version of the global one, and what an algorithm that trains such
-versions delivers. Where a run has it, both are compared with the hospital's own model on its own test
-patients; on the hold-out, whose patients belong to no hospital, the global model alone.
+A personalising algorithm delivers the model `personal`, one version of the global model per hospital. Where a
+run has it, both `personal` and `federated` are compared with the local model on the hospital's test patients.
+On the hold-out, whose patients belong to no hospital, only the global model is.
 """
 
 from collections.abc import Mapping
@@ -15,68 +15,66 @@ import numpy as np
 from fl_jax.data.site_names import HOLDOUT
 from fl_jax.evaluation.bootstrap import Resampled, difference, intervals
 from fl_jax.evaluation.bootstrap_metrics import COMPARED
+from fl_jax.evaluation.comparisons import Measured
 
-DELIVERED = ("personal", "federated")
-"""What a hospital may get from the federation; the first that a run has is what it is for."""
-FEW = 20
-"""Patients under which intervals and tests that count on many are too sure of themselves."""
-
-Measured = Mapping[str, Mapping[str, Resampled]]
-"""[data set][model]."""
+FEDERATION_MODELS = ("personal", "federated")
+"""Models that a federation may deliver to a hospital, the preferred one first."""
+FEW_PATIENTS = 20
+"""Below this, bootstrap and DeLong intervals are too narrow."""
 
 
-def compared(first: Resampled, second: Resampled, level: float) -> dict[str, Any]:
-    """first - second, in pairs: the fields of `Interval` of every statistic that no threshold moves."""
-    found = intervals(difference(first, second), level)
-    return {name: found[name]._asdict() for name in COMPARED}
+def paired_difference(first: Resampled, second: Resampled, level: float) -> dict[str, Any]:
+    """first - second on the same resamples: `Interval` fields by statistic of `COMPARED`."""
+    paired = intervals(difference(first, second), level)
+    return {name: paired[name]._asdict() for name in COMPARED}
 
 
-def gains(measured: Measured, statistic: str, level: float) -> dict[str, Any]:
+def site_gains(measured: Measured, statistic: str, level: float) -> dict[str, Any]:
     """Every hospital's gain.
 
     Args:
         measured: resamples by [data set][model].
-        statistic: which decides about the verdict.
+        statistic: the one that decides the verdict, such as "auroc/micro".
         level: coverage of the intervals.
 
     Returns:
-        By site that has a local model beside a federated one: "own" (the federated less the site's own
-        model, on the site's data), its "verdict", "holdout" (the same on the hold-out) where there is one,
-        and "personal": "own" and "verdict" of the personal model, where there is one.
+        By site with both a local and the federated model: "own" (federated minus local on the site's test
+        patients) and its "verdict"; "holdout", the same on the hold-out, if there is one; and "personal" with
+        "own" and "verdict" of the personalised model, if there is one.
     """
-    found: dict[str, Any] = {}
+    gains: dict[str, Any] = {}
     for site, row in measured.items():
         local = f"local_{site}"
         if local not in row or "federated" not in row:
             continue
-        found[site] = _judged(row["federated"], row[local], statistic, level)
+        gains[site] = _gain(row["federated"], row[local], statistic, level)
         if "personal" in row:
-            found[site]["personal"] = _judged(row["personal"], row[local], statistic, level)
+            gains[site]["personal"] = _gain(row["personal"], row[local], statistic, level)
         if HOLDOUT in measured:
-            held = measured[HOLDOUT]
-            found[site][HOLDOUT] = compared(held["federated"], held[local], level)
-    return found
+            held_out = measured[HOLDOUT]
+            gains[site][HOLDOUT] = paired_difference(held_out["federated"], held_out[local], level)
+    return gains
 
 
-def delivered(gain: Mapping[str, Any], model: str) -> Mapping[str, Any]:
-    """ "own" and "verdict" of a site's gain from the federated or the personal model; empty without one."""
+def gain_from(gain: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """A site's gain ("own", "verdict") from the federated or the personalised model; empty without one."""
     return gain.get("personal", {}) if model == "personal" else gain
 
 
-def _judged(model: Resampled, local: Resampled, statistic: str, level: float) -> dict[str, Any]:
-    own = compared(model, local, level)
+def _gain(model: Resampled, local: Resampled, statistic: str, level: float) -> dict[str, Any]:
+    own = paired_difference(model, local, level)
     return {"own": own, "verdict": verdict(own[statistic])}
 
 
 def verdict(gain: Mapping[str, float]) -> str:
-    """Who gains and who loses, from the interval of a difference.
+    """Decides from the interval of a difference whether a hospital gains.
 
     Args:
-        gain: "estimate", "low" and "high" of (federated - local); NaN where undefined.
+        gain: "low" and "high" of the difference; NaN where undefined.
 
     Returns:
-        "gains" where the interval lies above 0, "loses" where it lies below, "unclear" where it
-        holds 0, "undefined" without an interval.
+        "gains" if the interval lies above 0, "loses" if below, "unclear" if it includes 0, "undefined"
+        without an interval.
     """
     if np.isnan(gain["low"]) or np.isnan(gain["high"]):
         return "undefined"

@@ -1,40 +1,42 @@
-"""What went wrong in the trainings, counted from the lines of `metrics.jsonl`."""
+"""Counts what went wrong in training: refused messages, simulated faults and discarded rounds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fl_jax.workdir.schema import RoundRecord
 
-UNUSED = "round not used"
-"""What a void round is called; it is of the whole federation and of no site."""
+DISCARDED = "round discarded"
+"""A round that too few sites completed; it concerns the whole federation, so it names no site."""
 
 
 def incidents(
-    learning: Mapping[str, Sequence[RoundRecord]],
+    metrics: Mapping[str, Sequence[RoundRecord]],
 ) -> dict[str, list[dict[str, Any]]]:
-    """Counts by model what was left out, which simulated faults struck, and which rounds were not used.
+    """Groups incidents by model, kind, reason and site.
 
     Args:
-        learning: rounds by model.
+        metrics: rounds by model.
 
     Returns:
-        By model the rows of a table: `kind` (`left out`, `simulated` or `round`), `what`, `site` and the
-        `rounds`; models without any are not there.
+        Table rows by model: `kind` (`refused`, `simulated` or `round`), `what`, `site` and `rounds`. Models
+        without incidents are absent.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
-    for model, rows in learning.items():
-        table: dict[tuple[str, str, str], list[int]] = {}
-        for row in rows:
-            for site, reason in row.left_out.items():
-                table.setdefault(("left out", reason, site), []).append(row.round)
-            for fault, sites in row.faults.items():
-                for site in sites:
-                    table.setdefault(("simulated", fault, site), []).append(row.round)
-            if row.void:
-                table.setdefault(("round", UNUSED, ""), []).append(row.round)
-        if table:
-            found[model] = [
-                {"kind": kind, "what": what, "site": site, "rounds": numbers}
-                for (kind, what, site), numbers in sorted(table.items())
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for model, records in metrics.items():
+        rounds: dict[tuple[str, str, str], list[int]] = {}
+        for record in records:
+            keys = [("refused", reason, site) for site, reason in record.left_out.items()]
+            keys += [
+                ("simulated", fault, site)
+                for fault, sites in record.faults.items()
+                for site in sites
             ]
-    return found
+            keys += [("round", DISCARDED, "")] * record.void
+            for key in keys:
+                rounds.setdefault(key, []).append(record.round)
+        if rounds:
+            tables[model] = [
+                {"kind": kind, "what": what, "site": site, "rounds": numbers}
+                for (kind, what, site), numbers in sorted(rounds.items())
+            ]
+    return tables

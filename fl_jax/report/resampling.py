@@ -1,8 +1,8 @@
-"""The bootstrap over patients of every model on every data set, and the intervals beside its percentiles.
+"""Bootstraps patients for every model on every data set, and intervals that complement the percentiles.
 
-Every data set has a seed of its own, because ranks across hospitals take their resamples for independent; the
-models of one data set meet the same resamples. Models are resampled side by side: NumPy and SciPy leave the
-interpreter free for most of it, and the numbers are the same on any count of threads.
+Each data set has its own seed, because ranks across hospitals assume independent resamples; all models of one
+data set share resamples. Models are resampled in parallel threads, since NumPy and SciPy release the GIL; the
+numbers do not depend on the number of threads.
 """
 
 import os
@@ -12,27 +12,28 @@ from typing import Any
 
 from fl_jax.evaluation.bootstrap import Interval, Resampled, intervals
 from fl_jax.evaluation.bootstrap_metrics import COMPARED, jackknife, measure, undefined
+from fl_jax.evaluation.comparisons import Measured
 from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions
 
 
-def measured(
+def resample_all(
     data_sets: Mapping[str, Mapping[str, Predictions]],
     thresholds: Mapping[str, Any],
     *,
     resamples: int,
     seed: int,
-) -> dict[str, dict[str, Resampled]]:
-    """Resamples everything.
+) -> Measured:
+    """Resamples every model on every data set.
 
     Args:
         data_sets: predictions by [data set][model].
-        thresholds: float64[L], every model's operating point.
-        resamples: R.
+        thresholds: each model's operating point, float64[L].
+        resamples: R, number of resamples.
         seed: of the resampling.
 
     Returns:
-        [data set][model], with every model on every data set; undefined where it has no answer.
+        [data set][model] for every model of `thresholds`; undefined where a model has no predictions.
     """
 
     def one(number: int, data: str, model: str) -> Resampled:
@@ -42,13 +43,13 @@ def measured(
         return measure(rows, thresholds[model], resamples=resamples, seed=(seed, number))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = {
+        futures = {
             data: {model: pool.submit(one, number, data, model) for model in thresholds}
             for number, data in enumerate(data_sets)
         }
         return {
-            data: {model: work.result() for model, work in row.items()}
-            for data, row in waiting.items()
+            data: {model: future.result() for model, future in row.items()}
+            for data, row in futures.items()
         }
 
 
@@ -62,35 +63,35 @@ def bca(
 
     Args:
         models: predictions by model.
-        resampled: of `measured`, by model.
-        thresholds: float64[L], every model's operating point.
+        resampled: of the same data set, by model.
+        thresholds: each model's operating point, float64[L].
         level: coverage of the intervals.
 
     Returns:
-        The fields of `Interval` by [model][statistic].
+        `Interval` fields by [model][statistic].
     """
-    found = {}
+    table = {}
     for model, data in models.items():
         accelerated = intervals(resampled[model], level, jackknife(data, thresholds[model]))
-        found[model] = {name: accelerated[name]._asdict() for name in COMPARED}
-    return found
+        table[model] = {name: accelerated[name]._asdict() for name in COMPARED}
+    return table
 
 
 def naive(models: Mapping[str, Predictions], level: float) -> dict[str, Any]:
-    """DeLong's intervals of the micro AUROC as if slices were independent; nothing is resampled.
+    """DeLong intervals of the micro AUROC that treat slices as independent, as the published study does.
 
     Args:
         models: predictions by model.
         level: coverage of the intervals.
 
     Returns:
-        The fields of `Interval` of the federated and the central model.
+        `Interval` fields of the federated and the central model.
     """
-    found = {}
+    table = {}
     for model in ("federated", "central"):
         if model in models:
-            whole = delong_estimates(label_areas(models[model]), level=level, by_patient=False)[
+            micro = delong_estimates(label_areas(models[model]), level=level, by_patient=False)[
                 "micro"
             ]
-            found[model] = Interval(whole.estimate, whole.low, whole.high, 0, 0)._asdict()
-    return found
+            table[model] = Interval(micro.estimate, micro.low, micro.high, 0, 0)._asdict()
+    return table

@@ -1,9 +1,9 @@
-"""Every number of the report in one nested, JSON-able object; the page is drawn from nothing else.
+"""Computes `results.json`: every number of the report in one nested object of plain JSON.
 
-The primary statistic is the micro AUROC over all labels (the paper's), on the hold-out where there is one
-and else on all sites' test patients pooled. A difference is paired: both models meet the same resamples
-of the same patients. The model `personal` is each hospital's own version of the
-federated one, judged on that hospital's patients; to the hold-out, which is nobody's, it is not applicable.
+The primary statistic is the published study's: the micro AUROC over all labels, on the hold-out or else on
+the test patients of all hospitals. Differences between models are paired: both share resamples of the same
+patients. The model `personal` is each hospital's personalised version of the federated one, judged on that
+hospital's patients; it does not apply to the hold-out, whose patients belong to no hospital.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,27 +16,25 @@ from fl_jax.core.types import LABELS
 from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.evaluation import slice_properties
 from fl_jax.evaluation.bootstrap import Resampled, intervals
+from fl_jax.evaluation.comparisons import Measured
 from fl_jax.evaluation.cross_site import cross_site
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions, align, select
-from fl_jax.report import clinical, curves, gains, resampling, significance
+from fl_jax.report import clinical, curves, gains, hypothesis_tests, resampling
 from fl_jax.report.cases import choose
 from fl_jax.report.incidents import incidents
 from fl_jax.workdir import Records
 
 PRIMARY = "auroc/micro"
 MARGIN = 0.02
-"""Of non-inferiority, where the study's config names none."""
-PAPER = {
+"""Default non-inferiority margin in AUROC."""
+PUBLISHED = {
     "source": "Methods and Impact for Using Federated Learning to Collaborate on Clinical Research. "
     "Neurosurgery 2023; 92:431-438",
     "federated": {"estimate": 0.9487, "low": 0.9471, "high": 0.9503},
     "central": {"estimate": 0.9753, "low": 0.9742, "high": 0.9764},
     "difference": {"estimate": -0.0266},
 }
-
-Measured = dict[str, dict[str, Resampled]]
-"""[data set][model]."""
 
 
 def compute(
@@ -46,30 +44,31 @@ def compute(
     seed: int = 0,
     level: float = 0.95,
     margin: float = MARGIN,
-) -> dict:
-    """All statistics of a study.
+) -> dict[str, Any]:
+    """Computes every statistic of an experiment.
 
     Args:
-        records: of the experiment, see `read_records`.
+        records: of the experiment.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         level: coverage of the intervals.
-        margin: of AUROC, > 0, by which the federation may fall short of pooled training.
+        margin: non-inferiority margin in AUROC, > 0.
 
     Returns:
         The results; NaN where a statistic is undefined.
 
     Raises:
-        ValueError: two models were judged on different images, margin is not above 0.
+        ValueError: two models were judged on different images, or margin is not above 0.
     """
-    sets = data_sets(records.predictions)
-    validation = {name: own_validation(name, data) for name, data in records.predictions.items()}
+    models = records.predictions
+    sets = data_sets(models)
+    validation = {name: visible_validation(name, data) for name, data in models.items()}
     thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
-    measured = resampling.measured(sets, thresholds, resamples=resamples, seed=seed)
+    measured = resampling.resample_all(sets, thresholds, resamples=resamples, seed=seed)
     table = performance(measured, level)
-    primary = primary_of(sets)
+    primary = primary_data_set(sets)
     ordered = sorted(
-        (model for model in records.predictions if model.startswith("local_")),
+        (model for model in models if model.startswith("local_")),
         key=lambda model: -_value(measured[primary][model], PRIMARY),
     )
     matrix = cross_site(
@@ -78,33 +77,32 @@ def compute(
     return {
         "format": 1,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
-        "paper": PAPER,
+        "published": PUBLISHED,
         "primary": {"data": primary, "statistic": PRIMARY},
-        "models": list(records.predictions),
+        "models": list(models),
         "best_local": ordered[0] if ordered else None,
         "worst_local": ordered[-1] if len(ordered) > 1 else None,
-        "data_sets": {name: counts(models) for name, models in sets.items()},
+        "data_sets": {name: counts(rows) for name, rows in sets.items()},
         "not_applicable": {
-            name: [model for model in records.predictions if model not in models]
-            for name, models in sets.items()
+            name: [model for model in models if model not in rows] for name, rows in sets.items()
         },
         "performance": table,
-        "undefined": undefined(table, sets),
+        "undefined": count_undefined(table, sets),
         "naive": resampling.naive(sets[primary], level),
-        "thresholds": {m: dict(zip(LABELS, t, strict=True)) for m, t in thresholds.items()},
+        "thresholds": by_label(thresholds),
         **{
             f"{model}_minus_central": {
-                data: gains.compared(row[model], row["central"], level)
+                data: gains.paired_difference(row[model], row["central"], level)
                 for data, row in measured.items()
                 if {model, "central"} <= set(sets[data])
             }
-            for model in gains.DELIVERED
+            for model in gains.FEDERATION_MODELS
         },
-        "gains": gains.gains(measured, PRIMARY, level),
+        "gains": gains.site_gains(measured, PRIMARY, level),
         "cross_site": matrix,
         "mean_rank": _mean_rank(matrix),
         "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
-        **significance.sections(sets, measured, primary, margin=margin, level=level),
+        **hypothesis_tests.sections(sets, measured, primary, margin=margin, level=level),
         **clinical.sections(sets[primary], validation, level=level),
         "subgroups": slice_properties.sections(
             sets[primary], records.slice_properties, level=level
@@ -137,39 +135,39 @@ def from_records(records: Records) -> dict[str, Any]:
     }
 
 
-def own_validation(model: str, data: Predictions) -> Predictions:
-    """The validation images that a model may see: a local model its own site's, another everybody's."""
-    seen = data.split == "validation"
+def visible_validation(model: str, data: Predictions) -> Predictions:
+    """The validation images that a model may see: its site's for a local model, all for any other."""
+    visible = data.split == "validation"
     if model.startswith("local_"):
-        seen &= data.site == model.removeprefix("local_")
-    return select(data, seen)
+        visible &= data.site == model.removeprefix("local_")
+    return select(data, visible)
 
 
 def data_sets(models: Mapping[str, Predictions]) -> dict[str, dict[str, Predictions]]:
-    """[data set][model]: every site's test images, all of them pooled, the hold-out."""
+    """[data set][model]: each site's test images, all of them together, and the hold-out."""
     sites = sorted({s for p in models.values() for s in np.unique(p.site[p.split == "test"])})
-    rows = {
+    masks = {
         site: {name: (data.split == "test") & (data.site == site) for name, data in models.items()}
         for site in sites
     }
-    rows[ALL_SITES] = {name: data.split == "test" for name, data in models.items()}
-    rows[HOLDOUT] = {
+    masks[ALL_SITES] = {name: data.split == "test" for name, data in models.items()}
+    masks[HOLDOUT] = {
         name: data.split == HOLDOUT for name, data in models.items() if name != "personal"
     }
     return {
-        name: align({model: select(models[model], chosen) for model, chosen in row.items()})
-        for name, row in rows.items()
-        if any(chosen.any() for chosen in row.values())
+        name: align({model: select(models[model], mask) for model, mask in row.items()})
+        for name, row in masks.items()
+        if any(mask.any() for mask in row.values())
     }
 
 
-def primary_of(sets: Collection[str]) -> str:
-    """The data set that decides: the hold-out, or else all sites' test patients, or the one there is."""
+def primary_data_set(sets: Collection[str]) -> str:
+    """The hold-out, or else the test patients of all sites, or else the only data set."""
     return next(name for name in (HOLDOUT, ALL_SITES, *sets) if name in sets)
 
 
 def counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
-    """What a data set holds; the labels of `one_class` have no AUROC there and are not part of macro."""
+    """Size of a data set; labels in "one_class" have no AUROC there and are not part of macro."""
     data = next(iter(models.values()))
     positives = data.truth.sum(axis=0, dtype=int)
     return {
@@ -182,29 +180,35 @@ def counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
     }
 
 
-def undefined(
+def by_label(thresholds: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Thresholds float64[L] by model, as [model][label]."""
+    return {model: dict(zip(LABELS, row, strict=True)) for model, row in thresholds.items()}
+
+
+def count_undefined(
     table: Mapping[str, Any], applicable: Mapping[str, Collection[str]]
-) -> dict[str, dict[str, Any]]:
-    """How many figures of a table of performance are undefined, and so missing.
+) -> dict[str, dict[str, int]]:
+    """Counts the undefined values of a performance table.
 
     Args:
         table: of `performance`.
-        applicable: the models that have an answer for a data set's patients, by data set.
+        applicable: the models with predictions, by data set.
 
     Returns:
-        By data set: "figures", how many are undefined on the data as they are; "of", how many there are;
-        "in_resamples", how many of the others are undefined in some resamples.
+        By data set: "of", the number of values; "figures", how many of them are undefined; "in_resamples",
+        how many of the rest are undefined in some resamples.
     """
-    found = {}
+    summary = {}
     for data, row in table.items():
-        kinds = [labels for model in applicable[data] for labels in row[model].values()]
-        cells = [cell for labels in kinds for cell in labels.values()]
-        missing = [bool(np.isnan(cell["estimate"])) for cell in cells]
-        partly = [
-            cell["undefined"] > 0 for cell, lost in zip(cells, missing, strict=True) if not lost
-        ]
-        found[data] = {"figures": sum(missing), "of": len(cells), "in_resamples": sum(partly)}
-    return found
+        statistics = [labels for model in applicable[data] for labels in row[model].values()]
+        cells = [cell for labels in statistics for cell in labels.values()]
+        defined = [cell for cell in cells if not np.isnan(cell["estimate"])]
+        summary[data] = {
+            "figures": len(cells) - len(defined),
+            "of": len(cells),
+            "in_resamples": sum(cell["undefined"] > 0 for cell in defined),
+        }
+    return summary
 
 
 def _value(resampled: Resampled, name: str) -> float:
@@ -213,7 +217,7 @@ def _value(resampled: Resampled, name: str) -> float:
 
 
 def performance(measured: Measured, level: float) -> dict[str, Any]:
-    """[data set][model][statistic][label, macro or micro]."""
+    """[data set][model][statistic][label, macro or micro]: `Interval` fields."""
     nested: dict[str, Any] = {}
     for data, row in measured.items():
         for model, resampled in row.items():
@@ -225,16 +229,18 @@ def performance(measured: Measured, level: float) -> dict[str, Any]:
 
 
 def _mean_rank(matrix: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """[statistic][model]: mean rank over the hospitals' data, the hold-out left out."""
-    places: dict[str, dict[str, list[int | None]]] = {}
+    """[statistic][model]: mean rank over the hospitals' data sets, without the hold-out."""
+    ranks: dict[str, dict[str, list[int | None]]] = {}
     for row in (row for data, row in matrix.items() if data != HOLDOUT):
         for model, cell in row.items():
             for statistic, value in cell.items():
-                places.setdefault(statistic, {}).setdefault(model, []).append(value["rank"])
+                ranks.setdefault(statistic, {}).setdefault(model, []).append(value["rank"])
     return {
         statistic: {
-            model: float(np.mean([p for p in seen if p is not None])) if None not in seen else None
-            for model, seen in row.items()
+            model: None
+            if None in each
+            else float(np.mean([rank for rank in each if rank is not None]))
+            for model, each in row.items()
         }
-        for statistic, row in places.items()
+        for statistic, row in ranks.items()
     }

@@ -2,13 +2,27 @@
 
 | module | |
 |---|---|
-| `workdir` | `Workdir`, `ArmFolder`, `EvaluationFolder`: paths, readers, writers |
+| `workdir` | `Workdir`, `ArmFolder`, `EvaluationFolder`, `SeedsFolder`: paths, readers, writers |
 | `schema` | the JSON files as structs |
 | `records` | everything a report needs, read at once |
 | `locks` | file locks between processes |
 """
 
 from fl_jax.workdir.records import Records, read_records
-from fl_jax.workdir.workdir import PERSONAL, ArmFolder, EvaluationFolder, Workdir
+from fl_jax.workdir.workdir import (
+    PERSONAL,
+    ArmFolder,
+    EvaluationFolder,
+    SeedsFolder,
+    Workdir,
+)
 
-__all__ = ["PERSONAL", "ArmFolder", "EvaluationFolder", "Records", "Workdir", "read_records"]
+__all__ = [
+    "PERSONAL",
+    "ArmFolder",
+    "EvaluationFolder",
+    "Records",
+    "SeedsFolder",
+    "Workdir",
+    "read_records",
+]

@@ -39,6 +39,10 @@ class Workdir:
         self.results = self.root / "results.json"
         self.cross_site = self.root / "cross_site.json"
         self.report = self.root / "report.html"
+        self.figures = self.root / "figures"
+        self.tables = self.root / "tables"
+        self.model_card = self.root / "model_card.md"
+        self.checklist = self.root / "reporting_checklist.md"
         self.saliency = self.root / "saliency.json"
 
     def __repr__(self) -> str:
@@ -207,6 +211,17 @@ class EvaluationFolder:
         self.results = folder / "evaluation.json"
         self.table = folder / "evaluation.csv"
         self.page = folder / "evaluation.html"
+
+
+class SeedsFolder:
+    """What `launch.report` writes for several runs that differ in their seed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results = folder / "seeds.json"
+        self.table = folder / "seeds.csv"
+        self.markdown = folder / "seeds.md"
+        self.page = folder / "seeds.html"
 
 
 def _order(model: str) -> tuple[int, str]:

@@ -63,7 +63,7 @@ def run(options: Any) -> dict[str, Any]:
 def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
     """The timed parts by name."""
     from fl_jax.files.jsonable import jsonable
-    from fl_jax.report import export, page, results  # matplotlib, which other suites do without
+    from fl_jax.report import journal, page, results  # matplotlib, which other suites do without
     from fl_jax.workdir import Records
 
     records = Records(models, {}, {}, None, Path(), None, None, headers(models["federated"]))
@@ -75,7 +75,8 @@ def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
     def draw() -> None:
         read = json.loads(json.dumps(jsonable(found | {"survey": None})))
         page.render(read)
-        export.render(read)
+        journal.figure_files(read)
+        journal.table_files(read)
 
     held = select(models["federated"], models["federated"].split == "test")
     generator = np.random.default_rng(1)

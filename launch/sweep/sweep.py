@@ -29,7 +29,7 @@ import numpy as np
 from fl_jax.core import spec
 from fl_jax.files import atomic
 from fl_jax.files.atomic import atomic_open
-from fl_jax.report import comparison
+from fl_jax.report import sweep_summary
 from launch.cli import processes
 from launch.sweep.cells import Cell, CellFile, plan
 
@@ -62,7 +62,7 @@ def run_cell(
         tick: called after each run.
 
     Returns:
-        The row as `fl_jax.report.comparison.Row`, without the differences.
+        The row as `fl_jax.report.sweep_summary.Row`, without the differences.
     """
 
     def one(point: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def run_cell(
             [_value(cell, one(p, seed), cell.metric) for seed in config.tuning.seeds]
             for p in cell.points
         ]
-        scores = [comparison.summary(each)["mean"] for each in values]
+        scores = [sweep_summary.summary(each)["mean"] for each in values]
         try:
             chosen = cell.points[best(scores, highest=config.tuning.highest)]
         except ValueError as error:
@@ -90,7 +90,7 @@ def run_cell(
     final = [one(chosen, seed) for seed in config.seeds]
     names = dict.fromkeys(name for results in final for name in results)
     metrics = {
-        name: comparison.summary([results.get(name) for results in final])
+        name: sweep_summary.summary([results.get(name) for results in final])
         for name in (*config.columns, *names)
         if not any(isinstance(results.get(name), list) for results in final)
     }
@@ -194,10 +194,10 @@ def write(results: Mapping[str, Any], workdir: Path) -> None:
     config, rows = results["config"], results["rows"]
     columns, reference = config["columns"], config["reference"]
     atomic.write_json(workdir / "results.json", results)
-    atomic.write_text(workdir / "table.md", comparison.as_markdown(rows, columns, reference))
-    atomic.write_text(workdir / "table.csv", comparison.as_csv(rows, columns))
+    atomic.write_text(workdir / "table.md", sweep_summary.as_markdown(rows, columns, reference))
+    atomic.write_text(workdir / "table.csv", sweep_summary.as_csv(rows, columns))
     with atomic_open(workdir / "figure.png", "wb") as file:
-        comparison.draw(rows, columns, reference).savefig(file, dpi=110)
+        sweep_summary.draw(rows, columns, reference).savefig(file, dpi=110)
 
 
 def _compare(rows: list[dict[str, Any]], config: Any) -> None:
@@ -207,7 +207,7 @@ def _compare(rows: list[dict[str, Any]], config: Any) -> None:
         for name, found in row["metrics"].items():
             theirs = against["metrics"].get(name) if against else None
             reference = theirs["values"] if theirs else [None] * len(found["values"])
-            found["difference"] = comparison.difference(found["values"], reference)
+            found["difference"] = sweep_summary.difference(found["values"], reference)
 
 
 def _left(cell: Cell, stored: CellFile, config: Any) -> int:

@@ -19,7 +19,7 @@ from fl_jax.data.index import COLUMNS
 from fl_jax.data.sources.rsna import read_long
 from fl_jax.evaluation import slice_properties
 from fl_jax.files.text import is_name
-from fl_jax.report.inference import refusals
+from fl_jax.report.unlabelled_scans import refusals
 
 HEADER = f"Image,{','.join(LABELS)},all_diagnoses"
 LINES = [

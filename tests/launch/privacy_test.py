@@ -4,8 +4,9 @@ import planted
 import pytest
 
 from configs import demo
-from fl_jax import report
 from fl_jax.data import dataset as builder
+from fl_jax.report.build import build
+from fl_jax.workdir import Workdir
 from launch import train
 
 
@@ -31,7 +32,7 @@ def test_dataset_checkpoints_predictions_and_report_hold_no_person(source, tmp_p
     config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
     config.rounds, config.min_sites, config.layout = 1, 2, "sequential"
     train.train(config, tmp_path, say=print)
-    report.build(tmp_path, resamples=10)
+    build(Workdir(tmp_path), resamples=10)
     written = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert {".csv", ".json", ".jsonl", ".html", ".png"} < written
     assert not planted.leaks(tmp_path, wanted)

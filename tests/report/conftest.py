@@ -5,13 +5,14 @@ import sys
 import fake_study
 import pytest
 
-from fl_jax import report
-from fl_jax.report import export
+from fl_jax.report import journal
+from fl_jax.report.build import build
+from fl_jax.workdir import Workdir
 
 UNSAVED = """
 import runpy, sys
-from fl_jax.report import export
-export._saved = lambda *_: b""
+from fl_jax.report import journal
+journal._saved = lambda *_: b""
 sys.argv[0] = "launch.report"
 runpy.run_module("launch.report", run_name="__main__", alter_sys=True)
 """
@@ -28,14 +29,14 @@ def built(study, tmp_path_factory):
     """The same with its report."""
     workdir = tmp_path_factory.mktemp("built") / "work"
     shutil.copytree(study, workdir)
-    report.build(workdir, resamples=60, thumbnails=fake_study.heads)
+    build(Workdir(workdir), resamples=60, thumbnails=fake_study.heads)
     return workdir
 
 
 @pytest.fixture
 def unsaved(monkeypatch):
     """Leaves the figures' PDF and SVG files empty, which take two thirds of a report's time."""
-    monkeypatch.setattr(export, "_saved", lambda *_: b"")
+    monkeypatch.setattr(journal, "_saved", lambda *_: b"")
 
 
 @pytest.fixture(scope="session")

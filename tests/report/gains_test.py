@@ -1,4 +1,4 @@
-"""Algorithms that give each hospital a model of its own are judged by those models."""
+"""Gains over local models, and how personalised models change them."""
 
 import json
 import shutil
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from browser import text_of
 
-from fl_jax import report
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.comparisons import holm
 from fl_jax.evaluation.delong import area, contrast
-from fl_jax.report import answer, export, figures, gains
+from fl_jax.report import figures, gains, headline, journal
+from fl_jax.report.build import build
+from fl_jax.workdir import Workdir
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,8 @@ def personal(study, tmp_path_factory):
     shutil.copytree(study, workdir)
     fake_study.add_personal(workdir)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(export, "_saved", lambda *_: b"")  # as in `unsaved`
-        report.build(workdir, resamples=60, thumbnails=fake_study.heads)
+        patched.setattr(journal, "_saved", lambda *_: b"")  # as in `unsaved`
+        build(Workdir(workdir), resamples=60, thumbnails=fake_study.heads)
     return workdir, json.loads((workdir / "results.json").read_text())
 
 
@@ -74,22 +75,22 @@ def test_the_page_speaks_of_both_and_names_them(personal):
     text = text_of((workdir / "report.html").read_text())
     assert "the federation's global model reaches an AUROC of" in text
     assert (
-        "fed_avg(keep_optimizer=True) gives each hospital its own version of it: on the test patients of all"
+        "fed_avg(keep_optimizer=True) personalises it for each hospital: on the test patients of all"
         in text
     )
-    assert "these reach 1.000 (1.000–1.000)" in text
-    assert "all 5 hospitals gain over a model of their own" in text
-    assert "Hospitals that gain with their own versions 5 of 5" in text
-    assert "the gain is personal − own" in text
-    assert "the gain is federated − own" in text
-    assert "personal − pooled" in text
+    assert "personalised models reach 1.000 (1.000–1.000)" in text
+    assert "all 5 hospitals gain over their local models" in text
+    assert "Hospitals that gain from personalised models 5 of 5" in text
+    assert "Gain is personal − local" in text
+    assert "Gain is federated − local" in text
+    assert "personal − central" in text
     (axes,) = figures.draw(results)["gain"].axes
     assert set(axes.get_legend_handles_labels()[1]) == {
-        "personal model, own test patients",
-        "global model, own test patients",
+        "personalised model, its own test patients",
+        "global model, its own test patients",
         "global model, hold-out",
     }
-    rows = export.printed(results)["gains"].rows
+    rows = journal.printed_tables(results)["gains"].rows
     assert [row[1] for row in rows] == ["personal"] * 5 + ["federated"] * 5
 
 
@@ -123,7 +124,10 @@ def test_few_patients_and_many_tests_are_said_beside_the_gains():
     results = {
         "primary": {"statistic": "auroc/micro"},
         "performance": {},
-        "data_sets": {"a": {"patients": gains.FEW - 1}, "b": {"patients": gains.FEW}},
+        "data_sets": {
+            "a": {"patients": gains.FEW_PATIENTS - 1},
+            "b": {"patients": gains.FEW_PATIENTS},
+        },
         "gains": {site: {"own": interval, "verdict": "gains"} for site in "ab"},
         "delong_differences": {
             "federated_minus_local": {
@@ -132,9 +136,23 @@ def test_few_patients_and_many_tests_are_said_beside_the_gains():
             }
         },
     }
-    assert answer.caution(results) == (
-        "After Holm's adjustment over all 2 tests of the federation against local models b still differs. "
-        "Intervals and tests on fewer than 20 patients, as a has, are too sure of themselves."
+    assert headline.caveats(results) == (
+        "After Holm's adjustment over all 2 tests of the federated against local models, b still differs; "
+        "with fewer than 20 test patients (a), intervals are too narrow and p too small."
     )
     results["gains"] = {site: {"own": interval, "verdict": "unclear"} for site in "ab"}
-    assert answer.caution(results) == ""
+    assert headline.caveats(results) == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.001, 0.1, "gains"),
+        (-0.1, -0.001, "loses"),
+        (-0.1, 0.1, "unclear"),
+        (0.0, 0.1, "unclear"),
+        (float("nan"), 0.1, "undefined"),
+    ],
+)
+def test_verdicts(low, high, expected):
+    assert gains.verdict({"low": low, "high": high}) == expected

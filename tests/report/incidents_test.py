@@ -1,6 +1,6 @@
-"""What went wrong, counted by model, reason and site."""
+"""Incidents are counted by model, reason and site."""
 
-from fl_jax.report.incidents import UNUSED, incidents
+from fl_jax.report.incidents import DISCARDED, incidents
 from fl_jax.workdir.schema import RoundRecord
 
 
@@ -10,12 +10,12 @@ def test_counts_by_reason_fault_and_site():
         RoundRecord(2, left_out={"a": "not finite", "b": "absent"}, void=True),
         RoundRecord(3, faults={"sign_flip": ["b"], "not_finite": []}),
     ]
-    found = incidents({"federated": rows, "central": [RoundRecord(1)]})
-    assert list(found) == ["federated"]
-    assert [tuple(row.values()) for row in found["federated"]] == [
-        ("left out", "absent", "b", [2]),
-        ("left out", "not finite", "a", [1, 2]),
-        ("round", UNUSED, "", [2]),
+    tables = incidents({"federated": rows, "central": [RoundRecord(1)]})
+    assert list(tables) == ["federated"]
+    assert [tuple(row.values()) for row in tables["federated"]] == [
+        ("refused", "absent", "b", [2]),
+        ("refused", "not finite", "a", [1, 2]),
+        ("round", DISCARDED, "", [2]),
         ("simulated", "not_finite", "a", [1]),
         ("simulated", "sign_flip", "b", [3]),
     ]

@@ -1,4 +1,4 @@
-"""Seeds of one study are merged on the patients that they share, and refused where more differs."""
+"""Runs merge over their shared patients, and are refused if more than the seed differs."""
 
 import csv
 import io
@@ -14,8 +14,8 @@ from browser import browse, text_of
 
 from fl_jax.evaluation import bootstrap_metrics, operating_points, predictions, seed_variance
 from fl_jax.evaluation.bootstrap import difference
-from fl_jax.report import seeds as merged
-from fl_jax.report.results import own_validation
+from fl_jax.report import merged_seeds
+from fl_jax.report.results import visible_validation
 from fl_jax.workdir import Workdir, read_records
 
 
@@ -28,7 +28,7 @@ def _noisy(data, seed):
 
 @pytest.fixture(scope="module")
 def workdirs(tmp_path_factory):
-    """Three seeds of one study; the last deals alder's and birch's patients otherwise."""
+    """Three seeds of one experiment; the last has other test patients at alder and birch."""
     found = []
     for number in range(3):
         root = fake_study.make(tmp_path_factory.mktemp("seeds") / f"s{number}")
@@ -50,33 +50,33 @@ def workdirs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def studies(workdirs):
+def runs(workdirs):
     return {root.name: read_records(Workdir(root)) for root in workdirs}
 
 
 @pytest.fixture(scope="module")
-def found(studies):
-    return merged.compute(studies, resamples=40, free=("jobs",))
+def found(runs):
+    return merged_seeds.compute(runs, resamples=40, ignored=("jobs",))
 
 
-def test_the_hold_out_is_taken_apart_as_the_statistics_say(studies, found):
+def test_the_hold_out_is_taken_apart_as_the_statistics_say(runs, found):
     number = list(found["data_sets"]).index("holdout")
 
-    def measured(model, study):
-        data = study.predictions[model]
+    def measured(model, run):
+        data = run.predictions[model]
         held = predictions.select(data, data.split == "holdout")
         held = predictions.select(held, np.argsort(held.image))
-        chosen = operating_points.youden_thresholds(own_validation(model, data))
+        chosen = operating_points.youden_thresholds(visible_validation(model, data))
         return bootstrap_metrics.measure(held, chosen, resamples=40, seed=(0, number))
 
-    ours = [measured("federated", study) for study in studies.values()]
+    ours = [measured("federated", run) for run in runs.values()]
     cell = found["spread"]["holdout"]["federated"]["auroc/micro"]
     expected = seed_variance.spread(ours)["auroc/micro"]
     assert {name: cell[name] for name in expected._fields} == pytest.approx(expected._asdict())
     name = ours[0].names.index("auroc/micro")
     assert cell["values"] == [float(one.estimate[name]) for one in ours]
     assert cell["between"] > 0
-    theirs = [measured("central", study) for study in studies.values()]
+    theirs = [measured("central", run) for run in runs.values()]
     gaps = seed_variance.spread([difference(*both) for both in zip(ours, theirs, strict=True)])
     cell = found["differences"]["holdout"]["central"]["auroc/macro"]
     assert cell["low"] == pytest.approx(gaps["auroc/macro"].low)
@@ -95,60 +95,60 @@ def test_other_patients_leave_no_interval(found):
 
 
 def test_every_spread_is_in_the_csv_and_the_first_in_the_table(found):
-    lines = list(csv.DictReader(io.StringIO(merged.as_csv(found))))
-    assert list(lines[0]) == [*merged.COLUMNS, "s0", "s1", "s2"]
+    lines = list(csv.DictReader(io.StringIO(merged_seeds.as_csv(found))))
+    assert list(lines[0]) == [*merged_seeds.COLUMNS, "s0", "s1", "s2"]
     wanted = ("holdout", "federated", "central", "auroc", "micro")
     (line,) = [row for row in lines if tuple(row.values())[:5] == wanted]
     cell = found["differences"]["holdout"]["central"]["auroc/micro"]
     assert float(line["between"]) == cell["between"]
     assert float(line["s2"]) == cell["values"][2]
-    table = merged.as_markdown(found)
+    table = merged_seeds.as_markdown(found)
     assert "| Micro AUROC, hold-out | seed 0 | seed 1 | seed 2 | mean (95\u00a0%) |" in table
     assert (
         f"| federated | {found['spread']['holdout']['federated']['auroc/micro']['values'][0]:.3f} |"
         in table
     )
-    assert "| federated − pooled | " in table
+    assert "| federated − central | " in table
 
 
 def test_a_browser_shows_the_page(found, tmp_path):
     path = tmp_path / "seeds.html"
-    path.write_text(merged.render(found))
+    path.write_text(merged_seeds.render(found))
     dom, console = browse(path, tmp_path)
     assert console == []
     text = text_of(dom)
     cell = found["spread"]["holdout"]["federated"]["auroc/micro"]
     assert f"{cell['mean']:.3f} {cell['low']:.3f}–{cell['high']:.3f}" in text
     assert "43, 44 patients" in text.replace("44, 43", "43, 44")
-    assert "The seeds judged different patients" in text
+    assert "each seed has other test patients" in text
 
 
-def _with(studies, name, **config):
-    study = studies[name]
-    changed = msgspec.structs.replace(study.manifest, config={**study.config, **config})
-    return studies | {name: study._replace(manifest=changed)}
+def _with(runs, name, **config):
+    manifest = runs[name].manifest
+    changed = msgspec.structs.replace(manifest, config=manifest.config | config)
+    return runs | {name: runs[name]._replace(manifest=changed)}
 
 
-def test_what_cannot_be_merged_is_named(studies):
-    with pytest.raises(ValueError, match="studies holds 1: give at least 2"):
-        merged.compute({"s0": studies["s0"]})
+def test_what_cannot_be_merged_is_named(runs):
+    with pytest.raises(ValueError, match="runs has 1: give at least 2"):
+        merged_seeds.compute({"s0": runs["s0"]})
     with pytest.raises(ValueError, match="s1 was run with jobs=1, s0 with 0"):
-        merged.compute(studies)
+        merged_seeds.compute(runs)
+    with pytest.raises(ValueError, match="s2 was run with rounds=3, s0 with 10: merge runs that"):
+        merged_seeds.compute(_with(runs, "s2", rounds=3), ignored=("jobs",))
     with pytest.raises(
-        ValueError, match="s2 was run with rounds=3, s0 with 10: merge studies that"
+        ValueError, match="s2 and s1 were both run with seed=1: repeat the experiment"
     ):
-        merged.compute(_with(studies, "s2", rounds=3), free=("jobs",))
-    with pytest.raises(ValueError, match="s2 and s1 were both run with seed=1: repeat the study"):
-        merged.compute(_with(studies, "s2", seed=1), free=("jobs",))
-    lost = studies | {"s1": studies["s1"]._replace(manifest=None)}
-    with pytest.raises(ValueError, match=r"s1: no manifest\.json with a config"):
-        merged.compute(lost, free=("jobs",))
+        merged_seeds.compute(_with(runs, "s2", seed=1), ignored=("jobs",))
+    lost = runs | {"s1": runs["s1"]._replace(manifest=None)}
+    with pytest.raises(ValueError, match="s1: no manifest with a config"):
+        merged_seeds.compute(lost, ignored=("jobs",))
     alone = {
-        name: study._replace(predictions={f"m{name}": study.predictions["federated"]})
-        for name, study in studies.items()
+        name: run._replace(predictions={f"m{name}": run.predictions["federated"]})
+        for name, run in runs.items()
     }
     with pytest.raises(ValueError, match="have no data set and model in common"):
-        merged.compute(alone, free=("jobs",))
+        merged_seeds.compute(alone, ignored=("jobs",))
 
 
 def test_the_program_merges_workdirs(workdirs, tmp_path):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from fuzzing import broken, count, each, listing, nothing_written, table
 
-from fl_jax import report
 from fl_jax.files.atomic import sha256
 from fl_jax.files.jsonable import jsonable
-from fl_jax.report import page, results, seeds, survey
+from fl_jax.report import merged_seeds, page, results, survey
+from fl_jax.report.build import build
 from fl_jax.workdir import Workdir, records
 
 FILES = (
@@ -32,7 +32,7 @@ ANSWERS = "site,It was easy.,What was not?\nalder,yes,labels\nbirch,,\ncedar,no,
 
 @pytest.fixture
 def workdir(copy):
-    """A study whose only models are the federated and the central one, with maps."""
+    """An experiment with only the federated and the central model, with saliency maps."""
     for path in (copy / "predictions").glob("local_*.csv"):
         path.unlink()
     digest = sha256(copy / "predictions" / "federated.csv")
@@ -48,7 +48,7 @@ def test_no_file_of_an_experiment_breaks_the_page(workdir, monkeypatch):
     names = dict.fromkeys(draw(jsonable(found)))
     monkeypatch.setattr(Workdir, "read_predictions", lambda self, model: whole.predictions[model])
     monkeypatch.setattr(page.figures, "draw", lambda found: names)
-    monkeypatch.setattr(page.figures, "svg", lambda *drawn: "")
+    monkeypatch.setattr(page, "svg", lambda *drawn: "")
 
     def judge(case):
         name, data = case
@@ -93,26 +93,26 @@ def test_a_map_is_a_png_in_the_workdir(workdir, tmp_path):
     (tmp_path / "secret").write_text("secret")
     panel.symlink_to(tmp_path / "secret")
     with pytest.raises(ValueError, match=r"epidural\.png: is a link out of"):
-        report.build(workdir, resamples=2, thumbnails=lambda images: {})
+        build(Workdir(workdir), resamples=2, thumbnails=lambda images: {})
     panel.unlink()
     panel.write_text("secret")
-    with pytest.raises(ValueError, match=r"epidural\.png: is no PNG"):
-        report.build(workdir, resamples=2, thumbnails=lambda images: {})
+    with pytest.raises(ValueError, match=r"epidural\.png: not a PNG"):
+        build(Workdir(workdir), resamples=2, thumbnails=lambda images: {})
 
 
 @pytest.mark.parametrize("resamples", [0, 2**40])
-def test_resamples_of_a_study_end(workdir, resamples):
+def test_resamples_are_bounded(workdir, resamples):
     (workdir / "manifest.json").write_text(json.dumps({"config": {"resamples": resamples}}))
     with pytest.raises(ValueError, match=f"resamples={resamples}: "):
-        report.build(workdir)
+        build(Workdir(workdir))
 
 
 @pytest.mark.parametrize("config", [{}, {"seed": [0]}, {"seed": "0"}, {"seed": -1}, [1], "seed"])
-def test_seeds_are_merged_of_studies_that_have_one(workdir, tmp_path, config):
+def test_seeds_of_runs_without_one_are_refused(workdir, tmp_path, config):
     other = shutil.copytree(workdir, tmp_path / "other")
     (other / "manifest.json").write_text(json.dumps({"config": config}))
     with pytest.raises(ValueError, match=re.escape(str(other))):
-        seeds.compute(
+        merged_seeds.compute(
             {str(path): records.read_records(Workdir(path)) for path in (workdir, other)},
             resamples=2,
         )
@@ -124,7 +124,7 @@ def test_no_survey_breaks_the_promise(tmp_path):
     def judge(data):
         path.write_bytes(data)
         try:
-            found = survey.read(path, ITEMS)
+            found = survey.summarize(path, ITEMS)
         except ValueError as error:
             return "refused" if str(path) in str(error) and len(str(error)) < 2000 else repr(error)
         for item in found["scales"]:

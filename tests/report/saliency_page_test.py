@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from browser import text_of
 
-from fl_jax import report
 from fl_jax.files.atomic import sha256
-from fl_jax.report import cases
+from fl_jax.report import pictures
+from fl_jax.report.build import build
+from fl_jax.workdir import Workdir
 
 
 def _interval(value):
@@ -41,12 +42,12 @@ def explained(copy):
     }
     (copy / "saliency.json").write_text(json.dumps(found))
     (copy / "saliency").mkdir()
-    (copy / "saliency" / "epidural.png").write_bytes(cases.png(np.zeros((8, 8), np.uint8)))
+    (copy / "saliency" / "epidural.png").write_bytes(pictures.png(np.zeros((8, 8), np.uint8)))
     return copy
 
 
 def _built(workdir):
-    report.build(workdir, resamples=20, thumbnails=fake_study.heads)
+    build(Workdir(workdir), resamples=20, thumbnails=fake_study.heads)
     return (workdir / "report.html").read_text()
 
 
@@ -55,7 +56,7 @@ def test_maps_are_shown_with_their_numbers_and_panels(explained):
     text = text_of(page)
     for wanted in ("0.322", "0.043", "+0.279", "0.052", "−0.12", "0.61", "40 of 1 234"):
         assert wanted in text, wanted
-    assert "subdural no slice with such a lesion" in text
+    assert "subdural no slice with this lesion" in text
     assert 'alt="Slices, lesions and maps of epidural"' in page
 
 
@@ -63,7 +64,7 @@ def test_maps_of_other_predictions_are_not_shown(explained):
     path = explained / "predictions" / "federated.csv"
     path.write_text(path.read_text().replace("\n", "\r\n"))
     page = _built(explained)
-    assert "is of other predictions than this report's" in text_of(page)
+    assert "made from other predictions than this report's" in text_of(page)
     assert "Slices, lesions and maps of" not in page
     assert "maps of epidural" not in page
 

@@ -2,15 +2,14 @@
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import browse, text_of
+from matplotlib.colors import to_hex
 
 from fl_jax.report import page, survey
 
-TEMPLATE = Path(__file__).parents[2] / "configs" / "survey.csv"
 ITEMS = [
     survey.Item("Easy, was it?", ("no", "so-so", "yes")),
     survey.Item("Useful?", ("no", "so-so", "yes")),
@@ -31,7 +30,7 @@ def _write(path, rows, header=("site", *(item.wording for item in ITEMS))):
 
 
 def test_answers_are_counted_by_hand(tmp_path):
-    found = survey.read(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    found = survey.summarize(_write(tmp_path / "answers.csv", ROWS), ITEMS)
     assert found == {
         "respondents": 3,
         "sites": 2,
@@ -59,13 +58,13 @@ def test_answers_are_counted_by_hand(tmp_path):
 def test_the_site_need_not_be_asked_and_columns_have_any_order(tmp_path):
     header = [item.wording for item in reversed(ITEMS)]
     path = _write(tmp_path / "answers.csv", [row[:0:-1] for row in ROWS], header)
-    found = survey.read(path, ITEMS)
+    found = survey.summarize(path, ITEMS)
     assert found["sites"] == 0
     assert found["scales"][0]["counts"] == [0, 1, 2]
 
 
 def test_the_template_is_a_questionnaire():
-    items = survey.questionnaire(TEMPLATE)
+    items = survey.read_questionnaire()
     assert len(items) == 10
     assert items[0].levels[0] == "strongly disagree"
     assert [item.levels for item in items[-2:]] == [(), ()]
@@ -83,7 +82,10 @@ def test_the_template_is_a_questionnaire():
         ("item,scale\na,yes|yes\n", "row 2: scale is 'yes|yes'"),
         ("item,scale\na,yes|\n", "row 2: scale is 'yes|'"),
         ("item,scale\na,1|2|3|4|5|6|7|8\n", "row 2: scale is '1|2"),
-        ("item,scale\na,b,text\n", "row 2: 3 cells where the header has 2; put cells with a comma"),
+        (
+            "item,scale\na,b,text\n",
+            "row 2: 3 cells where the header has 2; quote cells that contain a comma",
+        ),
         ('item,scale\n"a,text\n', "save it as comma-separated UTF-8 text"),
     ],
 )
@@ -91,7 +93,7 @@ def test_a_bad_questionnaire_is_named(tmp_path, text, message):
     path = tmp_path / "survey.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=message.replace("|", r"\|")):
-        survey.questionnaire(path)
+        survey.read_questionnaire(path)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +105,9 @@ def test_a_bad_questionnaire_is_named(tmp_path, text, message):
         ),
         (
             ("header", 0, "Name"),
-            "row 1: column 'Name' is no item of the questionnaire; take it out",
+            "row 1: column 'Name' is not an item of the questionnaire; remove it",
         ),
-        (("header", 1, "Useful?"), "row 1: column 'Useful\\?' is doubled"),
+        (("header", 1, "Useful?"), "row 1: column 'Useful\\?' is duplicated"),
         (("lost", 3), "row 1: the item 'Hours\\?' has no column"),
         (("empty",), "no rows below the header"),
     ],
@@ -124,37 +126,38 @@ def test_bad_answers_are_named(tmp_path, change, message):
         case _:
             rows = []
     with pytest.raises(ValueError, match=f"answers.csv.*: .*{message}|answers.csv, {message}"):
-        survey.read(_write(tmp_path / "answers.csv", rows, header), ITEMS)
+        survey.summarize(_write(tmp_path / "answers.csv", rows, header), ITEMS)
 
 
 def test_bars_stand_on_both_sides_of_the_middle(tmp_path):
-    found = survey.read(_write(tmp_path / "answers.csv", ROWS), ITEMS)
-    (levels, items), (others, _) = survey.scales(found)
-    assert levels == ["no", "so-so", "yes"]
-    assert others == ["few", "many"]
-    figure = survey.draw(levels, items)
+    found = survey.summarize(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    first, second, third = found["scales"]
+    assert first["levels"] == second["levels"] != third["levels"]
+    figure = survey.draw(first["levels"], [first, second])
     bars = sorted(
         (float(bar.get_y() > 0.5), bar.get_x(), bar.get_width())
         for bar in figure.axes[0].patches
         if bar.get_width() > 0
     )
-    third = 100 / 3
-    expected = [(0, -third / 2, third), (0, third / 2, 2 * third), (1, -50, 50), (1, 0, 50)]
+    part = 100 / 3
+    expected = [(0, -part / 2, part), (0, part / 2, 2 * part), (1, -50, 50), (1, 0, 50)]
     np.testing.assert_allclose(bars, expected)
 
 
-@pytest.mark.parametrize("count", range(2, survey.MOST + 1))
-def test_a_scale_has_as_many_colours_as_levels(count):
-    shades = survey.colours(count)
-    assert len(set(shades)) == len(shades) == count
-    assert (survey.MIDDLE in shades) == (count % 2 == 1)
+@pytest.mark.parametrize("count", range(2, survey.MAX_LEVELS + 1))
+def test_each_level_has_its_colour_and_only_a_middle_level_is_grey(count):
+    levels = [f"level {n}" for n in range(count)]
+    (axes,) = survey.draw(levels, [{"item": "?", "counts": [1] * count}]).axes
+    colours = [to_hex(bar.get_facecolor()) for bar in axes.patches]
+    assert len(set(colours)) == count
+    assert (survey.MIDDLE in colours) == (count % 2 == 1)
 
 
 def test_the_page_shows_answers_escaped_and_without_their_site(built, tmp_path):
     results = json.loads((built / "results.json").read_text())
     assert results["survey"] is None
-    assert "What taking part was like" not in (built / "report.html").read_text()
-    results["survey"] = survey.read(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    assert "Survey of participants" not in (built / "report.html").read_text()
+    results["survey"] = survey.summarize(_write(tmp_path / "answers.csv", ROWS), ITEMS)
     path = tmp_path / "report.html"
     path.write_text(page.render(results))
     dom, console = browse(path, tmp_path)
@@ -167,8 +170,8 @@ def test_the_page_shows_answers_escaped_and_without_their_site(built, tmp_path):
     assert page.render(results) == path.read_text()
 
 
-def test_the_report_takes_a_file_or_the_studys(copy, program, tmp_path):
-    items = survey.questionnaire(TEMPLATE)
+def test_the_program_takes_answers_from_the_flag_or_the_config(copy, program, tmp_path):
+    items = survey.read_questionnaire()
     row = [item.levels[-1] if item.levels else "fine" for item in items]
     answers = _write(tmp_path / "answers.csv", [row], [item.wording for item in items])
     flags = (f"--workdir={copy}", "--resamples=20")
@@ -184,8 +187,11 @@ def test_the_report_takes_a_file_or_the_studys(copy, program, tmp_path):
     answers.write_text("Name\nDoe\n")
     done = program(*flags)
     assert done.returncode == 1
-    assert "column 'Name' is no item" in done.stderr
+    assert "column 'Name' is not an item" in done.stderr
 
 
-def test_without_answers_there_is_no_picture():
-    assert survey.pictures(None) == []
+def test_without_answers_there_is_no_figure_and_each_scale_has_one(tmp_path):
+    assert survey.summarize("") is None
+    assert survey.figures(None) == []
+    answers = _write(tmp_path / "answers.csv", ROWS)
+    assert len(survey.figures(survey.summarize(answers, ITEMS))) == 2

@@ -14,7 +14,7 @@ from fl_jax.evaluation.bootstrap import Resampled
 from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic
 from fl_jax.files.atomic import atomic_open
-from fl_jax.report.figures import FEDERATED, INK, MUTED, STYLE
+from fl_jax.report.style import FEDERATED, INK, MUTED, STYLE
 
 MEASURES = {
     "image_level_split": "AUROC on its test slices",

@@ -1,0 +1,151 @@
+"""Rebuilds an experiment's report from its files: no model, no accelerator, no network.
+
+    predictions, metrics, manifest, partition, dataset summary  ->  results.json (every number)
+    results.json  ->  the page, figures, tables, model card and checklists
+
+Only the contact sheet's pictures come from the dataset; without it the page says so.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_jax.files.atomic import write_bytes, write_text
+from fl_jax.files.jsonable import jsonable
+from fl_jax.files.links import check_link
+from fl_jax.report import checklists, journal, page, results
+from fl_jax.report.cases import Thumbnails
+from fl_jax.report.pictures import case_pictures
+from fl_jax.workdir import Workdir, read_records
+
+PNG = b"\x89PNG\r\n\x1a\n"
+MAX_RESAMPLES = 1_000_000
+"""More exhaust the memory."""
+
+
+def build(
+    workdir: Workdir,
+    *,
+    resamples: int | None = None,
+    seed: int | None = None,
+    level: float = 0.95,
+    margin: float | None = None,
+    thumbnails: Thumbnails | None = None,
+    survey: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Computes every statistic of an experiment and writes its report.
+
+    Guarantees:
+        The same files and arguments give the same bytes. Each file is replaced atomically. Figures of earlier
+        reports that do not apply to these results are removed.
+
+    Args:
+        workdir: of the experiment; it needs predictions of at least one model.
+        resamples: bootstrap resamples of patients; None takes the experiment's, or 1000.
+        seed: of the resampling; None takes the experiment's, or 0.
+        level: coverage of the intervals, in (0, 1).
+        margin: non-inferiority margin in AUROC, > 0; None takes the experiment's, or 0.02.
+        thumbnails: reads pictures of slices; None reads the dataset, if it exists.
+        survey: result of `survey.summarize`; None leaves that section out.
+
+    Returns:
+        The results as `results.json` has them: plain JSON, None where undefined.
+
+    Raises:
+        FileNotFoundError: there are no predictions.
+        ValueError: a file is malformed, two models were judged on different images, or margin or resamples
+            are out of range.
+    """
+    records = read_records(workdir)
+    config = records.config
+    resamples = int(config.get("resamples", 1000)) if resamples is None else resamples
+    seed = int(config.get("seed", 0)) if seed is None else seed
+    margin = float(config.get("margin", results.MARGIN)) if margin is None else margin
+    if not 1 <= resamples <= MAX_RESAMPLES:
+        raise ValueError(f"resamples={resamples}: use 1 to {MAX_RESAMPLES}")
+    computed = results.compute(
+        records, resamples=resamples, seed=seed, level=level, margin=margin
+    ) | {"survey": survey}
+    # Render what a reader of results.json gets, so that the page cannot show any other number.
+    text = _json(jsonable(computed))
+    found = json.loads(text)
+    write_text(workdir.results, text)
+    write_text(workdir.cross_site, _json(found["cross_site"]))
+    pictures = _pictures(records.data, found, thumbnails)
+    write_text(workdir.report, page.render(found, pictures, _panels(workdir, found)))
+    write_text(workdir.model_card, checklists.model_card(found))
+    write_text(workdir.checklist, checklists.reporting_checklist(found))
+    _replace_all(workdir.figures, journal.figure_files(found), journal.FIGURE_FILES)
+    _replace_all(workdir.tables, journal.table_files(found), journal.OPTIONAL_TABLES)
+    return found
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
+def _replace_all(folder: Path, files: Mapping[str, bytes], removable: Sequence[str]) -> None:
+    """Writes files into a folder and removes those that an earlier report may have left."""
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    for name in set(removable) - set(files):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _pictures(
+    data: Path, found: Mapping[str, Any], thumbnails: Thumbnails | None
+) -> dict[str, dict[str, bytes | None]] | None:
+    if thumbnails is None:
+        if not (data / "slices").exists():
+            return None
+        thumbnails = dataset_thumbnails(data)
+    hu = thumbnails([case["image"] for case in found["cases"]])
+    return {name: case_pictures(slices) for name, slices in hu.items()}
+
+
+def _panels(workdir: Workdir, found: Mapping[str, Any]) -> dict[str, bytes]:
+    """The saliency maps of `launch.explain`, if they belong to these predictions."""
+    if not found["saliency"] or not found["saliency"]["current"]:
+        return {}
+    panels = {}
+    for name in found["saliency"]["subtypes"]:
+        path = workdir.saliency_panel(name)
+        if path.exists():
+            check_link(
+                str(path), path.parent
+            )  # a link could put any file of this machine on the page
+            panels[name] = path.read_bytes()
+            if not panels[name].startswith(PNG):
+                raise ValueError(f"{path}: not a PNG; run launch.explain again")
+    return panels
+
+
+def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:
+    """Reads slices of a prepared dataset with their neighbours in the series, by image name.
+
+    Args:
+        data_dir: folder of the dataset.
+
+    Returns:
+        See `cases.Thumbnails`. Calling it raises FileNotFoundError without a complete dataset.
+    """
+
+    def read(images: Sequence[str]) -> dict[str, NDArray[np.int16]]:
+        from fl_jax.data.adjacent import neighbours
+        from fl_jax.data.slices import load  # imports TFDS
+
+        slices = load(os.fspath(data_dir))
+        row = {str(name): number for number, name in enumerate(slices.image)}
+        known = [name for name in images if name in row]
+        rows = neighbours(slices)[[row[name] for name in known]] if known else []
+        return {
+            name: slices.hu(np.asarray(around)) for name, around in zip(known, rows, strict=True)
+        }
+
+    return read

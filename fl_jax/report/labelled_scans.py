@@ -1,0 +1,174 @@
+"""Judges a model on labelled scans, alone or against other programs, with the statistics of the report.
+
+AUROC with DeLong and bootstrap intervals, average precision, operating points chosen on validation data,
+calibration, the challenge's loss and patient-level detection: at every site, at all sites, on the hold-out.
+The model is compared with each other program on the same images; Holm's adjustment covers all programs and
+data sets.
+
+A program without validation predictions has only the fixed operating point; the others are undefined.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fl_jax.core.types import LABELS
+from fl_jax.data.site_names import ALL_SITES
+from fl_jax.evaluation.delong_by_label import label_areas
+from fl_jax.evaluation.operating_points import youden_thresholds
+from fl_jax.evaluation.predictions import Predictions
+from fl_jax.files.jsonable import jsonable
+from fl_jax.report import clinical, gains, hypothesis_tests, resampling, results
+from fl_jax.report.clinical import OPERATING_POINTS
+from fl_jax.report.formatting import csv_text, display_name, fixed, limits
+from fl_jax.report.rendering import render_html
+
+KEYS = ("data", "model", "minus", "statistic", "label", "interval")
+VALUES = ("estimate", "low", "high", "p", "p_holm")
+BY_STUDY = "a study's probability"
+"""Key of the facts that is present if DICOM studies were judged instead of slices: how a study is scored."""
+PERCENTILE, CLUSTERED = "bootstrap of patients", "DeLong, patients as clusters"
+
+Line = tuple[tuple[str, ...], Mapping[str, Any]]
+"""`KEYS` of one line of the CSV, and a cell with its `VALUES`."""
+
+
+def compute(
+    models: Mapping[str, Predictions],
+    validation: Mapping[str, Predictions],
+    facts: Mapping[str, Any],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Any]:
+    """Computes every statistic of every model.
+
+    Args:
+        models: predictions by model, ours first, on the same test and hold-out images.
+        validation: each model's predictions for choosing its operating points; may have no images.
+        facts: what to state about the data and our model, by name.
+        resamples: bootstrap resamples of patients.
+        seed: of the resampling.
+        level: coverage of the intervals, in (0, 1).
+
+    Returns:
+        Plain JSON, None where undefined: "ours", "models", "facts", "bootstrap", "primary" (the hold-out, or
+        else all sites), "data_sets", "undefined", "thresholds"; by data set "performance" and "delong" (as in
+        `results.json`), "clinical" (see `clinical.sections`), "differences" and "delong_differences" of ours
+        minus each other program.
+
+    Raises:
+        ValueError: there is no test or hold-out image, or two models were judged on different images.
+    """
+    ours, *others = models
+    sets = results.data_sets(models)
+    if not sets:
+        raise ValueError(
+            f"the predictions of {ours!r} have no image of the splits test and holdout: "
+            "there is nothing to judge the model on"
+        )
+    if len(set(sets) - set(hypothesis_tests.MULTI_SITE)) == 1:
+        del sets[ALL_SITES]  # the only site again, which would be tested twice
+    thresholds = {name: youden_thresholds(validation[name]) for name in models}
+    measured = resampling.resample_all(sets, thresholds, resamples=resamples, seed=seed)
+    areas = {
+        data: {name: label_areas(rows[name]) for name in models} for data, rows in sets.items()
+    }
+    pairs = {
+        (data, other): (row[ours], row[other]) for data, row in areas.items() for other in others
+    }
+    table = results.performance(measured, level)
+    computed = {
+        "format": 1,
+        "ours": ours,
+        "models": list(models),
+        "facts": dict(facts),
+        "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
+        "primary": results.primary_data_set(sets),
+        "data_sets": {data: results.counts(rows) for data, rows in sets.items()},
+        "undefined": results.count_undefined(table, sets),
+        "thresholds": results.by_label(thresholds),
+        "performance": table,
+        "delong": hypothesis_tests.auroc_intervals(areas, level),
+        "clinical": {
+            data: clinical.sections(rows, validation, level=level) for data, rows in sets.items()
+        },
+        "differences": {
+            data: {name: gains.paired_difference(row[ours], row[name], level) for name in others}
+            for data, row in measured.items()
+        },
+        "delong_differences": hypothesis_tests.holm_adjusted(pairs, level),
+    }
+    return jsonable(computed)
+
+
+def as_csv(evaluation: Mapping[str, Any]) -> str:
+    """One line a number, from the result of `compute`; the column `interval` names the method."""
+    rows = ((*keys, *(cell.get(value) for value in VALUES)) for keys, cell in _lines(evaluation))
+    return csv_text((*KEYS, *VALUES), rows)
+
+
+def _lines(evaluation: Mapping[str, Any]) -> Iterator[Line]:
+    for data in evaluation["data_sets"]:
+        for model in evaluation["models"]:
+            key = data, model, ""
+            for statistic, labels in evaluation["performance"][data][model].items():
+                for label, cell in labels.items():
+                    yield (*key, statistic, label, PERCENTILE), cell
+            for label, cell in evaluation["delong"][data][model].items():
+                yield (*key, "auroc", label, CLUSTERED), cell
+                naive = {"estimate": cell["estimate"]}
+                naive |= {end: cell[f"naive_{end}"] for end in ("low", "high")}
+                yield (*key, "auroc", label, "DeLong, naive"), naive
+            yield from _clinical_lines(key, evaluation["clinical"][data], model)
+        for other, row in evaluation["differences"][data].items():
+            key = data, evaluation["ours"], other
+            for name, cell in row.items():
+                yield (*key, *name.split("/"), PERCENTILE), cell
+            for label, cell in evaluation["delong_differences"][data][other].items():
+                yield (*key, "auroc", label, CLUSTERED), cell
+
+
+def _clinical_lines(
+    key: tuple[str, ...], sections: Mapping[str, Any], model: str
+) -> Iterator[Line]:
+    wilson = "Wilson, patients as clusters"
+    for point, labels in sections["operating_points"][model].items():
+        for label, cell in labels.items():
+            yield (*key, f"threshold_at_{point}", label, ""), {"estimate": cell["threshold"]}
+            for rate in ("precision", "recall", "specificity", "f1"):
+                yield (*key, f"{rate}_at_{point}", label, wilson), cell[rate]
+    for label, cell in sections["calibration"][model].items():
+        for name in ("brier", "reliability", "resolution", "uncertainty", "ece", "ece_floor"):
+            yield (*key, name, label, ""), {"estimate": cell[name]}
+    yield (*key, "challenge_loss", "", ""), {"estimate": sections["challenge_loss"][model]}
+    for how, models in sections["patients"].items():
+        for label, cell in models[model].items():
+            yield (*key, f"auroc of patients, {how}", label, CLUSTERED), cell
+
+
+def render(evaluation: Mapping[str, Any]) -> str:
+    """Renders the self-contained page of the result of `compute`."""
+    return render_html(
+        "labelled_scans.html",
+        r=evaluation,
+        answer=sentence(evaluation),
+        labels=list(LABELS),
+        unit=_unit(evaluation),
+        points=OPERATING_POINTS,
+    )
+
+
+def _unit(evaluation: Mapping[str, Any]) -> str:
+    return "studies" if BY_STUDY in evaluation["facts"] else "slices"
+
+
+def sentence(evaluation: Mapping[str, Any]) -> str:
+    """The headline: our model's micro AUROC with its interval on the primary data set."""
+    data, ours = evaluation["primary"], evaluation["ours"]
+    cell, size = evaluation["delong"][data][ours]["micro"], evaluation["data_sets"][data]
+    return (
+        f"On {size['patients']} patients ({display_name(data)}, {size['slices']} {_unit(evaluation)}) the "
+        f"{display_name(ours)} model reaches an AUROC of {fixed(cell['estimate'])} "
+        f"({limits(cell)}) over all labels."
+    )

@@ -1,0 +1,53 @@
+import pytest
+
+from fl_jax.report import formatting
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "plain", "with_sign"),
+    [
+        (0.9487, 4, "0.9487", "+0.9487"),
+        (-0.0266, 4, "−0.0266", "−0.0266"),
+        (-0.0002, 3, "0.000", "0.000"),
+        (0.0002, 3, "0.000", "0.000"),
+        (None, 3, "–", "–"),
+    ],
+)
+def test_fixed_and_signed_numbers(value, digits, plain, with_sign):
+    assert formatting.fixed(value, digits) == plain
+    assert formatting.signed(value, digits) == with_sign
+
+
+def test_limits_never_round_away_the_side_of_zero():
+    assert formatting.limits({"low": 0.94, "high": 0.961}) == "0.940–0.961"
+    assert formatting.limits({"low": -0.011, "high": 0.002}, difference=True) == "−0.011 to +0.002"
+    near = {"low": 0.0003, "high": -0.00004}
+    assert formatting.limits(near, difference=True) == "+0.0003 to −0.00004"
+    assert formatting.limits({"low": 0.0, "high": 1e-9}, difference=True) == "0.000 to 0.000"
+    assert formatting.limits({"low": None, "high": None}) == "no interval"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "–"), (9.54, "9.5 s"), (403, "6 min 43 s"), (7500, "2 h 05 min")]
+)
+def test_durations(value, text):
+    assert formatting.duration(value) == text
+
+
+def test_counts():
+    assert formatting.grouped(1234567) == "1\u202f234\u202f567"
+    assert formatting.grouped(None) == "–"
+
+
+def test_p_values_shares_and_names():
+    assert formatting.p_value(0.00009) == "< 0.0001"
+    assert formatting.p_value(0.0123) == "0.0123"
+    assert formatting.p_value(None) == "–"
+    assert formatting.percent(0.95) == "95\u00a0%"
+    names = ("local_elm", "holdout", "all_sites", "central")
+    shown = ["elm", "hold-out", "all hospitals", "central"]
+    assert [formatting.display_name(name) for name in names] == shown
+
+
+def test_csv_has_full_precision_and_empty_cells_for_none():
+    assert formatting.csv_text(("a", "b"), [(1 / 3, None)]) == f"a,b\n{1 / 3!r},\n"

@@ -1,0 +1,52 @@
+import pytest
+
+from fl_jax.report import headline
+
+
+def _results(
+    gap: tuple[float | None, float | None, float | None], verdicts: dict[str, str]
+) -> dict:
+    names = ("estimate", "low", "high")
+    return {
+        "primary": {"data": "holdout", "statistic": "auroc/micro"},
+        "bootstrap": {"level": 0.95},
+        "data_sets": {"holdout": {"patients": 60}},
+        "performance": {
+            "holdout": {
+                "federated": {"auroc": {"micro": {"estimate": 0.951, "low": 0.94, "high": 0.961}}}
+            }
+        },
+        "federated_minus_central": {"holdout": {"auroc/micro": dict(zip(names, gap, strict=True))}},
+        "gains": {site: {"verdict": verdict} for site, verdict in verdicts.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdicts", "words"),
+    [
+        (
+            (-0.006, -0.011, -0.001),
+            {"a": "gains", "b": "gains"},
+            "On 60 hold-out patients the federated model reaches an AUROC of 0.951 "
+            "(0.940–0.961) over all labels, 0.006 below central training (95\u00a0% interval of the "
+            "difference −0.011 to −0.001); "
+            "all 2 hospitals gain over their local models, each on its own test patients.",
+        ),
+        (
+            (0.001, -0.002, 0.004),
+            {"a": "gains", "b": "loses", "c": "unclear", "d": "undefined"},
+            "0.001 above central training (95\u00a0% interval of the difference −0.002 to +0.004, which "
+            "includes 0); on their own test patients, 1 of 4 hospitals gains over its local model (a), "
+            "b loses, c shows no clear difference and d has too few patients to tell.",
+        ),
+        (
+            (None, None, None),
+            {"a": "unclear", "b": "unclear"},
+            "and its difference from central training is undefined; on their own test patients, none of 2 "
+            "hospitals gains over its local model, none loses and a and b show no clear difference.",
+        ),
+        ((-0.006, -0.011, -0.001), {}, "; there are no local models to compare it with."),
+    ],
+)
+def test_headline_states_score_difference_and_gains(gap, verdicts, words):
+    assert headline.sentence(_results(gap, verdicts)).endswith(words)

@@ -1,0 +1,103 @@
+"""What a model says of scans without labels: in order, without identifiers, on a page that stands alone."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+from browser import browse, text_of
+
+from fl_jax.core.types import LABELS
+from fl_jax.report import unlabelled_scans
+
+MODEL = {"name": "federated", "round": 3}
+
+
+@pytest.fixture(name="scans")
+def _scans(slices):
+    """Eight slices of two patients with three series, out of order."""
+    rows = np.arange(8)
+    return dataclasses.replace(
+        slices,
+        image=np.array([f"b/{n}" if n < 5 else f"a/{n}" for n in rows]),
+        patient=np.array(["DOE^JOHN"] * 5 + ["ROE^JANE"] * 3),
+        study=np.array(["1.2.3"] * 5 + ["1.2.4"] * 3),
+        series=np.array(["1.2.3.1"] * 2 + ["1.2.3.2"] * 3 + ["1.2.4.1"] * 3),
+        position=np.array([5, 0, 10, -2.5, 5, 1, 2, 3], np.float32),
+        labels=np.full((8, len(LABELS)), -1, np.int8),
+        held=slices.held[:8],
+    )
+
+
+@pytest.fixture(name="scores")
+def _scores():
+    return np.linspace(0, 1, 48).reshape(8, 6)
+
+
+def test_numbers_follow_the_names_and_slices_the_position(scans, scores):
+    found = unlabelled_scans.collect(scans, scores)
+    assert found.image.tolist() == ["a/5", "a/6", "a/7", "b/1", "b/0", "b/3", "b/4", "b/2"]
+    assert found.series.tolist() == ["P1.1.1"] * 3 + ["P2.1.1"] * 2 + ["P2.1.2"] * 3
+    assert found.patient.tolist() == ["P1"] * 3 + ["P2"] * 5
+    assert found.study.tolist() == ["P1.1"] * 3 + ["P2.1"] * 5
+    np.testing.assert_array_equal(found.scores, scores[found.row])
+    np.testing.assert_array_equal(found.position, scans.position[found.row])
+    with pytest.raises(ValueError, match="scores has shape"):
+        unlabelled_scans.collect(scans, scores[:3])
+
+
+def test_the_csv_has_every_probability_and_no_identifier(scans, scores, tmp_path):
+    found = unlabelled_scans.collect(scans, scores)
+    unlabelled_scans.write(tmp_path / "predictions.csv", found)
+    text = (tmp_path / "predictions.csv").read_text()
+    lines = list(csv.DictReader(text.splitlines()))
+    assert tuple(lines[0]) == unlabelled_scans.COLUMNS
+    read = np.array([[float(line[label]) for label in LABELS] for line in lines])
+    np.testing.assert_allclose(read, found.scores, atol=1e-9)
+    assert lines[5]["position"] == "-2.5"
+    assert not any(name in text for name in ("DOE", "ROE", "1.2.3", "1.2.4"))
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_refusals_are_counted_by_reason_and_named_from_the_source(tmp_path):
+    path = tmp_path / "refused.csv"
+    lines = ["site,path,reason,detail", "loose,/s/a/1,not CT,Modality is 'MR'"]
+    lines += [f"loose,/s/b/{n},truncated,short" for n in range(unlabelled_scans.MAX_REFUSED + 1)]
+    path.write_text("\n".join(lines) + "\n")
+    first, second = unlabelled_scans.refusals(path, "/s")
+    assert (first.reason, first.number, len(first.files)) == (
+        "truncated",
+        201,
+        unlabelled_scans.MAX_REFUSED,
+    )
+    assert second == ("not CT", 1, [("a/1", "Modality is 'MR'")])
+    assert unlabelled_scans.refusals(path)[1].files[0][0] == "/s/a/1"
+
+
+def test_a_browser_shows_slices_in_order_with_their_probabilities(scans, scores, tmp_path):
+    found = unlabelled_scans.collect(scans, scores)
+    refused = [unlabelled_scans.Refused("truncated", 300, [("b/<9>", "short")])]
+    page = unlabelled_scans.render(found, scans, refused, MODEL)
+    (tmp_path / "page.html").write_text(page)
+    dom, console = browse(tmp_path / "page.html", tmp_path)
+    assert console == []
+    text = text_of(dom)
+    for words in ("8 slices of 2 patients", "300 files refused", "truncated: 300", "b/<9>"):
+        assert words in text
+    assert "And 299 more" in text
+    places = [text.index(name) for name in found.image]
+    assert places == sorted(places)
+    assert "−2.5 mm" in text
+    assert dom.count("data:image/png;base64,") == 8
+    assert not any(name in page for name in ("DOE", "ROE", "1.2.3", "1.2.4"))
+    assert "://" not in page
+
+
+def test_a_page_shows_whole_series_up_to_its_limit(scans, scores, monkeypatch):
+    found = unlabelled_scans.collect(scans, scores)
+    for limit, pictures in ((1, 3), (4, 3), (5, 5), (7, 5), (8, 8)):
+        monkeypatch.setattr(unlabelled_scans, "MAX_SLICES", limit)
+        page = unlabelled_scans.render(found, scans, [], MODEL)
+        assert page.count("data:image/png;base64,") == pictures
+        assert ("predictions.csv has all of them" in page) == (pictures < 8)
+    assert "Every file could be read" in page
