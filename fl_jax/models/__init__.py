@@ -1,1 +1,1 @@
-"""Flax linen models, one file an architecture."""
+"""Flax models, one architecture per file, and pretrained weights."""

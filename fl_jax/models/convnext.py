@@ -1,10 +1,10 @@
-"""ConvNeXt-T: depthwise 7x7 convolutions and a perceptron at each place, with layer normalisation throughout.
+"""ConvNeXt-T: depthwise 7x7 convolutions and pointwise MLPs with layer normalisation.
 
 x <- x + s dense(gelu(dense(norm(depthwise7x7(x)))))
 
-Normalisation is over the channels of each place and no choice here: it knows no batch and no other site.
-The original's stochastic depth is left out. Layers are named as in torchvision, `features.1.0.block.0` being
-`features_1_0/block_0`, see `fl_jax.models.weights`.
+Layer normalisation over the channels of each pixel is part of the architecture; it needs no batch statistics.
+Stochastic depth is omitted. Layers follow torchvision's names, `features.1.0.block.0` as
+`features_1_0/block_0`, so that `fl_jax.models.pretrained` can load its weights.
 
 Liu et al., "A ConvNet for the 2020s", CVPR 2022.
 """
@@ -26,7 +26,7 @@ _norm = partial(Norm, "channels", 1e-6)
 
 
 class Block(nn.Module):
-    """A residual block whose branch begins at a millionth."""
+    """A residual block; layer scale initialises its branch at 1e-6."""
 
     dtype: Any
 
@@ -52,7 +52,7 @@ class Block(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """See `convnext`; with `remat` a block is computed again for its gradient, to hold less."""
+    """See `convnext`; `remat` recomputes each block in the backward pass to save memory."""
 
     depths: Sequence[int]
     widths: Sequence[int]
@@ -66,12 +66,20 @@ class ConvNeXt(nn.Module):
     def __call__(
         self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
     ) -> jax.Array:
-        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F]; see `Norm`.
+        """Computes logits.
+
+        Args:
+            images: float32[B, H, W, C], at least 32 x 32 pixels.
+            mask: ignored, since no layer mixes examples.
+            features: return the input of the last layer.
+
+        Returns:
+            Logits float32[B, L], or features float32[B, F].
 
         Raises:
-            ValueError: for an image below 32 x 32, of which nothing is left after five halvings.
+            ValueError: an image is smaller than 32 x 32.
         """
-        del mask  # no example knows another
+        del mask
         if min(images.shape[1:3]) < 32:
             raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
         conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=_INIT)
@@ -89,14 +97,14 @@ class ConvNeXt(nn.Module):
 
 
 def convnext(*, labels: int = len(LABELS), dtype: str = "float32") -> ConvNeXt:
-    """Makes ConvNeXt-T.
+    """Builds ConvNeXt-T.
 
     Args:
-        labels: see `deep_resnet`.
+        labels: L.
         dtype: see `deep_resnet`.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: an argument is out of range.
     """
     products, outputs = checked_outputs(dtype, labels)
     return ConvNeXt((3, 3, 9, 3), (96, 192, 384, 768), outputs, products)

@@ -1,10 +1,10 @@
-"""Residual networks of ImageNet's size, also with grouped convolutions and channel gates.
+"""ResNet-18 to -101, with optional grouped convolutions (ResNeXt) and channel gates (SE).
 
 block(x) = relu(shortcut(x) + gate(norm(conv(... relu(norm(conv(x)))))))
-logits   = dense(mean over places of the four stages(max_pool(relu(norm(conv7x7(images))))))
+logits   = dense(global mean of four stages(max_pool(relu(norm(conv7x7(images))))))
 
-Layers are named as in torchvision, `layer1.0.conv1` being `layer1_0/conv1`, so that `fl_jax.models.weights`
-finds them; where a bottleneck halves the image, its 3x3 convolution does.
+Layers follow torchvision's names, `layer1.0.conv1` as `layer1_0/conv1`, so that `fl_jax.models.pretrained`
+can load its weights. A bottleneck strides in its 3x3 convolution.
 
 He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
 """
@@ -21,12 +21,12 @@ from fl_jax.models.layers import max_pool
 from fl_jax.models.layers.norm import Norm, checked, conv
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-"""Blocks of each stage."""
+"""Blocks per stage."""
 _EXPANSION = 4
 
 
 class Gate(nn.Module):
-    """Squeeze and excitation: each channel times a number in (0, 1) that all channels' means decide."""
+    """Squeeze and excitation: scales each channel by a gate in (0, 1) computed from all channel means."""
 
     reduction: int
     dtype: Any
@@ -42,17 +42,17 @@ class Gate(nn.Module):
 
 
 class Block(nn.Module):
-    """A residual block; `stride` halves the image when it is 2.
+    """A residual block.
 
     Attributes:
-        width: channels of the stage, before a bottleneck's expansion.
-        stride: of the block.
-        bottleneck: 1x1, 3x3, 1x1 with four times the channels out, or else two 3x3.
-        groups: of the 3x3 convolution of a bottleneck.
-        group_width: channels of a group for each 64 of `width`.
-        reduction: of the gate; 0 for none.
+        width: channels of the stage, before a bottleneck expands them fourfold.
+        stride: 1, or 2 to halve the resolution.
+        bottleneck: convolutions of 1x1, 3x3, 1x1; otherwise two of 3x3.
+        groups: groups of a bottleneck's 3x3 convolution.
+        group_width: channels per group for every 64 of `width`.
+        reduction: the gate's bottleneck is the channels divided by it; 0 for no gate.
         norm: one of `fl_jax.models.layers.norm.KINDS`.
-        dtype: of the products.
+        dtype: of matrix products and convolutions.
     """
 
     width: int
@@ -101,7 +101,7 @@ class Block(nn.Module):
 
 
 class DeepResNet(nn.Module):
-    """See `deep_resnet`; with `remat` a block is computed again for its gradient, to hold less."""
+    """See `deep_resnet`; `remat` recomputes each block in the backward pass to save memory."""
 
     blocks: Sequence[int]
     bottleneck: bool
@@ -119,7 +119,16 @@ class DeepResNet(nn.Module):
     def __call__(
         self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
     ) -> jax.Array:
-        """Maps images float32[B, H, W, C] to logits float32[B, L], or features float32[B, F]; see `Norm`."""
+        """Computes logits.
+
+        Args:
+            images: float32[B, H, W, C].
+            mask: float32[B], 1 for real examples; see `Norm`. None for inference.
+            features: return the input of the last layer.
+
+        Returns:
+            Logits float32[B, L], or features float32[B, F].
+        """
         x = conv(images, 64, 7, 2, kind=self.norm, dtype=self.dtype, name=self.stem)
         x = nn.relu(Norm(self.norm, dtype=self.dtype, name="bn1")(x, mask))
         x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
@@ -148,17 +157,17 @@ def deep_resnet(
     norm: str = "batch",
     dtype: str = "float32",
 ) -> DeepResNet:
-    """Makes ResNet-18, -34, -50 or -101.
+    """Builds ResNet-18, -34, -50 or -101.
 
     Args:
         depth: a key of `DEPTHS`.
         labels: L.
-        norm: one of `fl_jax.models.layers.norm.KINDS`; batch is the original.
-        dtype: `'float32'`, or `'bfloat16'` for products; parameters, sums of normalisation and logits stay
-            float32.
+        norm: one of `fl_jax.models.layers.norm.KINDS`; the paper uses batch.
+        dtype: of matrix products and convolutions, `'float32'` or `'bfloat16'`. Parameters, normalisation
+            statistics and logits stay float32.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: an argument is out of range.
     """
     bottleneck = depth >= 50
     return make(depth, bottleneck=bottleneck, labels=labels, norm=norm, dtype=dtype)
@@ -175,7 +184,7 @@ def make(
     norm: str,
     dtype: str,
 ) -> DeepResNet:
-    """Makes a residual network; the attributes are those of `Block`."""
+    """Builds a residual network; for the arguments see `Block` and `deep_resnet`."""
     if depth not in DEPTHS:
         raise ValueError(f"depth={depth}: must be one of {', '.join(map(str, DEPTHS))}")
     kind, products, outputs = checked(norm, dtype, labels)

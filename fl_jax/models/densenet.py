@@ -1,8 +1,9 @@
-"""DenseNet: each layer reads what all layers of its block before it found.
+"""DenseNet: every layer reads the concatenated outputs of all earlier layers of its block.
 
-x <- concat(x, conv3x3(relu(norm(conv1x1(relu(norm(x)))))))       within a block; a transition halves between
+x <- concat(x, conv3x3(relu(norm(conv1x1(relu(norm(x)))))))       in a block; transitions halve the resolution
 
-Layers are named as in torchvision without its `features.`, see `fl_jax.models.weights`.
+Layers follow torchvision's names without `features.`, so that `fl_jax.models.pretrained` can load its
+weights.
 
 Huang et al., "Densely Connected Convolutional Networks", CVPR 2017.
 """
@@ -19,13 +20,13 @@ from fl_jax.models.layers import max_pool
 from fl_jax.models.layers.norm import Norm, checked, conv
 
 DEPTHS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32)}
-"""Layers of each block."""
+"""Layers per block."""
 _GROWTH = 32
 _BOTTLENECK = 4
 
 
 class DenseLayer(nn.Module):
-    """Adds `_GROWTH` channels to what it reads."""
+    """Appends `_GROWTH` channels to its input."""
 
     norm: str
     dtype: Any
@@ -41,7 +42,7 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Layers one after another."""
+    """A stack of dense layers."""
 
     layers: int
     norm: str
@@ -58,7 +59,7 @@ class DenseBlock(nn.Module):
 
 
 class Transition(nn.Module):
-    """Halves the channels and the image."""
+    """Halves channels and resolution."""
 
     norm: str
     dtype: Any
@@ -72,7 +73,7 @@ class Transition(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """See `densenet`; with `remat` a layer is computed again for its gradient, to hold less."""
+    """See `densenet`; `remat` recomputes each layer in the backward pass to save memory."""
 
     layers: Sequence[int]
     labels: int
@@ -86,10 +87,18 @@ class DenseNet(nn.Module):
     def __call__(
         self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
     ) -> jax.Array:
-        """Maps images float32[B, H, W, C] to logits float32[B, L], or to features float32[B, F]; see `Norm`.
+        """Computes logits.
+
+        Args:
+            images: float32[B, H, W, C], at least 32 x 32 pixels.
+            mask: float32[B], 1 for real examples; see `Norm`. None for inference.
+            features: return the input of the last layer.
+
+        Returns:
+            Logits float32[B, L], or features float32[B, F].
 
         Raises:
-            ValueError: for an image below 32 x 32, of which nothing is left after four halvings and more.
+            ValueError: an image is smaller than 32 x 32.
         """
         if min(images.shape[1:3]) < 32:
             raise ValueError(f"images of {images.shape[1:3]} pixels: must be at least 32 x 32")
@@ -114,16 +123,16 @@ def densenet(
     norm: str = "batch",
     dtype: str = "float32",
 ) -> DenseNet:
-    """Makes DenseNet-121 or -169.
+    """Builds DenseNet-121 or -169.
 
     Args:
         depth: a key of `DEPTHS`.
-        labels: see `deep_resnet`.
+        labels: L.
         norm: see `deep_resnet`.
         dtype: see `deep_resnet`.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: an argument is out of range.
     """
     if depth not in DEPTHS:
         raise ValueError(f"depth={depth}: must be one of {', '.join(map(str, DEPTHS))}")

@@ -1,4 +1,4 @@
-"""A perceptron: dense layers with ReLU between, for what is small and has no geometry to use."""
+"""A multi-layer perceptron: dense layers with ReLU, for inputs without spatial structure."""
 
 from collections.abc import Sequence
 
@@ -22,17 +22,14 @@ class MLP(nn.Module):
 
 
 def mlp(outputs: int, widths: Sequence[int] = (64,)) -> MLP:
-    """Makes the perceptron.
+    """Builds an MLP.
 
     Args:
         outputs: L, at least 1.
-        widths: of the hidden layers; none is a linear model. Flax names the layers `Dense_0`, `Dense_1`, ...
-
-    Returns:
-        The model.
+        widths: hidden units per layer; empty for a linear model. Flax names the layers `Dense_0`, ...
 
     Raises:
-        ValueError: when a size is below 1.
+        ValueError: a size is below 1.
     """
     if outputs < 1 or min(widths, default=1) < 1:
         raise ValueError(f"outputs={outputs}, widths={widths}: must be at least 1")

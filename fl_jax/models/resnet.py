@@ -1,14 +1,14 @@
-"""A small residual network over local histograms of density, with group normalisation or another.
+"""A small ResNet over local intensity histograms.
 
 h_k(patch) = mean over the patch's pixels of max(0, 1 - |(K - 1) window - k|),   k = 0 .. K - 1, each window
-logits     = dense(max over places of the stages(stem(h)))
+logits     = dense(global max of the stages(stem(h)))
 
-Histograms are fixed, so nothing goes back through the pixels. With group normalisation there are no batch
-statistics to average wrongly.
+The histograms have no parameters, so no gradient flows to the pixels. The default, group normalisation,
+needs no batch statistics that sites would have to average.
 
 He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; Wu and He, "Group Normalization",
 ECCV 2018; Wang et al., "Learnable Histogram: Statistical Context Features for Deep Neural Networks", ECCV
-2016, whose bins are learned.
+2016 (with learned bins).
 """
 
 from collections.abc import Sequence
@@ -22,34 +22,34 @@ from fl_jax.models.layers.norm import Norm, StandardisedConv, checked
 
 
 def histograms(images: jax.Array, *, patch: int, bins: int) -> jax.Array:
-    """How much of each patch lies at which grey value, as linear splines; the bins of a window sum to 1.
+    """Computes soft histograms of non-overlapping patches, with linear-spline bins that sum to 1 per window.
 
     Args:
         images: float32[B, H, W, C] in [0, 1].
-        patch: pixels of a patch's side; H and W are multiples of it.
-        bins: K knots from 0 to 1, at least 2.
+        patch: side of a patch in pixels; divides H and W.
+        bins: K, at least 2; knots are evenly spaced over [0, 1].
 
     Returns:
         float32[B, H / patch, W / patch, K * C] in [0, 1].
 
     Raises:
-        ValueError: when the patches do not fill the image.
+        ValueError: `patch` does not divide the image.
     """
     batch, height, width, windows = images.shape
     if height % patch or width % patch:
         raise ValueError(
             f"patch={patch}: does not divide images of {height} x {width} pixels; "
-            "prepare them in another size, or give the model another patch"
+            "prepare images of another size or choose another patch"
         )
-    # Windows first: with three elements innermost, XLA:CPU takes half as long again for this.
+    # Windows first: with three elements innermost, XLA:CPU takes 1.5 times as long.
     planes = jnp.moveaxis(images, -1, 1) * (bins - 1)
     planes = planes.reshape(batch, windows, height // patch, patch, width // patch, patch)
-    found = [jnp.maximum(1 - jnp.abs(planes - k), 0).mean((3, 5)) for k in range(bins)]
-    return jnp.moveaxis(jnp.concatenate(found, 1), 1, -1)
+    planes_of_bins = [jnp.maximum(1 - jnp.abs(planes - k), 0).mean((3, 5)) for k in range(bins)]
+    return jnp.moveaxis(jnp.concatenate(planes_of_bins, 1), 1, -1)
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut; `stride` halves the image when it is 2."""
+    """Two 3x3 convolutions and a shortcut."""
 
     width: int
     stride: int
@@ -82,19 +82,25 @@ class ResNet(nn.Module):
     def __call__(
         self, images: jax.Array, mask: jax.Array | None = None, features: bool = False
     ) -> jax.Array:
-        """Maps images float32[B, H, W, C] in [0, 1] to logits float32[B, L], or features float32[B, F].
+        """Computes logits.
 
-        `mask` is as in `Norm`.
+        Args:
+            images: float32[B, H, W, C] in [0, 1].
+            mask: float32[B], 1 for real examples; see `Norm`. None for inference.
+            features: return the input of the last layer.
+
+        Returns:
+            Logits float32[B, L], or features float32[B, F].
         """
-        # Blood is a band of density between brain and bone. A convolution of the pixels has to find that
-        # band first and sees little gradient until it has; a histogram's bin is the band.
+        # Blood occupies a density band between brain and bone. A convolution over pixels has to learn that
+        # band and gets little gradient until it has; a histogram bin is such a band.
         x = histograms(images, patch=self.patch, bins=self.bins)
         x = nn.relu(_norm(_conv(x, self.stem, 3, 1, self.norm), self.norm, mask))
         stages = zip(self.widths, self.blocks, self.strides, strict=True)
         for width, blocks, stride in stages:
             for block in range(blocks):
                 x = Block(width, stride if block == 0 else 1, self.norm)(x, mask)
-        # A bleed fills a few cells of many: a mean would dilute it, and learning would start late.
+        # A bleed covers few of the cells: mean pooling would dilute it and delay learning.
         x = x.max((1, 2))
         return x if features else nn.Dense(self.labels, name=self.head)(x)
 
@@ -110,31 +116,31 @@ def resnet(
     labels: int = len(LABELS),
     norm: str = "group",
 ) -> ResNet:
-    """Makes a ResNet for small computers; the default has 0.08 million parameters.
+    """Builds a ResNet that trains on a laptop's CPU; the default has 0.08 million parameters.
 
     Args:
-        widths: channels of each stage, multiples of 4.
-        blocks: residual blocks of each stage.
-        strides: of each stage's first block; 2 halves the image.
-        stem: channels of the 3x3 convolution of the histograms, a multiple of 4.
-        patch: pixels of the side of a histogram's patch, at least 1. The default brings 128 x 128 pixels to
-            32 x 32, and the stages to 16 x 16.
-        bins: of the histogram of each window, at least 2.
+        widths: channels per stage, multiples of 4.
+        blocks: residual blocks per stage.
+        strides: stride of each stage's first block.
+        stem: channels of the first 3x3 convolution, a multiple of 4.
+        patch: side of a histogram patch in pixels, at least 1. By default 128 x 128 pixels become 32 x 32
+            histograms, and 16 x 16 cells after the stages.
+        bins: bins per window, at least 2.
         labels: L.
-        norm: one of `fl_jax.models.layers.norm.KINDS`; groups are 8, or 4 where 8 do not divide the channels.
+        norm: one of `fl_jax.models.layers.norm.KINDS`; `group` means 8 groups, or 4 if 8 does not fit.
 
     Raises:
-        ValueError: when stages differ in number, a width is no multiple of 4, patch or bins are too small, or
-            the normalisation is unknown.
+        ValueError: the stages differ in number, a width is not a multiple of 4, `patch` or `bins` is too
+            small, or `norm` is unknown.
     """
     if not len(widths) == len(blocks) == len(strides):
         raise ValueError(
-            f"widths={widths}, blocks={blocks} and strides={strides} need one entry a stage each"
+            f"widths={widths}, blocks={blocks}, strides={strides}: must have one entry per stage"
         )
     if any(w < 4 or w % 4 for w in (*widths, stem)):
         raise ValueError(f"widths={widths}, stem={stem}: each must be a multiple of 4")
     if patch < 1 or bins < 2:
-        raise ValueError(f"patch={patch}, bins={bins}: give at least 1 pixel and 2 bins")
+        raise ValueError(f"patch={patch}, bins={bins}: must be at least 1 and 2")
     kind, _, outputs = checked(norm, "float32", labels)
     return ResNet(tuple(widths), tuple(blocks), tuple(strides), stem, patch, bins, outputs, kind)
 
@@ -142,7 +148,7 @@ def resnet(
 def _conv(
     x: jax.Array, width: int, size: int, stride: int, norm: str, *, last: bool = False
 ) -> jax.Array:
-    if norm == "none":  # a residual branch begins as nothing
+    if norm == "none":  # a zero gain makes the residual branch start at 0
         gain = nn.initializers.zeros if last else nn.initializers.ones
         return StandardisedConv(width, size, stride, gain_init=gain)(x)
     return nn.Conv(width, (size, size), stride, padding=size // 2, use_bias=False)(x)

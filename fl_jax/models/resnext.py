@@ -1,6 +1,6 @@
-"""ResNeXt: a ResNet whose 3x3 convolutions run in groups.
+"""ResNeXt: a ResNet with grouped 3x3 convolutions.
 
-`resnext(101, 32, 8)` is the model of the study that this project repeats, ResNeXt-101 32x8d.
+`resnext(101, 32, 8)` is ResNeXt-101 32x8d, the model of the published study.
 
 Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017.
 """
@@ -18,18 +18,18 @@ def resnext(
     norm: str = "batch",
     dtype: str = "float32",
 ) -> DeepResNet:
-    """Makes a ResNeXt; the default is ResNeXt-50 32x4d.
+    """Builds a ResNeXt; the default is ResNeXt-50 32x4d.
 
     Args:
         depth: 50 or 101.
-        groups: of a 3x3 convolution, at least 1.
-        group_width: channels of a group in the first stage, at least 1.
-        labels: see `deep_resnet`.
+        groups: groups of each 3x3 convolution, at least 1.
+        group_width: channels per group in the first stage, at least 1.
+        labels: L.
         norm: see `deep_resnet`.
         dtype: see `deep_resnet`.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: an argument is out of range.
     """
     checked_groups(depth, groups, group_width)
     return make(
@@ -38,10 +38,10 @@ def resnext(
 
 
 def checked_groups(depth: int, groups: int, group_width: int) -> None:
-    """Refuses what is no ResNeXt.
+    """Checks depth and group sizes.
 
     Raises:
-        ValueError: for a depth without bottlenecks, or sizes below 1.
+        ValueError: the depth has no bottleneck blocks, or a size is below 1.
     """
     if depth not in (50, 101):
         raise ValueError(f"depth={depth}: must be 50 or 101")

@@ -1,6 +1,6 @@
-"""SE-ResNeXt: a ResNeXt whose blocks weigh their channels, of the challenge's winners.
+"""SE-ResNeXt: a ResNeXt with squeeze-and-excitation gates, used by winners of the RSNA 2019 challenge.
 
-y = x sigmoid(W2 relu(W1 mean over places of x + b1) + b2)
+y = x sigmoid(W2 relu(W1 mean(x) + b1) + b2),   mean over the pixels of each channel
 
 Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018.
 """
@@ -21,18 +21,18 @@ def se_resnext(
     norm: str = "batch",
     dtype: str = "float32",
 ) -> DeepResNet:
-    """Makes an SE-ResNeXt; the default is SE-ResNeXt-50 32x4d. A gate has a sixteenth of the channels.
+    """Builds an SE-ResNeXt; the default is SE-ResNeXt-50 32x4d. Gates reduce the channels by 16.
 
     Args:
         depth: 50 or 101.
-        groups: of a 3x3 convolution, at least 1.
-        group_width: channels of a group in the first stage, at least 1.
-        labels: see `deep_resnet`.
+        groups: groups of each 3x3 convolution, at least 1.
+        group_width: channels per group in the first stage, at least 1.
+        labels: L.
         norm: see `deep_resnet`.
         dtype: see `deep_resnet`.
 
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: an argument is out of range.
     """
     checked_groups(depth, groups, group_width)
     return make(

@@ -1,12 +1,12 @@
-"""A study's slices read together: their features in order along z -> a logit a slice, one of the study.
+"""A sequence model over the slice features of one CT study: logits for every slice and for the study.
 
-x_s    = [norm(f_s), gap to the slice below, gap above, height]        in its study, by position in mm
-c      = both directions of a GRU over x, or a Transformer's encoder    over the real slices alone
-logit  = dense([x_s, c_s]),   study's logit = dense([max over s of c_s, mean over s of c_s])
+x_s         = [norm(f_s), gap to the slice below, gap above, height]      slices in order of z
+c           = bidirectional GRU or Transformer encoder over x             padding masked out
+slice logit = dense([x_s, c_s]),   study logit = dense([max over s of c_s, mean over s of c_s])
 
 Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014; Vaswani et al.,
-"Attention Is All You Need", NeurIPS 2017. That a sequence model over a CNN's slices helps is what the winners
-of the RSNA 2019 challenge found: Wang et al., NeuroImage: Clinical 2021; 32:102785.
+"Attention Is All You Need", NeurIPS 2017; Wang et al., NeuroImage: Clinical 2021; 32:102785 (a sequence model
+over CNN features won the RSNA 2019 challenge).
 """
 
 import flax.linen as nn
@@ -17,7 +17,7 @@ from fl_jax.core.types import LABELS, Study
 
 KINDS = ("gru", "transformer")
 _GAP, _HEIGHT = 10.0, 100.0
-"""What gaps and heights are divided by, mm."""
+"""Scales of gaps and heights, mm."""
 
 
 class StudyHead(nn.Module):
@@ -32,10 +32,14 @@ class StudyHead(nn.Module):
 
     @nn.compact
     def __call__(self, study: Study, *, train: bool = False) -> jax.Array:
-        """Maps studies of features float32[B, S, F] to logits float32[B, 1 + S, L].
+        """Computes logits.
 
-        The first is the study's, then one a slice; those of padding are of no meaning. With `train` parts of
-        the features are dropped, which takes a key named `dropout`.
+        Args:
+            study: features float32[B, S, F], positions along z in mm and mask.
+            train: apply dropout, with the random stream `dropout`.
+
+        Returns:
+            float32[B, 1 + S, L]: the study's logits, then one row per slice. Rows of padding are undefined.
         """
         real = jnp.asarray(study.mask, bool)[..., None]
         x = jnp.where(real, jnp.asarray(study.slices, jnp.float32), 0)
@@ -54,7 +58,7 @@ class StudyHead(nn.Module):
         return jnp.concatenate([whole[:, None], slices], 1)
 
     def _mixed(self, x: jax.Array, real: jax.Array, train: bool, layer: int) -> jax.Array:
-        """One layer over the slices, float32[B, S, hidden]; what it says of padding is to be left out."""
+        """One layer over the slices, float32[B, S, hidden]; the caller masks its output at padding."""
         if self.kind == "gru":
             ways = [nn.RNN(nn.GRUCell(self.hidden // 2), name=f"{way}_{layer}") for way in WAYS]
             both = nn.Bidirectional(forward_rnn=ways[0], backward_rnn=ways[1], name=f"both_{layer}")
@@ -73,10 +77,11 @@ WAYS = ("up", "down")
 
 
 def places(study: Study) -> jax.Array:
-    """Where each slice lies in its study: float32[B, S, 4], of padding 0.
+    """Computes each slice's place in its study.
 
-    The gap to the slice below and to the one above in cm, 0 where there is none, and the height over the
-    lowest slice and under the highest in dm.
+    Returns:
+        float32[B, S, 4]: gaps to the slices below and above in cm, 0 at the ends; distances to the lowest and
+        the highest slice in dm. Padding is 0.
     """
     real = jnp.asarray(study.mask, bool)
     z = jnp.where(real, study.position, 0)
@@ -84,8 +89,8 @@ def places(study: Study) -> jax.Array:
     below, above = jnp.pad(step, ((0, 0), (1, 0))), jnp.pad(step, ((0, 0), (0, 1)))
     lowest = jnp.where(real, z, jnp.inf).min(1, keepdims=True)
     highest = jnp.where(real, z, -jnp.inf).max(1, keepdims=True)
-    found = [below / _GAP, above / _GAP, (z - lowest) / _HEIGHT, (highest - z) / _HEIGHT]
-    return jnp.where(real[..., None], jnp.stack(found, -1), 0)
+    features = [below / _GAP, above / _GAP, (z - lowest) / _HEIGHT, (highest - z) / _HEIGHT]
+    return jnp.where(real[..., None], jnp.stack(features, -1), 0)
 
 
 def study_head(
@@ -97,18 +102,18 @@ def study_head(
     dropout: float = 0.2,
     labels: int = len(LABELS),
 ) -> StudyHead:
-    """Makes the head.
+    """Builds the head.
 
     Args:
-        kind: `'gru'`, bidirectional, or `'transformer'`.
-        hidden: features of a slice within, a multiple of 2 and of `heads`.
+        kind: `'gru'` (bidirectional) or `'transformer'`.
+        hidden: hidden units, a multiple of 2 and of `heads`.
         layers: at least 1.
-        heads: of a Transformer's attention.
-        dropout: share of features that a training step does not see, in [0, 1).
+        heads: attention heads of the Transformer.
+        dropout: dropout rate, in [0, 1).
         labels: L.
 
     Raises:
-        ValueError: for a value out of its range.
+        ValueError: an argument is out of range.
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
@@ -118,7 +123,7 @@ def study_head(
         )
     if layers < 1 or not 0 <= dropout < 1 or labels < 1:
         raise ValueError(
-            f"layers={layers}, dropout={dropout}, labels={labels}: give at least 1 layer and label, and a "
-            "share of at least 0 and less than 1"
+            f"layers={layers}, dropout={dropout}, labels={labels}: needs at least 1 layer and label, and a "
+            "dropout rate in [0, 1)"
         )
     return StudyHead(kind, hidden, layers, heads, dropout, labels)

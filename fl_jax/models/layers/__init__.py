@@ -1,14 +1,13 @@
-"""`flax.linen` with layers of the same names, parameters and numbers that XLA:CPU runs in less time.
+"""CPU-only fast paths of three `flax.linen` layers: `Conv`, `GroupNorm` and `max_pool`.
 
-    from fl_jax import layers as nn      instead of      from flax import linen as nn
+They have Flax's parameters and compute the same values, and are rewritten so that XLA:CPU vectorises them.
+On other backends `Conv` and overlapping `max_pool` are Flax's.
 
 - `GroupNorm`: see `fl_jax.models.layers.group_norm`.
-- `Conv`: narrow and grouped ones and those of one pixel, see `fl_jax.models.layers.convolution`.
-- `max_pool`: windows side by side become an axis of their own; on CPU, others are the largest of shifted
-  images. The gradient of the general form, a scatter of the places that were chosen, runs on one core and one
-  number at a time: 101 ms for 4 images of 128 x 128 x 64 in windows of 3 and steps of 2, where this takes 27.
-
-Whatever else is asked for is flax's.
+- `Conv`: narrow, grouped, depthwise and 1x1 convolutions, see `fl_jax.models.layers.convolution`.
+- `max_pool`: non-overlapping windows are a reshape; overlapping ones, on CPU, a maximum over shifted images.
+  The gradient of XLA's form is a scalar scatter: 101 ms for 4 images of 128 x 128 x 64, windows of 3 and
+  stride 2; this one takes 27 ms.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ __all__ = ["Conv", "GroupNorm", "max_pool"]
 
 
 class Conv(flax.linen.Conv):
-    """`flax.linen.Conv`, but for how narrow convolutions are computed."""
+    """`flax.linen.Conv`, computed by `convolution`."""
 
     conv_general_dilated: Any = convolution
 
@@ -37,15 +36,15 @@ def max_pool(
     strides: Sequence[int] | None = None,
     padding: Any = "VALID",
 ) -> jax.Array:
-    """As `flax.linen.max_pool`, in less time.
+    """`flax.linen.max_pool`, faster on CPU.
 
-    Where a window's largest number stands in it more than once, the gradient is divided among the places,
-    where flax's goes to the first.
+    If a window's maximum occurs more than once, its gradient is split among the occurrences; Flax's goes to
+    the first.
 
     Args:
         inputs: float[B, H, W, C].
         window_shape: rows and columns of a window.
-        strides: from a window to the next; None for 1, as in flax.
+        strides: rows and columns between windows; None for 1.
         padding: `'SAME'`, `'VALID'`, or pairs.
 
     Returns:
@@ -66,15 +65,11 @@ def max_pool(
     if isinstance(padding, str):
         padding = jax.lax.padtype_to_pads(inputs.shape[1:3], window_shape, steps, padding)
     around = ((0, 0), *(tuple(pair) for pair in padding), (0, 0))
-    found = jnp.pad(inputs, around, constant_values=-jnp.inf)
+    pooled = jnp.pad(inputs, around, constant_values=-jnp.inf)
     for axis, (width, step) in enumerate(zip(window_shape, steps, strict=True), 1):
-        count = (found.shape[axis] - width) // step
+        count = (pooled.shape[axis] - width) // step
         shifted = [
-            jax.lax.slice_in_dim(found, i, i + count * step + 1, step, axis) for i in range(width)
+            jax.lax.slice_in_dim(pooled, i, i + count * step + 1, step, axis) for i in range(width)
         ]
-        found = reduce(jnp.maximum, shifted)
-    return found
-
-
-def __getattr__(name: str) -> Any:
-    return getattr(flax.linen, name)
+        pooled = reduce(jnp.maximum, shifted)
+    return pooled

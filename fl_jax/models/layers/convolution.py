@@ -1,22 +1,20 @@
-"""Convolutions written so that XLA:CPU (jax 0.10.2) computes them, and their gradients, at a good rate.
+"""Convolutions and their gradients in forms that XLA:CPU (jax 0.10.2) runs fast.
 
-Narrow ones, several columns at a time, so that there are whole vectors to work on:
+Narrow convolutions compute r columns at once, to fill vectors of 16 numbers:
 
     y[h, r v + q] = sum_ij x[h + i, r v + q + j] w[i, j] = sum_ij x[h + i, r v + j] w'[i, j][q],   0 <= q < r
 
-where w' holds w r times, side by side, each one column further on than the one before: r - 1 more columns,
-r times the channels, a stride of r. That is more arithmetic at a multiple of the rate, since a vector holds
-16 numbers. The gradients are written the same way. XLA:CPU gives a convolution with up to 16 channels out to
-Eigen, and a wider one to YNNPACK, which in turn is slow where few channels come in.
+w' stacks r copies of w, each shifted by one more column: r - 1 more columns, r times the channels, stride r.
+The gradients use the same form. XLA:CPU hands convolutions of up to 16 channels to Eigen and wider ones to
+YNNPACK, which is slow for few input channels.
 
-Grouped ones are the stock one, but for the gradient of the weights, a product of matrices for each place of
-the kernel and each group: dw[i, j] = sum_hv x[s h + i, s v + j] dy[h, v]. The stock gradient takes a hundred
-to six hundred times as long in the layers of ResNeXt-50. Those of one pixel are a product of matrices
-throughout, whose gradient of the weights takes 0.2 to 0.8 times as long.
+Grouped convolutions are XLA's, except for the gradient of the weights: a matrix product per kernel position
+and group, dw[i, j] = sum_hv x[s h + i, s v + j] dy[h, v]. XLA's takes 100 to 600 times as long in ResNeXt-50.
+1x1 convolutions are matrix products; the gradient of their weights takes 0.2 to 0.8 of XLA's time.
 
-Those of each channel by itself are sums of shifted images, and so are both gradients, that of the weights row
-by row: a sum over all places at once runs one number at a time. In ConvNeXt's layers of 7 x 7 the stock forms
-take 12 to 25 times as long, and for the weights 20 to 55 times.
+Depthwise convolutions are sums of shifted images, and so are their gradients; that of the weights runs row
+by row, because XLA:CPU reduces over all pixels one number at a time. XLA's forms of ConvNeXt's 7x7 layers
+take 12 to 25 times as long, and 20 to 55 times for the gradient of the weights.
 """
 
 import operator
@@ -31,9 +29,9 @@ Padding = tuple[tuple[int, int], ...]
 """Rows before and after, columns before and after."""
 _FORM = ("NHWC", "HWIO", "NHWC")
 _VECTOR = 16
-"""Channels in or out; with more of them the stock convolution is the quicker one."""
+"""Channels in or out; above it XLA's convolution is faster."""
 _PLACES = 64
-"""Of a kernel whose shifted images are written out one by one; a program of more is long to compile."""
+"""Kernel positions that are unrolled at most, to bound compile time."""
 
 
 def convolution(
@@ -43,18 +41,21 @@ def convolution(
     padding: Any,
     **options: Any,
 ) -> jax.Array:
-    """As `jax.lax.conv_general_dilated`, for `flax.linen.Conv(conv_general_dilated=convolution)`.
+    """A drop-in for `jax.lax.conv_general_dilated` in `flax.linen.Conv(conv_general_dilated=convolution)`.
 
-    Only on CPU, in float32, channels last and not dilated, does a convolution take a quicker form: a narrow
-    one of stride 1 with no more than 16 channels in and out; one in groups of several channels; one of stride
-    1 of each channel by itself; and one of a single pixel. Every other one is the stock one.
+    A fast form applies on CPU to undilated float32 NHWC convolutions that are narrow (stride 1, at most 16
+    channels in and out), grouped (several channels per group), depthwise (stride 1) or 1x1. All others are
+    XLA's.
 
     Args:
-        lhs: float32[B, H, W, C].
-        rhs: float32[K, K', C / groups, C'].
+        lhs: images, float32[B, H, W, C].
+        rhs: kernel, float32[K, K', C / groups, C'].
         window_strides: rows and columns.
         padding: `'SAME'`, `'VALID'`, or pairs.
         **options: of `jax.lax.conv_general_dilated`.
+
+    Returns:
+        float32[B, H', W', C'].
     """
     fits = (
         lhs.ndim == 4
@@ -67,23 +68,23 @@ def convolution(
     rows, columns = window_strides
     if isinstance(padding, str):
         padding = jax.lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], (rows, columns), padding)
-    above, beside = (tuple(pair) for pair in padding)
+    vertical, horizontal = (tuple(pair) for pair in padding)
     groups = options.get("feature_group_count", 1)
     if groups > 1 and rhs.shape[2] > 1:
-        return _grouped(lhs, rhs, (rows, columns), (above, beside), groups)
+        return _grouped(lhs, rhs, (rows, columns), (vertical, horizontal), groups)
     small = rhs.shape[0] * rhs.shape[1] <= _PLACES
     if groups > 1 and groups == rhs.shape[3] and small and (rows, columns) == (1, 1):
-        return _each(lhs, rhs, (above, beside))
-    if groups == 1 and rhs.shape[:2] == (1, 1) and above == beside == (0, 0):
+        return _each(lhs, rhs, (vertical, horizontal))
+    if groups == 1 and rhs.shape[:2] == (1, 1) and vertical == horizontal == (0, 0):
         return jnp.einsum("bhvc,cd->bhvd", lhs[:, ::rows, ::columns], rhs[0, 0])
     narrow = groups == 1 and rhs.shape[1] > 1 and max(rhs.shape[2:]) <= _VECTOR
     if narrow and (rows, columns) == (1, 1):
-        return _narrow(lhs, rhs, (above, beside))
+        return _narrow(lhs, rhs, (vertical, horizontal))
     return jax.lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
 
 
 def _plain(options: dict[str, Any]) -> bool:
-    """Whether the options ask for nothing but channels last, and groups of them."""
+    """Whether the options are channels last, groups, and defaults otherwise."""
     numbers = options.get("dimension_numbers")
     if not isinstance(numbers, jax.lax.ConvDimensionNumbers):
         return False
@@ -169,7 +170,7 @@ def _each_backward(
     height, width = w.shape[:2]
     padded = _padded(x, padding)
     batch, rows, columns, channels = dy.shape
-    parts = _columns(columns, batch, _VECTOR)  # of a row; they are summed with the batch, at once
+    parts = _columns(columns, batch, _VECTOR)  # of a row, summed together with the batch
     size = columns // parts
 
     def add(totals: list[jax.Array], row: jax.Array) -> tuple[list[jax.Array], None]:
@@ -193,13 +194,13 @@ _each.defvjp(_each_forward, _each_backward)
 
 
 def _padded(x: jax.Array, padding: Padding) -> jax.Array:
-    """With zeros around; a negative padding cuts off."""
+    """Pads with zeros; negative padding crops."""
     around = ((0, 0, 0), *((a, b, 0) for a, b in padding), (0, 0, 0))
     return jax.lax.pad(x, jnp.zeros((), x.dtype), around)
 
 
 def _around(w: jax.Array, padding: Padding) -> Padding:
-    """The padding of the convolution that is the gradient of the images."""
+    """The padding of the convolution that computes the gradient of the images."""
     return tuple((k - 1 - a, k - 1 - b) for k, (a, b) in zip(w.shape[:2], padding, strict=True))
 
 
@@ -222,18 +223,18 @@ def _backward(
     dx = _several(dy, w[::-1, ::-1].swapaxes(2, 3), _around(w, padding))
     batch, rows, columns, width = dy.shape
     r = _columns(columns, width, 2 * _VECTOR)
-    beside = dy.reshape(batch, rows, columns // r, r * width)
-    # The batch is what is summed over: it takes the place of the channels.
-    all = _conv(x.transpose(3, 1, 2, 0), beside.transpose(1, 2, 0, 3), padding, dilation=(1, r))
-    all = all.transpose(1, 2, 0, 3).reshape(size[0], size[1] + r - 1, x.shape[-1], r, width)
-    return dx, sum((all[:, q : q + size[1], :, q] for q in range(r)), jnp.zeros_like(w))
+    stacked = dy.reshape(batch, rows, columns // r, r * width)
+    # The sum runs over the batch, so the batch takes the place of the channels.
+    shifts = _conv(x.transpose(3, 1, 2, 0), stacked.transpose(1, 2, 0, 3), padding, dilation=(1, r))
+    shifts = shifts.transpose(1, 2, 0, 3).reshape(size[0], size[1] + r - 1, x.shape[-1], r, width)
+    return dx, sum((shifts[:, q : q + size[1], :, q] for q in range(r)), jnp.zeros_like(w))
 
 
 _narrow.defvjp(_forward, _backward)
 
 
 def _several(x: jax.Array, w: jax.Array, padding: Padding) -> jax.Array:
-    """The convolution, r columns at a time."""
+    """The convolution, r columns at once."""
     channels, width = w.shape[2:]
     columns = x.shape[2] + sum(padding[1]) - w.shape[1] + 1
     r = _columns(columns, width, 2 * _VECTOR if channels >= _VECTOR else _VECTOR)
@@ -243,7 +244,7 @@ def _several(x: jax.Array, w: jax.Array, padding: Padding) -> jax.Array:
 
 
 def _columns(columns: int, width: int, limit: int) -> int:
-    """The largest power of two that divides the columns and keeps the channels within the limit."""
+    """The largest power of two that divides `columns` and keeps the stacked channels within `limit`."""
     r = 1
     while columns % (2 * r) == 0 and 2 * r * width <= limit:
         r *= 2

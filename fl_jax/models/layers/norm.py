@@ -1,14 +1,14 @@
-"""Normalisation as a choice: batch, group or layer normalisation, or none with standardised weights.
+"""Batch, group or layer normalisation, or none with scaled weight standardisation.
 
-batch:  y = scale (x - m) / sqrt(v + eps) + bias,  m and v of the batch in training, running ones otherwise
-group:  m and v over the places and the channels of a group;  layer: the same with one group
+batch:  y = scale (x - m) / sqrt(v + eps) + bias;  m, v of the batch in training, running averages otherwise
+group:  m, v over the pixels and channels of a group;  layer: one group
 none:   y = conv(x, gain g (w - mean w) / sqrt(fan_in var w)) + bias,  g = sqrt(2 / (1 - 1 / pi))
 
-With g the output of a convolution has unit variance where its input is the ReLU of a normal variable.
+g gives the convolution unit output variance if its input is the ReLU of a standard normal variable.
 
 Ioffe and Szegedy, "Batch Normalization", ICML 2015; Wu and He, "Group Normalization", ECCV 2018; Ba et al.,
 "Layer Normalization", 2016; Brock et al., "Characterizing signal propagation to close the performance gap in
-unnormalized ResNets", ICLR 2021, whose scaled weight standardisation `none` is.
+unnormalized ResNets", ICLR 2021 (`none`).
 """
 
 import math
@@ -22,22 +22,22 @@ from fl_jax.models.layers.convolution import convolution
 from fl_jax.models.layers.group_norm import GroupNorm
 
 KINDS = ("batch", "group", "layer", "none")
-"""What `norm` may be in a model's factory."""
+"""Values of the argument `norm` of every model."""
 GAIN = math.sqrt(2 / (1 - 1 / math.pi))
-"""One over the standard deviation of the ReLU of a standard normal variable."""
+"""The inverse standard deviation of the ReLU of a standard normal variable."""
 _GROUPS = 32
 MOMENTUM = 0.9
-"""The share of the running statistics that a step keeps; PyTorch calls the rest, 0.1, the momentum."""
+"""Decay of the running statistics per step; PyTorch's `momentum` is 1 - 0.9."""
 
 
 class Norm(nn.Module):
-    """A normalisation layer of the kind that is asked for.
+    """A normalisation layer.
 
-    The layer itself is a child with Flax's name, such as `BatchNorm_0`, by which `fed_bn` finds it. Running
-    statistics are in the collection `batch_stats`, as Flax has it: `mean` and `var`, float32[C].
+    Parameters belong to a submodule with Flax's name, such as `BatchNorm_0`, which `fed_bn` matches. Running
+    statistics are `mean` and `var`, float32[C], in Flax's collection `batch_stats`.
 
     Attributes:
-        kind: one of `KINDS`, or `'channels'`: each place by itself, as ConvNeXt does.
+        kind: one of `KINDS`, or `'channels'`: over the channels of each pixel, as in ConvNeXt.
         epsilon: added to the variance.
         dtype: of the output; sums and parameters are float32.
     """
@@ -51,9 +51,12 @@ class Norm(nn.Module):
         """Normalises float[B, H, W, C].
 
         Args:
-            x: what to normalise.
-            mask: float32[B], in training: 1 for a real example, and 0 for padding, which has no say in a
-                batch's moments; these then update the running ones. None uses the running ones.
+            x: activations.
+            mask: float32[B], 1 for real examples and 0 for padding: normalise with the moments of the real
+                examples, and update the running averages. None normalises with the running averages.
+
+        Returns:
+            Like `x`, of type `dtype` for batch and channels.
         """
         if self.kind == "batch":
             given: Any = {"epsilon": self.epsilon, "dtype": self.dtype, "name": "BatchNorm_0"}
@@ -69,10 +72,10 @@ class Norm(nn.Module):
 
 
 class _OfBatch(nn.Module):
-    """`flax.linen.BatchNorm` in training, its parameters and statistics under the same names.
+    """`flax.linen.BatchNorm` in training, with the same parameters and statistics.
 
-    Sums are over the places of each example, and the mask comes after, on numbers that are few. Flax masks
-    each number, which XLA:CPU then adds up one at a time: that takes 5 to 7 times as long, gradient included.
+    Sums over the pixels of each example come first, then the mask. Flax masks every number, which makes
+    XLA:CPU sum them one at a time and takes 5 to 7 times as long, gradient included.
     """
 
     epsilon: float
@@ -81,34 +84,34 @@ class _OfBatch(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         channels, places = x.shape[-1], tuple(range(1, x.ndim - 1))
-        # Where nothing is real all of it is, as nothing has no moments.
+        # An empty batch has no moments: count its padding as real.
         real = ((mask > 0) | (mask.sum() == 0))[:, None]
         count = real.sum() * (x[0].size // channels)
         wide = x.astype(jnp.float32)
         mean, square = (
             jnp.where(real, each.sum(places), 0).sum(0) / count for each in (wide, wide * wide)
         )
-        found = {"mean": mean, "var": jnp.maximum(square - mean * mean, 0)}
+        moments = {"mean": mean, "var": jnp.maximum(square - mean * mean, 0)}
         for name, initial in (("mean", jnp.zeros), ("var", jnp.ones)):
-            kept = self.variable("batch_stats", name, initial, (channels,), jnp.float32)
+            average = self.variable("batch_stats", name, initial, (channels,), jnp.float32)
             if not self.is_initializing():
-                kept.value = MOMENTUM * kept.value + (1 - MOMENTUM) * found[name]
+                average.value = MOMENTUM * average.value + (1 - MOMENTUM) * moments[name]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        factor = scale * jax.lax.rsqrt(found["var"] + self.epsilon)
+        factor = scale * jax.lax.rsqrt(moments["var"] + self.epsilon)
         return (wide * factor + (bias - mean * factor)).astype(self.dtype)
 
 
 class StandardisedConv(nn.Module):
-    """A convolution whose kernels have mean 0 and variance 1 / fan_in, times a gain; see the module.
+    """A convolution with scaled weight standardisation, see the module.
 
     Attributes:
         features: channels out.
-        size: K, of a kernel of K x K.
-        stride: of both directions.
-        groups: of channels.
-        dtype: of the products; parameters are float32.
-        gain_init: of `gain`; zeros begin a residual branch as nothing.
+        size: K of a K x K kernel.
+        stride: in both directions.
+        groups: groups of channels.
+        dtype: of the convolution; parameters are float32.
+        gain_init: initialiser of `gain`; zeros make a residual branch start at 0.
     """
 
     features: int
@@ -139,11 +142,14 @@ class StandardisedConv(nn.Module):
 
 
 def standardise(kernel: jax.Array, epsilon: float = 1e-4) -> jax.Array:
-    """Returns `GAIN (w - mean) / sqrt(fan_in var)`, mean and variance of each channel out.
+    """Computes `GAIN (w - mean) / sqrt(fan_in var)` for each output channel.
 
     Args:
         kernel: float32[K, K', c, C].
-        epsilon: the least `fan_in var`, for kernels that are all alike.
+        epsilon: lower bound of `fan_in var`, for constant kernels.
+
+    Returns:
+        Like `kernel`.
     """
     fan_in = math.prod(kernel.shape[:-1])
     centred = kernel - kernel.mean((0, 1, 2))
@@ -163,18 +169,18 @@ def conv(
     dtype: Any = jnp.float32,
     closes_branch: bool = False,
 ) -> jax.Array:
-    """The convolution that goes with a kind of normalisation, inside a compact method.
+    """Applies the convolution that belongs to a kind of normalisation, in a compact method.
 
     Args:
         x: float[B, H, W, c].
         width: channels out.
         size: K, odd.
-        stride: of both directions.
-        kind: one of `KINDS`; without normalisation the weights are standardised, and there is a bias.
+        stride: in both directions.
+        kind: one of `KINDS`; `'none'` standardises the weights and adds a bias.
         name: of the layer.
-        groups: of channels.
-        dtype: of the products.
-        closes_branch: whether it ends a residual branch, which without normalisation begins as nothing.
+        groups: groups of channels.
+        dtype: of the convolution.
+        closes_branch: whether it ends a residual branch; with `'none'` its gain then starts at 0.
 
     Returns:
         float[B, H / stride, W / stride, width].
@@ -197,10 +203,10 @@ def conv(
 
 
 def checked(norm: str, dtype: str, labels: int) -> tuple[str, Any, int]:
-    """Returns what every model's factory takes, the data type as such.
+    """Checks arguments that all models share; returns norm, dtype and labels.
 
     Raises:
-        ValueError: for an unknown kind or type, or no label.
+        ValueError: an unknown norm or dtype, or fewer than 1 label.
     """
     if norm not in KINDS:
         raise ValueError(f"norm={norm!r}: must be one of {', '.join(KINDS)}")
@@ -208,7 +214,7 @@ def checked(norm: str, dtype: str, labels: int) -> tuple[str, Any, int]:
 
 
 def checked_outputs(dtype: str, labels: int) -> tuple[Any, int]:
-    """As `checked`, for a model whose normalisation is no choice."""
+    """`checked` for a model with fixed normalisation."""
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"dtype={dtype!r}: must be 'float32' or 'bfloat16'")
     if labels < 1:

@@ -1,1 +1,1 @@
-"""Pretrained weights: state dicts from files, what they are in Flax, which of them are trained on."""
+"""Pretrained weights: PyTorch state dicts read from files and converted to Flax variables."""

@@ -1,7 +1,7 @@
-"""Variables of a model from a file of pretrained weights, adapted to other labels and channels where asked.
+"""Loads pretrained weights for a model, optionally adapted to other labels and channels.
 
-The public files of torchvision were trained on images with ImageNet's mean taken off and divided by its
-standard deviation, channel by channel; the caller's `prepare` decides whether that is done here.
+torchvision's weights expect images standardised with ImageNet's mean and standard deviation per channel. The
+caller's `prepare` decides whether to do so.
 """
 
 from pathlib import Path
@@ -29,19 +29,19 @@ def pretrained(
     """Reads weights for a model.
 
     Args:
-        model: with the names of its first convolution and last layer as `stem` and `head`.
-        images: what the model reads, [B, H, W, C]; only shape and dtype matter.
+        model: with attributes `stem` and `head`, the names of its first convolution and last layer.
+        images: [B, H, W, C]; only shape and dtype matter.
         path: see `state_dict.read`.
         digest: see `state_dict.read`.
-        head: `'keep'`: the file's last layer, whose labels must be the model's; `'new'`: none is read, the
-            model's own is trained from its initial values.
-        channels: `'same'`: as many as in the file; `'repeat'`: the file's in turn, see `convert.convert`.
+        head: `'keep'` reads the last layer, whose number of labels must match; `'new'` omits it.
+        channels: `'same'` requires the file's number of input channels; `'repeat'` cycles through them, see
+            `convert.convert`.
 
     Returns:
-        `{'params': ..., 'batch_stats': ...}`, the latter where the model has running statistics.
+        `{'params': ..., 'batch_stats': ...}`, the latter if the model has running statistics.
 
     Raises:
-        ValueError: for an unknown choice, a model without those names, or weights that do not fit; see
+        ValueError: an unknown choice, a model without those attributes, or weights that do not fit; see
             also `state_dict.read`.
     """
     if head not in HEADS or channels not in CHANNELS:
@@ -51,7 +51,7 @@ def pretrained(
     first, last = getattr(model, "stem", None), getattr(model, "head", None)
     if not isinstance(first, str) or not isinstance(last, str):
         raise ValueError(
-            f"{type(model).__name__} has no public weights; take deep_resnet, resnext, se_resnext, "
+            f"{type(model).__name__} has no public weights; use deep_resnet, resnext, se_resnext, "
             "densenet or convnext"
         )
     return convert.convert(

@@ -24,11 +24,3 @@ def test_max_pool_and_its_gradient_are_those_of_flax(shape, window, strides, pad
 
     for found, wanted in zip(result(layers.max_pool), result(nn.max_pool), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
-
-
-def test_whatever_else_is_asked_for_is_flax_s():
-    assert layers.Dense is nn.Dense
-    assert layers.relu is nn.relu
-    assert layers.GroupNorm is not nn.GroupNorm
-    with pytest.raises(AttributeError):
-        layers.NoSuchLayer  # noqa: B018

@@ -80,7 +80,7 @@ def test_other_channels_repeat_those_there_are():
 def test_weights_of_another_model_are_refused():
     given = state_dict(deep_resnet(18))
     for model in (deep_resnet(34), deep_resnet(18, norm="group")):
-        with pytest.raises(ValueError, match="of another model, or of another normalisation"):
+        with pytest.raises(ValueError, match="another model or another normalisation"):
             convert(given, shapes(model), **ends(model))
     del given["layer1.0.bn1.running_mean"]
     with pytest.raises(ValueError, match=r"1 missing .*layer1_0/bn1/BatchNorm_0/mean"):
@@ -90,7 +90,7 @@ def test_weights_of_another_model_are_refused():
 def test_an_array_that_is_not_finite():
     given = state_dict(deep_resnet(18))
     given["layer1.0.conv1.weight"][0, 0, 0, 0] = np.nan
-    with pytest.raises(ValueError, match=r"layer1.0.conv1.weight: holds NaN"):
+    with pytest.raises(ValueError, match=r"layer1.0.conv1.weight: contains NaN"):
         convert(given, shapes(deep_resnet(18)), stem="conv1", head="fc")
 
 

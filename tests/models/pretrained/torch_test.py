@@ -94,7 +94,7 @@ def test_nothing_in_a_file_is_executed(tmp_path):
 
     path = tmp_path / "bad.pth"
     torch.save({"w": Bad()}, path)
-    with pytest.raises(ValueError, match="holds more than tensors"):
+    with pytest.raises(ValueError, match="contains more than tensors"):
         state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
     assert not witness.exists()
 
