@@ -1,8 +1,6 @@
-"""Packages import only from packages below them, and no two files import each other, however indirectly.
+"""Packages import only packages below them, and files have no import cycles.
 
-    python tests/architecture_test.py
-
-prints the packages from top to bottom with their size and what each imports.
+`python tests/architecture_test.py` prints the packages from top to bottom, with their sizes and imports.
 """
 
 import ast
@@ -14,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = (  # from top to bottom; a package may import any package below it
+PACKAGES = (  # from top to bottom; a package may import every package below it
     "launch",
     "fl_jax.experiment",
     "fl_jax.report",
@@ -32,7 +30,9 @@ PACKAGES = (  # from top to bottom; a package may import any package below it
     "fl_jax.files",
 )
 LIBRARY = "fl_jax"
-"""`fl_jax/__init__.py`, which collects public names and which no module of the library imports."""
+"""`fl_jax/__init__.py`, the public face; no module imports it."""
+WIDTH = 80
+"""Columns of a terminal."""
 
 
 def module_name(path):
@@ -51,7 +51,7 @@ def package_of(module):
 
 
 def imported_names(path):
-    """Every dotted name that a file imports, late imports included."""
+    """Every dotted name that a file imports, including imports in functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -64,13 +64,12 @@ def imported_names(path):
 
 
 def imports(module):
-    """The modules of this repository that a module imports."""
-    found = {name for name in imported_names(MODULES[module]) if name in MODULES}
-    return found - {module}
+    """The modules of this repository that `module` imports."""
+    return {name for name in imported_names(MODULES[module]) if name in MODULES} - {module}
 
 
-def circle(edges):
-    """The first import circle, as a list of modules; empty where there is none."""
+def cycle(edges):
+    """The first import cycle as a list of modules, or an empty list."""
     done, path = set(), []
 
     def visit(module):
@@ -79,10 +78,10 @@ def circle(edges):
         if module in done:
             return []
         path.append(module)
-        found = next(filter(None, map(visit, sorted(edges.get(module, ())))), [])
+        result = next(filter(None, map(visit, sorted(edges.get(module, ())))), [])
         path.pop()
         done.add(module)
-        return found
+        return result
 
     return next(filter(None, map(visit, sorted(edges))), [])
 
@@ -92,19 +91,21 @@ def test_imports_point_down(module):
     if module == LIBRARY:
         return
     here = package_of(module)
-    assert here, f"{module} is in none of PACKAGES: put it into one, or add its package there"
+    assert here, f"{module} belongs to none of PACKAGES: move it, or add its package"
     for name in imports(module):
         assert name != LIBRARY, f"{module} imports the public face; import the module itself"
         there = package_of(name)
-        assert PACKAGES.index(there) >= PACKAGES.index(here), f"{module} imports {name}, from above"
+        assert PACKAGES.index(there) >= PACKAGES.index(here), (
+            f"{module} imports {name} from a package above"
+        )
 
 
-def test_no_import_circles():
-    assert circle({module: imports(module) for module in MODULES}) == []
+def test_no_import_cycles():
+    assert cycle({module: imports(module) for module in MODULES}) == []
 
 
-def test_a_circle_is_found():
-    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+def test_a_cycle_is_detected():
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
 
 
 def test_the_library_has_no_loose_modules():
@@ -126,19 +127,35 @@ def test_importing_the_library_starts_nothing():
     assert done.stderr == ""
 
 
-def print_house():
-    """Prints each package's files, lines and the packages that it imports, from top to bottom."""
-    print(f"{'package':<22}{'files':>6}{'lines':>8}  imports")
+def house():
+    """The packages from top to bottom: sizes, what each imports, and what each is for."""
+    columns = " ".join(f"{number:>2}" for number in range(2, len(PACKAGES) + 1))
+    yield f"   {'package':<13}{'files':>6}{'lines':>8}   {columns}"
     totals = [0, 0]
-    for package in PACKAGES:
-        inside = [module for module in MODULES if package_of(module) == package]
-        lines = sum(len(MODULES[m].read_text(encoding="utf-8").splitlines()) for m in inside)
-        below = {package_of(name) for module in inside for name in imports(module)} - {package}
-        named = [p.removeprefix("fl_jax.") for p in PACKAGES if p in below]
-        print(f"{package:<22}{len(inside):>6}{lines:>8}  {', '.join(named)}")
-        totals = [totals[0] + len(inside), totals[1] + lines]
-    print(f"{'':<22}{totals[0]:>6}{totals[1]:>8}")
+    for number, package in enumerate(PACKAGES, 1):
+        members = [module for module in MODULES if package_of(module) == package]
+        lines = sum(len(MODULES[m].read_text(encoding="utf-8").splitlines()) for m in members)
+        targets = {package_of(name) for module in members for name in imports(module)}
+        dots = ["●" if p in targets else "·" for p in PACKAGES[number:]]
+        arrows = "   " * (number - 1) + " ".join(f" {dot}" for dot in dots)
+        name = package.removeprefix("fl_jax.")
+        yield f"{number:>2} {name:<13}{len(members):>6}{lines:>8,}   {arrows}".rstrip()
+        totals = [totals[0] + len(members), totals[1] + lines]
+    yield f"   {'':<13}{totals[0]:>6}{totals[1]:>8,}    ● the row's package imports the column's"
+    yield ""
+    for number, package in enumerate(PACKAGES, 1):
+        summary = ast.get_docstring(ast.parse(MODULES[package].read_text(encoding="utf-8"))) or ""
+        line = f"{number:>2} {package.removeprefix('fl_jax.'):<13} {summary.partition(chr(10))[0]}"
+        yield line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..."
+
+
+def test_the_house_fits_a_terminal():
+    lines = [*house()]
+    assert max(map(len, lines)) <= WIDTH
+    assert [line.split()[1] for line in lines[1 : len(PACKAGES) + 1]] == [
+        package.removeprefix("fl_jax.") for package in PACKAGES
+    ]
 
 
 if __name__ == "__main__":
-    print_house()
+    print(*house(), sep="\n")

@@ -1,6 +1,8 @@
-"""Nothing that is read is ever run: no code of the project unpickles, evaluates or loads objects."""
+"""Source checks: no file is read as code, and no tracked file names a machine or a registry."""
 
 import ast
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ MODULES = {
     *("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"),
     *("yaml", "ruamel", "jsonpickle", "code", "builtins"),
 }
-"""What reads objects or runs text, whichever of its functions is called."""
+"""Modules that load objects or run text."""
 CALLS = {"eval", "exec", "compile", "__import__"}
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
 SAFE = {
@@ -27,22 +29,22 @@ ENDINGS = ("run_path", "load_module", "read_pickle", "hub.load", "jit.load")
 
 
 def dangers(tree):
-    """Lines and names of what could run code from data."""
+    """Yields line and name of whatever could run code from data."""
     known = {"np": "numpy", "torch": "torch", "os": "os", "subprocess": "subprocess"}
     nodes = list(ast.walk(tree))
     for node in nodes:
         if isinstance(node, ast.Import):
             known |= {n.asname: n.name for n in node.names if n.asname}
-            found = [n.name for n in node.names]
+            imported = [n.name for n in node.names]
         elif isinstance(node, ast.ImportFrom):
             known |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
-            found = [node.module or ""]
+            imported = [node.module or ""]
         else:
             continue
-        yield from ((node.lineno, name) for name in found if name.split(".")[0] in MODULES)
+        yield from ((node.lineno, name) for name in imported if name.split(".")[0] in MODULES)
 
     def full(node):
-        """A dotted name as it is without aliases."""
+        """The dotted name with import aliases resolved."""
         first, dot, rest = ast.unparse(node).partition(".")
         return known.get(first, first) + dot + rest
 
@@ -57,20 +59,20 @@ def dangers(tree):
                 yield node.lineno, f"import_module of {texts}"
         if not isinstance(node, ast.Name | ast.Attribute):
             continue
-        name = full(node)  # called, or handed on to be called elsewhere
+        name = full(node)  # called here, or passed on
         if name in CALLS | SHELLS or name.endswith(ENDINGS):
             yield node.lineno, name
         if name in SAFE:
-            keyword, wanted = SAFE[name]
-            given = called[id(node)].keywords if id(node) in called else ()
-            if (keyword, wanted) not in [(k.arg, ast.unparse(k.value)) for k in given]:
-                yield node.lineno, f"{name} without {keyword}={wanted}"
+            keyword, value = SAFE[name]
+            keywords = called[id(node)].keywords if id(node) in called else ()
+            if (keyword, value) not in [(k.arg, ast.unparse(k.value)) for k in keywords]:
+                yield node.lineno, f"{name} without {keyword}={value}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_no_code_from_data(path):
-    found = list(dangers(ast.parse((ROOT / path).read_text())))
-    assert not found, f"{path}: {found}"
+    calls = list(dangers(ast.parse((ROOT / path).read_text())))
+    assert not calls, f"{path}: {calls}"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_no_code_from_data(path):
         ),
     ],
 )
-def test_the_search_finds_what_it_looks_for(line):
+def test_dangerous_code_is_detected(line):
     assert list(dangers(ast.parse(line)))
 
 
@@ -111,5 +113,33 @@ def test_the_search_finds_what_it_looks_for(line):
         "json.loads(text); store.load(path); importlib.import_module('torch')",
     ],
 )
-def test_what_is_safe_is_not_found(line):
+def test_safe_code_passes(line):
     assert not list(dangers(ast.parse(line)))
+
+
+# Joined here, so that this file does not contain them.
+HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
+HOSTS += [".".join(parts) for parts in (("npmjs", "com"), ("debian", "org"), ("anaconda", "org"))]
+PATHS = [f"/{name}/" for name in ("root", "home", "work", "opt")]
+PRIVATE = re.compile(
+    "|".join(rf"(?<![\w.~}}]){p}" for p in PATHS) + "|" + "|".join(map(re.escape, HOSTS))
+)
+
+
+def test_no_registry_host_or_machine_path_is_named():
+    command = ("git", "ls-files", "-z")
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not listed:
+        pytest.skip("needs a git checkout")
+    for name in filter(None, listed.split("\0")):
+        try:
+            text = (ROOT / name).read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError):  # a picture, or deleted in the work tree
+            continue
+        match = PRIVATE.search(text)
+        assert match is None, f"{name} names {match[0]}"
+
+
+@pytest.mark.parametrize("text", [f"see https://{HOSTS[0]}/x", f"cd {PATHS[0]}x", f"'{PATHS[2]}'"])
+def test_hosts_and_paths_are_detected(text):
+    assert PRIVATE.search(text)
