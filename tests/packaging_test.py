@@ -1,4 +1,4 @@
-"""The wheel, built and installed as a stranger would, in an environment without the optional packages."""
+"""The wheel: built, installed into a new environment without extras, and used there."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from public_face_test import example
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("tensorflow", "tensorflow_datasets", "pydicom", "cv2", "matplotlib", "sklearn", "jinja2")
@@ -18,7 +19,14 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Missing())
 """
-"""Stands for an environment where only the base dependencies are installed."""
+"""Hides what an installation without extras lacks."""
+ARRAYS = """
+import numpy as np
+generator = np.random.default_rng(0)
+xa, xb, x_test = (generator.normal(size=(count, 32)) for count in (200, 90, 500))
+ya, yb, y_test = ((x[:, :6] > 0).astype(np.float32) for x in (xa, xb, x_test))
+"""
+RESULT = "print(((probabilities > 0.5) == (y_test > 0.5)).mean(), fl.__file__)"
 
 
 def run(*command, cwd):
@@ -39,7 +47,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
-    """The interpreter of a new environment with the wheel and, by a path, JAX and its companions."""
+    """Python of a new environment with the wheel; its dependencies come from the present environment."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=True)
     interpreter = folder / "bin" / "python"
@@ -61,11 +69,13 @@ def test_the_wheel_has_pages_styles_and_texts(wheel):
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_is_imported_from_its_environment(python, tmp_path):
-    code = "import fl_jax; print(fl_jax.__file__)"
-    done = run(python, "-W", "error", "-c", code, cwd=tmp_path)
+def test_the_readme_example_runs_with_the_installed_wheel(python, tmp_path):
+    (tmp_path / "example.py").write_text(f"{ARRAYS}{example()}\n{RESULT}\n")
+    done = run(python, "-W", "error", "example.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).is_relative_to(python.parent.parent)
+    accuracy, file = done.stdout.split()
+    assert float(accuracy) > 0.7
+    assert Path(file).is_relative_to(python.parent.parent)
 
 
 @pytest.mark.slow
