@@ -56,7 +56,7 @@ def test_densenets_names_of_today_and_of_the_public_file():
 
 def test_other_labels_take_a_new_head():
     given, model = state_dict(deep_resnet(18, labels=10)), deep_resnet(18, labels=6)
-    with pytest.raises(ValueError, match=r"fc\.\w+ is .*ask for a new head"):
+    with pytest.raises(ValueError, match=r"fc\.\w+ is .*use a new head"):
         convert(given, shapes(model), **ends(model))
     found = convert(given, shapes(model), **ends(model), new_head=True)
     assert "fc" not in found["params"]
@@ -66,7 +66,7 @@ def test_other_labels_take_a_new_head():
 def test_other_channels_repeat_those_there_are():
     model = deep_resnet(18)
     given = state_dict(model)
-    with pytest.raises(ValueError, match=r"conv1\.weight is .*repeat them"):
+    with pytest.raises(ValueError, match=r"conv1\.weight is .*repeat channels"):
         convert(given, shapes(model, 7), **ends(model))
     kernel = given["conv1.weight"].transpose(2, 3, 1, 0)
     for channels in (7, 6):

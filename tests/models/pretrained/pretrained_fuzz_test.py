@@ -88,7 +88,7 @@ def test_no_safetensors_breaks_the_promise(tmp_path):
     def judge(data):
         path.write_bytes(data)
         if data != good:
-            with pytest.raises(ValueError, match="damaged or another one"):
+            with pytest.raises(ValueError, match="damaged or a different one"):
                 state_dict.read(path, stated)
         try:
             found = state_dict.read(path, hashlib.sha256(data).hexdigest())
@@ -112,7 +112,7 @@ def test_no_safetensors_breaks_the_promise(tmp_path):
 def test_a_first_layer_of_any_shape_is_compared_not_indexed(layer):
     for size in (0, 1):
         given = {"conv1.weight": np.full((size,) * layer, 1e300)}
-        with pytest.raises(ValueError, match="other channels to repeat them"):
+        with pytest.raises(ValueError, match="repeat channels for other inputs"):
             convert.convert(given, MODEL, stem="conv1", head="fc", repeat_channels=True)
 
 

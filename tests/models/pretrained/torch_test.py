@@ -105,7 +105,7 @@ def test_a_parameter_that_learns_is_read_and_a_sparse_one_refused(tmp_path):
     found = state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
     np.testing.assert_array_equal(found["w"], np.ones(2))
     torch.save({"w": torch.eye(2).to_sparse()}, path)
-    with pytest.raises(ValueError, match="no plain array"):
+    with pytest.raises(ValueError, match="not a plain array"):
         state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -113,7 +113,7 @@ def test_a_parameter_that_learns_is_read_and_a_sparse_one_refused(tmp_path):
 def test_a_file_without_a_state_dict(content, tmp_path):
     path = tmp_path / "other.pth"
     torch.save(content, path)
-    with pytest.raises(ValueError, match="no state dict"):
+    with pytest.raises(ValueError, match="not a state dict"):
         state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
