@@ -69,5 +69,5 @@ def slices():
         thickness=np.full(len(patient), 5, np.float32),
         image_shape=(8, 8),
         source=None,
-        held=hu.astype(np.int16),
+        pixels=hu.astype(np.int16),
     )

@@ -2,54 +2,53 @@
 
     input[row] = (slice below, slice, slice above)   in its series, by position along the normal
 
-| case | what stands in the neighbour's place |
+| case | the missing neighbour is |
 |---|---|
-| the first or last slice of a series | the slice itself |
-| a gap: the step is over 1.5 x what is usual there | the slice itself, on both sides of the gap |
+| first or last slice of a series | the slice itself |
+| a gap: the step exceeds 1.5 x the usual one | the slice itself, on both sides of the gap |
 | a series of one slice | the slice itself, twice |
-| several slices at one position (within 0.01 mm) | they are not neighbours; each has the next position's first by name |
+| several slices at one position (within 0.01 mm) | the first by name at the next position |
 
-Usual is the median step of the series or, where it is larger, the thickness of either slice: a head that
-is scanned in thin slices at its base and thick ones above has no gap where they change.
+The usual step is the median of the series or, if larger, the thickness of either slice: a head that is
+scanned in thin slices at its base and thick ones above has no gap where the thickness changes.
 
-Reference: three neighbouring slices are what the RSNA 2019 challenge's winners read; Wang et al., "A deep
-learning algorithm for automatic detection and classification of acute intracranial hemorrhages in head CT
-scans", NeuroImage: Clinical 2021.
-"""  # noqa: E501 - a table
+Reference: Wang et al., "A deep learning algorithm for automatic detection and classification of acute
+intracranial hemorrhages in head CT scans", NeuroImage: Clinical 2021, the winner of the RSNA 2019 challenge.
+"""
 
 import numpy as np
 
 from fl_jax.data.slices import Slices
 
 GAP = 1.5
-"""Times the usual step: what is farther away is no neighbour."""
+"""A step above this many usual steps is a gap."""
 SAME = 0.01
-"""Positions closer than this, in mm, are one."""
+"""Positions within this many mm are equal."""
 
 
 def neighbours(slices: Slices) -> np.ndarray:
     """Finds each slice's neighbours.
 
     Args:
-        slices: the dataset; only positions, thicknesses, names and series are read.
+        slices: the dataset; only metadata is read.
 
     Returns:
-        int64[N, 3]: the rows of the slice below, of the slice itself and of the slice above.
+        int64[N, 3]: the rows of the slice below, the slice itself and the slice above.
     """
-    found = np.repeat(np.arange(len(slices)), 3).reshape(-1, 3)
+    rows_of = np.repeat(np.arange(len(slices)), 3).reshape(-1, 3)
     order = np.lexsort((slices.image, slices.position, slices.series, slices.patient))
     same = (slices.patient[order][1:] == slices.patient[order][:-1]) & (
         slices.series[order][1:] == slices.series[order][:-1]
     )
     for rows in np.split(order, np.flatnonzero(~same) + 1):
-        _in_series(rows, slices.position[rows], slices.thickness[rows], found)
-    return found
+        _in_series(rows, slices.position[rows], slices.thickness[rows], rows_of)
+    return rows_of
 
 
 def _in_series(
-    rows: np.ndarray, position: np.ndarray, thickness: np.ndarray, found: np.ndarray
+    rows: np.ndarray, position: np.ndarray, thickness: np.ndarray, rows_of: np.ndarray
 ) -> None:
-    """Fills in a series' neighbours; `rows` go up, and by name where they are at one position."""
+    """Fills in the neighbours of one series, whose `rows` are sorted by position, then name."""
     level = np.concatenate([[0], np.cumsum(np.diff(position) > SAME)])
     first = np.unique(level, return_index=True)[1]
     if len(first) < 2:
@@ -61,4 +60,4 @@ def _in_series(
         chosen = np.full(len(first), -1)
         chosen[at : len(first) - 1 + at] = np.where(near, first[other : len(first) - 1 + other], -1)
         has = chosen[level] >= 0
-        found[rows[has], side] = rows[chosen[level][has]]
+        rows_of[rows[has], side] = rows[chosen[level][has]]

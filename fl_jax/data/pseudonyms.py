@@ -1,13 +1,13 @@
-"""A dataset holds no identifier of a person: patients, studies and series are numbered in their order.
+"""Datasets contain no personal identifiers: patients, studies and series are numbered in sorted order.
 
     patient, sorted by Patient ID        -> p001, p002, ...
     study, sorted by Study Instance UID  -> study0001, ...
     series likewise                      -> series0001, ...
 
-So grouping and order are kept, and with them whatever a seed decides, while nothing of an identifier is
-left that a guess could be tried on, as with a hash. There is no table of the way back: it is the image's
-name, which stays, because it joins labels, predictions and files. So it must not hold the patient's ID;
-`launch.deidentify` renames such files. Names, birth dates and accession numbers are never read.
+Numbering keeps groups and order, hence everything that a seed decides. Unlike a hash, a number cannot be
+tested against guessed identifiers. No table leads back; only an image's name does, because it joins labels,
+predictions and files. So a name must not contain its patient's ID; `launch.deidentify` renames such files.
+Names, birth dates and accession numbers are never read.
 """
 
 import csv
@@ -19,47 +19,47 @@ from fl_jax.files import csv_table
 from fl_jax.files.atomic import atomic_open
 
 SHORT = 4
-"""An ID of fewer characters is too common to say that an image's name holds it."""
-COLUMNS = {"patient": "p", "study": "study", "series": "series"}
-"""What is numbered in `index.csv`, and what the number is written after."""
+"""A shorter ID is too common for its occurrence in an image's name to mean anything."""
+PREFIXES = {"patient": "p", "study": "study", "series": "series"}
+"""Numbered columns of `index.csv`, and the prefix of each number."""
 
 
-def replace(index: pathlib.Path) -> dict[str, str]:
-    """Numbers patients, studies and series in an `index.csv`, in place.
+def number_identifiers(index: pathlib.Path) -> dict[str, str]:
+    """Replaces the identifiers in an `index.csv` by numbers, in place.
 
     Args:
-        index: the file, whose identifiers are those of the DICOM headers.
+        index: the file, with identifiers from the DICOM headers.
 
     Returns:
-        The patients' numbers by Patient ID, for whatever else is written of them; not to be stored.
+        Maps Patient IDs to numbers; never store it.
 
     Raises:
-        ValueError: an image whose name holds its patient's ID.
+        ValueError: an image's name contains its patient's ID.
     """
-    found: dict[str, set[str]] = {column: set() for column in COLUMNS}
-    for line in _lines(index):
-        for column, values in found.items():
-            values.add(line[column])
-        if _names(line["image"], line["patient"]):
+    values: dict[str, set[str]] = {column: set() for column in PREFIXES}
+    for row in _rows(index):
+        for column, known in values.items():
+            known.add(row[column])
+        if _contains_id(row["image"], row["patient"]):
             raise ValueError(
-                f"image {line['image']!r} has its patient's ID in its name, which datasets, predictions "
+                f"image {row['image']!r} has its patient's ID in its name, which datasets, predictions "
                 "and reports show: rename the files, e.g. with python -m launch.deidentify"
             )
-    numbers = {column: _number(found[column], before) for column, before in COLUMNS.items()}
+    numbers = {column: _number(values[column], prefix) for column, prefix in PREFIXES.items()}
     with atomic_open(index) as file:
         writer = csv.writer(file, lineterminator="\n")
-        for place, line in enumerate(_lines(index)):
+        for place, row in enumerate(_rows(index)):
             if not place:
-                writer.writerow(line)
+                writer.writerow(row)
             writer.writerow(
                 numbers[column][value] if column in numbers else value
-                for column, value in line.items()
+                for column, value in row.items()
             )
     return numbers["patient"]
 
 
-def _names(image: str, patient: str) -> bool:
-    """Whether an image's name holds its patient's ID, and not a longer number that begins or ends like it."""
+def _contains_id(image: str, patient: str) -> bool:
+    """Whether an image's name contains an ID that is not merely part of a longer number."""
     if len(patient) < SHORT:
         return False
     before = r"(?<!\d)" if patient[0].isdigit() else ""
@@ -67,16 +67,16 @@ def _names(image: str, patient: str) -> bool:
     return re.search(before + re.escape(patient) + after, image, re.IGNORECASE) is not None
 
 
-def _lines(index: pathlib.Path) -> Iterator[dict[str, str]]:
-    with csv_table.rows(index) as lines:
-        header = next(lines, [])
-        for number, line in enumerate(lines, 2):
-            if len(line) != len(header):
-                raise ValueError(f"{index}, line {number}: is cut off; build the dataset again")
-            yield dict(zip(header, line, strict=True))
+def _rows(index: pathlib.Path) -> Iterator[dict[str, str]]:
+    with csv_table.rows(index) as rows:
+        header = next(rows, [])
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(header):
+                raise ValueError(f"{index}, line {number}: is truncated; build the dataset again")
+            yield dict(zip(header, row, strict=True))
 
 
-def _number(values: Iterable[str], before: str) -> dict[str, str]:
+def _number(values: Iterable[str], prefix: str) -> dict[str, str]:
     ordered = sorted(values)
     width = len(str(len(ordered)))
-    return {value: f"{before}{place:0{width}d}" for place, value in enumerate(ordered, 1)}
+    return {value: f"{prefix}{place:0{width}d}" for place, value in enumerate(ordered, 1)}

@@ -1,7 +1,6 @@
-"""A dataset that is already built: its facts in memory, its pixels read when asked for.
+"""`Slices`, an open dataset: metadata in memory, pixels read on demand.
 
-Opening it costs no pixel and does not load TensorFlow: the facts come from `index.csv`, and the
-records from TFDS's random access to array_record. Record i is line i of the index.
+Opening reads no pixels and does not import TensorFlow. Record i on disk is row i of `index.csv`.
 """
 
 import dataclasses
@@ -13,41 +12,37 @@ import numpy as np
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import duplicates
-from fl_jax.data.index import REMEDY, VERSION, read_index, read_summary
+from fl_jax.data.index import read_index
+from fl_jax.data.metadata import REMEDY, read_summary
+from fl_jax.data.records import Records
 from fl_jax.files import csv_table
-from fl_jax.files.extras import extra
-from fl_jax.files.text import printable
 
 UNKNOWN = -1
-"""In place of each label of a dataset without labels; it fits no loss and no statistic."""
-SPLIT = "slices"
-"""TFDS needs a split's name and reserves `all`."""
+"""Each label of a dataset without labels; invalid in every loss and statistic."""
 DIALECT = ("bits_stored", "signed", "intercept", "kernel", "spacing_row")
-"""Columns of how a file was written."""
+"""Index columns that describe how a file was written."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Slices:
-    """A dataset: N slices' facts in memory, their pixels on disk or in memory.
+    """A dataset of N slices. An example, i.e. one input of a model, is a slice; see `studies` for others.
 
     Attributes:
         image: str[N], unique.
-        patient: str[N], a number in place of the Patient ID, see `pseudonyms`; so are:
+        patient: str[N], numbers in place of identifiers, see `pseudonyms`; likewise:
         study: str[N].
         series: str[N].
         site: str[N].
         position: float32[N], mm along the slice normal.
-        labels: int8[N, L] in {0, 1}, in the order of `types.LABELS`; all `UNKNOWN` in a dataset that
-            is for inference only.
-        thickness: float32[N], mm; NaN where unknown.
+        labels: int8[N, L] in {0, 1}, in the order of `types.LABELS`; all `UNKNOWN` without labels.
+        thickness: float32[N], mm; NaN if unknown.
         image_shape: (H, W).
-        source: random access to the records on disk.
-        held: int16[N, H, W] in HU, or None while pixels stay on disk.
-        linked: patients that share a picture with another, to a name of their set; see `duplicates`.
-        dialect: how the files were written, by column: `bits_stored`, `signed`, `intercept`, `kernel` and
-            `spacing` between rows in mm, -1 where unknown; each [N]. Empty where that is not known.
-        adjacent: int64[N, 3], the rows of the slices that a model reads as one input, see
-            `adjacent.neighbours`; None where it reads single slices.
+        source: random access to the records on disk, see `records.Records`.
+        pixels: int16[N, H, W] in HU, or None while pixels stay on disk.
+        linked: maps patients who share a picture with others to the name of their group; see `duplicates`.
+        dialect: how the files were written: `bits_stored`, `signed`, `intercept`, `kernel`, and `spacing`
+            between rows in mm, -1 if unknown; each [N]. Empty if not known.
+        adjacent: int64[N, 3], the rows of one input, see `adjacent.neighbours`; None for single slices.
     """
 
     image: np.ndarray
@@ -60,7 +55,7 @@ class Slices:
     thickness: np.ndarray
     image_shape: tuple[int, int]
     source: Any
-    held: np.ndarray | None = None
+    pixels: np.ndarray | None = None
     linked: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dialect: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     adjacent: np.ndarray | None = None
@@ -74,7 +69,7 @@ class Slices:
         return not (self.labels == UNKNOWN).any()
 
     def require_labels(self) -> None:
-        """Raises ValueError where labels are lacking, for whatever trains or evaluates."""
+        """Raises ValueError if labels are missing."""
         if not self.labelled:
             raise ValueError(
                 "the dataset has no labels: it is for inference only; use launch.evaluate, or a "
@@ -83,81 +78,80 @@ class Slices:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one input: (H, W), or (3, H, W) with neighbours."""
+        """Shape of one input: (H, W), or (3, H, W) with adjacent slices."""
         return (*(() if self.adjacent is None else (3,)), *self.image_shape)
 
     @property
     def pixel_bytes(self) -> int:
-        """What all pixels take in memory: N * H * W * 2 bytes."""
+        """Memory of all pixels: N * H * W * 2 bytes."""
         return len(self) * self.image_shape[0] * self.image_shape[1] * 2
 
-    def read_as(self, examples: np.ndarray) -> np.ndarray:
-        """The rows that these examples' inputs are made of: int[n], or int[n, 3] with neighbours."""
+    def input_rows(self, examples: np.ndarray) -> np.ndarray:
+        """The rows whose pixels form these examples' inputs: int[n], or int[n, 3] with adjacent slices."""
         return examples if self.adjacent is None else self.adjacent[examples]
 
     def examples(self, rows: np.ndarray) -> np.ndarray:
-        """The examples that these rows are in, int[M]: here an example is a slice; see `studies`."""
+        """The examples that contain these rows, int[M], each once."""
         return rows
 
     def rows(self, examples: np.ndarray) -> np.ndarray:
-        """The rows that are in these examples, each once."""
+        """The rows that these examples contain, each once."""
         return examples
 
-    def inputs(self, read: np.ndarray, examples: np.ndarray) -> Any:
-        """What a model is given of what was read for these examples."""
+    def inputs(self, pixels: np.ndarray, examples: np.ndarray) -> Any:
+        """A batch's `inputs`, from the pixels of `input_rows(examples)`."""
         del examples
-        return read
+        return pixels
 
-    def truth(self, examples: np.ndarray) -> np.ndarray:
-        """What a model is to say of these examples: float32[B, L] in {0, 1}."""
+    def targets(self, examples: np.ndarray) -> np.ndarray:
+        """A batch's `labels`: float32[B, L] in {0, 1}."""
         return self.labels[examples].astype(np.float32)
 
-    def of_slices(self, answers: np.ndarray, examples: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """What a model's answers to `examples(rows)` say of the rows: float64[n, L]."""
+    def slice_logits(
+        self, logits: np.ndarray, examples: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """Logits of rows, float64[n, L], from a model's logits of `examples(rows)`."""
         del examples, rows
-        return answers
+        return logits
 
-    def singly(self) -> "Slices":
+    def single_slices(self) -> "Slices":
         """The same slices, each an example."""
         return self
 
     def hu(self, rows: np.ndarray) -> np.ndarray:
-        """The pixels of some rows, int[...]: int16[..., H, W] in HU."""
-        if self.held is not None:
-            return self.held[rows]
+        """Pixels of rows int[...]: int16[..., H, W] in HU."""
+        if self.pixels is not None:
+            return self.pixels[rows]
         rows = np.asarray(rows)
         if not rows.size:
             return np.zeros((*rows.shape, *self.image_shape), np.int16)
-        read = [record["hu"] for record in self.source.__getitems__(rows.ravel().tolist())]
-        return np.stack(read).reshape(*rows.shape, *self.image_shape)
+        pixels = [record["hu"] for record in self.source.__getitems__(rows.ravel().tolist())]
+        return np.stack(pixels).reshape(*rows.shape, *self.image_shape)
 
     def in_memory(self) -> "Slices":
-        """The same dataset with all pixels read into memory, `pixel_bytes` of them."""
-        if self.held is not None:
+        """The same dataset with all pixels in memory, `pixel_bytes` of them."""
+        if self.pixels is not None:
             return self
-        held = np.empty((len(self), *self.image_shape), np.int16)
+        pixels = np.empty((len(self), *self.image_shape), np.int16)
         for start in range(0, len(self), 256):
             rows = np.arange(start, min(start + 256, len(self)))
-            held[rows] = self.hu(rows)
-        return dataclasses.replace(self, held=held)
+            pixels[rows] = self.hu(rows)
+        return dataclasses.replace(self, pixels=pixels)
 
 
 def load(data_dir: str | pathlib.Path) -> Slices:
-    """Opens the dataset that `builder.prepare` made.
+    """Opens a dataset that `dataset.prepare` built.
 
     Args:
-        data_dir: the folder that `prepare` was given.
+        data_dir: its folder.
 
     Returns:
-        The slices, pixels on disk; `in_memory()` reads them all.
+        The slices, with pixels on disk; `in_memory()` reads them all.
 
     Raises:
-        FileNotFoundError: no complete dataset there.
-        ValueError: a dataset of another version, or one whose index and records disagree.
+        FileNotFoundError: no complete dataset.
+        ValueError: another version, or files that are damaged or disagree.
     """
-    with extra("ct"):
-        import tensorflow_datasets as tfds  # half a second that a user of in-memory arrays need not pay
-
     data_dir = pathlib.Path(data_dir)
     summary = read_summary(data_dir)
     if summary is None:
@@ -165,61 +159,48 @@ def load(data_dir: str | pathlib.Path) -> Slices:
             f"{data_dir}: no complete dataset (no summary.json); build it with "
             "python -m launch.prepare_data --source=DIR --data_dir=" + str(data_dir)
         )
-    if summary.get("version") != VERSION:
-        raise ValueError(
-            f"{data_dir}: dataset version {summary.get('version')}, this code reads {VERSION}; {REMEDY}"
-        )
     names = ("image", "patient", "study", "series", "site")
     index = data_dir / "slices" / "index.csv"
-    found = read_index(index, (*names, "position", "thickness", *DIALECT, *LABELS))
-    try:
-        builder: Any = tfds.builder_from_directory(data_dir / "slices")
-        source = builder.as_data_source(split=SPLIT)
-        stored, records = builder.info.features["hu"].shape, len(source)
-    except Exception as error:  # whatever a damaged file makes TFDS raise
-        raise ValueError(f"{data_dir / 'slices'}: {printable(f'{error!r}')}; {REMEDY}") from error
-    if records != len(found["image"]):
-        raise ValueError(
-            f"{data_dir}: {records} records but {len(found['image'])} lines in index.csv; {REMEDY}"
-        )
+    columns = read_index(index, (*names, "position", "thickness", *DIALECT, *LABELS))
     size = summary["options"]["image_size"]
-    if stored != (size, size):
+    records = Records(data_dir / "slices", size)
+    if len(records) != len(columns["image"]):
         raise ValueError(
-            f"{data_dir}: summary.json says image_size {size}, records are of {stored}; {REMEDY}"
+            f"{data_dir}: {len(records)} records but {len(columns['image'])} rows in index.csv; {REMEDY}"
         )
     copies = duplicates.read(data_dir / "slices" / "duplicates.csv")
-    rows = zip(found["image"], found["patient"], found["site"], strict=True)
+    rows = zip(columns["image"], columns["patient"], columns["site"], strict=True)
     duplicates.check(data_dir / "slices" / "duplicates.csv", copies, rows)
     return Slices(
-        *(np.array(found[name], dtype=str) for name in names),
-        position=np.array(found["position"], np.float32),
-        labels=_labels(index, found),
-        thickness=np.array(found["thickness"], np.float32),
+        *(np.array(columns[name], dtype=str) for name in names),
+        position=np.array(columns["position"], np.float32),
+        labels=_labels(index, columns),
+        thickness=np.array(columns["thickness"], np.float32),
         image_shape=(size, size),
-        source=source,
-        linked=duplicates.linked(copies),
-        dialect=_dialect(found),
+        source=records,
+        linked=duplicates.linked_patients(copies),
+        dialect=_dialect(columns),
     )
 
 
-def _dialect(found: csv_table.Columns) -> dict[str, np.ndarray]:
-    spacing = np.array(found["spacing_row"], np.float32).round(2)
+def _dialect(columns: csv_table.Columns) -> dict[str, np.ndarray]:
+    spacing = np.array(columns["spacing_row"], np.float32).round(2)
     return {
-        "bits_stored": np.array(found["bits_stored"], int),
-        "signed": np.array(found["signed"], int),
-        "intercept": np.array(found["intercept"], np.float32),
-        "kernel": np.array(found["kernel"], str),
+        "bits_stored": np.array(columns["bits_stored"], int),
+        "signed": np.array(columns["signed"], int),
+        "intercept": np.array(columns["intercept"], np.float32),
+        "kernel": np.array(columns["kernel"], str),
         "spacing": np.nan_to_num(spacing, nan=-1.0),
     }
 
 
-def _labels(index: pathlib.Path, found: csv_table.Columns) -> np.ndarray:
-    """int8[N, L]; all slices have all labels or none has any, and `any` is set where a subtype is."""
-    given = [[value or str(UNKNOWN) for value in found[label]] for label in LABELS]
-    labels = np.array(given, np.int8).T
-    lacking = (labels == UNKNOWN).any(axis=1)
+def _labels(index: pathlib.Path, columns: csv_table.Columns) -> np.ndarray:
+    """int8[N, L]; checks that all or no slices have labels, and that `any` includes the subtypes."""
+    cells = [[value or str(UNKNOWN) for value in columns[label]] for label in LABELS]
+    labels = np.array(cells, np.int8).T
+    missing = (labels == UNKNOWN).any(axis=1)
     if not (labels == UNKNOWN).all():
-        csv_table.refuse(index, lacking, "any", found, f"a label is missing; {REMEDY}")
-    other = labels[:, 0] < labels[:, 1:].max(axis=1)
-    csv_table.refuse(index, other, "any", found, f"a subtype is 1; {REMEDY}")
+        csv_table.refuse(index, missing, "any", columns, f"a label is missing; {REMEDY}")
+    inconsistent = labels[:, 0] < labels[:, 1:].max(axis=1)
+    csv_table.refuse(index, inconsistent, "any", columns, f"a subtype is 1; {REMEDY}")
     return labels

@@ -86,7 +86,9 @@ def in_place_of_pixels(slices: Slices, features: np.ndarray) -> Slices:
             f"features of shape {features.shape} for {len(slices)} slices: must be finite, a row for each"
         )
     shape: Any = features.shape[1:]
-    return dataclasses.replace(slices, held=features, image_shape=shape, adjacent=None, source=None)
+    return dataclasses.replace(
+        slices, pixels=features, image_shape=shape, adjacent=None, source=None
+    )
 
 
 def head_task(

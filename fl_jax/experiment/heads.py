@@ -183,7 +183,7 @@ def as_read(
         summary: of the dataset, for the name of the file; None where nothing is to be kept.
         folder: where they are kept.
     """
-    made, alone = read.network, slices.singly()
+    made, alone = read.network, slices.single_slices()
     if folder is None or summary is None:
         found = features.extract(made.model, read.variables, made.prepare, alone)
     else:

@@ -15,7 +15,7 @@ import numpy as np
 from fl_jax.core import spec
 from fl_jax.core.types import LABELS, Params
 from fl_jax.data import windows
-from fl_jax.data.index import Summary
+from fl_jax.data.metadata import Summary
 from fl_jax.data.slices import Slices
 from fl_jax.experiment import features
 from fl_jax.files.atomic import sha256

@@ -33,9 +33,6 @@ def prepare(
         worked = True
         reporter.progress("dataset", done, total, "files")
 
-    def records(done: int, total: int) -> None:
-        reporter.progress("records", done, total, "slices sorted and written")
-
     summary = dataset.prepare(
         source,
         layout=layout,
@@ -45,7 +42,6 @@ def prepare(
         workers=workers,
         repairs=repairs,
         progress=files,
-        copied=records,
         say=reporter.message,
     )
     if not worked:

@@ -31,7 +31,7 @@ def predictions(
         patient=slices.patient[first],
         site=slices.site[first],
         split=split[places[first]],
-        truth=slices.truth(examples)[:, 0].astype(slices.labels.dtype),
+        truth=slices.targets(examples)[:, 0].astype(slices.labels.dtype),
         scores=expit(found),
     )
     return aggregate(each, slices.study[first])

@@ -149,7 +149,7 @@ def train(
             batch_size=batch_size,
             examples=int(arm.examples[round, site]),
             seed=seed,
-            round=round,
+            round_index=round,
             site=arm.sites[site],
             balanced=arm.balanced,
         ):
@@ -197,7 +197,7 @@ def score(
     """Returns the logits of some slices, float64[n, L], in the order of `rows`."""
     examples = slices.examples(rows)
     found = answers(predict, params, slices, examples, batch_size=batch_size)
-    return slices.of_slices(found, examples, rows)
+    return slices.slice_logits(found, examples, rows)
 
 
 def answers(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.dicom import Reason
-from fl_jax.data.index import REMEDY, check_built
+from fl_jax.data.metadata import REMEDY, check_digest
 from fl_jax.data.site_names import SITE_NAME
 from fl_jax.data.slices import Slices
 from fl_jax.data.windows import DEFAULT_WINDOWS
@@ -137,7 +137,7 @@ def refusals(path: str | os.PathLike[str], source: str | os.PathLike[str] = "") 
     csv_table.check(path, read, "site", SITE_NAME.fullmatch, f"expected a site; {REMEDY}")
     csv_table.check(path, read, "path", bool, f"expected a file; {REMEDY}")
     csv_table.check(path, read, "reason", reasons.__contains__, f"expected a reason; {REMEDY}")
-    check_built(Path(path).parent, Path(path).name)
+    check_digest(Path(path).parent, Path(path).name)
     by_reason: dict[str, list[tuple[str, str]]] = {}
     for file, reason, detail in zip(read["path"], read["reason"], read["detail"], strict=True):
         name = os.path.relpath(file, source) if source else file

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fl_jax.data import partition
-from fl_jax.data.index import read_summary
+from fl_jax.data.metadata import read_summary
 from fl_jax.evaluation import slice_properties
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.slice_properties import SliceProperties

@@ -23,7 +23,9 @@ from fl_jax.core.layouts import common
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import pipeline
 from fl_jax.data.adjacent import neighbours
-from fl_jax.data.slices import SPLIT, Slices
+from fl_jax.data.order import example_order
+from fl_jax.data.records import Records, Writer
+from fl_jax.data.slices import Slices
 from fl_jax.experiment import machine
 from launch.benchmarks import cases, measure, table
 
@@ -44,7 +46,7 @@ def run(options: Any) -> dict[str, Any]:
     """
     machine.split(options.devices)
     held = dataset()
-    order = pipeline.example_order(len(held), BATCH * STEPS, 0, 0, "site")
+    order = example_order(len(held), BATCH * STEPS, 0, 0, "site")
     with tempfile.TemporaryDirectory() as folder:
         contenders = sources(held, on_disk(held, Path(folder)))
         floor = partial(gather, held, order)
@@ -85,30 +87,17 @@ def dataset() -> Slices:
         thickness=np.full(SLICES, 5, np.float32),
         image_shape=(PIXELS, PIXELS),
         source=None,
-        held=generator.integers(-1024, 1024, (SLICES, PIXELS, PIXELS), np.int16),
+        pixels=generator.integers(-1024, 1024, (SLICES, PIXELS, PIXELS), np.int16),
     )
 
 
 def on_disk(slices: Slices, folder: Path) -> Slices:
-    """The same slices as a TFDS dataset under `folder`."""
-    import tensorflow_datasets as tfds
-    from absl import logging
-
-    from fl_jax.data.dataset import CtSlices
-
+    """The same slices, with their pixels in records under `folder`."""
     pixels = slices.hu(np.arange(len(slices)))
-
-    def examples() -> Iterator[tuple[int, dict[str, Any]]]:
+    with Writer(folder, PIXELS) as records:
         for row, image in enumerate(slices.image.tolist()):
-            labels = slices.labels[row]
-            yield row, {"image": image, "hu": pixels[row], "labels": labels}
-
-    logging.set_verbosity(logging.WARNING)
-    tfds.disable_progress_bar()
-    builder: Any = CtSlices(size=PIXELS, examples=examples, data_dir=folder)
-    builder.download_and_prepare()
-    source = builder.as_data_source(SPLIT)
-    return dataclasses.replace(slices, held=None, source=source)
+            records.add(image, pixels[row], slices.labels[row])
+    return dataclasses.replace(slices, pixels=None, source=Records(folder, PIXELS))
 
 
 def sources(held: Slices, streamed: Slices) -> dict[str, Source]:
@@ -124,7 +113,7 @@ def sources(held: Slices, streamed: Slices) -> dict[str, Source]:
                 batch_size=BATCH,
                 examples=BATCH * STEPS,
                 seed=0,
-                round=0,
+                round_index=0,
                 site="site",
             )
     return found
@@ -132,10 +121,10 @@ def sources(held: Slices, streamed: Slices) -> dict[str, Source]:
 
 def gather(slices: Slices, order: np.ndarray) -> Iterator[Batch]:
     """The floor."""
-    assert slices.held is not None
+    assert slices.pixels is not None
     for rows in order.reshape(-1, BATCH):
         labels = slices.labels[rows].astype(np.float32)
-        yield Batch(slices.held[rows], labels, np.ones(BATCH, np.float32))
+        yield Batch(slices.pixels[rows], labels, np.ones(BATCH, np.float32))
 
 
 def waiting(source: Source, repetitions: int) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
     python tests/data/build_many.py FOLDER FILES WORKERS
 
-Every file is its own: of equal ones each would be a duplicate. What TFDS keeps of the pictures is cut
-from 1 GB to 16 MB, so that the run is past it early on, as a large one is.
+All files differ: equal ones would be duplicates.
 """
 
 import json
@@ -50,9 +49,8 @@ def resident(process: int | str = "self") -> float:
 
 
 def main(folder: pathlib.Path, files: int, workers: int) -> None:
-    from tensorflow_datasets.core import shuffle  # not in the reading processes
-
-    from fl_jax.data import dataset as builder
+    from fl_jax.data.dataset import prepare  # TFDS, which worker processes do without
+    from fl_jax.data.slices import load
 
     source = folder / "rsna"
     write(source, files)
@@ -67,8 +65,7 @@ def main(folder: pathlib.Path, files: int, workers: int) -> None:
             readers = [resident(child.pid or "self") for child in multiprocessing.active_children()]
             samples.append((done, time.monotonic() - began, resident(), max(readers, default=0.0)))
 
-    shuffle.MAX_MEM_BUFFER_SIZE = 16 << 20
-    summary = builder.prepare(
+    summary = prepare(
         source,
         layout="rsna",
         data_dir=folder / "data",
@@ -78,7 +75,7 @@ def main(folder: pathlib.Path, files: int, workers: int) -> None:
     )
     whole = time.monotonic() - began
     began = time.monotonic()
-    opened = builder.load(folder / "data")
+    opened = load(folder / "data")
     found = {
         "sample": "files, seconds, MB, MB of the largest reader",
         "listed": listed,

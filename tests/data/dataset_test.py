@@ -1,6 +1,7 @@
 """The dataset holds what the files hold, is built once, and is never taken for whole when it is not."""
 
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -13,11 +14,14 @@ import make_dicom
 import make_site
 import numpy as np
 import pytest
-from tensorflow_datasets.core import shuffle
+import tensorflow_datasets as tfds
 
-from fl_jax.data import dataset as builder
-from fl_jax.data import dicom, index
+from fl_jax.data import dicom, index, metadata, records
+from fl_jax.data.counts import TooManyRefusedError
+from fl_jax.data.dataset import prepare
 from fl_jax.data.dicom import parallel
+from fl_jax.data.metadata import read_summary
+from fl_jax.data.slices import load
 
 SITES = {"alpha": 4, "beta": 3, "holdout": 2}
 
@@ -30,7 +34,7 @@ def _source(tmp_path_factory):
 @pytest.fixture(name="data_dir", scope="module")
 def _data_dir(source, tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("data")
-    builder.prepare(source, data_dir=data_dir, image_size=16, workers=0)
+    prepare(source, data_dir=data_dir, image_size=16, workers=0)
     return data_dir
 
 
@@ -42,11 +46,11 @@ def _copy(source, tmp_path):
 
 def build(source, data_dir, **options):
     given: dict[str, Any] = {"image_size": 16, "workers": 0} | options
-    return builder.prepare(source, data_dir=data_dir, **given)
+    return prepare(source, data_dir=data_dir, **given)
 
 
 def test_slices_are_the_files(source, data_dir):
-    slices = builder.load(data_dir)
+    slices = load(data_dir)
     assert len(slices) == 27
     paths = {path.stem: path for path in source.rglob("*.dcm")}
     assert sorted(slices.image.tolist()) == sorted(paths)
@@ -69,7 +73,7 @@ def test_slices_are_the_files(source, data_dir):
 
 
 def test_labels_are_the_tables(source, data_dir):
-    slices = builder.load(data_dir)
+    slices = load(data_dir)
     lines = (source / "alpha" / "input" / "labels.csv").read_text().splitlines()[1:]
     table = {line.split(",")[0]: [int(v) for v in line.split(",")[1:7]] for line in lines}
     for image, labels in zip(slices.image.tolist(), slices.labels, strict=True):
@@ -79,24 +83,24 @@ def test_labels_are_the_tables(source, data_dir):
 
 
 def test_rows_in_any_order_on_disk_and_in_memory(data_dir):
-    slices = builder.load(data_dir)
+    slices = load(data_dir)
     held = slices.in_memory()
     rows = np.array([5, 0, 26, 5])
     np.testing.assert_array_equal(slices.hu(rows), held.hu(rows))
     np.testing.assert_array_equal(held.hu(rows)[0], held.hu(rows)[3])
     assert slices.hu(np.zeros(0, int)).shape == (0, 16, 16)
-    assert slices.held is None
+    assert slices.pixels is None
     assert held.in_memory() is held
 
 
 def test_summary(data_dir):
-    summary = builder.read_summary(data_dir)
+    summary = read_summary(data_dir)
     assert summary is not None
     assert summary["refused"] == 0
     assert {site: found["patients"] for site, found in summary["sites"].items()} == SITES
     alpha = summary["sites"]["alpha"]
     assert (alpha["studies"], alpha["slices"]) == (4, 12)
-    slices = builder.load(data_dir)
+    slices = load(data_dir)
     assert (
         list(alpha["positives"].values()) == slices.labels[slices.site == "alpha"].sum(0).tolist()
     )
@@ -107,43 +111,47 @@ def test_workers_change_nothing(source, data_dir, tmp_path, monkeypatch):
     calls = []
     build(source, tmp_path, workers=2, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(n, 27) for n in range(1, 28)]
-    one, two = builder.load(data_dir), builder.load(tmp_path)
+    one, two = load(data_dir), load(tmp_path)
     np.testing.assert_array_equal(one.hu(np.arange(27)), two.hu(np.arange(27)))
     index = pathlib.Path("slices", "index.csv")
     assert (data_dir / index).read_bytes() == (tmp_path / index).read_bytes()
 
 
-@pytest.mark.parametrize("memory", [2**30, 4000])
-def test_copying_the_records_is_counted_too(copy, tmp_path, monkeypatch, memory):
-    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", memory)
-    spoil(copy, "beta", 2)
-    calls = []
-
-    def tick(name):
-        return lambda done, total: calls.append((name, done, total))
-
-    options = {"max_refused": 0.1, "progress": tick("files"), "copied": tick("records")}
-    build(copy, tmp_path / "data", **options)
-    read = [("files", n, 27) for n in range(1, 28)]
-    assert calls == read + [("records", n, 25) for n in range(1, 26)]
-
-
-def test_order_is_kept_where_tfds_sorts_on_disk(source, data_dir, tmp_path, monkeypatch):
-    used = []
-    monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 4000)
-    bucket = shuffle.Shuffler._add_to_bucket
-    monkeypatch.setattr(
-        shuffle.Shuffler,
-        "_add_to_bucket",
-        lambda self, key, data: (
-            used.append(shuffle.get_bucket_number(key, 1000)),
-            bucket(self, key, data),
-        ),
-    )
+def test_records_stay_in_order_over_many_shards(source, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "SHARD_BYTES", 16 * 16 * 2 * 5)
+    monkeypatch.setattr(records, "CHUNK", 4)
     build(source, tmp_path)
-    assert len(set(used)) == 27  # and not all in the first
-    one, two = builder.load(data_dir), builder.load(tmp_path)
+    assert len([*tmp_path.glob("slices/ct_slices-slices.array_record-*")]) == 6  # 27 of 5 each
+    one, two = load(data_dir), load(tmp_path)
     np.testing.assert_array_equal(one.hu(np.arange(27)), two.hu(np.arange(27)))
+
+
+def test_tfds_opens_the_dataset(data_dir):
+    opened = tfds.builder_from_directory(data_dir / "slices").as_data_source("slices")
+    slices = load(data_dir)
+    assert [record["image"].decode() for record in opened] == slices.image.tolist()
+    np.testing.assert_array_equal(opened[26]["hu"], slices.hu(np.array(26)))
+    np.testing.assert_array_equal(opened[26]["labels"], slices.labels[26])
+
+
+def test_no_file_of_a_dataset_names_code_that_is_imported(data_dir, tmp_path):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    features = copied / "slices" / "features.json"
+    text = features.read_text()
+    assert text.count("tensorflow_datasets.core.features.text_feature.Text") == 1
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Text: pass\n")
+    features.write_text(
+        text.replace("tensorflow_datasets.core.features.text_feature.Text", "evil.Text")
+    )
+    code = "import sys; from fl_jax.data.slices import load; print(len(load(sys.argv[1])))"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, copied], capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.strip() == "27", done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_complete_dataset_is_left_alone(source, tmp_path, monkeypatch):
@@ -152,7 +160,7 @@ def test_a_complete_dataset_is_left_alone(source, tmp_path, monkeypatch):
         patch.setattr(dicom, "read_all", lambda *_, **__: pytest.fail("read again"))
         assert build(source, tmp_path) == first
     assert build(source, tmp_path, image_size=8) != first
-    assert builder.load(tmp_path).image_shape == (8, 8)
+    assert load(tmp_path).image_shape == (8, 8)
 
 
 def test_a_changed_source_is_noticed(copy, tmp_path):
@@ -162,7 +170,7 @@ def test_a_changed_source_is_noticed(copy, tmp_path):
     said = []
     build(copy, tmp_path / "data", say=said.append)
     assert said == [f"{tmp_path / 'data'}: the source has changed: built anew"]
-    slices = builder.load(tmp_path / "data")
+    slices = load(tmp_path / "data")
     moved = slices.patient[slices.image == path.stem]
     assert (slices.patient == moved[0]).sum() == 1
 
@@ -180,7 +188,7 @@ def test_what_a_dataset_was_built_from_is_compared_and_said(source, tmp_path):
     assert said == []
     build(source, tmp_path, image_size=8, say=said.append)
     assert said.pop() == f"{tmp_path}: image_size was 16, is 8: built anew"
-    old = builder.read_summary(tmp_path)
+    old = read_summary(tmp_path)
     assert old is not None
     old["versions"]["pydicom"] = "1.0"
     (tmp_path / "summary.json").write_text(json.dumps(old))
@@ -203,9 +211,9 @@ def test_a_build_that_dies_leaves_no_dataset(source, tmp_path, after):
     with pytest.raises(Killed):
         build(source, tmp_path, progress=kill)
     with pytest.raises(FileNotFoundError, match=r"no complete dataset.*prepare_data"):
-        builder.load(tmp_path)
+        load(tmp_path)
     build(source, tmp_path)
-    assert len(builder.load(tmp_path)) == 27
+    assert len(load(tmp_path)) == 27
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "refused.csv",
         "slices",
@@ -223,22 +231,22 @@ def test_a_build_that_dies_leaves_no_dataset(source, tmp_path, after):
 )
 def test_killed_without_a_chance_to_tidy_up(source, tmp_path, moment, left):
     code = (
-        "import os, signal, sys; from fl_jax.data import dataset as builder\n"
+        "import os, signal, sys; from fl_jax.data.dataset import prepare\n"
         "moment, move = sys.argv[3], os.replace\n"
         "def kill(): os.kill(os.getpid(), signal.SIGKILL)\n"
         "def replace(a, b): kill() if str(b).endswith('/' + moment) else move(a, b)\n"
         "os.replace = replace\n"
         "tick = lambda done, total: moment == 'reading' and done == 20 and kill()\n"
-        "builder.prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=0,\n"
+        "prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=0,\n"
         "                progress=tick)"
     )
     run = subprocess.run([sys.executable, "-c", code, source, tmp_path, moment], check=False)
     assert run.returncode == -signal.SIGKILL
     assert {path.name for path in tmp_path.iterdir()} == left
     with pytest.raises(FileNotFoundError, match="no complete dataset"):
-        builder.load(tmp_path)
+        load(tmp_path)
     build(source, tmp_path)
-    slices = builder.load(tmp_path)
+    slices = load(tmp_path)
     assert len(slices.in_memory()) == 27
     assert not (tmp_path / "building").exists()
 
@@ -251,14 +259,14 @@ def test_a_failed_rebuild_keeps_the_old_dataset(source, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         build(source, tmp_path, image_size=8, progress=fail)
-    assert builder.load(tmp_path).image_shape == (16, 16)
+    assert load(tmp_path).image_shape == (16, 16)
 
 
 def test_another_version_is_refused_and_rebuilt(source, tmp_path):
     summary = build(source, tmp_path)
     (tmp_path / "summary.json").write_text(json.dumps(summary | {"version": "0.9.0"}))
     with pytest.raises(ValueError, match=r"version 0.9.0"):
-        builder.load(tmp_path)
+        load(tmp_path)
     assert build(source, tmp_path) == summary
 
 
@@ -278,7 +286,7 @@ def test_refused_files_are_counted_by_reason_and_left_out(copy, tmp_path):
     assert summary["refused"] == pytest.approx(2 / 27)
     assert summary["sites"]["beta"]["refused"] == {"truncated": 2}
     assert summary["sites"]["beta"]["slices"] == 7
-    assert not set(builder.load(tmp_path / "data").image) & {path.stem for path in paths}
+    assert not set(load(tmp_path / "data").image) & {path.stem for path in paths}
     listed = (tmp_path / "data" / "refused.csv").read_text().splitlines()
     assert len(listed) == 3
     assert listed[1].startswith(f"beta,{paths[0]},truncated,")
@@ -288,17 +296,17 @@ def test_a_stricter_limit_is_applied_to_what_is_there(copy, tmp_path):
     spoil(copy, "beta", 2)
     first = build(copy, tmp_path / "data", max_refused=0.1)
     assert build(copy, tmp_path / "data", max_refused=0.5) == first
-    with pytest.raises(builder.RefusedError, match="2 of 27"):
+    with pytest.raises(TooManyRefusedError, match="2 of 27"):
         build(copy, tmp_path / "data", max_refused=0.05)
 
 
 def test_too_many_refused_names_the_worst_reason_and_files(copy, tmp_path):
     paths = spoil(copy, "beta", 3)
-    with pytest.raises(builder.RefusedError) as error:
+    with pytest.raises(TooManyRefusedError) as error:
         build(copy, tmp_path / "data")
     for words in ("3 of 27", "max_refused", "truncated", str(paths[0]), "1142 of 1152 pixel bytes"):
         assert words in str(error.value)
-    assert builder.read_summary(tmp_path / "data") is None
+    assert read_summary(tmp_path / "data") is None
     assert len((tmp_path / "data" / "refused.csv").read_text().splitlines()) == 4
 
 
@@ -326,7 +334,7 @@ def test_a_patient_at_two_sites_is_named(copy, tmp_path):
     path.write_bytes(make_dicom.ct(PatientID="alpha-0"))
     with pytest.raises(ValueError, match="patient 'alpha-0' is at site 'alpha' and at site 'beta'"):
         build(copy, tmp_path / "data")
-    assert builder.read_summary(tmp_path / "data") is None
+    assert read_summary(tmp_path / "data") is None
 
 
 @pytest.mark.parametrize(
@@ -346,7 +354,7 @@ def test_offline_and_silent(source, tmp_path, monkeypatch, capfd):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     build(source, tmp_path)
-    builder.load(tmp_path).in_memory()
+    load(tmp_path).in_memory()
     assert capfd.readouterr() == ("", "")
 
 
@@ -374,13 +382,13 @@ def test_index_has_every_fact(data_dir):
             "slices/index.csv",
             ",0,0,0,0,0,0\n",
             ",1,0,0,0,0,0\n",
-            "index.csv: is not as it was built",
+            "index.csv: has changed since it was built",
         ),
         (
             "slices/index.csv",
             ",0,0,0,0,0,0\n",
             ",0,0,0,0,0,1\n",
-            "index.csv: is not as it was built",
+            "index.csv: has changed since it was built",
         ),
         ("slices/index.csv", "image,", "images,", "index.csv, line 1: the first line must be"),
         ("slices/duplicates.csv", "site\n", "site\n" + f"{1:032x},x,p1,a\n" * 2, "is there twice"),
@@ -388,13 +396,16 @@ def test_index_has_every_fact(data_dir):
             "slices/duplicates.csv",
             "site\n",
             f"site\n{1:032x},x,p1,a\n{1:032x},y,p1,a\n",
-            "as it was",
+            "has changed",
         ),
-        ("slices/features.json", '"hu"', '"hv"', "slices: .*; build the dataset anew"),
-        ("slices/dataset_info.json", "{", "", "slices: .*; build the dataset anew"),
-        ("summary.json", '"image_size": 16', '"image_size": 8', "image_size 8, records are of"),
+        (
+            "summary.json",
+            '"image_size": 16',
+            '"image_size": 8',
+            "slices: .*; build the dataset anew",
+        ),
         ("summary.json", '"image_size": 16', '"image_size": "16"', "options.image_size is '16'"),
-        ("summary.json", '"sites": {', '"site": {', "summary.json: it lacks sites"),
+        ("summary.json", '"sites": {', '"site": {', "missing required field `sites`"),
     ],
 )
 def test_a_dataset_whose_files_are_spoilt_is_refused(data_dir, tmp_path, name, old, new, said):
@@ -403,26 +414,46 @@ def test_a_dataset_whose_files_are_spoilt_is_refused(data_dir, tmp_path, name, o
     assert old in text
     (copied / name).write_text(text.replace(old, new, 1))
     with pytest.raises(ValueError, match=said):
-        builder.load(copied)
+        load(copied)
 
 
-def test_an_older_dataset_has_no_digests_and_is_checked_without(data_dir, tmp_path):
+@pytest.mark.parametrize(
+    "spoil_shard",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.rename(path.with_name(path.name.replace("00000", "00001"))),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(b"x" * path.stat().st_size),
+    ],
+)
+def test_a_missing_or_damaged_shard_is_refused(data_dir, tmp_path, spoil_shard):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    spoil_shard(next(copied.glob("slices/*array_record*")))
+    with pytest.raises(ValueError, match=r"slices: .*build the dataset anew"):
+        load(copied)
+
+
+def test_tables_are_checked_without_their_digests(data_dir, tmp_path):
     copied = shutil.copytree(data_dir, tmp_path / "data")
     summary = json.loads((copied / "summary.json").read_text())
-    assert set(summary.pop("tables")) == {*index.TABLES}
+    assert set(summary["tables"]) == {*metadata.TABLES}
+    summary["tables"] = {}
     (copied / "summary.json").write_text(json.dumps(summary))
     table, copies = (copied / "slices" / f"{name}.csv" for name in ("index", "duplicates"))
-    assert len(builder.load(copied)) == 27
+    assert len(load(copied)) == 27
     text = table.read_text()
     for spoilt, said in (
-        (text.rpartition("ID_")[0], "27 records but 26 lines"),
+        (text.rpartition("ID_")[0], "27 records but 26 rows"),
         (text.replace(",0,0,0,0,0,0\n", ",0,0,0,0,0,1\n", 1), "any is '0': a subtype is 1"),
         (text.replace(",0,0,0,0,0,0\n", ",,0,0,0,0,0\n", 1), "any is '': a label is missing"),
     ):
         table.write_text(spoilt)
         with pytest.raises(ValueError, match=said):
-            builder.load(copied)
+            load(copied)
     table.write_text(text)
     copies.write_text(copies.read_text() + f"{1:032x},x,p1,a\n{1:032x},y,p1,a\n")
-    with pytest.raises(ValueError, match=r"duplicates.csv: holds image, patient and site .*'x'"):
-        builder.load(copied)
+    with pytest.raises(
+        ValueError, match=r"duplicates.csv: image, patient and site .*'x'.* are not"
+    ):
+        load(copied)

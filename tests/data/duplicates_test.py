@@ -7,16 +7,15 @@ import make_site
 import numpy as np
 import pytest
 
-from fl_jax.data import dataset as builder
 from fl_jax.data import duplicates, partition, pipeline
+from fl_jax.data.dataset import prepare
 from fl_jax.data.duplicates import Copy
+from fl_jax.data.slices import load
 from fl_jax.experiment import train as study
 
 
-def prepare(source, data_dir, layout="rsna", **options):
-    return builder.prepare(
-        source, layout=layout, data_dir=data_dir, image_size=16, workers=0, **options
-    )
+def build(source, data_dir, layout="rsna", **options):
+    return prepare(source, layout=layout, data_dir=data_dir, image_size=16, workers=0, **options)
 
 
 @pytest.fixture(name="shared", scope="module")
@@ -24,25 +23,25 @@ def _shared(tmp_path_factory):
     """Twelve patients, of whom 0 and 7 share a picture, and so 7 and 9."""
     folder = tmp_path_factory.mktemp("shared")
     source = make_rsna.write_rsna(folder / "rsna", patients=12, shared=[(0, 7), (7, 9)])
-    return prepare(source, folder / "data"), builder.load(folder / "data")
+    return build(source, folder / "data"), load(folder / "data")
 
 
 def test_equal_pictures_are_found_by_their_digest():
-    pictures = duplicates.Pictures()
+    pictures = duplicates.PictureDigests()
     disc, air = make_dicom.disc().astype(np.int16), np.full((24, 24), -1000, np.int16)
     for hu in (disc, disc + 1, air, disc, air, np.roll(disc, 1)):
         pictures.add(hu)
-    found = pictures.shared()
+    found = pictures.repeated()
     assert list(found) == [0, 3]  # air is nobody's
     assert found[0] == found[3]
-    assert duplicates.Pictures().shared() == {}
+    assert duplicates.PictureDigests().shared() == {}
 
 
 def test_links_go_through_chains():
     pairs = [("1", "b"), ("1", "a"), ("2", "d"), ("2", "b"), ("3", "y"), ("3", "x"), ("4", "z")]
     copies = [Copy(pixels, "", patient, "s") for pixels, patient in [*pairs, ("4", "z")]]
-    assert duplicates.linked(copies) == {"a": "a", "b": "a", "d": "a", "x": "x", "y": "x"}
-    assert duplicates.linked([]) == {}
+    assert duplicates.linked_patients(copies) == {"a": "a", "b": "a", "d": "a", "x": "x", "y": "x"}
+    assert duplicates.linked_patients([]) == {}
 
 
 def test_the_dataset_reports_them(shared):
@@ -89,17 +88,17 @@ def test_a_picture_at_two_sites_is_an_error(tmp_path):
         r"picture \(images 'ID_north_0_0', 'ID_south_2_0'\)"
     )
     with pytest.raises(ValueError, match=words):
-        prepare(source, tmp_path / "data", "sites")
+        build(source, tmp_path / "data", "sites")
 
 
 def test_the_truncated_image_is_refused_and_counted(tmp_path):
     source = make_rsna.write_rsna(tmp_path / "rsna")
     path = source / "stage_2_train" / "ID_000000003.dcm"
     path.write_bytes(path.read_bytes()[:-100])
-    summary = prepare(source, tmp_path / "data", max_refused=0.1)
+    summary = build(source, tmp_path / "data", max_refused=0.1)
     assert summary["sites"]["rsna"]["refused"] == {"truncated": 1}
     assert summary["sites"]["rsna"]["slices"] == 17
-    slices = builder.load(tmp_path / "data")
+    slices = load(tmp_path / "data")
     assert "ID_000000003" not in slices.image
     assert set(slices.study) == {f"study{patient}" for patient in range(1, 7)}
     table = (source / "stage_2_train.csv").read_text()
@@ -118,8 +117,8 @@ def _positive(labels):
 def _loose(tmp_path_factory):
     folder = tmp_path_factory.mktemp("loose")
     source = make_rsna.write_rsna(folder / "export")
-    summary = prepare(source, folder / "data", "loose", max_refused=1.0)
-    return summary, builder.load(folder / "data")
+    summary = build(source, folder / "data", "loose", max_refused=1.0)
+    return summary, load(folder / "data")
 
 
 def test_absent_labels_are_neither_zeros_nor_ones(loose):

@@ -74,14 +74,14 @@ def test_reading_processes_end_with_a_build_that_is_killed(tmp_path):
     script = tmp_path / "build.py"
     script.write_text(
         "import multiprocessing, os, signal, sys\n"
-        "from fl_jax.data import dataset as builder\n"
+        "from fl_jax.data.dataset import prepare\n"
         "from fl_jax.data.dicom import parallel\n"
         "parallel.CHUNK = 4\n"
         "def kill(done, total):\n"
         "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "if __name__ == '__main__':  # reading processes import this file too\n"
-        "    builder.prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=2,\n"
+        "    prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=2,\n"
         "                    progress=kill)\n"
     )
     command = [sys.executable, script, source, tmp_path / "data"]

@@ -21,7 +21,7 @@ def write(path, lines):
 
 def test_numbers_keep_groups_and_order_and_the_rest(tmp_path):
     path = write(tmp_path / "index.csv", LINES)
-    assert pseudonyms.replace(path) == {"MRN-1": "p1", "MRN-20": "p2", "MRN-3": "p3"}
+    assert pseudonyms.number_identifiers(path) == {"MRN-1": "p1", "MRN-20": "p2", "MRN-3": "p3"}
     with path.open(newline="") as file:
         lines = [*csv.reader(file)]
     assert lines == [
@@ -36,7 +36,7 @@ def test_numbers_keep_groups_and_order_and_the_rest(tmp_path):
 
 def test_numbers_sort_as_they_count(tmp_path):
     lines = [(f"i{n}", f"MRN-{n:04d}", "s", "s", "a") for n in range(120)]
-    numbers = pseudonyms.replace(write(tmp_path / "index.csv", lines))
+    numbers = pseudonyms.number_identifiers(write(tmp_path / "index.csv", lines))
     assert sorted(numbers.values()) == [*numbers.values()]
     assert numbers["MRN-0008"] == "p009"
 
@@ -48,11 +48,11 @@ def test_numbers_sort_as_they_count(tmp_path):
 def test_an_image_that_names_its_patient_is_refused(tmp_path, image, patient):
     path = write(tmp_path / "index.csv", [*LINES, (image, patient, "s", "s", "a")])
     with pytest.raises(ValueError, match=r"has its patient's ID .*launch.deidentify"):
-        pseudonyms.replace(path)
+        pseudonyms.number_identifiers(path)
 
 
 @pytest.mark.parametrize(
     ("image", "patient"), [("ID_12", "12"), ("ID_00000012", "ID_0000001"), ("x17700", "7700")]
 )
 def test_a_short_id_or_a_longer_number_in_an_images_name_is_chance(tmp_path, image, patient):
-    pseudonyms.replace(write(tmp_path / "index.csv", [(image, patient, "s", "s", "a")]))
+    pseudonyms.number_identifiers(write(tmp_path / "index.csv", [(image, patient, "s", "s", "a")]))

@@ -31,7 +31,7 @@ def make(lengths, **changes):
         "thickness": np.full(n, 5, np.float32),
         "image_shape": (1, 1),
         "source": None,
-        "held": place.astype(np.int16)[:, None, None],
+        "pixels": place.astype(np.int16)[:, None, None],
     }
     return Slices(**fields | changes)
 
@@ -44,7 +44,7 @@ def test_slices_go_by_position_and_not_by_name():
     for series, window in zip(("s0", "s1", "s2"), studies.windows, strict=True):
         rows = window[window >= 0]
         assert set(slices.series[rows]) == {series}
-        assert slices.held[rows, 0, 0].tolist() == list(range(len(rows)))
+        assert slices.pixels[rows, 0, 0].tolist() == list(range(len(rows)))
         assert (window[len(rows) :] == -1).all()
     level = dataclasses.replace(slices, position=np.zeros(15, np.float32))
     rows = group_into_studies(level).windows[1][:3]
@@ -56,7 +56,7 @@ def test_a_long_study_is_windows_that_overlap_and_leave_nothing_out(length):
     studies = group_into_studies(make([length, 4]))
     windows = [row for row in studies.windows if studies.series[row[0]] == "s0"]
     assert len(windows) == {64: 1, 65: 2, 112: 2, 113: 3, 300: 6}[length]
-    places = [studies.held[row, 0, 0] for row in windows]
+    places = [studies.pixels[row, 0, 0] for row in windows]
     assert set(np.concatenate(places)) == set(range(length))
     for one, next_one in itertools.pairwise(places):
         assert one.tolist() == list(range(one[0], one[0] + LONGEST))
@@ -70,8 +70,8 @@ def test_each_slice_has_the_mean_logit_of_its_windows():
     assert len(examples) == 2
     assert set(studies.rows(examples)) == set(rows)
     answers = np.zeros((2, 65, 6)) + np.array([[[1.0]], [[3.0]]])
-    found = studies.of_slices(answers, examples, rows)
-    place = studies.held[rows, 0, 0]
+    found = studies.slice_logits(answers, examples, rows)
+    place = studies.pixels[rows, 0, 0]
     np.testing.assert_array_equal(found[:, 0], np.where(place < 16, 1, np.where(place < 64, 2, 3)))
     assert studies.examples(rows[:1]).tolist() == [1]
 
@@ -101,7 +101,7 @@ def test_neighbours_may_be_read_with_each_slice():
     around[:, 0] = 0
     studies = group_into_studies(dataclasses.replace(slices, adjacent=around))
     assert studies.input_shape == (3, 3, 1, 1)
-    read = studies.read_as(np.array([1]))
+    read = studies.input_rows(np.array([1]))
     assert read.shape == (1, 3, 3)
     assert (read[..., 0] == 0).all()
     assert (read[0, :2, 1] == studies.windows[1, :2]).all()
@@ -109,7 +109,7 @@ def test_neighbours_may_be_read_with_each_slice():
 
 def test_taken_one_by_one_they_are_what_they_were():
     slices = make([3, 2])
-    alone = group_into_studies(slices).singly()
+    alone = group_into_studies(slices).single_slices()
     assert type(alone) is Slices
     assert all(
         getattr(alone, field.name) is getattr(slices, field.name)

@@ -192,15 +192,15 @@ class Records:
 
 
 def test_a_dataset_over_the_memory_limit_stays_on_disk(config, tmp_path, slices, monkeypatch):
-    on_disk = dataclasses.replace(slices, held=None, source=Records(slices.held))
+    on_disk = dataclasses.replace(slices, pixels=None, source=Records(slices.pixels))
     monkeypatch.setattr(datasets, "load", lambda folder: on_disk)
-    gibibytes = slices.held.nbytes / 2**30
+    gibibytes = slices.pixels.nbytes / 2**30
     config = config.replace(memory_limit=gibibytes)
-    held = experiment.load(config, tmp_path).slices.held
+    held = experiment.load(config, tmp_path).slices.pixels
     assert held is not None
-    assert (held == slices.held).all()
+    assert (held == slices.pixels).all()
     config = config.replace(memory_limit=0.99 * gibibytes)
-    assert experiment.load(config, tmp_path).slices.held is None
+    assert experiment.load(config, tmp_path).slices.pixels is None
 
 
 def test_a_model_may_read_three_slices_in_one_window(config, tmp_path):
@@ -247,7 +247,7 @@ def test_a_run_with_all_options_goes_on_with_the_same_bits_and_predicts_as_it_wa
     restored = trained.load(tmp_path / "whole", complain=pytest.fail)
     found = predictions.read(files["whole"])
     rows = [list(slices.image).index(name) for name in found.image[:5]]
-    logits = restored.logits(restored.params, slices.held[rows])
+    logits = restored.logits(restored.params, slices.pixels[rows])
     np.testing.assert_allclose(found.scores[:5], jax.nn.sigmoid(logits), rtol=1e-4)
     last = trained.load(tmp_path / "whole", checkpoint=3, complain=pytest.fail)
     assert jax.tree.structure(last.params) == jax.tree.structure(restored.params)

@@ -49,7 +49,7 @@ def trained(task, dataset):
         sites = [
             [
                 *pipeline.train_batches(
-                    dataset, rows, batch_size=8, examples=20, seed=0, round=number, site=site
+                    dataset, rows, batch_size=8, examples=20, seed=0, round_index=number, site=site
                 )
             ]
             for site, rows in (("a", np.arange(20)), ("b", np.arange(20, 40)))

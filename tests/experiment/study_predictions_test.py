@@ -64,7 +64,7 @@ def test_layouts_agree_on_studies(arm, studies, task):
     def batches(site):
         rows = arm[0].train[site]
         return pipeline.train_batches(
-            studies, rows, batch_size=2, examples=len(rows), seed=0, round=0, site="abc"[site]
+            studies, rows, batch_size=2, examples=len(rows), seed=0, round_index=0, site="abc"[site]
         )
 
     found = []

@@ -219,7 +219,7 @@ def test_predictions_cover_own_validation_every_test_set_and_the_holdout(
     assert set(found.site[found.split == "holdout"]) == {"holdout"}
     assert len(set(found.image)) == len(found.image)
     row = list(slices.image).index(found.image[-1])
-    logits = task.logits(progress[-1].best.params, slices.held[row][None])
+    logits = task.logits(progress[-1].best.params, slices.pixels[row][None])
     np.testing.assert_allclose(found.scores[-1], jax.nn.sigmoid(logits)[0], rtol=1e-5)
 
 
@@ -236,7 +236,7 @@ def test_each_site_predicts_its_own_patients_with_its_own_model(slices, partitio
     for number, image in enumerate(own.image):
         row = list(slices.image).index(image)
         mine = of_site(model.personal, arm.sites.index(slices.site[row]))
-        logits = task.logits(mine, slices.held[row][None])
+        logits = task.logits(mine, slices.pixels[row][None])
         np.testing.assert_allclose(own.scores[number], jax.nn.sigmoid(logits)[0], rtol=1e-5)
     assert np.abs(own.scores - everything.scores[inside]).max() > 1e-3
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import pytest
 
-from fl_jax.data import pipeline
+from fl_jax.data.order import example_order
 from fl_jax.experiment import machine
 from launch import benchmark
 from launch.benchmarks import (
@@ -205,7 +205,7 @@ def test_all_sources_of_inputs_give_the_same_slices(tmp_path, monkeypatch):
     for name, value in (("SLICES", 64), ("PIXELS", 8), ("BATCH", 4), ("STEPS", 3)):
         monkeypatch.setattr(inputs, name, value)
     held = inputs.dataset()
-    order = pipeline.example_order(64, 12, 0, 0, "site")
+    order = example_order(64, 12, 0, 0, "site")
     wanted = [batch.inputs for batch in inputs.gather(held, order)]
     for name, source in inputs.sources(held, inputs.on_disk(held, tmp_path)).items():
         for batch, pixels in zip(source(), wanted, strict=True):

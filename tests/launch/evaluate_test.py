@@ -8,6 +8,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import make_summary
 import numpy as np
 import pytest
 from report import fake_study
@@ -97,7 +98,7 @@ def _own(slices, tmp_path):
     made = partition.by_patient(slices, fractions=(0.5, 0.25, 0.25), seed=0)
     partition.save(made, tmp_path / "partition.csv")
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "summary.json").write_text('{"digest": "d"}')
+    make_summary.write(tmp_path / "data")
     config = SimpleNamespace(dataset=["d", {}])
     model = SimpleNamespace(name="local_a", config=config)
     return tmp_path, model, made
@@ -129,7 +130,7 @@ def test_other_data_are_test_data_with_the_studys_operating_points(slices, own, 
     workdir, _, made = own
     other = tmp_path / "other"
     other.mkdir()
-    (other / "summary.json").write_text('{"digest": "another"}')
+    make_summary.write(other, digest="another")
     kept, _ = _judge(slices, own, workdir / "data", [])
     (workdir / "predictions").mkdir()
     predictions.write(workdir / "predictions" / "local_a.csv", kept.scores)

@@ -27,7 +27,7 @@ for number in range(5):
 def data(slices):
     hu = np.full((len(slices.image), SIZE, SIZE), -1000, np.int16)
     hu[:, 4:28, 4:28] = 40
-    return dataclasses.replace(slices, held=hu, image_shape=(SIZE, SIZE))
+    return dataclasses.replace(slices, pixels=hu, image_shape=(SIZE, SIZE))
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import planted
 import pytest
 
 from configs import demo
-from fl_jax.data import dataset as builder
+from fl_jax.data.dataset import prepare
+from fl_jax.data.slices import load
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir
 from launch import train
@@ -23,8 +24,8 @@ def test_the_search_finds_what_is_there(source):
 
 def test_dataset_checkpoints_predictions_and_report_hold_no_person(source, tmp_path):
     wanted = planted.secrets(source)
-    builder.prepare(source, data_dir=tmp_path / "data", image_size=16, workers=0)
-    opened = builder.load(tmp_path / "data")
+    prepare(source, data_dir=tmp_path / "data", image_size=16, workers=0)
+    opened = load(tmp_path / "data")
     records = opened.source.__getitems__(list(range(len(opened))))  # compressed on disk
     assert not [s for s in wanted for record in records if s in record["image"]]
     config = demo.get_config()

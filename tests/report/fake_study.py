@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import make_summary
 import numpy as np
 
 from fl_jax.core.types import LABELS
@@ -161,7 +162,7 @@ def _rest(workdir: Path, rows: list, truth: np.ndarray, site: np.ndarray) -> Non
             "labels_without_image": 3 if name == "elm" else 0,
         }
     (workdir / "data").mkdir()
-    (workdir / "data" / "summary.json").write_text(json.dumps({"refused": 0.0024, "sites": sites}))
+    make_summary.write(workdir / "data", sites, refused=0.0024)
     (workdir / "manifest.json").write_text(json.dumps(MANIFEST))
 
 

@@ -25,7 +25,7 @@ def _scans(slices):
         series=np.array(["1.2.3.1"] * 2 + ["1.2.3.2"] * 3 + ["1.2.4.1"] * 3),
         position=np.array([5, 0, 10, -2.5, 5, 1, 2, 3], np.float32),
         labels=np.full((8, len(LABELS)), -1, np.int8),
-        held=slices.held[:8],
+        pixels=slices.pixels[:8],
     )
 
 

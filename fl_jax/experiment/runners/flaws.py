@@ -53,7 +53,7 @@ def zeroed(slices: Slices, lost: np.ndarray) -> Slices:
     """The dataset, in memory, with pictures of zeros in the rows `lost`, bool[N]; labels stay."""
     held = slices.in_memory().hu(np.arange(len(slices))).copy()
     held[lost] = AIR
-    return dataclasses.replace(slices, held=held)
+    return dataclasses.replace(slices, pixels=held)
 
 
 def without(arm: Arm, lost: np.ndarray) -> Arm:

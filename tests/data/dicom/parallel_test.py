@@ -12,8 +12,8 @@ import make_site
 import pytest
 from make_dicom import ct, disc
 
-from fl_jax.data import dataset as builder
 from fl_jax.data import dicom
+from fl_jax.data.dataset import prepare
 from fl_jax.data.dicom import Reason, parallel, shared_memory
 
 
@@ -67,9 +67,7 @@ def test_a_build_counts_them(tmp_path):
     path.rename(data / "ID_segfault.dcm")
     labels = source / "north" / "input" / "labels.csv"
     labels.write_text(labels.read_text().replace(path.stem, "ID_segfault"))
-    summary = builder.prepare(
-        source, data_dir=tmp_path / "data", image_size=16, workers=2, max_refused=0.1
-    )
+    summary = prepare(source, data_dir=tmp_path / "data", image_size=16, workers=2, max_refused=0.1)
     assert summary["sites"]["north"]["refused"] == {Reason.CRASHED.value: 1}
     assert summary["sites"]["north"]["slices"] == 23
     assert "ID_segfault.dcm" in (tmp_path / "data" / "refused.csv").read_text()

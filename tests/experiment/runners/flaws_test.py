@@ -27,7 +27,7 @@ def make_slices(each: int = 10) -> Slices:
         thickness=np.ones(count, np.float32),
         image_shape=(4, 4),
         source=None,
-        held=np.full((count, 4, 4), 40, np.int16),
+        pixels=np.full((count, 4, 4), 40, np.int16),
     )
 
 

@@ -1,0 +1,136 @@
+"""Pixel records of a dataset: a TFDS dataset of array_record files, written in order, read at random.
+
+Anybody opens it with `tfds.builder_from_directory(folder)`. We read the records ourselves, without
+TensorFlow: TFDS would import the classes that `features.json` names, and a folder may come from anywhere.
+"""
+
+import pathlib
+import re
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from fl_jax.core.types import LABELS
+from fl_jax.data.metadata import REMEDY, VERSION
+from fl_jax.files.extras import extra
+from fl_jax.files.text import printable
+
+SPLIT = "slices"
+"""TFDS requires a split name and reserves `all`."""
+NAME = "ct_slices"
+SHARD_BYTES = 2**28
+CHUNK = 64
+"""Records per call of TFDS, which rewrites the dataset's metadata each time."""
+_SHARD = re.compile(rf"{NAME}-{SPLIT}\.array_record-(\d+)")
+
+
+def _features(tfds: Any, size: int) -> Any:
+    pixels = tfds.features.Tensor(
+        shape=(size, size), dtype=np.int16, encoding=tfds.features.Encoding.BYTES
+    )
+    labels = tfds.features.Tensor(shape=(len(LABELS),), dtype=np.int8)
+    return tfds.features.FeaturesDict(
+        {"image": tfds.features.Text(), "hu": pixels, "labels": labels}
+    )
+
+
+class Writer:
+    """Writes records in order; use as a context manager.
+
+    Args:
+        folder: an empty folder.
+        size: H = W in pixels.
+    """
+
+    def __init__(self, folder: pathlib.Path, size: int):
+        with extra("ct"):
+            import tensorflow_datasets as tfds
+
+        identity = tfds.core.DatasetIdentity(
+            name=NAME, version=VERSION, data_dir=str(folder), module_name=__name__
+        )
+        self._writer = tfds.core.SequentialWriter(
+            tfds.core.DatasetInfo(
+                builder=identity,
+                description=__doc__,
+                features=_features(tfds, size),
+                disable_shuffling=True,  # record i is row i of the index
+            ),
+            max_examples_per_shard=max(1, SHARD_BYTES // (2 * size * size)),
+            file_format="array_record",
+        )
+        self._writer.initialize_splits([SPLIT])
+        self._waiting: list[dict[str, Any]] = []
+
+    def add(self, image: str, hu: np.ndarray, labels: np.ndarray) -> None:
+        """Appends a record.
+
+        Args:
+            image: the image's name.
+            hu: int16[H, W] in HU.
+            labels: int8[L].
+        """
+        self._waiting.append({"image": image, "hu": hu, "labels": labels})
+        if len(self._waiting) == CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.add_examples({SPLIT: self._waiting})
+        self._waiting = []
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close_all()
+
+
+class Records:
+    """Random access to the records under a folder.
+
+    Args:
+        folder: a folder that `Writer` wrote.
+        size: H = W in pixels.
+
+    Raises:
+        ValueError: no record, a missing or damaged shard, or pixels of another size.
+    """
+
+    def __init__(self, folder: pathlib.Path, size: int):
+        with extra("ct"):
+            import tensorflow_datasets as tfds
+            from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+        self._folder, self._features = folder, _features(tfds, size)
+        shards = sorted(path for path in folder.iterdir() if _SHARD.fullmatch(path.name))
+        numbers = [int(path.name.rpartition("-")[2]) for path in shards]
+        if not shards or numbers != [*range(len(shards))]:
+            raise ValueError(f"{folder}: has shards {numbers} of {NAME}; {REMEDY}")
+        try:
+            self._source = ArrayRecordDataSource([str(path) for path in shards])
+        except Exception as error:  # array_record raises arbitrary errors on damaged files
+            raise ValueError(f"{folder}: {printable(f'{error!r}')}; {REMEDY}") from error
+        self[0]
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Reads records: `image` bytes, `hu` int16[H, W], `labels` int8[L]."""
+        try:
+            read = self._source.__getitems__(rows)
+            return [self._features.deserialize_example_np(record) for record in read]
+        except Exception as error:
+            raise ValueError(f"{self._folder}: {printable(f'{error!r}')}; {REMEDY}") from error
