@@ -49,7 +49,10 @@ class Writer:
             import tensorflow_datasets as tfds
 
         identity = tfds.core.DatasetIdentity(
-            name=NAME, version=VERSION, data_dir=str(folder), module_name=__name__
+            name=NAME,
+            version=tfds.core.Version(VERSION),
+            data_dir=str(folder),
+            module_name=__name__,
         )
         self._writer = tfds.core.SequentialWriter(
             tfds.core.DatasetInfo(

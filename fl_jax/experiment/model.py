@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,6 @@ import numpy as np
 from fl_jax.core import spec
 from fl_jax.core.types import LABELS, Params
 from fl_jax.data import windows
-from fl_jax.data.metadata import Summary
 from fl_jax.data.slices import Slices
 from fl_jax.experiment import features
 from fl_jax.files.atomic import sha256
@@ -122,7 +122,7 @@ def _label_loss(config: Config) -> LabelLoss:
 
 
 def on_features(
-    config: Config, made: Network, slices: Slices, summary: Summary, folder: Path
+    config: Config, made: Network, slices: Slices, summary: Mapping[str, Any], folder: Path
 ) -> tuple[Task, Slices]:
     """The head's task and the dataset of features, which are computed once and kept as `folder/<digest>.npy`.
 
@@ -172,7 +172,7 @@ def check_features(config: Config, made: Network) -> str:
     return head
 
 
-def facts(config: Config, summary: Summary) -> list[Any]:
+def facts(config: Config, summary: Mapping[str, Any]) -> list[Any]:
     """What the features of a config's pretrained model depend on, for `cached`."""
     known = [summary.get("digest"), summary.get("options"), sha256(_weights(config))]
     return [

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fl_jax.data import partition
-from fl_jax.data.metadata import read_summary
+from fl_jax.data.metadata import Summary, read_summary
 from fl_jax.evaluation import slice_properties
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.slice_properties import SliceProperties
@@ -35,7 +35,7 @@ class Records(NamedTuple):
     done: dict[str, Done]
     manifest: Manifest | None
     data: Path
-    dataset: dict[str, Any] | None
+    dataset: Summary | None
     partition: dict[str, dict[str, int]] | None
     slice_properties: SliceProperties = MappingProxyType({})
     saliency: Saliency | None = None

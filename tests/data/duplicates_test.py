@@ -34,7 +34,7 @@ def test_equal_pictures_are_found_by_their_digest():
     found = pictures.repeated()
     assert list(found) == [0, 3]  # air is nobody's
     assert found[0] == found[3]
-    assert duplicates.PictureDigests().shared() == {}
+    assert duplicates.PictureDigests().repeated() == {}
 
 
 def test_links_go_through_chains():
