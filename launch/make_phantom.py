@@ -1,8 +1,8 @@
-"""Write the synthetic cohort: head CT of patients who do not exist, as DICOM in the study's site layout.
+"""Writes the synthetic cohort: head CT of patients who do not exist, as DICOM in site folders.
 
     python -m launch.make_phantom --out=DIR --seed=0
 
-A second call with the same flags finds the cohort complete and does nothing.
+A second call with the same flags recognises the complete cohort and does nothing.
 """
 
 from pathlib import Path
@@ -17,15 +17,15 @@ from launch.cli import output, progress
 from launch.cli.dataset import SHORT
 
 _OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
-_SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same bytes.", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "Equal seeds give equal bytes.", lower_bound=0)
 _SCALE = flags.DEFINE_float("scale", 1.0, "Factor on every site's number of patients.")
 _MATRIX = flags.DEFINE_integer("matrix", 256, "Rows and columns of the images.")
-_WORKERS = flags.DEFINE_integer("workers", 2, "Processes, one thread each.", lower_bound=1)
+_WORKERS = flags.DEFINE_integer("workers", 2, "Single-threaded processes.", lower_bound=1)
 _NAMES = flags.DEFINE_list("sites", [site.name for site in SITES], "Sites to write.")
 
 
 def main(argv: list[str]) -> None:
-    """Make the cohort that the flags describe and print its table."""
+    """Makes the cohort that the flags describe and prints its table."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}: every option is a flag")
     known = {site.name: site for site in SITES}
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
 
 
 def table(summary: CohortSummary) -> Table:
-    """Return a cohort's counts as a table, one line a site and one of sums."""
+    """A cohort's counts as a table, one row per site and one of sums."""
     out = Table(title="Synthetic cohort: positive slices per label")
     for name in ("site", "patients", "bleeding", "slices", *SHORT.values(), "MB"):
         out.add_column(name, justify="left" if name == "site" else "right")

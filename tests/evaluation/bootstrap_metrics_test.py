@@ -4,16 +4,14 @@ from sklearn import metrics
 from slice_scores import cohort
 
 from fl_jax.core.types import LABELS
-from fl_jax.evaluation import bootstrap_metrics, operating_points, predictions
 from fl_jax.evaluation.bootstrap import difference, intervals
-from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
-from fl_jax.evaluation.predictions import select
+from fl_jax.evaluation.bootstrap_metrics import NAMES, jackknife, measure
 
 
 def test_estimates_equal_scikit_learn():
     data = cohort()
     thresholds = np.linspace(0.3, 0.7, len(LABELS))
-    found = intervals(bootstrap_metrics.measure(data, thresholds, resamples=20))
+    found = intervals(measure(data, thresholds, resamples=20))
     columns = list(zip(data.truth.T, data.scores.T, strict=True))
     auroc = np.array([metrics.roc_auc_score(*column) for column in columns])
     precision = np.array([metrics.average_precision_score(*column) for column in columns])
@@ -51,7 +49,7 @@ def test_an_absent_label_leaves_macro_to_the_others_and_is_nan():
     data = cohort()
     truth = data.truth.copy()
     truth[:, 1] = 0
-    found = intervals(bootstrap_metrics.measure(data._replace(truth=truth), resamples=20))
+    found = intervals(measure(data._replace(truth=truth), resamples=20))
     assert np.isnan(found["auroc/epidural"].estimate)
     assert found["auroc/epidural"].undefined == 20
     others = [found[f"auroc/{label}"].estimate for label in LABELS if label != "epidural"]
@@ -64,79 +62,28 @@ def test_macro_is_undefined_where_a_label_of_one_patient_is_not_drawn():
     data = cohort(patients=10)
     truth = data.truth.copy()
     truth[:, 1] = data.patient == "p003"
-    found = intervals(bootstrap_metrics.measure(data._replace(truth=truth), resamples=500))
+    found = intervals(measure(data._replace(truth=truth), resamples=500))
     # A stratum of 5 patients misses a given one with probability (4/5)^5 = 0.33.
     assert found["auroc/macro"].undefined / 500 == pytest.approx(0.33, abs=0.07)
     assert found["auroc/macro"].undefined == found["auroc/epidural"].undefined
 
 
-def test_patients_give_wider_intervals_than_slices_where_slices_agree():
-    data = cohort(slices=20)
-    data = data._replace(truth=np.repeat(data.truth[::20], 20, axis=0))  # one truth a patient
-    errors = label_areas(data)
-    resampled = intervals(bootstrap_metrics.measure(data))
-    for name in ("micro", "macro", "any"):
-        wide, naive = (delong_estimates(errors, by_patient=by)[name] for by in (True, False))
-        assert wide.high - wide.low > 1.5 * (naive.high - naive.low)
-        drawn = resampled[f"auroc/{name}"]
-        assert wide.estimate == pytest.approx(drawn.estimate, abs=1e-12)
-        assert wide.high - wide.low == pytest.approx(drawn.high - drawn.low, rel=0.2)
-
-
-def test_delong_tests_a_paired_difference_of_every_area():
-    first, second = cohort(shift=2.5), cohort(shift=2.0)
-    found = delong_estimates(label_areas(first), label_areas(second))
-    drawn = intervals(
-        difference(bootstrap_metrics.measure(first), bootstrap_metrics.measure(second))
-    )
-    assert list(found) == [*LABELS, "macro", "micro"]
-    for name, one in found.items():
-        assert one.estimate == pytest.approx(drawn[f"auroc/{name}"].estimate, abs=1e-12)
-    assert found["micro"].p < 1e-3
-    assert found["micro"].low > 0
-
-
-def test_delong_is_undefined_where_no_label_has_both_classes():
-    data = cohort()
-    empty = delong_estimates(label_areas(data._replace(truth=0 * data.truth)))
-    assert np.isnan(list(empty.values())).all()
-
-
 def test_strata_can_be_left_out_and_bca_is_near_the_percentile_interval():
     data = cohort()
-    free = bootstrap_metrics.measure(data, stratified=False, resamples=400)
-    assert (free.samples != bootstrap_metrics.measure(data, resamples=400).samples).any()
-    jackknife = bootstrap_metrics.jackknife(data)
-    assert jackknife.samples.shape == (len(bootstrap_metrics.NAMES), 40)
-    plain, bent = intervals(free)["auroc/micro"], intervals(free, 0.95, jackknife)["auroc/micro"]
+    free = measure(data, stratified=False, resamples=400)
+    assert (free.samples != measure(data, resamples=400).samples).any()
+    without = jackknife(data)
+    assert without.samples.shape == (len(NAMES), 40)
+    plain, bent = intervals(free)["auroc/micro"], intervals(free, 0.95, without)["auroc/micro"]
     assert plain != bent
     assert bent[:3] == pytest.approx(plain[:3], abs=0.01)
 
 
 def test_equal_models_differ_by_nothing_and_a_better_one_by_less_than_unpaired():
     good, bad = cohort(shift=2.5), cohort(shift=2.0)
-    first, second = bootstrap_metrics.measure(good), bootstrap_metrics.measure(bad)
-    assert not np.nanmax(np.abs(difference(first, bootstrap_metrics.measure(good)).samples))
+    first, second = measure(good), measure(bad)
+    assert not np.nanmax(np.abs(difference(first, measure(good)).samples))
     paired = intervals(difference(first, second))["auroc/micro"]
-    unpaired = intervals(difference(first, bootstrap_metrics.measure(bad, seed=1)))["auroc/micro"]
+    unpaired = intervals(difference(first, measure(bad, seed=1)))["auroc/micro"]
     assert paired.estimate > 0
     assert paired.high - paired.low < unpaired.high - unpaired.low
-
-
-def test_youden_thresholds_per_label_and_nan_without_both_classes():
-    data = cohort()
-    truth = data.truth.copy()
-    truth[:, 2] = 0
-    thresholds = operating_points.youden_thresholds(data._replace(truth=truth))
-    assert np.isnan(thresholds[2])
-    assert np.isfinite(np.delete(thresholds, 2)).all()
-
-
-def test_align_sorts_alike_and_refuses_other_images():
-    data = cohort()
-    shuffled = select(data, np.random.default_rng(0).permutation(data.image.size))
-    ordered = predictions.align({"a": data, "b": shuffled})
-    np.testing.assert_array_equal(ordered["a"].scores, ordered["b"].scores)
-    for other in (select(data, np.arange(3)), data._replace(truth=1 - data.truth)):
-        with pytest.raises(ValueError, match="the models 'a' and 'b' differ in "):
-            predictions.align({"a": data, "b": other})

@@ -60,3 +60,12 @@ def test_no_threshold_no_rate():
     for rate in judged.rates.values():
         assert np.isnan(rate.estimate[[1, -1]]).all()
         assert np.isfinite(rate.estimate[[0, 2, 3, 4, 5]]).all()
+
+
+def test_youden_thresholds_per_label_and_nan_without_both_classes():
+    data = cohort()
+    truth = data.truth.copy()
+    truth[:, 2] = 0
+    thresholds = operating_points.youden_thresholds(data._replace(truth=truth))
+    assert np.isnan(thresholds[2])
+    assert np.isfinite(np.delete(thresholds, 2)).all()

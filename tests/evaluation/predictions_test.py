@@ -3,6 +3,7 @@ import io
 
 import numpy as np
 import pytest
+from slice_scores import cohort
 
 from fl_jax.core.types import LABELS
 from fl_jax.evaluation import predictions
@@ -245,3 +246,13 @@ def test_a_column_of_another_program_is_not_doubled_and_its_own_images_are_known
         ValueError, match=r"line 2: Image is 'ID_own', .*\['ground_truth', 'patient"
     ):
         predictions.read(path, _some())
+
+
+def test_align_sorts_alike_and_refuses_other_images():
+    data = cohort()
+    shuffled = predictions.select(data, np.random.default_rng(0).permutation(data.image.size))
+    ordered = predictions.align({"a": data, "b": shuffled})
+    np.testing.assert_array_equal(ordered["a"].scores, ordered["b"].scores)
+    for other in (predictions.select(data, np.arange(3)), data._replace(truth=1 - data.truth)):
+        with pytest.raises(ValueError, match="the models 'a' and 'b' differ in "):
+            predictions.align({"a": data, "b": other})

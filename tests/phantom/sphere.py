@@ -4,6 +4,7 @@ import numpy as np
 
 from fl_jax.core.types import LABELS
 from fl_jax.phantom.drawing.grid import Drawing, Grid
+from fl_jax.phantom.scanner.geometry import Geometry, Pose, plan_slices
 
 BRAIN, SKULL, HEAD, BLOOD = 70.0, 77.0, 82.0, 14.0  # radii, mm
 PLACES = {
@@ -42,3 +43,18 @@ def draw_sphere(subtypes, grid: Grid, metal: bool = False) -> Drawing:
 def draw(patient, grid: Grid) -> Drawing:
     """`draw.draw` for the sphere."""
     return draw_sphere({lesion.kind for lesion in patient.lesions}, grid)
+
+
+def geometry(**changes) -> Geometry:
+    """Seven straight 5 mm slices, but for the changes."""
+    options = {
+        "pose": Pose(0.0, 0.0, 0.0, (0.0, 0.0)),
+        "tilt": 0.0,
+        "field_of_view": 240.0,
+        "matrix": 256,
+        "thickness": 5.0,
+        "increment": 5.0,
+        "bottom": -30.0,
+        "top": 30.0,
+    }
+    return plan_slices(**{**options, **changes})  # type: ignore[arg-type]

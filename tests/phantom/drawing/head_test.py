@@ -3,7 +3,6 @@
 import dataclasses
 import subprocess
 import sys
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from fl_jax.core.types import LABELS
 from fl_jax.phantom.drawing import head, pack, skull
 from fl_jax.phantom.drawing.grid import Drawing, Grid
 from fl_jax.phantom.drawing.head import draw_head
-from fl_jax.phantom.patient.parameters import Lesion, PatientParams, Rod, Spot
+from fl_jax.phantom.patient.parameters import Lesion, PatientParams, Rod
 from fl_jax.phantom.patient.sampling import sample_patient
 
 KINDS = LABELS[1:]
@@ -249,31 +248,9 @@ def test_nothing_recompiles_for_another_patient_or_grid():
     assert [k._cache_size() for k in kernels] == before  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"subtypes": ("any",)}, "subtypes="),
-        ({"sex": "X"}, "sex='X'"),
-        ({"age": 0.0}, "age=0.0"),
-        ({"severity": 1.5}, "severity=1.5"),
-    ],
-)
-def test_sample_patient_names_the_wrong_argument(wrong: dict[str, Any], message: str):
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        sample_patient(np.random.default_rng(0), **{"age": 50.0, **wrong})
-
-
-def test_more_findings_than_slots_are_refused():
-    spot = Spot((0.0, 0.0, 30.0), (2.0, 2.0, 2.0), 100.0)
-    with pytest.raises(ValueError, match="spots: 40 of them"):
-        draw_head(dataclasses.replace(patient(), spots=(spot,) * 40), grid())
-    with pytest.raises(ValueError, match="form='sphere'"):
-        draw_head(dataclasses.replace(patient(), lesions=(Lesion("epidural", "sphere"),)), grid())
-
-
 def test_importing_is_light():
     code = (
-        "import sys, fl_jax.phantom.drawing.head; from jax.extend.backend import backends;"
+        "import sys, fl_jax.phantom.drawing.head;"
         "bad = {'tensorflow', 'matplotlib', 'pydicom'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
