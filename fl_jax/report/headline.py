@@ -134,7 +134,8 @@ def _hospitals(results: Mapping[str, Any]) -> str:
     )
     count, one = len(verdicts), len(gain) <= 1
     if len(gain) == count > 1:
-        return f"all {count} hospitals gain over their local models, each on its own test patients"
+        every = "both" if count == 2 else f"all {count}"
+        return f"{every} hospitals gain over their local models, each on its own test patients"
     names = f" ({', '.join(gain)})" if gain else ""
     parts = [
         f"{len(gain) or 'none'} of {count} hospitals gain{'s' if one else ''} over "

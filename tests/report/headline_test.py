@@ -30,7 +30,7 @@ def _results(
             "On 60 hold-out patients the federated model reaches an AUROC of 0.951 "
             "(0.940–0.961) over all labels, 0.006 below central training (95\u00a0% interval of the "
             "difference −0.011 to −0.001); "
-            "all 2 hospitals gain over their local models, each on its own test patients.",
+            "both hospitals gain over their local models, each on its own test patients.",
         ),
         (
             (0.001, -0.002, 0.004),
