@@ -1,12 +1,12 @@
-"""Agnostic federated learning: the best model for the worst mixture of the sites.
+"""Agnostic federated learning: minimises the loss on the worst mixture of the sites.
 
-min over x, max over mixtures lambda, of sum_s lambda_s F_s(x), both at once:
-site s:  send x_s - x with weight lambda_s;  then lambda_s <- lambda_s exp(rate F_s(x)); at first n_s
+min over x, max over mixtures lambda, of sum_s lambda_s F_s(x), simultaneously:
+site s:  send x_s - x with weight lambda_s;  then lambda_s <- lambda_s exp(rate F_s(x)); initially n_s
 server:  x <- x + sum_s lambda_s (x_s - x) / sum_s lambda_s
 
 Mohri et al., "Agnostic Federated Learning", ICML 2019. This is the variant with local training and
-exponentiated (there projected) gradients for lambda, each site a domain: Ro et al., "Communication-Efficient
-Agnostic Federated Averaging", Interspeech 2021.
+exponentiated instead of projected gradients for lambda, one domain per site: Ro et al.,
+"Communication-Efficient Agnostic Federated Averaging", Interspeech 2021.
 """
 
 from typing import Any
@@ -29,19 +29,18 @@ def agnostic(
 ) -> Algorithm:
     """Makes agnostic federated averaging.
 
-    Guarantees: the weights do not overflow, however long the run: a site sends its score log(lambda_s / n_s)
-    as the lead over a baseline, which rises by the mean lead, and that follows the heaviest site's. Two
-    sites' lambda_s / n_s count as at most exp(120) apart.
+    Guarantees: weights do not overflow in long runs: sites send their score log(lambda_s / n_s) relative to a
+    baseline, which rises by the mean lead. Ratios lambda_s / n_s of two sites are clipped at exp(120).
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser.
-        rate: >= 0, of lambda's exponentiated gradient; 0 is FedAvg.
+        client_optimizer: the optimiser of local training.
+        rate: >= 0, the step size of lambda; 0 is FedAvg.
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. A step costs one forward pass more, for the loss of x. A site gains weight only in
-        rounds that it takes part in. An aggregator that ignores weights makes it FedAvg.
+        The algorithm. A step takes one more forward pass, for the loss of x. lambda_s changes only in rounds
+        with site s. With an aggregator that ignores weights, it is FedAvg.
 
     Raises:
         ValueError: when `rate` is negative.

@@ -1,4 +1,4 @@
-"""Cyclic weight transfer: one model travels from site to site, and each trains it further.
+"""Cyclic weight transfer: sites train one model in turn.
 
 round:  for each participating site s in turn:  x <- local training from x on site s' batches
 
@@ -22,10 +22,10 @@ def cyclic(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser. Its state does not travel.
+        client_optimizer: of local training; its state is not passed on.
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. The sites' sizes do not weigh, but their order does: the last one leaves its mark.
+        The algorithm, for the layout `sequential`. The sites' order matters, and the last one most.
     """
     return fed_avg(loss, client_optimizer, keep_optimizer=keep_optimizer)._replace(chained=True)

@@ -1,7 +1,7 @@
-"""Ditto: beside FedAvg's global model each site trains a model of its own that is held near the global one.
+"""Ditto: FedAvg, and a personal model at each site that is regularised towards the global one.
 
 site s, every step:  x_s <- x_s + u(grad loss(x_s))                 FedAvg, untouched
-                     v_s <- v_s + u(grad loss(v_s) + lam (v_s - x))   x as it was broadcast; v_s stays
+                     v_s <- v_s + u(grad loss(v_s) + lam (v_s - x))   x as broadcast; v_s stays local
 
 Li et al., "Ditto: Fair and Robust Federated Learning Through Personalization", ICML 2021.
 """
@@ -29,27 +29,27 @@ def ditto(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser, for either model with a state of its own.
-        lam: at least 0; 0 is a local model, and a large one holds it to the global model. With plain
-            gradient descent the learning rate times lam must stay below 2.
-        server_optimizer: as in FedAvg.
-        keep_optimizer: as in FedAvg, for either model.
+        client_optimizer: of local training; both models have separate states.
+        lam: >= 0; 0 trains v_s alone, a large value ties it to the global model. Gradient descent needs a
+            learning rate times lam below 2.
+        server_optimizer: see `fed_avg`.
+        keep_optimizer: see `fed_avg`; for both models.
 
     Returns:
-        The algorithm. Its server and its messages are FedAvg's; `personal` is v_s.
+        The algorithm. Server and messages are FedAvg's; `personal` is v_s.
 
     Raises:
         ValueError: when `lam` is negative.
     """
     if lam < 0:
-        raise ValueError(f"lam={lam}: must be at least 0, where 0 is a local model")
+        raise ValueError(f"lam={lam}: must be at least 0; 0 trains personal models alone")
 
-    def near(
-        own: Params, params: Params, centre: Params, batch: Batch, key: jax.Array
+    def regularised(
+        v: Params, params: Params, broadcast: Params, batch: Batch, key: jax.Array
     ) -> jax.Array:
         del params
-        distance = optax.tree.norm(optax.tree.sub(own, centre), squared=True)
-        return loss(own, batch, key) + lam / 2 * distance
+        distance = optax.tree.norm(optax.tree.sub(v, broadcast), squared=True)
+        return loss(v, batch, key) + lam / 2 * distance
 
     def personal(server: Any, site: PersonalSite) -> Params:
         del server
@@ -59,5 +59,5 @@ def ditto(
         loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
     )
     return personal_model(
-        base, near, client_optimizer, lambda params: params, keep_optimizer=keep_optimizer
+        base, regularised, client_optimizer, lambda params: params, keep_optimizer=keep_optimizer
     )._replace(personal=personal)

@@ -1,4 +1,4 @@
-"""FedAvg: each site trains the global model on its own data, the server moves by the mean of the updates.
+"""FedAvg: sites train the global model locally; the server moves it by the mean of their updates.
 
 site s:  x_s = local training from x on site s' batches;  send x_s - x with weight n_s
 server:  x <- x + server_optimizer(-(sum_s n_s (x_s - x) / sum_s n_s))     (sgd(1): x <- mean of x_s)
@@ -17,7 +17,7 @@ from fl_jax.core.types import Algorithm, Array, Client, Params, Report
 
 
 class ServerState(NamedTuple):
-    """The global model, the state of the server's optimiser, and what an algorithm built on this one adds."""
+    """The global model, the server optimiser's state, and the additional state of derived algorithms."""
 
     params: Params
     optimizer: Any
@@ -35,15 +35,22 @@ def fed_avg(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser.
-        server_optimizer: acts on the negative mean update as on a gradient; None for `optax.sgd(1.0)`,
-            which is the plain mean.
-        keep_optimizer: whether a site keeps its optimiser's state (Adam's moments) from round to round,
-            as hospitals that take part in every round can, and as the study does; then one site alone
-            is plain training. False starts it afresh each round, as in the paper of 2017.
+        client_optimizer: the optimiser of local training.
+        server_optimizer: receives the negative mean update as a pseudo-gradient; None for `optax.sgd(1.0)`,
+            the plain mean.
+        keep_optimizer: whether sites keep their optimiser's state, such as Adam's moments, between rounds.
+            False resets it, as McMahan 2017 does. True suits a few sites that participate in every round;
+            over one site it is plain training.
 
-    Returns:
-        The algorithm.
+    >>> import numpy as np
+    >>> from fl_jax.core.types import Batch
+    >>> loss = lambda params, batch, key: (batch.mask * (params - batch.inputs) ** 2).sum() / batch.mask.sum()
+    >>> algorithm = fed_avg(loss, optax.sgd(0.5))
+    >>> local = algorithm.client.start(np.float32(3.0), (), jax.random.key(0))
+    >>> local = algorithm.client.step(local, Batch(np.ones(2), np.ones(2), np.ones(2)))
+    >>> report, _ = algorithm.client.finish(np.float32(3.0), (), local)
+    >>> float(report.message), float(report.weight)  # the update, and the number of examples
+    (-2.0, 2.0)
     """
     outer = optax.sgd(1.0) if server_optimizer is None else server_optimizer
 
@@ -61,8 +68,8 @@ def fed_avg(
 
     def finish(params: Params, site: Any, local: client.Local) -> tuple[Report, Any]:
         update = optax.tree.sub(local.params, params)
-        kept = local.optimizer if keep_optimizer else site
-        return Report(update, local.examples, client.metrics(local)), kept
+        state = local.optimizer if keep_optimizer else site
+        return Report(update, local.examples, client.metrics(local)), state
 
     def server(state: ServerState, message: Any, fraction: Array) -> ServerState:
         del fraction

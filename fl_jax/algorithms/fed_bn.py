@@ -1,10 +1,10 @@
-"""FedBN: normalisation layers stay at their site, everything else is averaged as in FedAvg.
+"""FedBN: normalisation layers stay local; all other layers are averaged as in FedAvg.
 
-site s:  x_s = local training from (x, own_s);  send the shared part of x_s - x with weight n_s;  keep own_s
-server:  x <- x + server_optimizer(-(mean of the shared parts))
+site s:  (x_s, norm_s) <- local training from (x, norm_s);  send x_s - x with weight n_s;  keep norm_s
+server:  x <- x + server_optimizer(-(sum_s n_s (x_s - x) / sum_s n_s))
 
-Scanners differ in contrast and noise, which normalisation's scale and offset take up at each site. The
-paper keeps BatchNorm's; with GroupNorm and LayerNorm it is their scale and offset.
+Scanners differ in contrast and noise; local scales and offsets absorb that. The paper keeps BatchNorm local;
+here it is any normalisation layer's scale and offset.
 
 Li et al., "FedBN: Federated Learning on Non-IID Features via Local Batch Normalization", ICLR 2021.
 """
@@ -29,14 +29,14 @@ def fed_bn(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser.
-        local: a regular expression for the names of the leaves that stay, see `keep_local.split`; the default
-            finds Flax's normalisation layers.
-        server_optimizer: as in FedAvg, for the shared leaves.
-        keep_optimizer: as in FedAvg.
+        client_optimizer: the optimiser of local training.
+        local: a regular expression for the names of the local leaves, see `keep_local.split`; the default
+            matches Flax's normalisation layers.
+        server_optimizer: see `fed_avg`; for the shared leaves.
+        keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm; see `keep_local` for what the server's `params` is then worth.
+        The algorithm; see `keep_local` for the meaning of the server's `params`.
 
     Raises:
         ValueError: when `local` is no regular expression; by `init_server` and `init_site` when it finds

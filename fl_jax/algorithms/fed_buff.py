@@ -1,8 +1,8 @@
-"""FedBuff: no round waits for a slow site; the server moves when enough updates lie in its buffer.
+"""FedBuff: buffered asynchronous aggregation; no round waits for slow sites.
 
-site s:  when idle, x_s = local training from x, due in d rounds, d uniform in 0..max_delay; then busy
-         when due, send (x_s - x) / sqrt(1 + staleness), staleness = moves of the server since
-server:  when the buffer holds a share `buffer` of the examples,  x <- x + mean of it, and it is empty
+site s:  if idle, x_s = local training from x, due in d rounds, d uniform in 0..max_delay; busy until then
+         when due, send (x_s - x) / sqrt(1 + staleness), staleness = server updates since
+server:  when the buffer has a share `buffer` of the examples,  x <- x + mean of the buffer;  empty it
 
 Nguyen et al., "Federated Learning with Buffered Asynchronous Aggregation", AISTATS 2022.
 """
@@ -20,7 +20,8 @@ from fl_jax.core.types import Algorithm, Array, Params, Report
 
 
 class Job(NamedTuple):
-    """A site's update, its examples, the server's moves before it, and rounds to wait, 0 when idle."""
+    """A site's update, its examples, the server version that it started from, and the rounds until it is
+    due."""
 
     update: Params
     weight: Array
@@ -39,15 +40,15 @@ def fed_buff(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser, started afresh for each update.
-        max_delay: rounds, >= 0; 0 is FedAvg, given a `buffer` that a round fills.
-        buffer: in (0, 1], the share of all sites' examples that the updates in the buffer must be of, which
-            with equal sites is their number over S; a site counts each time that it sends.
+        client_optimizer: of local training, reset for each update.
+        max_delay: rounds, >= 0; 0 is FedAvg if one round fills the buffer.
+        buffer: in (0, 1], the buffered updates' share of all sites' examples, with equal sites their number
+            over S; a site counts each time it sends.
 
     Returns:
-        The algorithm. With equal sites the mean is the paper's; otherwise examples weigh. A busy site
-        sends zeros and ignores its batches: its metrics are of steps that are thrown away. Only means
-        add up: to a median a busy site is one that wants no change.
+        The algorithm. It weighs sites by examples; with equal sites this is the paper's mean. A busy site
+        sends zeros, and its metrics are of discarded steps. Use it with means only: to a median, a busy site
+        is one that wants no change.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -71,10 +72,10 @@ def fed_buff(
 
     def finish(sent: Any, site: Job, local: client.Local) -> tuple[Report, Job]:
         report, _ = base.client.finish(sent[0], (), local)
-        begun = Job(report.message, report.weight, sent[1], local.extra)
-        job = optax.tree.where(site.wait > 0, site._replace(wait=site.wait - 1), begun)
+        started = Job(report.message, report.weight, sent[1], local.extra)
+        job = optax.tree.where(site.wait > 0, site._replace(wait=site.wait - 1), started)
         staleness, due = sent[1] - job.version, jnp.float32(job.wait == 0)
-        # A product, not `where`: 0 times NaN is NaN, so that a spoiled update is refused now, not ever after.
+        # A product, not `where`: 0 times NaN is NaN, so that a bad update is refused at once.
         update = optax.tree.scale(due * jax.lax.rsqrt(1.0 + staleness), job.update)
         metrics = report.metrics | {"due": due, "staleness": staleness}
         return Report(client.RunningMean(update, due), job.weight, metrics), job
@@ -84,7 +85,7 @@ def fed_buff(
         buffered = optax.tree.add_scale(buffered, fraction, message)
         moved = base.server(state, client.mean(buffered), fraction)
         moved = moved._replace(extra=(client.empty_mean(state.params), version + 1))
-        full = buffered.weight >= buffer - 1e-5  # a sum of rounded thirds and the like
+        full = buffered.weight >= buffer - 1e-5  # sums of rounded fractions
         return optax.tree.where(full, moved, state._replace(extra=(buffered, version)))
 
     broadcast = lambda server: (server.params, server.extra[1])  # noqa: E731

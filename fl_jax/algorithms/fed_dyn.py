@@ -1,11 +1,11 @@
-"""FedDyn: a site's loss is bent, round by round, until its own minimum is the federation's.
+"""FedDyn: a dynamic regulariser moves each site's minimum to that of the federation.
 
 site s:  x_s = local training from x on  F_s(x_s) + alpha/2 ||x_s - x + h_s||^2
          h_s <- h_s + x_s - x;  send x_s - x with weight n_s
 server:  h <- h + fraction mean(x_s - x),  x <- x + mean(x_s - x) + h
 
 Acar et al., "Federated Learning Based on Dynamic Regularization", ICLR 2021; its h_k and h are -alpha
-times ours, which have the unit of the parameters, so that nothing is divided by alpha.
+times ours, which have the parameters' unit and need no division by alpha.
 """
 
 from typing import Any
@@ -30,14 +30,13 @@ def fed_dyn(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser; the regulariser is part of the gradient that it sees.
-        alpha: >= 0. At 0 it is FedAvg: the sites' regulariser vanishes, and the server's h, in the paper
-            0 / 0, is left out. A small alpha is not near FedAvg: the sites then train as FedAvg's do,
-            but the server still adds all of h.
+        client_optimizer: of local training; it receives the gradient with the regulariser.
+        alpha: >= 0. 0 is FedAvg: there is no regulariser, and h, in the paper 0 / 0, is omitted. A small
+            alpha is not close to FedAvg: sites train almost as FedAvg's do, but the server still adds h.
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. With equal sites its objective is the paper's; otherwise examples weigh.
+        The algorithm. It weighs sites by examples; with equal sites this is the paper's objective.
 
     Raises:
         ValueError: when `alpha` is negative.
@@ -56,8 +55,8 @@ def fed_dyn(
 
     def start(params: Params, site: Any, key: jax.Array) -> client.Local:
         optimizer, h_s = site
-        drawn_to = optax.tree.sub(params, h_s)  # where FedProx has x
-        return base.client.start(params, optimizer, key)._replace(extra=drawn_to)
+        center = optax.tree.sub(params, h_s)  # FedProx has x here
+        return base.client.start(params, optimizer, key)._replace(extra=center)
 
     def finish(params: Params, site: Any, local: client.Local) -> tuple[Report, Any]:
         optimizer, h_s = site

@@ -1,4 +1,4 @@
-"""FedNova: an update is divided by how far its site went, so that a site of many steps pulls no harder.
+"""FedNova: normalises updates by the amount of local work, so that sites with many steps do not dominate.
 
 site s:  x_s = local training from x;  a_s = ||weights of its gradients in x_s - x||_1, for SGD lr * steps
          send ((x_s - x) / a_s, a_s) with weight n_s
@@ -20,10 +20,10 @@ from fl_jax.core.types import Algorithm, Array, Batch, Client, Params, Report
 
 
 class Message(NamedTuple):
-    """An update per unit of way, and the way."""
+    """The normalised update (x_s - x) / a_s, and a_s."""
 
-    rate: Params
-    way: Array
+    update: Params
+    work: Array
 
 
 def fed_nova(
@@ -36,21 +36,21 @@ def fed_nova(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser, started afresh each round; the theory is for those that are
-            linear in the gradients (SGD, momentum, schedules). a_s is measured: it is how far the
-            optimiser takes a single number whose gradient is always 1. So Adam is normalised too, by the
-            number of its steps; one that treats parameters by name (`optax.multi_transform`) cannot be.
+        client_optimizer: of local training, reset each round. The theory covers optimisers that are linear in
+            the gradients (SGD, momentum, schedules). a_s is measured: the distance that the optimiser moves a
+            scalar whose gradient is always 1. Adam is thus normalised by its number of steps; optimisers
+            that select parameters by name (`optax.multi_transform`) do not work.
         server_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. With equal sites its objective is the paper's; otherwise examples weigh. A site
-        without a step sends zeros with weight zero.
+        The algorithm. It weighs sites by examples; with equal sites this is the paper's objective. A site
+        without steps sends zeros with weight zero.
     """
     base = fed_avg(loss, client_optimizer, server_optimizer=server_optimizer)
 
     def start(params: Params, site: Any, key: jax.Array) -> client.Local:
-        pace = (jnp.zeros(()), client_optimizer.init(jnp.zeros(())))
-        return base.client.start(params, site, key)._replace(extra=pace)
+        probe = (jnp.zeros(()), client_optimizer.init(jnp.zeros(())))
+        return base.client.start(params, site, key)._replace(extra=probe)
 
     def direction(
         local: client.Local, gradient: Params, batch: Batch, key: jax.Array
@@ -62,12 +62,12 @@ def fed_nova(
 
     def finish(params: Params, site: Any, local: client.Local) -> tuple[Report, Any]:
         report, site = base.client.finish(params, site, local)
-        way = -local.extra[0]
-        rate = optax.tree.scale(1 / jnp.where(way > 0, way, 1), report.message)
-        return report._replace(message=Message(rate, way)), site
+        work = -local.extra[0]
+        update = optax.tree.scale(1 / jnp.where(work > 0, work, 1), report.message)
+        return report._replace(message=Message(update, work)), site
 
     def server(state: ServerState, message: Message, fraction: Array) -> ServerState:
-        return base.server(state, optax.tree.scale(message.way, message.rate), fraction)
+        return base.server(state, optax.tree.scale(message.work, message.update), fraction)
 
     step = client.gradient_step(loss, client_optimizer, direction)
     return base._replace(client=Client(start, step, finish), server=server)

@@ -1,4 +1,4 @@
-"""FedPer: the head stays at its site, the body is averaged as in FedAvg; both train together.
+"""FedPer: the head stays local, the body is averaged as in FedAvg; both are trained together.
 
 site s:  (x_s, head_s) <- local training from (x, head_s);  send x_s - x with weight n_s;  keep head_s
 server:  x <- x + server_optimizer(-(sum_s n_s (x_s - x) / sum_s n_s))
@@ -26,15 +26,15 @@ def fed_per(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser.
+        client_optimizer: the optimiser of local training.
         local: a regular expression for the names of the head's leaves, see `keep_local.split`; the default
-            finds the dense layers that follow a Flax network's convolutions. A network of dense layers
-            alone needs its last one named, e.g. `'^Dense_2/'`.
-        server_optimizer: as in FedAvg, for the body.
-        keep_optimizer: as in FedAvg.
+            matches the top-level dense layers of a Flax network. For a network of dense layers alone,
+            name the last one, e.g. `'^Dense_2/'`.
+        server_optimizer: see `fed_avg`; for the body.
+        keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm; see `keep_local` for what the server's `params` is then worth.
+        The algorithm; see `keep_local` for the meaning of the server's `params`.
 
     Raises:
         ValueError: when `local` is no regular expression; by `init_server` and `init_site` when it finds

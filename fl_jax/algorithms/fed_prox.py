@@ -1,4 +1,4 @@
-"""FedProx: FedAvg whose sites are drawn back to the model that they were sent.
+"""FedProx: FedAvg with a proximal term that keeps local models near the global one.
 
 site s:  x_s = local training from x on  F_s(x_s) + mu/2 ||x_s - x||^2;  send x_s - x with weight n_s
 server:  as FedAvg's
@@ -28,13 +28,13 @@ def fed_prox(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser; the proximal term is part of the gradient that it sees.
-        mu: >= 0, how strongly a site is drawn back; 0 is FedAvg.
+        client_optimizer: of local training; it receives the gradient with the proximal term.
+        mu: >= 0, the weight of the proximal term; 0 is FedAvg.
         server_optimizer: see `fed_avg`.
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. The loss in its metrics is the data's, without the proximal term.
+        The algorithm. The metric `loss` excludes the proximal term.
 
     Raises:
         ValueError: when `mu` is negative.

@@ -1,4 +1,4 @@
-"""FedSAM: FedAvg whose sites step by the gradient at the worst point nearby, and so look for flat minima.
+"""FedSAM: FedAvg with sharpness-aware local steps, which favour flat minima.
 
 site s, each step:  g = grad F_s(x_s),  x_s <- x_s + optimizer(grad F_s(x_s + rho g / ||g||))
                     send x_s - x with weight n_s
@@ -30,15 +30,14 @@ def fed_sam(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser.
-        rho: >= 0, how far off the worst point is looked for, in the norm of all parameters; 0 is FedAvg.
+        client_optimizer: the optimiser of local training.
+        rho: >= 0, the radius of the perturbation, in the norm over all parameters; 0 is FedAvg.
         server_optimizer: see `fed_avg`.
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. A step takes two gradients, with the same randomness; where the first is zero the
-        second is taken at the same point. The loss in its metrics, and the batch's moments where running
-        statistics are kept, are those of the model itself.
+        The algorithm. A step computes two gradients with the same key. The metric `loss`, and the moments for
+        BatchNorm running statistics, are those of the unperturbed model.
 
     Raises:
         ValueError: when `rho` is negative.
@@ -50,8 +49,8 @@ def fed_sam(
         local: client.Local, gradient: Params, batch: Batch, key: jax.Array
     ) -> tuple[Params, Any]:
         norm = optax.tree.norm(gradient)
-        away = optax.tree.scale(rho / jnp.where(norm > 0, norm, 1), gradient)
-        return jax.grad(loss)(optax.tree.add(local.params, away), batch, key), local.extra
+        offset = optax.tree.scale(rho / jnp.where(norm > 0, norm, 1), gradient)
+        return jax.grad(loss)(optax.tree.add(local.params, offset), batch, key), local.extra
 
     base = fed_avg(
         loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer

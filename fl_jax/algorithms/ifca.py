@@ -1,7 +1,7 @@
-"""IFCA (HypCluster): K global models; each site trains the one that fits its data best, and helps no other.
+"""IFCA (HypCluster): K global models; each site trains the one that fits its data best.
 
 site s:  k = argmin_k loss of the broadcast x_k over the round's batches;   send x_k's update, for k alone
-server:  x_k <- x_k + server_optimizer(-(mean over the sites that chose k)),  for every k that was chosen
+server:  x_k <- x_k + server_optimizer(-(mean over the sites that chose k)),  for every chosen k
 
 Ghosh et al., "An Efficient Framework for Clustered Federated Learning", NeurIPS 2020; Mansour et al.,
 "Three Approaches for Personalization with Applications to Federated Learning", arXiv:2002.10619, 2020.
@@ -19,7 +19,7 @@ from fl_jax.core.types import Algorithm, Array, Batch, Client, Params, Report
 
 
 class ServerState(NamedTuple):
-    """The model of the cluster that last had most weight, and FedAvg's states, stacked over K."""
+    """The model of the cluster with the most weight last round, and FedAvg's states, stacked over K."""
 
     params: Params
     clusters: Any
@@ -36,18 +36,18 @@ def ifca(
 ) -> Algorithm:
     """Makes IFCA.
 
-    The choice is exact in one pass over the batches, at K times the cost: every copy is trained, and all
-    but one are dropped. The server divides by a cluster's share of the weight, so the aggregator has to be
-    a mean, without noise. A cluster that nobody chose stays.
+    A site trains all K models and reports the best one: exact in one pass over the batches, at K times the
+    cost. The server divides by a cluster's share of the weight, so the aggregator must be a mean without
+    noise. A cluster that no site chose stays.
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser; it starts afresh each round.
+        client_optimizer: of local training, reset each round.
         clusters: K, at least 1; 1 is FedAvg.
-        spread: > 0, standard deviation of the normal noise on the first parameters of every cluster but
-            the first. Where it is small, all sites may choose the same cluster.
+        spread: > 0, the standard deviation of the noise on the initial parameters of every cluster but the
+            first. If it is small, all sites may choose the same cluster.
         seed: of that noise.
-        server_optimizer: as in FedAvg, for each cluster.
+        server_optimizer: see `fed_avg`; for each cluster.
 
     Returns:
         The algorithm. A site's state is its last choice, int32[]; `personal` is that cluster's model.
@@ -57,7 +57,7 @@ def ifca(
     """
     if clusters < 1 or not spread > 0:
         raise ValueError(
-            f"clusters={clusters}, spread={spread}: must be at least 1, and positive or none differ"
+            f"clusters={clusters}, spread={spread}: must be at least 1, and above 0, or all are equal"
         )
     base = fed_avg(loss, client_optimizer, server_optimizer=server_optimizer)
     each, where = jnp.arange(clusters), jax.vmap(optax.tree.where)
@@ -79,7 +79,7 @@ def ifca(
 
     def step(local: tuple[Params, Any, Array], batch: Batch) -> tuple[Params, Any, Array]:
         models, stacked, losses = local
-        # One after the other: under vmap their convolutions would be grouped ones, which are slow.
+        # One after the other, because vmap makes grouped convolutions, which are slow.
         copies = [take(stacked, k) for k in range(clusters)]
         key = jax.random.split(copies[0].key)[1]
         fit = jnp.stack([loss(take(models, k), batch, key) for k in range(clusters)])
@@ -95,7 +95,7 @@ def ifca(
         weight = reports.weight[0]
         choice = jnp.where(
             weight > 0, jnp.argmin(losses), choice
-        )  # with no example nothing fits best
+        )  # keep the choice without examples
         chosen = each == choice
         update = where(chosen, reports.message, optax.tree.zeros_like(models))
         metrics = take(reports.metrics, choice) | {"cluster": choice.astype(jnp.float32)}

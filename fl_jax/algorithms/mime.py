@@ -1,12 +1,13 @@
-"""Mime: every local step does what the server's optimiser would do on everybody's data.
+"""Mime: local steps mimic the server's optimiser on the pooled data.
 
-site s, each step:  x_s <- x_s + U(grad F_s(x_s) - grad F_s(x) + c, o)   o is applied, not advanced
+site s, each step:  x_s <- x_s + U(grad F_s(x_s) - grad F_s(x) + c, o)   o is applied, not updated
                     send (x_s - x, mean of the round's gradients at x) with weight n_s
 server:             c <- mean(gradients at x),  o <- V(c, o),  x <- x + mean(x_s - x)
 
 Karimireddy et al., "Breaking the Centralized Barrier for Cross-Device Federated Learning", NeurIPS 2021.
-There c is the gradient at this round's x, at the price of a second exchange in every round. Here a round is
-one exchange and c is the round before's: 0 in the first, in which plain SGD gathers c and does not move.
+There c is the gradient at this round's x, which takes a second exchange per round. Here a round is one
+exchange, and c is the previous round's; in the first, c is 0, and plain SGD does not move. This is stable
+only up to a quarter to a thirtieth of the paper's learning rate.
 """
 
 from typing import Any
@@ -29,13 +30,13 @@ def mime(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the base optimiser: U is its update, V the change of its state. The sites
-            apply it, the server keeps its state.
-        corrected: whether c - grad F_s(x) is added to the gradient; False is MimeLite.
+        client_optimizer: the base optimiser: U is its update, V the update of its state. Sites apply it; the
+            server has its state.
+        corrected: whether to add c - grad F_s(x) to the gradient; False is MimeLite.
 
     Returns:
-        The algorithm. A step takes two gradients, with the same randomness. With equal sites its
-        objective is the paper's; otherwise examples weigh.
+        The algorithm. A step computes two gradients with the same key. It weighs sites by examples; with
+        equal sites this is the paper's objective.
     """
     init, update = client_optimizer
 
@@ -51,11 +52,11 @@ def mime(
         return client.start(sent.params, sent.optimizer, key)._replace(extra=extra)
 
     def direction(local: client.Local, gradient: Params, batch: Batch, key: jax.Array) -> Any:
-        x, c, gathered = local.extra
-        there = jax.grad(loss)(x, batch, key)
+        x, c, running = local.extra
+        at_x = jax.grad(loss)(x, batch, key)
         if corrected:
-            gradient = optax.tree.add(optax.tree.sub(gradient, there), c)
-        return gradient, (x, c, client.accumulate(gathered, there, batch.mask.sum()))
+            gradient = optax.tree.add(optax.tree.sub(gradient, at_x), c)
+        return gradient, (x, c, client.accumulate(running, at_x, batch.mask.sum()))
 
     def finish(sent: ServerState, site: Any, local: client.Local) -> tuple[Report, Any]:
         message = optax.tree.sub(local.params, sent.params), client.mean(local.extra[-1])

@@ -1,6 +1,6 @@
-"""MimeLite: Mime without the correction of the gradient: all steps share the server's optimiser state.
+"""MimeLite: Mime without the gradient correction; local steps share the server's optimiser state.
 
-site s, each step:  x_s <- x_s + U(grad F_s(x_s), o)   o is applied, not advanced
+site s, each step:  x_s <- x_s + U(grad F_s(x_s), o)   o is applied, not updated
                     send (x_s - x, mean of the round's gradients at x) with weight n_s
 server:             o <- V(mean(gradients at x), o),  x <- x + mean(x_s - x)
 
@@ -19,9 +19,9 @@ def mime_lite(loss: client.Loss, client_optimizer: optax.GradientTransformation)
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the base optimiser, see `mime`. Plain SGD has no state: then this is FedAvg.
+        client_optimizer: the base optimiser, see `mime`. With plain SGD, which has no state, it is FedAvg.
 
     Returns:
-        The algorithm. A step takes two gradients, with the same randomness.
+        The algorithm. A step computes two gradients with the same key.
     """
     return mime(loss, client_optimizer, corrected=False)

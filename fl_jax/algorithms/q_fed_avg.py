@@ -1,4 +1,4 @@
-"""q-FedAvg: sites on which the model does badly count for more, by the q-th power of their loss.
+"""q-FedAvg: weighs sites by the q-th power of their loss, for a fairer model.
 
 site s:  d_s = F_s^q (x_s - x),  h_s = F_s^q + q L F_s^(q-1) ||x_s - x||^2,  F_s the loss of x on its data
          send (d_s, h_s) with weight n_s
@@ -32,15 +32,15 @@ def q_fed_avg(
 
     Args:
         loss: see `client.Loss`; must not be negative.
-        client_optimizer: the sites' optimiser.
-        q: >= 0; 0 is FedAvg, a large q looks at the worst site alone.
-        lipschitz: > 0, the estimate L of the gradient's Lipschitz constant; the paper takes 1 / (the
-            sites' learning rate) that is best for q = 0.
+        client_optimizer: the optimiser of local training.
+        q: >= 0; 0 is FedAvg, a large q approaches the worst site alone.
+        lipschitz: > 0, L, an estimate of the gradient's Lipschitz constant; the paper uses 1 / (the learning
+            rate that is best for q = 0).
         server_optimizer: see `fed_avg`.
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. A step costs one forward pass more, for the loss of x.
+        The algorithm. A step takes one more forward pass, for the loss of x.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -60,8 +60,8 @@ def q_fed_avg(
     def finish(params: Params, site: Any, local: client.Local) -> tuple[Report, Any]:
         report, site = base.client.finish(params, site, local)
         value = jnp.maximum(client.mean(local.extra[-1]), 1e-10)  # F^(q-1) stays finite at F = 0
-        way = optax.tree.norm(report.message, squared=True)
-        h = value**q + q * lipschitz * value ** (q - 1) * way
+        distance = optax.tree.norm(report.message, squared=True)
+        h = value**q + q * lipschitz * value ** (q - 1) * distance
         return report._replace(message=(optax.tree.scale(value**q, report.message), h)), site
 
     def server(state: ServerState, message: Any, fraction: Array) -> ServerState:

@@ -1,12 +1,12 @@
-"""SCAFFOLD: a site knows how its gradient differs from everybody's, and takes that out of each step.
+"""SCAFFOLD: control variates correct every local step for the difference between site and federation.
 
 site s, each step:  x_s <- x_s - lr (grad F_s(x_s) - c_s + c)
-afterwards:         c_s+ = mean of the round's gradients, option 1: at x, option 2: at the x_s on the way
+afterwards:         c_s+ = mean of the round's gradients, option 1: at x, option 2: at the local iterates
                     send (x_s - x, c_s+ - c_s) with weight n_s;  c_s <- c_s+
 server:             x <- x + server_lr mean(x_s - x),  c <- c + fraction mean(c_s+ - c_s)
 
 Karimireddy et al., "SCAFFOLD: Stochastic Controlled Averaging for Federated Learning", ICML 2020. Its
-option 2, c_s - c + (x - x_s) / (K lr), is that mean for plain SGD; as a mean it suits any optimiser.
+option 2, c_s - c + (x - x_s) / (K lr), equals that mean for plain SGD; the mean works for any optimiser.
 """
 
 from typing import Any
@@ -32,15 +32,16 @@ def scaffold(
 
     Args:
         loss: see `client.Loss`.
-        client_optimizer: the sites' optimiser; it sees the corrected gradient.
-        client_lr: > 0, for plain SGD at this rate, the paper's, in the place of `client_optimizer`.
-        option: 1 takes a second gradient a step, at x; 2 costs nothing more.
-        server_lr: > 0, the server's step; 1 is the plain mean.
+        client_optimizer: of local training; it receives the corrected gradient.
+        client_lr: > 0, replaces `client_optimizer` by plain SGD, as in the paper.
+        option: 1 computes a second gradient per step, at x; 2 costs nothing more.
+        server_lr: > 0; 1 is the plain mean.
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. With equal sites its objective is the paper's; otherwise examples weigh. A site
-        without a step keeps its c_s.
+        The algorithm. It weighs sites by examples; with equal sites this is the paper's objective. A site
+        without steps keeps its c_s. Under partial participation with unequal sites, `fraction` is the share
+        of sites, not of examples, so that it converges to a point off the weighted optimum.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -61,15 +62,15 @@ def scaffold(
         return base.client.start(params, optimizer, key)._replace(extra=extra)
 
     def direction(local: client.Local, gradient: Params, batch: Batch, key: jax.Array) -> Any:
-        correction, x, gathered = local.extra
-        seen = jax.grad(loss)(x, batch, key) if option == 1 else gradient
-        gathered = client.accumulate(gathered, seen, batch.mask.sum() if option == 1 else 1.0)
-        return optax.tree.add(gradient, correction), (correction, x, gathered)
+        correction, x, running = local.extra
+        measured = jax.grad(loss)(x, batch, key) if option == 1 else gradient
+        running = client.accumulate(running, measured, batch.mask.sum() if option == 1 else 1.0)
+        return optax.tree.add(gradient, correction), (correction, x, running)
 
     def finish(sent: Any, site: Any, local: client.Local) -> tuple[Report, Any]:
-        (params, _), (optimizer, c_s), gathered = sent, site, local.extra[-1]
+        (params, _), (optimizer, c_s), running = sent, site, local.extra[-1]
         report, optimizer = base.client.finish(params, optimizer, local)
-        new = optax.tree.where(gathered.weight > 0, client.mean(gathered), c_s)
+        new = optax.tree.where(running.weight > 0, client.mean(running), c_s)
         return report._replace(message=(report.message, optax.tree.sub(new, c_s))), (optimizer, new)
 
     def server(state: ServerState, message: Any, fraction: Array) -> ServerState:

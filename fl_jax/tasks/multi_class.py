@@ -42,7 +42,7 @@ def multi_class(
     >>> from fl_jax.core.types import Batch
     >>> task = multi_class(nn.Dense(10, kernel_init=nn.initializers.zeros), example=np.zeros((1, 3)))
     >>> batch = Batch(np.ones((2, 3)), np.array([4, 7]), np.ones(2))
-    >>> float(task.loss(task.init(jax.random.key(0)), batch, jax.random.key(1)).round(4))  # log 10
+    >>> round(float(task.loss(task.init(jax.random.key(0)), batch, jax.random.key(1))), 4)  # log 10
     2.3026
     """
     return flax_task(
