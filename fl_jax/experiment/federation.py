@@ -9,7 +9,7 @@ import optax
 from fl_jax.core import layouts, spec
 from fl_jax.core.keys import stream
 from fl_jax.core.types import Aggregator, Algorithm
-from fl_jax.faults import fault as fault_model
+from fl_jax.faults.fault import Fault, build_faults
 from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.fine_tune import layer_rates
 from fl_jax.tasks.task import Task
@@ -71,6 +71,6 @@ def factors(schedule: str, rounds: int) -> list[float]:
     return np.array([factor(number) for number in range(rounds)], np.float32).tolist()
 
 
-def faults(config: Config, arm: str, sites: int) -> tuple[fault_model.Fault, ...]:
+def faults(config: Config, arm: str, sites: int) -> tuple[Fault, ...]:
     """The faults of an arm; only the federated one has any."""
-    return fault_model.build(config.faults if arm == "federated" else (), sites)
+    return build_faults(config.faults if arm == "federated" else (), sites)

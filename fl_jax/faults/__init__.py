@@ -13,7 +13,7 @@
 | `explode`, `sign_flip` | the message is scaled | a robust aggregator is the defence |
 | `trusting` | the server checks nothing | shows what its checks are worth |
 
-`fault.build` makes them from specs, `transport.with_faults` applies them to messages in front of any
+`fault.build_faults` makes them from specs, `transport.with_faults` applies them to messages in front of any
 aggregator, and `simulation.run_faulty_rounds` runs a federation with them. All faults derive from the run's
 key, so every layout sees the same ones.
 """

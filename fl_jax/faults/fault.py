@@ -85,7 +85,7 @@ def at_sites(name: str, sites: int | Sequence[int], share: float, **fields: Any)
     return Fault(name, chosen, share, **fields)
 
 
-def build(specs: Sequence[str], sites: int) -> tuple[Fault, ...]:
+def build_faults(specs: Sequence[str], sites: int) -> tuple[Fault, ...]:
     """Makes faults from specs such as `'not_finite(sites=(0, 2), share=0.1)'`.
 
     Args:
@@ -106,7 +106,7 @@ def build(specs: Sequence[str], sites: int) -> tuple[Fault, ...]:
     return faults
 
 
-def strikes(faults: Sequence[Fault], key: jax.Array, round: Array | int, sites: int) -> Array:
+def draw_strikes(faults: Sequence[Fault], key: jax.Array, round: Array | int, sites: int) -> Array:
     """Draws which faults strike which sites in a round.
 
     Args:
@@ -143,7 +143,7 @@ def present_sites(faults: Sequence[Fault], struck: np.ndarray, planned: np.ndarr
 
     Args:
         faults: F faults.
-        struck: bool[F, S], see `strikes`.
+        struck: bool[F, S], see `draw_strikes`.
         planned: bool[S].
 
     Returns:

@@ -10,11 +10,10 @@ import numpy as np
 from fl_jax.core.layouts import Dropout, Round, State
 from fl_jax.core.rounds import run_rounds
 from fl_jax.core.types import Array, Batch, Metrics
-from fl_jax.faults import fault as fault_model
-from fl_jax.faults.fault import Fault
+from fl_jax.faults.fault import Fault, draw_strikes, present_sites, steps_taken
 
 _strikes = lru_cache(maxsize=8)(
-    lambda faults, sites: jax.jit(lambda key, round: fault_model.strikes(faults, key, round, sites))
+    lambda faults, sites: jax.jit(lambda key, round: draw_strikes(faults, key, round, sites))
 )
 
 
@@ -65,7 +64,7 @@ def run_faulty_rounds(
 
     def present(index: int) -> np.ndarray:
         planned, struck = draw(index)
-        return fault_model.present_sites(faults, struck, planned)
+        return present_sites(faults, struck, planned)
 
     def faulty_batches(index: int, site: int) -> Iterable[Batch]:
         struck = draw(index)[1][:, site]
@@ -93,7 +92,7 @@ def _faulty(
 ) -> Iterator[Batch]:
     """A struck site's batches: relabelled, cut short, or ending in `Dropout`; `struck` is bool[F]."""
     endings = [
-        (fault_model.steps_taken(fault, steps), fault.drops_out)
+        (steps_taken(fault, steps), fault.drops_out)
         for fault, hit in zip(faults, struck, strict=True)
         if hit and fault.steps < 1
     ]

@@ -6,7 +6,7 @@ import pytest
 from fuzzing import WORDS, count, each, flipped
 
 from fl_jax.core import spec
-from fl_jax.faults import fault as fault_model
+from fl_jax.faults.fault import build_faults
 
 CONTEXT = {
     "fl_jax.aggregators": (),
@@ -101,4 +101,4 @@ def test_a_value_of_another_type_is_an_error_of_the_spec(text):
 @pytest.mark.parametrize("specs", [("absent('x')",), ("absent(None)",), ("stale(1, delay='x')",)])
 def test_so_is_one_of_a_fault(specs):
     with pytest.raises(ValueError, match=r"signature"):
-        fault_model.build(specs, 3)
+        build_faults(specs, 3)

@@ -20,7 +20,7 @@ from fl_jax.data import partition as partitions
 from fl_jax.evaluation.predictions import select
 from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.faults import fault as fault_model
+from fl_jax.faults.fault import build_faults
 from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_label import multi_label
 
@@ -112,7 +112,7 @@ def run(
     task = multi_label(Tiny(), jnp.zeros((1, 8, 8)), prepare=lambda hu: hu[..., None] / 100)
     algorithm = factory(task.loss, optax.adam(0.05), keep_optimizer=True)
     params = task.init(stream(KEY, "init"))
-    wrong = fault_model.build(faults, len(arm.sites))
+    wrong = build_faults(faults, len(arm.sites))
     aggregator = with_faults(weighted_mean(), wrong)
     state = layouts.init(algorithm, aggregator, params, len(arm.sites), KEY)
     layout = layouts.sequential(algorithm, aggregator)

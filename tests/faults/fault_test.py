@@ -3,14 +3,14 @@
 import jax
 import numpy as np
 
-from fl_jax.faults import fault as fault_model
+from fl_jax.faults.fault import build_faults, draw_strikes
 
 KEY = jax.random.key(0)
 
 
 def drawn(specs, rounds=400, key=KEY):
-    faults = fault_model.build(specs, 5)
-    strikes = jax.vmap(lambda round: fault_model.strikes(faults, key, round, 5))
+    faults = build_faults(specs, 5)
+    strikes = jax.vmap(lambda round: draw_strikes(faults, key, round, 5))
     return np.asarray(strikes(np.arange(rounds)))
 
 

@@ -12,7 +12,7 @@ from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import layouts, spec
 from fl_jax.core.receive import REFUSED
-from fl_jax.faults import fault as fault_model
+from fl_jax.faults.fault import build_faults
 from fl_jax.faults.simulation import run_faulty_rounds
 from fl_jax.faults.transport import with_faults
 
@@ -44,7 +44,7 @@ MESSAGES = (  # those that act on a message or on a training; `trusting` is the 
 
 def run(*specs, layout="sequential", aggregator=None, until=4, batches=BATCHES, **options):
     """The last state and every round's metrics of a federation with faults."""
-    faults = fault_model.build(specs, SITES)
+    faults = build_faults(specs, SITES)
     between = with_faults(aggregator or weighted_mean(), faults)
     state = layouts.init(ALGORITHM, between, PARAMS, SITES, jax.random.key(0))
     all_rounds = run_faulty_rounds(
@@ -204,9 +204,9 @@ def test_a_trusting_server_is_lost_to_one_nan():
 )
 def test_bad_arguments_are_named(text, said):
     with pytest.raises(ValueError, match=said):
-        fault_model.build((text,), SITES)
+        build_faults((text,), SITES)
 
 
 def test_specs_are_a_tuple():
     with pytest.raises(ValueError, match="give a tuple"):
-        fault_model.build("absent(1)", SITES)
+        build_faults("absent(1)", SITES)

@@ -13,7 +13,7 @@ from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import layouts
 from fl_jax.core.rounds import TooFewError
-from fl_jax.faults import fault as fault_model
+from fl_jax.faults.fault import build_faults
 from fl_jax.faults.simulation import run_faulty_rounds
 from fl_jax.faults.transport import with_faults
 
@@ -21,7 +21,7 @@ from fl_jax.faults.transport import with_faults
 def federation(*specs, until=4, **options):
     """Every round's state and metrics of three sites with faults."""
     algorithm = fed_avg(linear_loss, optax.sgd(1.0))
-    faults = fault_model.build(specs, 3)
+    faults = build_faults(specs, 3)
     aggregator = with_faults(weighted_mean(), faults)
     params = {"w": jnp.ones((4, 2)), "b": jnp.zeros(2)}
     state = layouts.init(algorithm, aggregator, params, 3, jax.random.key(0))

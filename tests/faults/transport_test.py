@@ -8,7 +8,7 @@ import pytest
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.core.receive import REFUSED, receive
 from fl_jax.core.types import Report
-from fl_jax.faults.fault import build
+from fl_jax.faults.fault import build_faults
 from fl_jax.faults.transport import with_faults
 
 KEY = jax.random.key(0)
@@ -17,7 +17,7 @@ LIKE = {"w": jnp.zeros(2)}
 
 def deliver(*specs, values=(1.0,), site=0):
     """The aggregate, and the metrics of one site's message in each of several rounds."""
-    aggregator = with_faults(weighted_mean(), build(specs, 3))
+    aggregator = with_faults(weighted_mean(), build_faults(specs, 3))
     state = aggregator.init(LIKE, 3)
     rounds = []
     for number, value in enumerate(values):
@@ -31,7 +31,7 @@ def deliver(*specs, values=(1.0,), site=0):
 def test_without_faults_of_messages_the_aggregator_stays_as_it_is():
     aggregator = weighted_mean()
     assert with_faults(aggregator, ()) is aggregator
-    assert with_faults(aggregator, build(["absent(1)", "label_flip(1)"], 5)) is aggregator
+    assert with_faults(aggregator, build_faults(["absent(1)", "label_flip(1)"], 5)) is aggregator
 
 
 def test_faults_act_in_order():

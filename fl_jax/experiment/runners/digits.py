@@ -33,8 +33,7 @@ from fl_jax.core.rounds import run_rounds, settle
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Params
 from fl_jax.data import digits as datasets
 from fl_jax.data import label_skew
-from fl_jax.faults import fault as fault_model
-from fl_jax.faults.fault import Fault
+from fl_jax.faults.fault import Fault, build_faults, draw_strikes, present_sites, steps_taken
 from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_class import multi_class
 from fl_jax.tasks.task import Task
@@ -51,7 +50,7 @@ class Plan(NamedTuple):
         key: the run's.
         rows: int32[R, S, T, B], images of each round's batches, -1 for padding.
         present: bool[R, S].
-        struck: bool[R, F, S], see `faults.fault.strikes`; `rows` and `present` are those with the faults.
+        struck: bool[R, F, S], see `draw_strikes`; `rows` and `present` are those with the faults.
         mixture: float32[S, L], each site's images of each digit over all images of all sites.
     """
 
@@ -126,7 +125,7 @@ def _parts(
         fields["algorithm"], "fl_jax.algorithms", task.loss, optimizer, values=rates
     )
     aggregator = spec.build(fields["aggregator"], "fl_jax.aggregators", values=rates)
-    faults = fault_model.build(fields["faults"], sites)
+    faults = build_faults(fields["faults"], sites)
     return task, algorithm, with_faults(aggregator, faults), faults
 
 
@@ -260,15 +259,13 @@ def _plan(
     key = jax.random.key(seed)
     planned = [participation(key, round, sites, min_sites) for round in range(rounds)]
     rows = rows.reshape(rounds, sites, epochs * steps, size)
-    wrong = fault_model.build(faults, sites)
-    drawn = jax.vmap(lambda round: fault_model.strikes(wrong, key, round, sites))(
-        jnp.arange(rounds)
-    )
+    wrong = build_faults(faults, sites)
+    drawn = jax.vmap(lambda round: draw_strikes(wrong, key, round, sites))(jnp.arange(rounds))
     struck = np.asarray(drawn) & np.array(planned)[:, None]
-    present = [fault_model.present_sites(wrong, s, p) for s, p in zip(struck, planned, strict=True)]
+    present = [present_sites(wrong, s, p) for s, p in zip(struck, planned, strict=True)]
     for round, place, site in np.argwhere(struck):
         fault, own = wrong[place], np.flatnonzero((rows[round, site] >= 0).any(-1))
-        rows[round, site, own[fault_model.steps_taken(fault, len(own)) :]] = -1
+        rows[round, site, own[steps_taken(fault, len(own)) :]] = -1
         present[round][site] &= not fault.drops_out
     counts = np.array([data.labels[data.train[part]].sum(0) for part in parts])
     return Plan(

@@ -24,7 +24,7 @@ from fl_jax.core import layouts
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.experiment import metrics as metrics_log
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.faults import fault as fault_model
+from fl_jax.faults.fault import build_faults
 from fl_jax.faults.simulation import run_faulty_rounds
 from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_label import multi_label
@@ -70,7 +70,7 @@ def measure(case: Case, folder: Path) -> Measured:
     """
     job = multi_label(nn.Dense(len(LABELS)), jnp.zeros((1, FEATURES)))
     algorithm = fed_avg(job.loss, optax.adam(1e-3), keep_optimizer=True)
-    faults = fault_model.build(case.faults, case.sites)
+    faults = build_faults(case.faults, case.sites)
     aggregator = with_faults(weighted_mean(), faults)
     key = jax.random.key(0)
     state = layouts.init(algorithm, aggregator, job.init(key), case.sites, key)
