@@ -13,7 +13,7 @@ def test_the_holder_stays_outside_the_head(style):
     axis = (np.arange(256) - 127.5) * planned.spacing
     radius = np.hypot(axis[:, None], axis)
     assert (holder[(radius > HEAD + 4) & (radius < 119)] > -700).any()
-    assert (holder[radius < HEAD - 12] == -1000).all()
+    assert (holder[radius < 60] == -1000).all()
     assert holder[radius < HEAD].max() < -800  # foam, which the head covers
 
 
