@@ -30,10 +30,9 @@ from rich.console import Console
 from scipy.special import expit
 
 from fl_jax.data import slices as datasets
-from fl_jax.experiment import labelled
+from fl_jax.experiment import labelled, predict
 from fl_jax.experiment import prepare as prepare_data
 from fl_jax.experiment import restore as trained
-from fl_jax.experiment import train as study
 from fl_jax.files import atomic
 from fl_jax.report import labelled_scans, unlabelled_scans
 from fl_jax.workdir import Workdir
@@ -72,7 +71,7 @@ def evaluate(model: trained.Trained, data_dir: Path, out: Path, *, source: str |
             f"{model.image_size}: prepare them with --image_size={model.image_size}"
         )
     read = trained.as_read(model, slices)  # of a head these are features; the page shows pixels
-    logits = study.score(model.logits, model.params, read, np.arange(len(slices)))
+    logits = predict.score(model.logits, model.params, read, np.arange(len(slices)))
     found = unlabelled_scans.collect(slices, expit(logits))
     refused = unlabelled_scans.refusals(data_dir / "refused.csv", source)
     out.mkdir(parents=True, exist_ok=True)
@@ -90,7 +89,7 @@ def facts(model: trained.Trained) -> labelled.Facts:
 
 def load(workdir: Path, say: Callable[[str], None]) -> trained.Trained:
     """The model that the flags name; `say` is told what a reader of its results must know."""
-    model = trained.load(workdir, FLAGS.model, checkpoint=FLAGS.checkpoint, complain=say)
+    model = trained.load(Workdir(workdir), FLAGS.model, checkpoint=FLAGS.checkpoint, complain=say)
     if model.personal:
         say(
             f"{model.config.algorithm} gives each site a model of its own; scans of no site are "

@@ -200,7 +200,7 @@ def main(argv: list[str]) -> None:
         Path(FLAGS.workdir).expanduser(),
     )
     with progress.readable_errors():
-        model = trained.load(workdir, FLAGS.model, complain=say)
+        model = trained.load(Workdir(workdir), FLAGS.model, complain=say)
         data = experiment.as_read(model.config, datasets.load(Workdir(workdir).find_data()))
         path = workdir / "predictions" / f"{FLAGS.model}.csv"
         judged = predictions.read(path)

@@ -18,6 +18,7 @@ from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify.file import UIDS
 from fl_jax.evaluation import predictions
 from fl_jax.experiment import restore as trained
+from fl_jax.workdir import Workdir
 
 ROOT = Path(__file__).parent.parent
 TINY = (
@@ -182,15 +183,13 @@ def test_the_model_that_is_asked_for_is_the_one_that_judges(workdir, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"no trained model; .* has central, federated, loc"
     ):
-        trained.load(workdir, "nobody", complain=pytest.fail)
+        trained.load(Workdir(workdir), "nobody", complain=pytest.fail)
     with pytest.raises(ValueError, match="step=9: "):
-        trained.load(workdir, model, checkpoint=9, complain=pytest.fail)
+        trained.load(Workdir(workdir), model, checkpoint=9, complain=pytest.fail)
 
 
 def test_a_training_refuses_a_workdir_that_was_begun_otherwise(workdir):
-    other = program(
-        "train", *TINY, f"--workdir={workdir}", "--config.optimizer=sgd(0.1)", "--progress=lines"
-    )
+    other = program("train", *TINY, f"--workdir={workdir}", "--config.optimizer=sgd(0.1)")
     assert other.returncode == 1
     assert "optimizer: 'adam(1e-3)' there, 'sgd(0.1)' now" in other.stderr
 

@@ -37,7 +37,7 @@ class Arm(NamedTuple):
         return int(self.examples[self.participating].sum())
 
 
-def arms(
+def plan_arms(
     slices: Slices,
     partition: Partition,
     *,

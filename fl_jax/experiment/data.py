@@ -1,10 +1,9 @@
-"""From a config to the open dataset, its partition and the plan of every arm of a study."""
+"""Opens an experiment's dataset, partitions its patients, and plans the arms."""
 
 import dataclasses
-from collections.abc import Callable
-from functools import partial
+from functools import partial as bind
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from absl import logging
@@ -13,69 +12,101 @@ from fl_jax.core import spec
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
+from fl_jax.data.partition import Partition
+from fl_jax.data.slices import Slices
 from fl_jax.data.studies import group_into_studies
-from fl_jax.experiment import train as study
+from fl_jax.experiment.arms import Arm, plan_arms
 from fl_jax.experiment.config import Config
+from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.files import atomic
-from fl_jax.files import json_shape as shapes
 from fl_jax.files.atomic import sha256
+from fl_jax.files.structs import read_struct
 from fl_jax.report import partition_figure
 from fl_jax.workdir import Workdir
 
 NATURAL = "natural()"
-"""The partition that keeps the dataset's own sites; a file of it may not move a patient to another."""
+"""The partition by the dataset's sites; a hand-written one may then move no patient to another site."""
 
 
 class Experiment(NamedTuple):
-    """Data and plan of every arm of a study."""
+    """The dataset, its partition, the arms by name, and the run's key."""
 
-    slices: datasets.Slices
-    partition: partitions.Partition
-    arms: dict[str, study.Arm]
+    slices: Slices
+    partition: Partition
+    arms: dict[str, Arm]
     key: jax.Array
 
 
-def data_dir(config: Config, workdir: Path) -> Path:
-    """Where the prepared dataset is; a head reads that of its backbone, unless it is told of another."""
-    if config.data_dir:
-        return Path(config.data_dir).expanduser()
-    backbone_of = backbone_folder(config)
-    return (
-        workdir / "data"
-        if backbone_of is None or config.source
-        else Workdir(backbone_of).find_data()
-    )
-
-
-def backbone_folder(config: Config) -> Path | None:
-    """The study that a head's backbones are from; None without one, or where its weights are from a file."""
-    if not config.backbone or config.pretrained:
-        return None
-    return Path(config.backbone).expanduser().absolute()
-
-
-def open_data(config: Config, workdir: Path) -> datasets.Slices:
-    """Opens the dataset, with each slice's neighbours where the config asks for them.
+def load(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> Experiment:
+    """Opens the dataset and plans the arms.
 
     Raises:
-        ValueError: when its slices are not of the size that the config asks for; see also `as_read`.
+        ValueError: the config does not fit the data.
     """
-    if logging.get_verbosity() > logging.WARNING:  # TFDS and Orbax report each of their files
+    slices = open_data(config, workdir)
+    return plan(config, slices, partition(config, workdir, slices, reporter))
+
+
+def plan(config: Config, slices: Slices, divided: Partition) -> Experiment:
+    """Plans the arms of a dataset and its partition."""
+    slices = dataclasses.replace(slices, site=divided.sites_of(slices))
+    key = jax.random.key(config.seed)
+    arms = plan_arms(
+        slices,
+        divided,
+        rounds=config.rounds,
+        epochs=config.epochs,
+        min_sites=config.min_sites,
+        key=key,
+        local_budget=config.local_budget,
+        balanced=config.sampling == "balanced",
+    )
+    return Experiment(in_memory(config, slices), divided, arms, key)
+
+
+def data_dir(config: Config, workdir: Workdir) -> Path:
+    """The dataset's folder; a head reads the dataset of its backbone unless the config names another."""
+    if config.data_dir:
+        return Path(config.data_dir).expanduser()
+    backbone = backbone_workdir(config)
+    return workdir.data if backbone is None or config.source else backbone.find_data()
+
+
+def backbone_workdir(config: Config) -> Workdir | None:
+    """The experiment whose models are a head's backbones; None without one or with pretrained weights."""
+    if not config.backbone or config.pretrained:
+        return None
+    return Workdir(Path(config.backbone).expanduser().absolute())
+
+
+def backbone_name(config: Config) -> str:
+    """Which of the backbone's models gives an arm's features."""
+    return config.arm_name if config.backbone_model == "own" else config.backbone_model
+
+
+def open_data(config: Config, workdir: Workdir) -> Slices:
+    """Opens the dataset, its examples as `as_read` makes them.
+
+    Raises:
+        ValueError: its slices have another size than the config says, or a study lacks a position.
+    """
+    if logging.get_verbosity() > logging.WARNING:  # TFDS and Orbax log each of their files
         logging.set_verbosity(logging.WARNING)
-    slices = datasets.load(data_dir(config, workdir))
+    folder = data_dir(config, workdir)
+    slices = datasets.load(folder)
     if slices.image_shape != (config.image_size, config.image_size):
         height, width = slices.image_shape
         raise ValueError(
-            f"config.image_size={config.image_size}: {data_dir(config, workdir)} holds slices of "
-            f"{height} x {width}; set --config.image_size={height}, or prepare another dataset"
+            f"config.image_size={config.image_size}: {folder} has slices of {height} x {width}; set "
+            f"--config.image_size={height}, or prepare another dataset"
         )
     return as_read(config, slices)
 
 
-def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
-    """The dataset as the config's model reads it: single slices, each with its neighbours, or studies.
+def as_read(config: Config, slices: Slices) -> Slices:
+    """The dataset with the examples of the config's model: slices, slices with neighbours, or studies.
 
-    A head reads features, which `trained.as_read` puts in place of the pixels.
+    A head reads features, which `restore.as_read` puts in place of the pixels.
 
     Raises:
         ValueError: a study lacks a position.
@@ -85,41 +116,36 @@ def as_read(config: Config, slices: datasets.Slices) -> datasets.Slices:
     return group_into_studies(slices) if config.backbone else slices
 
 
-def held(config: Config, slices: datasets.Slices) -> datasets.Slices:
-    """The dataset in memory where it is within `memory_limit`, or else on disk, from where it streams.
+def in_memory(config: Config, slices: Slices) -> Slices:
+    """The dataset in memory if it fits `memory_limit`, else on disk.
 
-    That of a head on frozen features stays on disk, from where it is read once.
+    Slices of which a head reads only features stay on disk: they are read once.
     """
     fits = slices.pixel_bytes <= config.memory_limit * 2**30
     return slices.in_memory() if fits and (not config.backbone or config.trainable) else slices
 
 
 def partition(
-    config: Config,
-    workdir: Path,
-    slices: datasets.Slices,
-    say: Callable[[str], None] = lambda sentence: None,
-) -> partitions.Partition:
-    """Reads the partition of a workdir, or makes it; it is checked against the dataset either way.
+    config: Config, workdir: Workdir, slices: Slices, reporter: Reporter = SILENT
+) -> Partition:
+    """Reads a workdir's partition, or makes and writes it; either way it is checked against the dataset.
 
-    `partition.json` beside it says what it was made from, `partition.png` shows it. With other inputs it
-    is made anew, as long as no training has begun. One that a person wrote or changed is kept, which `say`
-    is told. Of two processes that come at once, two models' trainings, one makes it and the other waits.
+    `partition.json` says what it was made from, `partition.png` shows it. With other inputs it is made again,
+    unless an arm was trained. One that was written or edited by hand is kept, with a message. Two processes
+    may call this at once.
 
     Raises:
-        ValueError: when trainings were begun with a partition of other inputs.
+        ValueError: an arm was trained with a partition of other inputs.
     """
-    with Workdir(workdir).lock("partition", wait=True):
-        return _partition(config, workdir, slices, say)
+    with workdir.lock("partition", wait=True):
+        return _partition(config, workdir, slices, reporter)
 
 
-def _partition(
-    config: Config, workdir: Path, slices: datasets.Slices, say: Callable[[str], None]
-) -> partitions.Partition:
-    path, beside = workdir / "partition.csv", workdir / "partition.json"
+def _partition(config: Config, workdir: Workdir, slices: Slices, reporter: Reporter) -> Partition:
+    path, record = workdir.partition, workdir.partition_record
     scheme = spec.build(config.partition, "fl_jax.data.partition.schemes")
-    load = partial(partitions.load, path, slices, same_sites=config.partition == NATURAL)
-    wanted = {
+    load = bind(partitions.load, path, slices, same_sites=config.partition == NATURAL)
+    inputs = {
         "partition": config.partition,
         "fractions": list(config.fractions),
         "stratify": config.stratify,
@@ -128,15 +154,15 @@ def _partition(
         "dataset": (datasets.read_summary(data_dir(config, workdir)) or {}).get("digest"),
     }
     if path.exists():
-        made_from = shapes.read(beside, {"digest?": str}, "make the partition anew") or {}
+        made_from = read_struct(record, dict[str, Any]) or {}
         if made_from.pop("digest", None) != sha256(path):
-            say(f"{path} was written or changed by hand: it is kept")
+            reporter.message(f"{path}: written or edited by hand, kept")
             return load()
-        if made_from == wanted:
+        if made_from == inputs:
             return load()
-        if any(workdir.glob("models/*/inputs.json")):
+        if workdir.arms():
             raise ValueError(
-                f"{path} was made from {made_from}, and this is {wanted}: use another --workdir, "
+                f"{path} was made from {made_from}, and the config says {inputs}: use another --workdir, "
                 "or remove its folder models"
             )
     train, validation, test = config.fractions
@@ -149,49 +175,11 @@ def _partition(
         fold=config.fold,
         stratify=config.stratify,
     )
-    path.unlink(
-        missing_ok=True
-    )  # it is there last or not at all, or it would be taken for a person's
-    written = path.with_name("partition.new")
-    partitions.save(made, written)
-    atomic.write_bytes(path.with_suffix(".png"), partition_figure.draw(slices, made))
-    atomic.write_json(beside, wanted | {"digest": sha256(written)})
-    written.replace(path)
+    # The table appears last and at once: without its record it would pass for a hand-written one.
+    path.unlink(missing_ok=True)
+    new = path.with_suffix(".new")
+    partitions.save(made, new)
+    atomic.write_bytes(workdir.partition_picture, partition_figure.draw(slices, made))
+    atomic.write_json(record, inputs | {"digest": sha256(new)})
+    new.replace(path)
     return load()
-
-
-def load(config: Config, workdir: Path) -> Experiment:
-    """Opens the dataset and plans the arms.
-
-    Raises:
-        ValueError: the config does not fit the data.
-    """
-    slices = open_data(config, workdir)
-    return plan(config, slices, partition(config, workdir, slices))
-
-
-def plan(config: Config, slices: datasets.Slices, divided: partitions.Partition) -> Experiment:
-    """Plans the arms of a dataset that is open and divided."""
-    slices = dataclasses.replace(slices, site=divided.sites_of(slices))
-    key = jax.random.key(config.seed)
-    arms = study.arms(
-        slices,
-        divided,
-        rounds=config.rounds,
-        epochs=config.epochs,
-        min_sites=config.min_sites,
-        key=key,
-        local_budget=config.local_budget,
-        balanced=config.sampling == "balanced",
-    )
-    return Experiment(held(config, slices), divided, arms, key)
-
-
-def backbone_name(config: Config) -> str:
-    """Which of the backbone's models gives an arm's features."""
-    return config.arm_name if config.backbone_model == "own" else config.backbone_model
-
-
-def is_complete(config: Config, workdir: Path) -> bool:
-    """Whether an arm is trained and has predicted."""
-    return Workdir(workdir).is_complete(config.arm_name)

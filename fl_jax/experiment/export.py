@@ -18,7 +18,7 @@ from fl_jax.models.pretrained import state_dict
 from fl_jax.workdir import Workdir
 
 _PARAMS = "1/params/"
-"""Path of the best model's parameters in a checkpoint, see `fl_jax.experiment.train.model`."""
+"""Path of the best model's parameters in a checkpoint, see `fl_jax.experiment.rounds`."""
 
 
 def export(workdir: Workdir, model: str, out: Path, *, complain: Callable[[str], None]) -> int:

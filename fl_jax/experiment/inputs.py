@@ -1,7 +1,6 @@
 """`inputs.json` records what an arm's training started from, so that it never resumes with anything else."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,13 +11,14 @@ from fl_jax.experiment.config import FIELDS, Config
 from fl_jax.files import atomic
 from fl_jax.files.atomic import sha256
 from fl_jax.files.structs import read_struct
+from fl_jax.workdir import ArmFolder, Workdir
 
 REMEDY = "restore it from a copy, or remove its folder and train again"
 EXTRA = ("dataset", "partition_digest", "backbone_inputs")
 """Entries besides the config's fields: digests of what lies outside the config."""
 
 
-def of(config: Config, workdir: Path) -> dict[str, Any]:
+def of(config: Config, workdir: Workdir) -> dict[str, Any]:
     """What an arm's numbers depend on: fields of the config, and digests of dataset, partition and backbone.
 
     Raises:
@@ -27,21 +27,21 @@ def of(config: Config, workdir: Path) -> dict[str, Any]:
     summary = datasets.read_summary(data.data_dir(config, workdir)) or {}
     parts = config.numbers()
     parts["dataset"] = [summary.get("digest"), summary.get("options")]
-    parts["partition_digest"] = sha256(workdir / "partition.csv")
-    folder = data.backbone_folder(config)
-    if folder is not None:
-        path = folder / "models" / data.backbone_name(config) / "inputs.json"
+    parts["partition_digest"] = sha256(workdir.partition)
+    backbone = data.backbone_workdir(config)
+    if backbone is not None:
+        path = backbone.arm(data.backbone_name(config)).inputs
         if not path.exists():
             raise ValueError(
                 f"config.backbone={config.backbone!r}: there is no {path}; train it with launch.experiment, "
                 "or choose another with config.backbone_model"
             )
-        parts |= {"backbone": str(folder), "backbone_inputs": sha256(path)}
+        parts |= {"backbone": str(backbone), "backbone_inputs": sha256(path)}
     return json.loads(json.dumps(parts))
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """Reads an `inputs.json`; None where there is none.
+def read(arm: ArmFolder) -> dict[str, Any] | None:
+    """Reads an arm's `inputs.json`; None if there is none.
 
     Returns:
         The fields of the config that decide numbers, and the digests.
@@ -49,6 +49,7 @@ def read(path: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: names the file, the field, its value and a remedy.
     """
+    path = arm.inputs
     values = read_struct(path, dict[str, Any], remedy=REMEDY)
     if values is None:
         return None
@@ -68,29 +69,25 @@ def config_of(values: dict[str, Any]) -> Config:
     return Config.parse({name: value for name, value in values.items() if name not in EXTRA})
 
 
-def check(config: Config, workdir: Path) -> None:
+def check(config: Config, workdir: Workdir) -> None:
     """Refuses to resume an arm whose training started from other inputs.
 
     Raises:
         ValueError: names what differs.
     """
-    path, now = _path(config, workdir), of(config, workdir)
-    then = read(path) or now
+    arm, now = workdir.arm(config.arm_name), of(config, workdir)
+    then = read(arm) or now
     differ = sorted(k for k in then | now if then.get(k) != now.get(k))
     if differ:
         shown = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in differ)
         raise ValueError(
-            f"{path.parent} was trained from other inputs ({shown}): "
+            f"{arm} was trained from other inputs ({shown}): "
             "use another --workdir, or remove that folder"
         )
 
 
-def write(config: Config, workdir: Path) -> None:
+def write(config: Config, workdir: Workdir) -> None:
     """Writes an arm's inputs into its folder, for `check`."""
-    path = _path(config, workdir)
+    path = workdir.arm(config.arm_name).inputs
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_json(path, of(config, workdir))
-
-
-def _path(config: Config, workdir: Path) -> Path:
-    return workdir / "models" / config.arm_name / "inputs.json"

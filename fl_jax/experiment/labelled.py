@@ -15,9 +15,9 @@ from fl_jax.data.index import read_index
 from fl_jax.data.site_names import HOLDOUT
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.experiment import predict
 from fl_jax.experiment import restore as trained
 from fl_jax.experiment import study_level as by_study
-from fl_jax.experiment import train as study
 from fl_jax.files import atomic
 from fl_jax.report import labelled_scans
 from fl_jax.report.results import visible_validation
@@ -160,7 +160,7 @@ def _thresholds(
         divided = _partition(workdir, slices)
         rows = divided.rows(slices, "validation")
         logits = np.full(slices.labels.shape, np.nan)
-        logits[rows] = study.score(model.logits, model.params, slices, rows)
+        logits[rows] = predict.score(model.logits, model.params, slices, rows)
         seen = _predictions(
             slices, logits, divided.sites_of(slices), np.full(len(slices), "validation")
         )
@@ -252,9 +252,9 @@ def write(
         seed=seed,
     )
     out.mkdir(parents=True, exist_ok=True)
-    files = EvaluationFolder(out)
-    predictions.write(files.judged, ours.scores)
-    atomic.write_json(files.results, results)
-    atomic.write_text(files.table, labelled_scans.as_csv(results))
-    atomic.write_text(files.page, labelled_scans.render(results))
+    folder = EvaluationFolder(out)
+    predictions.write(folder.judged, ours.scores)
+    atomic.write_json(folder.results, results)
+    atomic.write_text(folder.table, labelled_scans.as_csv(results))
+    atomic.write_text(folder.page, labelled_scans.render(results))
     return results

@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 
+from fl_jax.experiment.config import Config
+
 
 def cores() -> int:
     """The cores that this process may use."""
@@ -51,6 +53,16 @@ def use_threads(threads: int) -> None:
     """
     if threads:
         os.environ.update(dict.fromkeys(THREADS, str(threads)))
+
+
+def use(config: Config) -> None:
+    """Prepares this process for `launch.experiment`; before JAX's first computation.
+
+    If arms train in processes of their own, this process leaves accelerators alone.
+    """
+    use_threads(config.threads)
+    if config.jobs > 1:
+        jax.config.update("jax_platforms", "cpu")
 
 
 def describe() -> dict[str, Any]:

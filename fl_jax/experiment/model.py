@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fl_jax.core import spec
-from fl_jax.core.types import LABELS, Params
+from fl_jax.core.types import LABELS, Params, Study
 from fl_jax.data import windows
 from fl_jax.data.slices import Slices
 from fl_jax.experiment import features
@@ -26,6 +26,7 @@ from fl_jax.tasks.flip_average import flip_average
 from fl_jax.tasks.losses.cross_entropy import LabelLoss
 from fl_jax.tasks.mixup import mixup
 from fl_jax.tasks.multi_label import multi_label
+from fl_jax.tasks.multi_label_studies import multi_label_studies
 from fl_jax.tasks.task import Task
 
 Config = Any
@@ -119,6 +120,23 @@ def _label_loss(config: Config) -> LabelLoss:
     labels = jnp.zeros((1, len(LABELS)))
     jax.eval_shape(label_loss, labels, labels, labels[0])  # refuses other than one weight a label
     return label_loss
+
+
+def head_task(config: Config, size: int, positive_weights: np.ndarray | None = None) -> Task:
+    """The task of a head over F = `size` features; without weights it is for prediction.
+
+    Raises:
+        ValueError: `config.model` is no head.
+    """
+    head = spec.build(config.model, "fl_jax.models")
+    if not isinstance(head, StudyHead):
+        raise ValueError(
+            f"config.model={config.model!r}: with a backbone it must be study_head(...)"
+        )
+    example = Study(jnp.zeros((1, 2, size)), jnp.zeros((1, 2)), jnp.ones((1, 2), bool))
+    return multi_label_studies(
+        head, example, positive_weights=positive_weights, study_weight=config.study_weight
+    )
 
 
 def on_features(

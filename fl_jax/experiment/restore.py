@@ -1,7 +1,6 @@
-"""A model that a study has trained is read back from its workdir, without the data that it learned from."""
+"""Restores a trained model from its workdir; the dataset that it learned from need not be there."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +10,12 @@ from flax import traverse_util
 from fl_jax.core.types import Params
 from fl_jax.data import partition
 from fl_jax.data.slices import Slices
-from fl_jax.experiment import data as experiment
-from fl_jax.experiment import federation, heads, inputs
-from fl_jax.experiment import model as backbone
-from fl_jax.experiment import train as study
+from fl_jax.experiment import data, federation, heads, inputs
+from fl_jax.experiment import model as models
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
-from fl_jax.workdir.locks import check_name
+from fl_jax.experiment.predict import model_of
+from fl_jax.workdir import Workdir
 
 
 class Trained(NamedTuple):
@@ -25,15 +23,15 @@ class Trained(NamedTuple):
 
     Attributes:
         name: `federated`, `central` or `local_<site>`.
-        round: of which its parameters are, from 1.
+        round: of its parameters, from 1.
         params: the global model's parameters.
-        logits: `(params, int16[B, H, W] HU) -> float32[B, L]`; of a head `(params, Study) -> [B, 1 + S, L]`,
-            of features or, where its backbone was trained, too, of images.
+        logits: `(params, int16[B, H, W] HU) -> float32[B, L]`; of a head `(params, Study) -> [B, 1 + S, L]`
+            over features, or over images if its backbone was trained, too.
         image_size: H = W, pixels.
-        config: what it was trained with, from `inputs.json`.
+        config: what it was trained with.
         dataset: digest of the dataset that it was trained on, or None.
-        personal: whether the sites have models of their own beside it.
-        reader: what gives a head its features, or gave them when its training began; None without a head.
+        personal: whether the sites have personal models, too.
+        reader: computes a head's features, or did when its training started; None without a head.
     """
 
     name: str
@@ -48,58 +46,52 @@ class Trained(NamedTuple):
 
 
 def load(
-    workdir: Path,
+    workdir: Workdir,
     name: str = "federated",
     *,
     checkpoint: int | None = None,
     complain: Callable[[str], None],
 ) -> Trained:
-    """Reads a model; nothing in the workdir is changed.
+    """Restores a model without changing the workdir.
 
     Args:
-        workdir: folder of `launch.experiment` or `launch.train`.
-        name: the model's folder in `models/`.
-        checkpoint: the round whose parameters to take; None takes the best round so far, by validation.
-        complain: called with a sentence for every damaged checkpoint.
-
-    Returns:
-        The model.
+        workdir: of `launch.experiment` or `launch.train`.
+        name: the arm.
+        checkpoint: the round whose parameters to restore; None for the best round so far, by validation.
+        complain: gets a sentence for every damaged checkpoint.
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: the name is a path, `inputs.json` is spoilt, none of its checkpoints is sound, or the one
-            that is asked for is not there.
+        ValueError: the name is no arm's, `inputs.json` does not hold what it should, no checkpoint can be
+            read, or the requested one does not exist.
     """
-    check_name(name)
-    logging.set_verbosity(logging.ERROR)  # Orbax warns that it will not write, which is asked of it
-    folder = workdir / "models" / name
-    found = inputs.read(folder / "inputs.json")
-    if found is None or not (folder / "checkpoints").is_dir():
-        there = sorted(path.parent.name for path in workdir.glob("models/*/inputs.json"))
+    folder = workdir.arm(name)
+    logging.set_verbosity(logging.ERROR)  # Orbax warns that it opens the folder read-only
+    values = inputs.read(folder)
+    if values is None or not folder.checkpoints.is_dir():
+        there = ", ".join(arm.name for arm in workdir.arms()) or "none"
         raise FileNotFoundError(
-            f"{folder} holds no trained model; the workdir has {', '.join(there) or 'none'}: "
-            "choose one with --model, or train it with launch.experiment"
+            f"{folder} holds no trained model; the workdir has {there}: choose one with --model, or train it "
+            "with launch.experiment"
         )
-    config = inputs.config_of(found)
-    sites = 1
-    if name == "federated":
-        sites = len(partition.load(workdir / "partition.csv").sites)
-    read = reader(config, complain=complain) if config.backbone else None
-    if read is None:
-        task = backbone.network(config, _input_shape(config)).task
+    config = inputs.config_of(values)
+    sites = len(partition.load(workdir.partition).sites) if name == "federated" else 1
+    feature_reader = reader(config, complain=complain) if config.backbone else None
+    if feature_reader is None:
+        task = models.network(config, _input_shape(config)).task
     elif config.trainable:
-        task = heads.joint_task(config, read)
+        task = heads.joint_task(config, feature_reader)
     else:
-        task = heads.head_task(config, read.size)
+        task = models.head_task(config, feature_reader.size)
     algorithm, _, state = federation.start(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )
-    held = (state, study.model(state, algorithm.personal))
-    store = Store(folder / "checkpoints", read_only=True)
-    restored = store.restore(held, step=checkpoint, complain=complain)
+    store = Store(folder.checkpoints, read_only=True)
+    like = (state, model_of(state, algorithm.personal))
+    restored = store.restore(like, step=checkpoint, complain=complain)
     store.close()
     if restored is None:
-        raise FileNotFoundError(f"{folder}/checkpoints is empty: train the model first")
+        raise FileNotFoundError(f"{folder.checkpoints} is empty: train the model first")
     step, (state, best), facts = restored
     return Trained(
         name=name,
@@ -108,14 +100,14 @@ def load(
         logits=jax.jit(task.logits),
         image_size=config.image_size,
         config=config,
-        dataset=found["dataset"][0],
+        dataset=values["dataset"][0],
         personal=best.personal is not None,
-        reader=read,
+        reader=feature_reader,
     )
 
 
 def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
-    """Reads what gives a head its features: a model of the backbone's study, or pretrained weights.
+    """Restores what computes a head's features: a model of the backbone's experiment, or pretrained weights.
 
     Args:
         config: the head's.
@@ -123,14 +115,14 @@ def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
 
     Raises:
         FileNotFoundError: as `load`.
-        ValueError: as `load`, and for a backbone that reads slices otherwise or gives no features.
+        ValueError: as `load`; or the backbone reads slices otherwise, or has no features.
     """
-    folder, shape = experiment.backbone_folder(config), _input_shape(config)
-    if folder is None:
-        own = config.replace(model=config.backbone, backbone="", trainable="")
-        made = backbone.network(own, shape)
-        return heads.reader(made, made.given, backbone.facts(own, {}), shape)
-    model = load(folder, experiment.backbone_name(config), complain=complain)
+    backbone, shape = data.backbone_workdir(config), _input_shape(config)
+    if backbone is None:
+        pretrained = config.replace(model=config.backbone, backbone="", trainable="")
+        network = models.network(pretrained, shape)
+        return heads.make_reader(network, network.given, models.facts(pretrained, {}), shape)
+    model = load(backbone, data.backbone_name(config), complain=complain)
     heads.check_same(config, model.config)
     if model.reader is not None:
         if model.config.trainable or not config.trainable:
@@ -141,21 +133,21 @@ def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
             )
         if model.config.model != config.model:
             raise ValueError(
-                f"config.model={config.model!r}: the head that it begins from is {model.config.model}"
+                f"config.model={config.model!r}: the head that it starts from is {model.config.model}"
             )
         return model.reader._replace(head=model.params)
-    made = backbone.network(model.config, shape)
+    network = models.network(model.config, shape)
     variables = model.params
     if model.config.statistics == "frozen":
-        given = traverse_util.flatten_dict(made.given.get("params", {}))
+        given = traverse_util.flatten_dict(network.given.get("params", {}))
         params = traverse_util.unflatten_dict(given | traverse_util.flatten_dict(model.params))
-        variables = {**made.given, "params": params}
-    return heads.reader(made, variables, [model.config.to_dict(), model.round], shape)
+        variables = {**network.given, "params": params}
+    return heads.make_reader(network, variables, [model.config.numbers(), model.round], shape)
 
 
 def as_read(model: Trained, slices: Slices) -> Slices:
-    """A dataset as a model reads it; for a head the features of all slices are computed."""
-    slices = experiment.as_read(model.config, slices)
+    """A dataset with the examples that a model reads; computes the features of all slices for a head."""
+    slices = data.as_read(model.config, slices)
     if model.reader is None or model.config.trainable:
         return slices
     return heads.as_read(model.reader, slices)

@@ -10,13 +10,11 @@ import jax
 import jax.numpy as jnp
 
 from fl_jax.core import layouts, spec
-from fl_jax.core.types import LABELS, Batch, Study
+from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.experiment import federation, model
-from fl_jax.models.study_head import StudyHead
 from fl_jax.tasks import losses
 from fl_jax.tasks.fine_tune import layer_rates
-from fl_jax.tasks.multi_label_studies import multi_label_studies
 from fl_jax.tasks.task import Task
 
 Config = Any
@@ -146,11 +144,7 @@ def _check_head(config: Config) -> Task | None:
             )
     _check_pattern(config)
     with _naming(config, "model"):
-        head = spec.build(config.model, "fl_jax.models")
-        if not isinstance(head, StudyHead):
-            raise ValueError("with a backbone it must be study_head(...)")
-        example = Study(jnp.zeros((1, 2, 8)), jnp.zeros((1, 2)), jnp.ones((1, 2), bool))
-        task = multi_label_studies(head, example, study_weight=config.study_weight)
+        task = model.head_task(config, 8)
         jax.eval_shape(task.init, jax.random.key(0))
     if config.pretrained:
         with _naming(config, "backbone"):

@@ -1,10 +1,9 @@
-"""From an experiment to one arm's training: what is learned, the layout, the rounds."""
+"""Makes an arm ready to train: its task, its layout, and what happens to the final model."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,93 +12,84 @@ from fl_jax.core import layouts
 from fl_jax.core.types import Params
 from fl_jax.data import pipeline
 from fl_jax.data import slices as datasets
-from fl_jax.experiment import model as backbone
-from fl_jax.experiment import train as study
-from fl_jax.experiment.checkpoint import Store
+from fl_jax.data.slices import Slices
+from fl_jax.experiment import model
+from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
-from fl_jax.experiment.data import Experiment, data_dir
+from fl_jax.experiment.data import data_dir
 from fl_jax.experiment.federation import RECOMPUTE, faults, start
+from fl_jax.experiment.reporter import SILENT, Reporter
+from fl_jax.experiment.rounds import Training
 from fl_jax.tasks.positive_weights import positive_weights
 from fl_jax.tasks.task import Task
+from fl_jax.workdir import Workdir
 from fl_jax.wrappers.recompute_batch_stats import recompute_batch_stats
 
 TOLERANCE = 1e-3
 """Of recomputed statistics: a thousandth of a standard deviation, or of a variance."""
 
 
-class Training(NamedTuple):
-    """An arm that is ready to train.
-
-    Attributes:
-        parameters: how many its model has.
-        rounds: trains it from the store's newest checkpoint on, see `fl_jax.experiment.train.train`.
-    """
-
-    parameters: int
-    rounds: Callable[[Store], Iterator[study.Progress]]
-
-
 def prepare(
     config: Config,
-    opened: Experiment,
-    arm: study.Arm,
+    arm: Arm,
     task: Task,
-    slices: datasets.Slices,
-    *,
-    say: Callable[[str], None] = lambda sentence: None,
-    on_examples: Callable[[int], None] = lambda count: None,
-    complain: Callable[[str], None],
+    slices: Slices,
+    key: jax.Array,
+    reporter: Reporter = SILENT,
 ) -> Training:
-    """Makes an arm ready to train; nothing is written before its first round.
+    """Makes an arm ready to train, without writing anything.
 
     Args:
-        config: see `configs/ich_fed_avg.py`.
-        opened: data and plan of all arms.
-        arm: the one to train.
-        task: what it learns, see `task`, and for a head `fl_jax.experiment.heads`.
-        slices: from what.
-        say: told in a sentence which layout `auto` is, and of recomputed statistics.
-        on_examples: told how many examples each batch has.
-        complain: told of every damaged checkpoint.
+        config: the experiment's.
+        arm: the arm.
+        task: what it learns, see `make_task` and `fl_jax.experiment.heads`.
+        slices: the dataset that `task` reads.
+        key: the run's key.
+        reporter: gets the layout that `auto` chooses, and a summary of recomputed statistics.
 
     Raises:
-        ValueError: for a config whose parts do not go together.
+        ValueError: fields of the config exclude each other.
     """
-    run, state, personal = federation(config, opened, arm, task, say)
-    steps = partial(
-        study.train,
+    algorithm, aggregator, state = start(config, arm.name, task, sites=len(arm.sites), key=key)
+    choice = layouts.Choice(config.layout, "")
+    if config.layout == "auto":
+        choice = layouts.choose(algorithm, state.server.params, len(arm.sites))
+        if arm.name == "federated":
+            reporter.message(f"layout {choice.layout}: {choice.reason}")
+    run = layouts.make(
+        choice.layout,
+        algorithm,
+        aggregator,
+        arm.examples.mean(0),
+        steps_per_call=choice.steps_per_call,
+    )
+    return Training(
         arm,
         task,
+        slices,
         run,
         state,
-        slices,
         batch_size=config.batch_size,
         seed=config.seed,
-        personal=personal,
+        personal=algorithm.personal,
         faults=faults(config, arm.name, len(arm.sites)),
         min_sites=min(config.min_sites, len(arm.sites)),
         void=config.void_rounds,
-        finish=finish(config, arm, task, slices, personal, say),
-        on_examples=on_examples,
-        complain=complain,
+        finish=make_finish(config, arm, task, slices, algorithm.personal, reporter),
     )
-    return Training(sum(leaf.size for leaf in jax.tree.leaves(state.server.params)), steps)
 
 
-def task(
-    config: Config, workdir: Path, opened: Experiment, arm: study.Arm
-) -> tuple[Task, datasets.Slices]:
-    """What an arm learns, and from what; the positive weights come from the counts of its own sites."""
-    weights = loss_weights(config, opened.slices, arm)
-    made = backbone.network(config, opened.slices.input_shape, weights)
+def make_task(config: Config, workdir: Workdir, slices: Slices, arm: Arm) -> tuple[Task, Slices]:
+    """What an arm learns and from what; positive weights come from its training labels."""
+    network = model.network(config, slices.input_shape, loss_weights(config, slices, arm))
     if not config.cached_features:
-        return made.task, opened.slices
+        return network.task, slices
     summary = datasets.read_summary(data_dir(config, workdir)) or {}
-    return backbone.on_features(config, made, opened.slices, summary, workdir / "features")
+    return model.on_features(config, network, slices, summary, workdir.features)
 
 
-def loss_weights(config: Config, slices: datasets.Slices, arm: study.Arm) -> np.ndarray:
-    """The weights of a positive, float32[L], from the counts of an arm's own training slices."""
+def loss_weights(config: Config, slices: Slices, arm: Arm) -> np.ndarray:
+    """The weights of positives, float32[L], from the counts of an arm's training slices."""
     rows = [slices.rows(examples) for examples in arm.train]
     counts = [slices.labels[each].sum(0, dtype=np.int64) for each in rows]
     return positive_weights(
@@ -107,66 +97,40 @@ def loss_weights(config: Config, slices: datasets.Slices, arm: study.Arm) -> np.
     )
 
 
-def federation(
+def make_finish(
     config: Config,
-    opened: Experiment,
-    arm: study.Arm,
+    arm: Arm,
     task: Task,
-    say: Callable[[str], None] = lambda sentence: None,
-) -> tuple[layouts.Round, layouts.State, Callable[[Any, Any], Params] | None]:
-    """The layout, the state before the first round, and what makes a site's own model, if anything does.
-
-    Every arm starts from the same parameters. Algorithm and aggregator are those of the federated arm; the
-    central and the local models, which it is compared with, are trained plainly whatever these are. `say` is
-    told which layout `auto` is.
-    """
-    algorithm, aggregator, state = start(
-        config, arm.name, task, sites=len(arm.sites), key=opened.key
-    )
-    choice = layouts.Choice(config.layout, "")
-    if config.layout == "auto":
-        choice = layouts.choose(algorithm, state.server.params, len(arm.sites))
-        if arm.name == "federated":
-            say(f"layout {choice.layout}: {choice.reason}")
-    steps = choice.steps_per_call
-    sizes = arm.examples.mean(0)
-    run = layouts.make(choice.layout, algorithm, aggregator, sizes, steps_per_call=steps)
-    return run, state, algorithm.personal
-
-
-def finish(
-    config: Config,
-    arm: study.Arm,
-    task: Task,
-    slices: datasets.Slices,
+    slices: Slices,
     personal: Callable[[Any, Any], Params] | None,
-    say: Callable[[str], None] = lambda sentence: None,
+    reporter: Reporter = SILENT,
 ) -> Callable[[Params], Params] | None:
-    """What makes the final model of the best round's: statistics from the arm's training slices, or nothing.
+    """Makes what recomputes BatchNorm statistics from the arm's training slices; None without `recompute`.
 
-    Until then the running ones are carried along, by which the best round is chosen: to recompute them before
-    each validation would cost several forward passes over all training slices, more than the round itself.
+    Rounds are compared with the running statistics: recomputing them before each validation would cost
+    several forward passes over all training slices, more than the round itself.
 
     Raises:
-        ValueError: when the sites have models of their own.
+        ValueError: the sites have personal models.
     """
     if config.statistics != RECOMPUTE:
         return None
     if personal is not None:
         raise ValueError(
-            f"config.statistics={RECOMPUTE!r} with algorithm={config.algorithm!r}: sites have models of "
-            "their own, which pooled statistics do not fit; set --config.statistics=local"
+            f"config.statistics={RECOMPUTE!r} with algorithm={config.algorithm!r}: sites have personal "
+            "models, which pooled statistics do not fit; set --config.statistics=local"
         )
 
-    def made(params: Params) -> Params:
+    def finish(params: Params) -> Params:
         began = time.monotonic()
         sites = [partial(pipeline.eval_batches, slices, rows, batch_size=64) for rows in arm.train]
-        found = recompute_batch_stats(task.logits, params, sites, tolerance=TOLERANCE)
-        say(
-            f"{arm.name}: statistics recomputed in {len(found.shifts)} passes and "
-            f"{time.monotonic() - began:.1f} s, moved by up to {found.shifts[0]:.2g}, then "
-            f"{', '.join(f'{shift:.1g}' for shift in found.shifts[1:])}"
+        result = recompute_batch_stats(task.logits, params, sites, tolerance=TOLERANCE)
+        first, *others = result.shifts
+        reporter.message(
+            f"{arm.name}: statistics recomputed in {len(result.shifts)} passes and "
+            f"{time.monotonic() - began:.1f} s, moved by up to {first:.2g}, then "
+            f"{', '.join(f'{shift:.1g}' for shift in others)}"
         )
-        return found.variables
+        return result.variables
 
-    return made
+    return finish

@@ -7,6 +7,7 @@ as its standard input, so it also ends when this process is killed, see `preempt
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -16,9 +17,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+
 from fl_jax.experiment import preemption
+from fl_jax.experiment.arms import Arm
+from fl_jax.experiment.config import Config
 from fl_jax.experiment.machine import cores
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.workdir import Workdir
 
 POLL = 0.5
 """Seconds between two looks into the metrics of running trainings."""
@@ -141,6 +147,45 @@ def _train(
         )
 
 
+def train_arms(
+    workdir: Workdir,
+    arguments: Sequence[str],
+    jobs: int,
+    reporter: Reporter,
+    arms: Sequence[Config],
+    plans: Mapping[str, Arm],
+) -> None:
+    """Trains arms by `launch.train`, `jobs` at a time.
+
+    Args:
+        workdir: the experiment's.
+        arguments: flags of `launch.experiment`, which every training gets.
+        jobs: see `run`.
+        reporter: follows all of them.
+        arms: a config each.
+        plans: the arms by name.
+
+    Raises:
+        ValueError: as `run`.
+        SystemExit: as `run`.
+    """
+    program = [
+        sys.executable,
+        "-m",
+        "launch.train",
+        *arguments,
+        f"--workdir={workdir}",
+        "--attached",
+    ]
+    trainings = []
+    for config in arms:
+        name = config.arm_name
+        reporter.arm_started(name, examples=plans[name].budget, rounds=config.rounds)
+        command = [*program, f"--config.arm={config.arm}", f"--config.site={config.site}"]
+        trainings.append(Training(name, command, workdir.arm(name).metrics))
+    run(trainings, jobs, os.environ, reporter)
+
+
 def choose(jobs: int, threads: int) -> int:
     """How many trainings run side by side.
 
@@ -150,10 +195,4 @@ def choose(jobs: int, threads: int) -> int:
     """
     if jobs:
         return jobs
-    return 1 if _has_accelerator() else max(1, min(cores() // (threads or cores()), 4))
-
-
-def _has_accelerator() -> bool:
-    """Asks in a child process, so that this one does not take the accelerator's memory."""
-    code = "import jax, sys; sys.exit(jax.default_backend() != 'cpu')"
-    return bool(subprocess.run([sys.executable, "-c", code], capture_output=True).returncode)
+    return 1 if jax.default_backend() != "cpu" else max(1, min(cores() // (threads or cores()), 4))

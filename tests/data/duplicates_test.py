@@ -11,7 +11,7 @@ from fl_jax.data import duplicates, partition, pipeline
 from fl_jax.data.dataset import prepare
 from fl_jax.data.duplicates import Copy
 from fl_jax.data.slices import load
-from fl_jax.experiment import train as study
+from fl_jax.experiment.arms import plan_arms
 
 
 def build(source, data_dir, layout="rsna", **options):
@@ -139,4 +139,4 @@ def test_neither_partition_nor_training_takes_them(loose, shared):
     assert labelled.labelled
     made = partition.by_patient(labelled, seed=0)
     with pytest.raises(ValueError, match="no labels: it is for inference only"):
-        study.arms(loose[1], made, rounds=1, epochs=1, min_sites=1, key=jax.random.key(0))
+        plan_arms(loose[1], made, rounds=1, epochs=1, min_sites=1, key=jax.random.key(0))

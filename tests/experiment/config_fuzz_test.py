@@ -10,10 +10,9 @@ from ml_collections import config_flags
 
 from configs import demo
 from fl_jax.data import slices as datasets
-from fl_jax.experiment import data as experiment
-from fl_jax.experiment import inputs
-from fl_jax.experiment import setup as training
+from fl_jax.experiment import data, inputs, setup
 from fl_jax.experiment.config import Config
+from fl_jax.workdir import Workdir
 
 INTEGERS = (-(2**63), -1, 0, 1, 2, 3, 7, 40, 2**31)
 FLOATS = (-1.0, -0.0, 0.0, 1e-300, 0.3, 1.0, 1.5, 1e300, float("inf"), float("nan"))
@@ -96,12 +95,11 @@ def test_no_config_breaks_the_promise(prepared, tmp_path):
             one_line = str(error).startswith("config.") and "\n" not in str(error)
             return "refused" if one_line else str(error)
         try:
-            opened = experiment.load(config, workdir)
+            opened = data.load(config, Workdir(workdir))
             arm = opened.arms["federated"]
-            task, _ = training.task(config, workdir, opened, arm)
-            _, state, _ = training.federation(config, opened, arm, task)
-            training.faults(config, arm.name, len(arm.sites))
-            inputs.write(config, workdir)
+            task, _ = setup.make_task(config, Workdir(workdir), opened.slices, arm)
+            state = setup.prepare(config, arm, task, opened.slices, opened.key).state
+            inputs.write(config, Workdir(workdir))
         except ValueError as error:
             return "refused for its data" if str(error) else "without a word"
         finally:

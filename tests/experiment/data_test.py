@@ -8,16 +8,22 @@ from configs import demo
 from fl_jax.core.types import Batch
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
-from fl_jax.experiment import data as experiment
-from fl_jax.experiment import inputs
-from fl_jax.experiment import model as backbone
-from fl_jax.experiment import restore as trained
-from fl_jax.experiment import setup as training
+from fl_jax.experiment import data, federation, inputs, restore, setup
+from fl_jax.experiment import model as models
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.experiment.train import train_arm
 from fl_jax.files import atomic
+from fl_jax.workdir import Workdir
 from fl_jax.wrappers.recompute_batch_stats import layer_moments
-from launch import train
+
+
+class Messages(Reporter):
+    def __init__(self):
+        self.texts = []
+
+    def message(self, text):
+        self.texts.append(text)
 
 
 @pytest.fixture
@@ -32,15 +38,15 @@ def config(slices, monkeypatch):
 
 
 def divide(config, workdir, slices):
-    said = []
-    return experiment.partition(config, workdir, slices, said.append), said
+    reporter = Messages()
+    return data.partition(config, Workdir(workdir), slices, reporter), reporter.texts
 
 
 def test_an_image_size_that_the_dataset_does_not_have(config, tmp_path):
     config = config.replace(data_dir="prepared")
     config = config.replace(image_size=96)
     with pytest.raises(ValueError, match=r"image_size=96: prepared .* --config.image_size=8"):
-        experiment.load(config, tmp_path)
+        data.load(config, Workdir(tmp_path))
 
 
 def test_a_partition_is_made_once_and_anew_for_other_inputs(config, tmp_path, slices):
@@ -70,7 +76,7 @@ def test_a_partition_that_was_cut_off_is_made_again(config, tmp_path, slices, mo
 
 def test_sites_may_be_made(config, tmp_path, slices):
     config = config.replace(partition="iid(sites=4)")
-    opened = experiment.load(config, tmp_path)
+    opened = data.load(config, Workdir(tmp_path))
     names = ("site_1", "site_2", "site_3", "site_4")
     assert opened.arms["federated"].sites == opened.partition.sites == names
     for name, rows in zip(names, opened.arms["federated"].train, strict=True):
@@ -78,15 +84,15 @@ def test_sites_may_be_made(config, tmp_path, slices):
     assert set(slices.site) == {"a", "b", "c", "holdout"}  # the dataset's own are left alone
     assert (tmp_path / "partition.png").exists()
     config = config.replace(folds=3, fold=1)
-    assert (experiment.load(config, tmp_path).partition.split == "test").sum() == 6
+    assert (data.load(config, Workdir(tmp_path)).partition.split == "test").sum() == 6
     config = config.replace(partition="chance()")
     with pytest.raises(ValueError, match=r"no 'chance' .*there are: acquisition"):
-        experiment.load(config, tmp_path)
+        data.load(config, Workdir(tmp_path))
 
 
 def test_trainings_keep_the_partition_that_they_began_with(config, tmp_path, slices):
     divide(config, tmp_path, slices)
-    inputs.write(config, tmp_path)
+    inputs.write(config, Workdir(tmp_path))
     config = config.replace(seed=1)
     with pytest.raises(ValueError, match="use another --workdir"):
         divide(config, tmp_path, slices)
@@ -108,12 +114,13 @@ def test_central_and_local_models_are_trained_plainly_whatever_the_federation_do
 ):
     config = config.replace(model="resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)")
     config = config.replace(algorithm="ditto()")
-    opened = experiment.load(config, tmp_path)
+    opened = data.load(config, Workdir(tmp_path))
     personal, kept = {}, {}
     for name in ("federated", "central", "local_b"):
         arm = opened.arms[name]
-        task, _ = training.task(config, tmp_path, opened, arm)
-        _, state, personal[name] = training.federation(config, opened, arm, task)
+        task, _ = setup.make_task(config, Workdir(tmp_path), opened.slices, arm)
+        training = setup.prepare(config, arm, task, opened.slices, opened.key)
+        state, personal[name] = training.state, training.personal
         kept[name] = type(state.sites).__name__
     assert [name for name, made in personal.items() if made] == ["federated"]
     assert kept["federated"] == "PersonalSite"
@@ -125,60 +132,59 @@ def test_recomputed_statistics_are_of_the_arms_own_training_slices(config, tmp_p
         model="resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4, norm='batch')"
     )
     config = config.replace(statistics="recompute")
-    opened, said = experiment.load(config, tmp_path), []
+    opened, reporter = data.load(config, Workdir(tmp_path)), Messages()
     arm = opened.arms["local_b"]
-    task, slices = training.task(config, tmp_path, opened, arm)
-    _, state, personal = training.federation(config, opened, arm, task)
-    finish = training.finish(config, arm, task, slices, personal, said.append)
+    task, slices = setup.make_task(config, Workdir(tmp_path), opened.slices, arm)
+    training = setup.prepare(config, arm, task, slices, opened.key, reporter)
+    state, personal, finish = training.state, training.personal, training.finish
     assert finish is not None
-    assert said == []
+    assert reporter.texts == []
     finished = finish(state.server.params)["batch_stats"]["Norm_0"]["BatchNorm_0"]
     hu = slices.hu(arm.train[0])
     wanted = layer_moments(task.logits)(state.server.params, hu, np.ones(len(hu)))
     first = wanted["Norm_0", "BatchNorm_0"]
     np.testing.assert_allclose(finished["mean"], first.mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(finished["var"], first.square / first.n, rtol=1e-4, atol=1e-6)
-    assert "recomputed in" in said[0]
+    assert "recomputed in" in reporter.texts[0]
 
     config = config.replace(algorithm="fed_bn()")
-    with pytest.raises(ValueError, match=r"algorithm='fed_bn\(\)': sites have models of their own"):
-        training.finish(config, arm, task, slices, lambda server, site: site)
+    with pytest.raises(ValueError, match=r"algorithm='fed_bn\(\)': sites have personal models"):
+        setup.make_finish(config, arm, task, slices, lambda server, site: site)
     config = config.replace(statistics="aggregate")
-    assert training.finish(config, arm, task, slices, personal) is None
+    assert setup.make_finish(config, arm, task, slices, personal) is None
 
 
 def test_other_inputs_are_named(config, tmp_path, slices):
     divide(config, tmp_path, slices)
-    inputs.write(config, tmp_path)
+    inputs.write(config, Workdir(tmp_path))
     config = config.replace(jobs=7)  # changes no number
-    inputs.check(config, tmp_path)
+    inputs.check(config, Workdir(tmp_path))
     config = config.replace(batch_size=3, threads=2)
     with pytest.raises(ValueError, match="batch_size: 16 there, 3 now; threads: 1 there, 2 now"):
-        inputs.check(config, tmp_path)
+        inputs.check(config, Workdir(tmp_path))
 
 
 def test_a_training_without_its_predictions_is_not_complete(config, tmp_path):
     (tmp_path / "models" / "federated").mkdir(parents=True)
     (tmp_path / "predictions").mkdir()
-    assert not experiment.is_complete(config, tmp_path)
+    assert not Workdir(tmp_path).is_complete("federated")
     done = {"predictions": ["federated", "personal"]}
     atomic.write_json(tmp_path / "models" / "federated" / "done.json", done)
     for name in done["predictions"]:
-        assert not experiment.is_complete(config, tmp_path)
+        assert not Workdir(tmp_path).is_complete("federated")
         (tmp_path / "predictions" / f"{name}.csv").touch()
-    assert experiment.is_complete(config, tmp_path)
+    assert Workdir(tmp_path).is_complete("federated")
 
 
 def test_the_layout_that_auto_takes_is_said(config, tmp_path):
     config = config.replace(model="resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)")
     assert config.layout == "auto"
-    opened, said = experiment.load(config, tmp_path), []
+    opened, reporter = data.load(config, Workdir(tmp_path)), Messages()
     for name in ("federated", "central"):
         arm = opened.arms[name]
-        training.federation(
-            config, opened, arm, training.task(config, tmp_path, opened, arm)[0], said.append
-        )
-    assert said == ["layout mesh: 4 devices train 3 sites at the same time"]
+        task, slices = setup.make_task(config, Workdir(tmp_path), opened.slices, arm)
+        setup.prepare(config, arm, task, slices, opened.key, reporter)
+    assert reporter.texts == ["layout mesh: 4 devices train 3 sites in parallel"]
 
 
 class Records:
@@ -196,22 +202,22 @@ def test_a_dataset_over_the_memory_limit_stays_on_disk(config, tmp_path, slices,
     monkeypatch.setattr(datasets, "load", lambda folder: on_disk)
     gibibytes = slices.pixels.nbytes / 2**30
     config = config.replace(memory_limit=gibibytes)
-    held = experiment.load(config, tmp_path).slices.pixels
+    held = data.load(config, Workdir(tmp_path)).slices.pixels
     assert held is not None
     assert (held == slices.pixels).all()
     config = config.replace(memory_limit=0.99 * gibibytes)
-    assert experiment.load(config, tmp_path).slices.pixels is None
+    assert data.load(config, Workdir(tmp_path)).slices.pixels is None
 
 
 def test_a_model_may_read_three_slices_in_one_window(config, tmp_path):
     config = config.replace(model="resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)")
     config = config.replace(adjacent=3, windows=("brain",), rounds=1)
     config = config.replace(layout="sequential")
-    opened = experiment.load(config, tmp_path)
-    task, _ = training.task(config, tmp_path, opened, opened.arms["central"])
+    opened = data.load(config, Workdir(tmp_path))
+    task, _ = setup.make_task(config, Workdir(tmp_path), opened.slices, opened.arms["central"])
     assert opened.slices.input_shape == (3, 8, 8)
     assert task.logits(task.init(opened.key), np.zeros((2, 3, 8, 8), np.int16)).shape == (2, 6)
-    assert train.train(config, tmp_path)["rounds"] == 1
+    assert train_arm(config, Workdir(tmp_path)).rounds == 1
 
 
 OPTIONS = {
@@ -238,18 +244,18 @@ def test_a_run_with_all_options_goes_on_with_the_same_bits_and_predicts_as_it_wa
                         raise InterruptedError
 
             with pytest.raises(InterruptedError):
-                train.train(config, workdir, Stop())
-        train.train(config, workdir)
+                train_arm(config, Workdir(workdir), Stop())
+        train_arm(config, Workdir(workdir))
     files = {name: tmp_path / name / "predictions" / "federated.csv" for name in ("plain", "whole")}
     halves = tmp_path / "halves" / "predictions" / "federated.csv"
     assert files["whole"].read_bytes() == halves.read_bytes() != files["plain"].read_bytes()
 
-    restored = trained.load(tmp_path / "whole", complain=pytest.fail)
+    restored = restore.load(Workdir(tmp_path / "whole"), complain=pytest.fail)
     found = predictions.read(files["whole"])
     rows = [list(slices.image).index(name) for name in found.image[:5]]
     logits = restored.logits(restored.params, slices.pixels[rows])
     np.testing.assert_allclose(found.scores[:5], jax.nn.sigmoid(logits), rtol=1e-4)
-    last = trained.load(tmp_path / "whole", checkpoint=3, complain=pytest.fail)
+    last = restore.load(Workdir(tmp_path / "whole"), checkpoint=3, complain=pytest.fail)
     assert jax.tree.structure(last.params) == jax.tree.structure(restored.params)
 
 
@@ -261,16 +267,16 @@ def test_each_option_changes_what_it_is_for_and_nothing_else(config, tmp_path):
     key = jax.random.key(1)
 
     def made():
-        task = backbone.network(config, (8, 8)).task
+        task = models.network(config, (8, 8)).task
         params = task.init(key)
         batch = Batch(hu, labels, np.ones(4, np.float32))
         found = {
             "loss": float(task.loss(params, batch, key)),
             "logits": np.asarray(task.logits(params, hu)).tolist(),
-            "sampling": experiment.load(config, tmp_path).arms["local_a"].balanced,
+            "sampling": data.load(config, Workdir(tmp_path)).arms["local_a"].balanced,
         }
         for arm in ("federated", "central"):
-            state = training.start(config, arm, task, sites=1, key=key)[-1]
+            state = federation.start(config, arm, task, sites=1, key=key)[-1]
             found[arm] = type(state.server).__name__, len(jax.tree.leaves(state.sites))
         return found
 

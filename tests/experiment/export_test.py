@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fl_jax.experiment import export
-from fl_jax.experiment import train as study
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.predict import Model
 from fl_jax.models.mlp import mlp
 from fl_jax.workdir import Workdir
 
@@ -20,7 +20,7 @@ def workdir(tmp_path, params):
     store = Store(Workdir(tmp_path).arm("central").checkpoints)
     state = {"server": {"params": jax.tree.map(jnp.zeros_like, params)}}
     for step in (1, 2):
-        store.save(step, (state, study.Model(params, None)), {"best_round": 1})
+        store.save(step, (state, Model(params, None)), {"best_round": 1})
     store.close()
     return Workdir(tmp_path)
 

@@ -12,16 +12,15 @@ from configs import study_head
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.patient_level import aggregate
-from fl_jax.experiment import data as experiment
-from fl_jax.experiment import features, heads, inputs
-from fl_jax.experiment import model as backbone
-from fl_jax.experiment import restore as trained
-from fl_jax.experiment import setup as training
-from fl_jax.experiment import train as study
+from fl_jax.experiment import data, features, heads, inputs, predict, restore, setup
+from fl_jax.experiment import model as models
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
+from fl_jax.experiment.predict import model_of
+from fl_jax.experiment.train import train_arm
 from fl_jax.models.deep_resnet import deep_resnet
-from launch import evaluate, train
+from fl_jax.workdir import Workdir
+from launch import evaluate
 
 SMALL = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
 FACTS = {"digest": "1", "options": {}}
@@ -49,20 +48,20 @@ def demo(scans, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(datasets, "load", lambda folder: scans)
         patched.setattr(datasets, "read_summary", lambda folder: FACTS)
-        opened = experiment.load(config, folder)
+        opened = data.load(config, Workdir(folder))
         arm = opened.arms["federated"]
-        task, _ = training.task(config, folder, opened, arm)
-        _, state, _ = training.federation(config, opened, arm, task)
-        inputs.write(config, folder)
+        task, _ = setup.make_task(config, Workdir(folder), opened.slices, arm)
+        state = setup.prepare(config, arm, task, opened.slices, opened.key).state
+        inputs.write(config, Workdir(folder))
         store = Store(folder / "models" / "federated" / "checkpoints")
-        begun = study.model(state, None)
+        begun = model_of(state, None)
         store.save(1, (state, begun), {"best_round": 1})
         store.close()
-        found = study.predictions(arm, task, begun, scans, opened.partition)["federated"]
+        found = predict.predict_slices(arm, task, begun, scans, opened.partition)["federated"]
         (folder / "predictions").mkdir()
         predictions.write(folder / "predictions" / "federated.csv", found)
         config = config.replace(arm="local", site="b")
-        inputs.write(config, folder)
+        inputs.write(config, Workdir(folder))
     return folder
 
 
@@ -76,9 +75,9 @@ def config(demo):
 
 
 def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, scans, monkeypatch):
-    done = train.train(config, tmp_path)
-    assert done["rounds"] == 1
-    opened = experiment.load(config, tmp_path)
+    done = train_arm(config, Workdir(tmp_path))
+    assert done.rounds == 1
+    opened = data.load(config, Workdir(tmp_path))
     arm = opened.arms["federated"]
     assert sum(map(len, arm.train)) == (opened.partition.split == "train").sum()  # studies
     stored = predictions.read(tmp_path / "predictions" / "federated.csv")
@@ -90,10 +89,10 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
 
     with monkeypatch.context() as patched:
         patched.setattr(features, "extract", lambda *_, **__: pytest.fail("computed again"))
-        read = trained.reader(config, complain=pytest.fail)
-        heads.task(config, tmp_path, opened, arm, read)
+        read = restore.reader(config, complain=pytest.fail)
+        heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
 
-    model = trained.load(tmp_path, complain=pytest.fail)
+    model = restore.load(Workdir(tmp_path), complain=pytest.fail)
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
     (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")
@@ -106,19 +105,19 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     files = ("image", "patient", "study", "series", "site")
     files += ("position", "labels", "thickness", "held")
     other = dataclasses.replace(scans, **{name: getattr(scans, name)[turned] for name in files})
-    again = study.score(model.logits, model.params, trained.as_read(model, other), turned[rows])
+    again = predict.score(model.logits, model.params, restore.as_read(model, other), turned[rows])
     np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-5)  # files in another order
 
 
 def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
     config = config.replace(arm="local", site="b")
-    assert experiment.backbone_name(config) == "local_b"
+    assert data.backbone_name(config) == "local_b"
     with pytest.raises(FileNotFoundError, match="local_b holds no trained model"):
-        trained.reader(config, complain=pytest.fail)
+        restore.reader(config, complain=pytest.fail)
     config = config.replace(backbone_model="federated")
-    read = trained.reader(config, complain=pytest.fail)
+    read = restore.reader(config, complain=pytest.fail)
     assert read.size == 4
-    federated = trained.load(demo, complain=pytest.fail).params
+    federated = restore.load(Workdir(demo), complain=pytest.fail).params
     jax.tree.map(np.testing.assert_array_equal, read.variables, {"params": federated})
     found = heads.as_read(read, scans).hu(np.arange(len(scans)))
     logits = found @ federated["Dense_0"]["kernel"] + federated["Dense_0"]["bias"]
@@ -130,19 +129,19 @@ def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
 
 @pytest.mark.slow
 def test_a_head_and_its_backbone_begin_as_they_were(config, demo, tmp_path, scans, monkeypatch):
-    read = trained.reader(config, complain=pytest.fail)
-    opened = experiment.load(config, tmp_path)
+    read = restore.reader(config, complain=pytest.fail)
+    opened = data.load(config, Workdir(tmp_path))
     arm = opened.arms["federated"]
-    alone, found = heads.task(config, tmp_path, opened, arm, read)
+    alone, found = heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
     config = config.replace(trainable="^backbone/", max_degrees=5.0, flip=True)
-    task, images = heads.task(config, tmp_path, opened, arm, read)
+    task, images = heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
     params, head = task.init(opened.key), alone.init(opened.key)
     rows = arm.validation
-    logits = study.score(jax.jit(task.logits), params, images, rows)
-    frozen = study.score(jax.jit(alone.logits), head, found, rows)
+    logits = predict.score(jax.jit(task.logits), params, images, rows)
+    frozen = predict.score(jax.jit(alone.logits), head, found, rows)
     np.testing.assert_allclose(logits, frozen, rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(study, "MOST", 1)  # a study at a time
-    again = study.score(jax.jit(task.logits), params, images, rows)
+    monkeypatch.setattr(predict, "LARGEST_BATCH", 1)  # a study at a time
+    again = predict.score(jax.jit(task.logits), params, images, rows)
     np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-5)
 
     config = config.replace(trainable="Block_0")
@@ -153,35 +152,35 @@ def test_a_head_and_its_backbone_begin_as_they_were(config, demo, tmp_path, scan
     }
     config = config.replace(trainable="^layer4")
     with pytest.raises(
-        ValueError, match="finds none of the backbone's leaves; there are: backbone/"
+        ValueError, match="matches none of the backbone's leaves; there are: backbone/"
     ):
         heads.joint_task(config, read)
 
 
 @pytest.mark.slow
 def test_a_head_is_trained_on_with_its_backbone(config, tmp_path, scans):
-    train.train(config, tmp_path / "head")
-    before = trained.load(tmp_path / "head", complain=pytest.fail)
+    train_arm(config, Workdir(tmp_path / "head"))
+    before = restore.load(Workdir(tmp_path / "head"), complain=pytest.fail)
     config = config.replace(backbone=str(tmp_path / "head"))
     with pytest.raises(ValueError, match=r"is a head itself; give its backbone, .*trainable="):
-        train.train(config, tmp_path / "tuned")
+        train_arm(config, Workdir(tmp_path / "tuned"))
     config = config.replace(trainable="^backbone/", layer_rates=(("^backbone/", 0.5),))
     other = config.replace(model="study_head('gru', 8)")
-    with pytest.raises(ValueError, match="the head that it begins from is study_head"):
-        train.train(other, tmp_path / "tuned")
-    train.train(config, tmp_path / "tuned")
-    model = trained.load(tmp_path / "tuned", complain=pytest.fail)
+    with pytest.raises(ValueError, match="the head that it starts from is study_head"):
+        train_arm(other, Workdir(tmp_path / "tuned"))
+    train_arm(config, Workdir(tmp_path / "tuned"))
+    model = restore.load(Workdir(tmp_path / "tuned"), complain=pytest.fail)
     stored = predictions.read(tmp_path / "tuned" / "predictions" / "federated.csv")
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
-    seen = trained.as_read(model, scans)
-    logits = study.score(model.logits, model.params, seen, rows)
+    seen = restore.as_read(model, scans)
+    logits = predict.score(model.logits, model.params, seen, rows)
     np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-4)
-    was = study.score(before.logits, before.params, trained.as_read(before, scans), rows)
+    was = predict.score(before.logits, before.params, restore.as_read(before, scans), rows)
     assert 1e-4 < np.abs(logits - was).max() < 10
     config = config.replace(backbone=str(tmp_path / "tuned"))
     with pytest.raises(ValueError, match="is a head itself"):
-        trained.reader(config, complain=pytest.fail)
+        restore.reader(config, complain=pytest.fail)
 
 
 def test_a_backbone_may_be_pretrained(config, tmp_path):
@@ -190,34 +189,34 @@ def test_a_backbone_may_be_pretrained(config, tmp_path):
         pretrained_digest=weight_files.write(tmp_path / "w.safetensors", arrays)
     )
     config = config.replace(pretrained=str(tmp_path / "w.safetensors"), backbone="deep_resnet(18)")
-    assert trained.reader(config, complain=pytest.fail).size == 512
-    assert experiment.data_dir(config, tmp_path) == tmp_path / "data"
+    assert restore.reader(config, complain=pytest.fail).size == 512
+    assert data.data_dir(config, Workdir(tmp_path)) == tmp_path / "data"
 
 
 def test_a_head_that_could_have_seen_its_test_patients(config, demo, tmp_path, monkeypatch):
     config = config.replace(seed=1)
     with pytest.raises(ValueError, match=r"its partition differs, .* copy .*partition.csv here"):
-        train.train(config, tmp_path)
+        train_arm(config, Workdir(tmp_path))
     assert not list(tmp_path.glob("models/*/inputs.json"))
     (tmp_path / "partition.csv").write_bytes((demo / "partition.csv").read_bytes())
-    heads.check_patients(config, tmp_path)
+    heads.check_patients(config, Workdir(tmp_path))
     monkeypatch.setattr(datasets, "read_summary", lambda folder: {**FACTS, "digest": "2"})
     with pytest.raises(ValueError, match="its dataset differs"):
-        heads.check_patients(config, tmp_path)
+        heads.check_patients(config, Workdir(tmp_path))
 
 
 def test_another_backbone_is_another_run(config, demo, tmp_path):
-    experiment.load(config, tmp_path)
-    inputs.write(config, tmp_path)
-    inputs.check(config, tmp_path)
+    data.load(config, Workdir(tmp_path))
+    inputs.write(config, Workdir(tmp_path))
+    inputs.check(config, Workdir(tmp_path))
     config = config.replace(backbone_model="local_b")
     with pytest.raises(
         ValueError, match=r"backbone_inputs: .* there, .* now; backbone_model: 'own'"
     ):
-        inputs.check(config, tmp_path)
+        inputs.check(config, Workdir(tmp_path))
     config = config.replace(backbone_model="central")
     with pytest.raises(ValueError, match=r"there is no .*central.inputs.json; train it"):
-        inputs.of(config, tmp_path)
+        inputs.of(config, Workdir(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -234,11 +233,11 @@ def test_another_backbone_is_another_run(config, demo, tmp_path):
 def test_a_head_reads_slices_as_its_backbone_does(config, tmp_path, field, value, message):
     config = config.replace(**{field: value})
     with pytest.raises(ValueError, match=message):
-        train.train(config, tmp_path)
+        train_arm(config, Workdir(tmp_path))
     assert not list(tmp_path.glob("models/*/inputs.json"))
 
 
 def test_models_that_give_no_features():
-    made = backbone.Network(study_head, None, {}, None, None)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="gives no features of a slice"):
-        heads.reader(made, {}, [], (8, 8))
+    made = models.Network(study_head, None, {}, None, None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="has no features of a slice"):
+        heads.make_reader(made, {}, [], (8, 8))

@@ -4,10 +4,8 @@ import pytest
 import weight_files
 
 from configs import demo
-from fl_jax.experiment import features
-from fl_jax.experiment import model as backbone
-from fl_jax.experiment import setup as training
-from fl_jax.experiment import train as study
+from fl_jax.experiment import features, federation, predict
+from fl_jax.experiment import model as models
 from fl_jax.experiment.config import Config
 from fl_jax.models.deep_resnet import deep_resnet
 
@@ -28,11 +26,11 @@ def config(tmp_path):
 
 
 def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
-    params = backbone.network(config, (8, 8)).task.init(jax.random.key(0))
+    params = models.network(config, (8, 8)).task.init(jax.random.key(0))
     assert jax.tree.map(np.shape, params) == {"fc": {"kernel": (512, 6), "bias": (6,)}}
     config = config.replace(trainable="", layer_rates=(("^fc/", 10.0), ("", 0.1)))
-    made = backbone.network(config, (8, 8))
-    _, _, state = training.start(config, "central", made.task, sites=1, key=jax.random.key(0))
+    made = models.network(config, (8, 8))
+    _, _, state = federation.start(config, "central", made.task, sites=1, key=jax.random.key(0))
     jax.tree.map(
         np.testing.assert_array_equal,
         {**made.given["params"], "fc": state.server.params["fc"]},
@@ -43,55 +41,55 @@ def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
 @pytest.mark.parametrize("rule", ["aggregate", "local", "naive"])
 def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
     config = config.replace(trainable="", statistics=rule)
-    made = backbone.network(config, (8, 8))
+    made = models.network(config, (8, 8))
     key = jax.random.key(0)
-    algorithm, _, state = training.start(config, "federated", made.task, sites=2, key=key)
+    algorithm, _, state = federation.start(config, "federated", made.task, sites=2, key=key)
     jax.tree.map(
         np.testing.assert_array_equal,
         state.server.params["batch_stats"],
         made.given["batch_stats"],
     )
     assert (algorithm.personal is not None) == (rule == "local")
-    central, _, _ = training.start(config, "central", made.task, sites=1, key=key)
+    central, _, _ = federation.start(config, "central", made.task, sites=1, key=key)
     assert central.personal is None
     config = config.replace(trainable="^fc/")
     with pytest.raises(ValueError, match="statistics of what is not trained stay"):
-        backbone.network(config, (8, 8))
+        models.network(config, (8, 8))
 
 
 def test_fields_that_do_not_go_together(config):
     config = config.replace(pretrained_digest="0" * 8)
     with pytest.raises(ValueError, match="damaged or another one"):
-        backbone.network(config, (8, 8))
+        models.network(config, (8, 8))
     config = config.replace(pretrained="")
     with pytest.raises(ValueError, match=r"trainable='\^fc/': all else would stay at random"):
-        backbone.network(config, (8, 8))
+        models.network(config, (8, 8))
 
 
 def test_what_a_head_on_features_has_no_use_for(config, slices, tmp_path):
     for name, value in (("test_flip", True), ("accumulate", 2), ("remat", True)):
         wrong = config.replace(**{name: value})
-        made = backbone.network(wrong, slices.input_shape)
+        made = models.network(wrong, slices.input_shape)
         with pytest.raises(ValueError, match=f"cached_features=True with {name}="):
-            backbone.on_features(wrong, made, slices, SUMMARY, tmp_path)
+            models.on_features(wrong, made, slices, SUMMARY, tmp_path)
 
 
 def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, monkeypatch):
-    made = backbone.network(config, slices.input_shape, np.arange(1.0, 7.0))
-    task, dataset = backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+    made = models.network(config, slices.input_shape, np.arange(1.0, 7.0))
+    task, dataset = models.on_features(config, made, slices, SUMMARY, tmp_path)
     assert dataset.input_shape == (512,)
     params = task.init(jax.random.key(0))
     rows = np.array([3, 0, 40])
-    on_images = study.score(made.task.logits, params, slices, rows)
+    on_images = predict.score(made.task.logits, params, slices, rows)
     np.testing.assert_allclose(
-        study.score(task.logits, params, dataset, rows), on_images, rtol=1e-3, atol=1e-3
+        predict.score(task.logits, params, dataset, rows), on_images, rtol=1e-3, atol=1e-3
     )
     monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("computed again"))
-    _, again = backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+    _, again = models.on_features(config, made, slices, SUMMARY, tmp_path)
     np.testing.assert_array_equal(again.hu(rows), dataset.hu(rows))
     config = config.replace(windows=("brain", "brain", "brain"))
     with pytest.raises(pytest.fail.Exception, match="computed again"):
-        backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+        models.on_features(config, made, slices, SUMMARY, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +105,7 @@ def test_where_features_do_not_stand_for_images(
     config, slices, tmp_path, monkeypatch, field, value, message
 ):
     config = config.replace(**{field: value})
-    made = backbone.network(config, slices.input_shape)
+    made = models.network(config, slices.input_shape)
     monkeypatch.setattr(features, "extract", lambda *_: np.zeros((len(slices), 512), np.float32))
     with pytest.raises(ValueError, match=message):
-        backbone.on_features(config, made, slices, SUMMARY, tmp_path)
+        models.on_features(config, made, slices, SUMMARY, tmp_path)

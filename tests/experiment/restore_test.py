@@ -5,9 +5,9 @@ import json
 import pytest
 from fuzzing import broken, count, each, nothing_written
 
-from fl_jax.experiment import inputs
-from fl_jax.experiment import restore as trained
+from fl_jax.experiment import inputs, restore
 from fl_jax.experiment.config import FIELDS, Config
+from fl_jax.workdir import ArmFolder, Workdir
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def written(slices, tmp_path):
 
 def test_inputs_without_a_field_are_refused(written):
     whole = json.loads(written.read_text())
-    assert inputs.read(written) == whole
+    assert inputs.read(ArmFolder(written.parent)) == whole
     assert inputs.config_of(whole) == Config()
     del whole["threads"]
     written.write_text(json.dumps(whole))
     with pytest.raises(ValueError, match="lacks threads; restore it"):
-        inputs.read(written)
-    assert inputs.read(written.parent / "other.json") is None
+        inputs.read(ArmFolder(written.parent))
+    assert inputs.read(ArmFolder(written.parent / "other")) is None
 
 
 def test_no_inputs_break_the_promise(written):
@@ -38,11 +38,11 @@ def test_no_inputs_break_the_promise(written):
     def judge(data):
         written.write_bytes(data)
         try:
-            trained.load(written.parents[2], complain=pytest.fail)
+            restore.load(Workdir(written.parents[2]), complain=pytest.fail)
         except (FileNotFoundError, ValueError) as error:
             if str(written) in str(error):
                 return "refused"
-        found = inputs.read(written)
+        found = inputs.read(ArmFolder(written.parent))
         assert found is not None
         assert found.keys() <= whole.keys() | {*FIELDS, "backbone_inputs"}
         for name, value in whole.items():

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import demo
 from fl_jax.core.types import LABELS
 from fl_jax.data.dicom.hounsfield import resize
 from fl_jax.evaluation import predictions
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore as trained
+from fl_jax.experiment.config import Config
 from launch import explain
 
 SIZE = 32
@@ -62,7 +62,7 @@ def model(monkeypatch):
         init=lambda key: {"w": jax.random.normal(key, (len(LABELS), SIZE, SIZE))},
     )
     monkeypatch.setattr(backbone, "network", lambda config, shape: SimpleNamespace(task=task))
-    return trained.Trained("federated", 3, looks, task.logits, SIZE, demo.get_config(), False)
+    return trained.Trained("federated", 3, looks, task.logits, SIZE, Config(), None, False)
 
 
 def found(*inputs, seed=0):

@@ -10,10 +10,9 @@ from fuzzing import listing
 
 from configs import demo
 from fl_jax.data import slices as datasets
-from fl_jax.experiment import data as experiment
-from fl_jax.experiment import labelled
-from fl_jax.experiment import restore as trained
-from fl_jax.workdir import locks
+from fl_jax.experiment import data, labelled, restore
+from fl_jax.experiment.config import Config
+from fl_jax.workdir import Workdir, locks
 
 HOLD = """
 import sys, time
@@ -54,7 +53,7 @@ def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch
     monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
     hold = HOLD.replace('"federated"', '"partition"')
     command = [sys.executable, "-c", hold, str(tmp_path)]
-    divide = partial(experiment.partition, demo.get_config(), tmp_path, slices)
+    divide = partial(data.partition, Config.parse(demo.get_config()), Workdir(tmp_path), slices)
     with (
         ThreadPoolExecutor() as pool,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
@@ -130,7 +129,7 @@ def test_a_models_name_is_one_part_of_a_path(tmp_path, name):
     (tmp_path / "predictions").mkdir()
     for read in (
         lambda: labelled.stored(tmp_path, name),
-        lambda: trained.load(tmp_path, name, complain=print),
+        lambda: restore.load(Workdir(tmp_path), name, complain=print),
     ):
         with pytest.raises(
             ValueError, match="is no valid name: it must be a single part of a path"

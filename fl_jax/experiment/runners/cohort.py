@@ -28,18 +28,15 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import logging
 from numpy.typing import NDArray
 
 from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import internal_external
-from fl_jax.experiment import data as experiment
-from fl_jax.experiment import machine, prepare
-from fl_jax.experiment import setup as training
-from fl_jax.experiment import train as study
+from fl_jax.experiment import data, machine, predict, prepare, rounds, setup
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
+from fl_jax.workdir import Workdir
 
 Settings = dict[str, Any]
 PARTITION = ("partition", "seed", "fractions", "stratify", "folds", "fold", "adjacent")
@@ -118,13 +115,13 @@ def _prepare(config: Config, home: Path) -> Config:
 
 
 def _open(config: Config, folder: Path) -> tuple[Slices, Partition]:
-    slices = experiment.open_data(config, folder)
-    divided = experiment.partition(config, folder, slices)
-    return experiment.held(config, slices), divided
+    workdir = Workdir(folder)
+    slices = data.open_data(config, workdir)
+    return data.in_memory(config, slices), data.partition(config, workdir, slices)
 
 
 def _run(config: Config, folder: Path, slices: Slices, divided: Partition) -> dict[str, Any]:
-    planned = experiment.plan(config, slices, divided)
+    planned = data.plan(config, slices, divided)
     slices, sites = planned.slices, divided.sites
     names = [f"local_{s}" for s in sites] if config.arm == "local" else [config.arm]
     rows = np.concatenate([divided.rows(slices, name) for name in ("test", "holdout")])
@@ -150,21 +147,21 @@ def _run(config: Config, folder: Path, slices: Slices, divided: Partition) -> di
 def _train(
     config: Config,
     folder: Path,
-    planned: experiment.Experiment,
+    planned: data.Experiment,
     name: str,
     rows: NDArray[np.integer],
 ) -> Trained:
     """Trains an arm as `launch.train` does, and scores the rows with each of its models."""
     arm = planned.arms[name]
-    task, slices = training.task(config, folder, planned, arm)
-    ready = training.prepare(config, planned, arm, task, slices, complain=logging.warning)
+    task, slices = setup.make_task(config, Workdir(folder), planned.slices, arm)
+    training = setup.prepare(config, arm, task, slices, planned.key)
     store = Store(folder / name)
-    last = deque(ready.rounds(store), maxlen=1).pop()
+    last = deque(rounds.train(training, store), maxlen=1).pop()
     store.close()
-    predict, best = jax.jit(task.logits), last.best
+    logits_of, best = jax.jit(task.logits), last.best
     models = [best.params]
     if best.personal is not None:
         models = [jax.tree.map(lambda x, s=s: x[s], best.personal) for s in range(len(arm.sites))]
-    logits = np.stack([study.score(predict, model, slices, rows) for model in models])
-    facts = {"best_round": last.facts["best_round"], "parameters": ready.parameters}
+    logits = np.stack([predict.score(logits_of, model, slices, rows) for model in models])
+    facts = {"best_round": last.facts["best_round"], "parameters": training.parameters}
     return Trained(logits, facts | {"examples": arm.budget})

@@ -20,22 +20,20 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import logging
 from numpy.typing import NDArray
 
 from fl_jax.core.types import Params
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import bootstrap, roc
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.experiment import data as experiment
-from fl_jax.experiment import model as backbone
-from fl_jax.experiment import prepare
-from fl_jax.experiment import setup as training
-from fl_jax.experiment import train as study
+from fl_jax.experiment import data, predict, prepare, rounds, setup
+from fl_jax.experiment import model as models
+from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.runners import flaws
 from fl_jax.tasks.task import Task
+from fl_jax.workdir import Workdir
 
 Settings = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -100,9 +98,9 @@ class Trainings:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         self._folder = folder / digest / str(seed)
         self._folder.mkdir(parents=True, exist_ok=True)
-        loaded = experiment.load(self.config, self._folder)
+        loaded = data.load(self.config, Workdir(self._folder))
         self.right = loaded._replace(slices=loaded.slices.in_memory())
-        made = backbone.network(self.config, loaded.slices.input_shape)
+        made = models.network(self.config, loaded.slices.input_shape)
         self._predict = jax.jit(made.task.logits)
         self._models: dict[str, Params] = {}
 
@@ -114,7 +112,7 @@ class Trainings:
     def model(
         self,
         name: str,
-        arm: study.Arm,
+        arm: Arm,
         *,
         slices: Slices | None = None,
         task: Task | None = None,
@@ -123,15 +121,15 @@ class Trainings:
     ) -> Params:
         """Trains an arm as `launch.train` does, unless it has been; only what is named is otherwise."""
         if name not in self._models:
-            here = self.right._replace(slices=slices or self.right.slices)
+            slices = slices or self.right.slices
             if task is None:
-                task, _ = training.task(self.config, self._folder, here, arm)
+                task, _ = setup.make_task(self.config, Workdir(self._folder), slices, arm)
             if start is not None:
                 task = task._replace(init=lambda key: start)
             config = self.config.replace(batch_size=batch_size or self.config.batch_size)
-            ready = training.prepare(config, here, arm, task, here.slices, complain=logging.warning)
+            training = setup.prepare(config, arm, task, slices, self.right.key)
             store = Store(self._folder / name)
-            self._models[name] = deque(ready.rounds(store), maxlen=1).pop().best.params
+            self._models[name] = deque(rounds.train(training, store), maxlen=1).pop().best.params
             store.close()
         return self._models[name]
 
@@ -141,7 +139,7 @@ class Trainings:
 
     def score(self, params: Params, rows: np.ndarray, slices: Slices | None = None) -> Scored:
         """Logits of some rows, of the right slices where no others are given."""
-        return Scored(rows, study.score(self._predict, params, slices or self.right.slices, rows))
+        return Scored(rows, predict.score(self._predict, params, slices or self.right.slices, rows))
 
     def measure(self, found: Scored, patients: np.ndarray) -> bootstrap.Resampled:
         """Macro AUROC, resampled over `patients`, str[G] sorted; the same resamples in every call."""
@@ -262,7 +260,7 @@ def _bleed_free_weights(of: Trainings) -> dict[str, Any]:
     weights = flaws.bleed_free_weights(
         slices.labels[np.concatenate(arm.train)], ceiling=of.config.positive_weight_ceiling
     )
-    task = backbone.network(of.config, slices.input_shape, weights).task
+    task = models.network(of.config, slices.input_shape, weights).task
     flawed = of.model("bleed_free_weights", arm, task=task)
     return _compared(of.on_untouched(flawed), of.on_untouched(of.federated()))
 

@@ -31,7 +31,7 @@ LIMIT = 900.0
 _SHARED = (
     "fl_jax.report",
     "launch.cli.processes",
-    "fl_jax.experiment.setup",
+    "fl_jax.experiment.train",
     "tensorboard.summary",
 )
 _EVALUATION = ("predictions", "done.json", "done.json.partial")

@@ -13,9 +13,9 @@ from fl_jax.core import layouts
 from fl_jax.data import partition as partitions
 from fl_jax.data import pipeline
 from fl_jax.data.studies import group_into_studies
-from fl_jax.experiment import study_predictions as whole_studies
-from fl_jax.experiment import train as study
+from fl_jax.experiment.arms import plan_arms
 from fl_jax.experiment.features import in_place_of_pixels
+from fl_jax.experiment.predict import Model, predict_slices, predict_studies
 from fl_jax.models.study_head import study_head
 from fl_jax.tasks.multi_label_studies import multi_label_studies
 
@@ -41,7 +41,7 @@ def task(studies):
 @pytest.fixture(scope="module")
 def arm(studies):
     partition = partitions.by_patient(studies, fractions=(0.5, 0.25, 0.25), seed=0)
-    arms = study.arms(studies, partition, rounds=1, epochs=1, min_sites=3, key=KEY)
+    arms = plan_arms(studies, partition, rounds=1, epochs=1, min_sites=3, key=KEY)
     return arms["federated"], partition
 
 
@@ -79,9 +79,9 @@ def test_layouts_agree_on_studies(arm, studies, task):
 
 
 def test_whole_studies_are_judged_by_the_answer_for_them(arm, studies, task):
-    model = study.Model(task.init(KEY), None)
-    found = whole_studies.predictions(arm[0], task, model, studies, arm[1])
-    slices = study.predictions(arm[0], task, model, studies, arm[1])["federated"]
+    model = Model(task.init(KEY), None)
+    found = predict_studies(arm[0], task, model, studies, arm[1])
+    slices = predict_slices(arm[0], task, model, studies, arm[1])["federated"]
     assert set(found.image) == set(slices.patient)  # a study a patient
     for name, split, truth in zip(found.image, found.split, found.truth, strict=True):
         own = slices.patient == name

@@ -18,13 +18,21 @@ from fl_jax.core.keys import stream
 from fl_jax.core.types import LABELS
 from fl_jax.data import partition as partitions
 from fl_jax.evaluation.predictions import select
-from fl_jax.experiment import train as study
+from fl_jax.experiment.arms import plan_arms
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.predict import predict_slices
+from fl_jax.experiment.reporter import Reporter
+from fl_jax.experiment.rounds import Training, train
 from fl_jax.faults.fault import build_faults
 from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_label import multi_label
 
 KEY = jax.random.key(0)
+
+
+class Strict(Reporter):
+    def message(self, text):
+        pytest.fail(text)
 
 
 class Tiny(nn.Module):
@@ -42,7 +50,7 @@ def partition(slices):
 
 def plan(slices, partition, **changes):
     arguments = {"rounds": 4, "epochs": 2, "min_sites": 2, "key": KEY} | changes
-    return study.arms(slices, partition, **arguments)
+    return plan_arms(slices, partition, **arguments)
 
 
 def test_every_arm_sees_as_many_examples_in_every_round(slices, partition):
@@ -116,18 +124,17 @@ def run(
     aggregator = with_faults(weighted_mean(), wrong)
     state = layouts.init(algorithm, aggregator, params, len(arm.sites), KEY)
     layout = layouts.sequential(algorithm, aggregator)
-    store = Store(folder)
-    progress = list(
-        study.train(
-            *(arm, task, layout, state, slices, store),
-            batch_size=4,
-            seed=0,
-            personal=algorithm.personal,
-            faults=wrong,
-            **options,
-            complain=lambda sentence: pytest.fail(sentence),
-        )
+    every = options.pop("checkpoint_every", 1)
+    training = Training(
+        *(arm, task, slices, layout, state),
+        batch_size=4,
+        seed=0,
+        personal=algorithm.personal,
+        faults=wrong,
+        **options,
     )
+    store = Store(folder)
+    progress = list(train(training, store, checkpoint_every=every, reporter=Strict()))
     store.close()
     return arm, task, progress
 
@@ -148,6 +155,30 @@ def test_a_run_in_two_halves_ends_with_the_same_bits(slices, partition, tmp_path
     assert without_times(whole[-1].record) == without_times(halves[-1].record)
     assert whole[-1].facts["best_round"] == halves[-1].facts["best_round"]
     jax.tree.map(np.testing.assert_array_equal, whole[-1].best, halves[-1].best)
+
+
+def test_checkpoints_every_few_rounds(slices, partition, tmp_path):
+    _, _, whole = run(slices, partition, tmp_path / "whole", rounds=5)
+    _, _, sparse = run(slices, partition, tmp_path / "sparse", rounds=5, checkpoint_every=2)
+    jax.tree.map(np.testing.assert_array_equal, whole[-1].best, sparse[-1].best)
+    store = Store(tmp_path / "sparse", read_only=True)
+    assert store.steps() == [5, 4]
+    store.close()
+
+
+def test_a_training_that_is_asked_to_stop_saves_its_round(slices, partition, tmp_path):
+    arm = plan(slices, partition)["federated"]
+    task = multi_label(Tiny(), jnp.zeros((1, 8, 8)), prepare=lambda hu: hu[..., None] / 100)
+    algorithm = fed_avg(task.loss, optax.adam(0.05))
+    state = layouts.init(algorithm, weighted_mean(), task.init(KEY), len(arm.sites), KEY)
+    layout = layouts.sequential(algorithm, weighted_mean())
+    training = Training(arm, task, slices, layout, state, batch_size=4, seed=0)
+    store, done = Store(tmp_path), []
+    for progress in train(training, store, checkpoint_every=9, stop=lambda: len(done) == 1):
+        done.append(progress.record["round"])
+    assert done == [1, 2]
+    assert store.steps() == [2]
+    store.close()
 
 
 FAULTS = ("stale(1, share=0.5)", "not_finite((1,), share=0.5)", "drop_out((2,), share=0.5)")
@@ -211,7 +242,7 @@ def test_predictions_cover_own_validation_every_test_set_and_the_holdout(
     slices, partition, tmp_path
 ):
     arm, task, progress = run(slices, partition, tmp_path, name="local_b", rounds=1)
-    predicted = study.predictions(arm, task, progress[-1].best, slices, partition)
+    predicted = predict_slices(arm, task, progress[-1].best, slices, partition)
     assert list(predicted) == ["local_b"]
     found = predicted["local_b"]
     assert set(found.site[found.split == "validation"]) == {"b"}
@@ -226,7 +257,7 @@ def test_predictions_cover_own_validation_every_test_set_and_the_holdout(
 def test_each_site_predicts_its_own_patients_with_its_own_model(slices, partition, tmp_path):
     arm, task, progress = run(slices, partition, tmp_path, rounds=2, factory=ditto)
     model = progress[-1].best
-    predicted = study.predictions(arm, task, model, slices, partition)
+    predicted = predict_slices(arm, task, model, slices, partition)
     assert list(predicted) == ["federated", "personal"]
     everything, own = predicted["federated"], predicted["personal"]
     inside = everything.split != "holdout"
@@ -243,7 +274,7 @@ def test_each_site_predicts_its_own_patients_with_its_own_model(slices, partitio
 
 def test_personal_models_are_validated_each_on_its_own_site(slices, partition, tmp_path):
     arm, task, progress = run(slices, partition, tmp_path, rounds=1, factory=ditto)
-    predicted = study.predictions(arm, task, progress[-1].best, slices, partition)
+    predicted = predict_slices(arm, task, progress[-1].best, slices, partition)
     found = {}
     for name, data in predicted.items():
         data = select(data, data.split == "validation")

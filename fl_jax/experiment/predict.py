@@ -1,0 +1,156 @@
+"""Scores slices with a trained model, and predicts the patients that an arm is evaluated on."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from scipy.special import expit
+
+from fl_jax.core.layouts import State
+from fl_jax.core.types import Params
+from fl_jax.data import pipeline
+from fl_jax.data.partition import Partition
+from fl_jax.data.site_names import HOLDOUT
+from fl_jax.data.slices import Slices
+from fl_jax.data.studies import Studies
+from fl_jax.evaluation.patient_level import aggregate
+from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.experiment.arms import Arm
+from fl_jax.tasks.task import Task
+
+Predict = Callable[[Params, Any], jax.Array]
+"""A task's `logits`, jitted."""
+LARGEST_BATCH = 2**24
+"""Input values per batch: 64 slices of 512 x 512."""
+
+
+class Model(NamedTuple):
+    """What prediction needs of a state.
+
+    Attributes:
+        params: the global model.
+        personal: the sites' personal models, each leaf with a leading axis S; None without any.
+    """
+
+    params: Params
+    personal: Any
+
+
+def model_of(state: State, personal: Callable[[Any, Any], Params] | None) -> Model:
+    """The model of a state; `personal` is the algorithm's."""
+    if personal is None:
+        return Model(state.server.params, None)
+    each = jax.vmap(personal, in_axes=(None, 0))(state.server, state.sites)
+    return Model(state.server.params, each)
+
+
+def outputs(
+    predict: Predict,
+    params: Params,
+    slices: Slices,
+    examples: np.ndarray,
+    *,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """What a model returns for examples, float64[n, ...]: logits [L], or a study's [1 + S, L].
+
+    Batches are smaller if their inputs would exceed `LARGEST_BATCH`, as whole studies of images do.
+    """
+    batch_size = max(1, min(batch_size, LARGEST_BATCH // math.prod(slices.input_shape)))
+    batches = [
+        np.asarray(predict(params, batch.inputs))[batch.mask > 0]
+        for batch in pipeline.eval_batches(slices, examples, batch_size=batch_size)
+    ]
+    return np.concatenate(batches).astype(np.float64)
+
+
+def score(
+    predict: Predict, params: Params, slices: Slices, rows: np.ndarray, *, batch_size: int = 64
+) -> np.ndarray:
+    """The logits of slices, float64[n, L], in the order of `rows`."""
+    examples = slices.examples(rows)
+    logits = outputs(predict, params, slices, examples, batch_size=batch_size)
+    return slices.slice_logits(logits, examples, rows)
+
+
+def score_by_site(
+    predict: Predict, model: Model, arm: Arm, slices: Slices, rows: np.ndarray
+) -> np.ndarray:
+    """The logits of slices, each by its site's personal model; by the global one if there are none."""
+    if model.personal is None:
+        return score(predict, model.params, slices, rows)
+    logits = np.empty(slices.labels[rows].shape)
+    for number, site in enumerate(arm.sites):
+        here = slices.site[rows] == site
+        if here.any():
+            params = jax.tree.map(lambda leaf, number=number: leaf[number], model.personal)
+            logits[here] = score(predict, params, slices, rows[here])
+    return logits
+
+
+def evaluated(arm: Arm, slices: Slices, partition: Partition) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that an arm is evaluated on, int[n], and their splits.
+
+    They are the arm's own validation slices, every site's test slices, and the hold-out.
+    """
+    slices.require_labels()
+    parts = {
+        "validation": arm.validation,
+        "test": partition.rows(slices, "test"),
+        HOLDOUT: partition.rows(slices, HOLDOUT),
+    }
+    split = np.repeat(list(parts), [len(part) for part in parts.values()])
+    return np.concatenate(list(parts.values())), split
+
+
+def predict_slices(
+    arm: Arm, task: Task, model: Model, slices: Slices, partition: Partition
+) -> dict[str, Predictions]:
+    """Predicts the slices that an arm is evaluated on.
+
+    Returns:
+        Under the arm's name those of the global model. With personal models, under `personal`, each site's
+        slices by the site's model; the hold-out belongs to no site and is left out there.
+    """
+    rows, split = evaluated(arm, slices, partition)
+    predict = jax.jit(task.logits)
+    everything = Predictions(
+        image=slices.image[rows],
+        patient=slices.patient[rows],
+        site=slices.site[rows],
+        split=split,
+        truth=slices.labels[rows],
+        scores=expit(score(predict, model.params, slices, rows)),
+    )
+    if model.personal is None:
+        return {arm.name: everything}
+    at_sites = everything.split != HOLDOUT
+    scores = expit(score_by_site(predict, model, arm, slices, rows[at_sites]))
+    personal = select(everything, at_sites)._replace(scores=scores)
+    return {arm.name: everything, "personal": personal}
+
+
+def predict_studies(
+    arm: Arm, task: Task, model: Model, slices: Studies, partition: Partition
+) -> Predictions:
+    """Predicts DICOM studies by the head's logit for the study as a whole.
+
+    Returns:
+        Named by study. Score and truth are the largest of the study's examples.
+    """
+    rows, split = evaluated(arm, slices, partition)
+    examples = slices.examples(rows)
+    logits = outputs(jax.jit(task.logits), model.params, slices, examples)[:, 0]
+    first, places = slices.windows[examples, 0], np.full(len(slices), -1)
+    places[rows] = np.arange(len(rows))
+    each = Predictions(
+        image=slices.image[first],
+        patient=slices.patient[first],
+        site=slices.site[first],
+        split=split[places[first]],
+        truth=slices.targets(examples)[:, 0].astype(slices.labels.dtype),
+        scores=expit(logits),
+    )
+    return aggregate(each, slices.study[first])

@@ -1,0 +1,109 @@
+"""Runs a whole experiment: cohort, dataset, partition, all arms, report."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fl_jax.data import slices
+from fl_jax.experiment import data, inputs, prepare
+from fl_jax.experiment.arms import Arm
+from fl_jax.experiment.config import Config
+from fl_jax.experiment.manifest import ManifestWriter
+from fl_jax.experiment.reporter import SILENT, Reporter
+from fl_jax.experiment.train import train_arm
+from fl_jax.report import survey as surveys
+from fl_jax.report.build import build
+from fl_jax.workdir import Workdir
+
+TrainArms = Callable[[list[Config], dict[str, Arm]], None]
+"""Trains arms, given a config and the plan of each; see `run`."""
+
+
+def run(
+    config: Config,
+    workdir: Workdir,
+    *,
+    command: str = "",
+    reporter: Reporter = SILENT,
+    train_arms: TrainArms | None = None,
+) -> dict[str, Any]:
+    """Runs every stage of an experiment. Stages whose output is complete and current are skipped.
+
+    Args:
+        config: the experiment's.
+        workdir: gets everything.
+        command: the command line, for the manifest.
+        reporter: follows the experiment.
+        train_arms: trains the arms that are not complete, for instance each in its own process; None trains
+            one after the other in this process.
+
+    Returns:
+        The results, as in `results.json`.
+
+    Raises:
+        ValueError: the config does not fit the data, arms were trained from other inputs, or another process
+            uses the workdir.
+        OSError: the workdir cannot be written, or the disk is full.
+        SystemExit: SIGTERM arrived during a training, and the round is saved.
+    """
+    survey = surveys.summarize(config.survey)  # a bad file is refused before training
+    with workdir.lock("experiment"):
+        manifest = ManifestWriter(workdir, config, command)
+        _prepare_data(config, workdir, manifest, reporter)
+        arms = _arms(config, workdir, reporter)
+        left = [arm for arm in arms if not workdir.is_complete(arm.arm_name)]
+        for arm in arms:
+            if arm not in left:
+                reporter.message(f"{arm.arm_name}: complete, skipped")
+        manifest.describe(training=bool(left))
+
+        def train() -> bool:
+            if left and train_arms:
+                train_arms(left, data.load(config, workdir).arms)
+            else:
+                for arm in left:
+                    train_arm(arm, workdir, reporter)
+            return bool(left)
+
+        manifest.stage("training", train)
+        reporter.message("report ...")
+        return build(workdir, resamples=config.resamples, seed=config.seed, survey=survey)
+
+
+def _prepare_data(
+    config: Config, workdir: Workdir, manifest: ManifestWriter, reporter: Reporter
+) -> None:
+    """Draws the synthetic cohort and prepares the dataset, unless the config names a prepared one."""
+    data_dir = data.data_dir(config, workdir)
+    if not config.source and data_dir != workdir.data:
+        return
+    source = Path(config.source).expanduser() if config.source else workdir.cohort
+    if not config.source:
+        cohort = dataclasses.asdict(config.cohort)
+        manifest.stage("cohort", lambda: prepare.draw_cohort(cohort, source, reporter))
+
+    def build_dataset() -> bool:
+        before = slices.read_summary(data_dir)
+        summary = prepare.prepare(
+            source,
+            layout=config.source_layout,
+            data_dir=data_dir,
+            image_size=config.image_size,
+            max_refused=config.max_refused,
+            reporter=reporter,
+        )
+        reporter.dataset_ready(summary)
+        return summary != before
+
+    manifest.stage("dataset", build_dataset)
+
+
+def _arms(config: Config, workdir: Workdir, reporter: Reporter) -> list[Config]:
+    """A config for each arm, none of which may have been trained from other inputs."""
+    sites = data.partition(config, workdir, data.open_data(config, workdir), reporter).sites
+    arms = [config.replace(arm="federated", site=""), config.replace(arm="central", site="")]
+    arms += [config.replace(arm="local", site=site) for site in sites]
+    for arm in arms:
+        inputs.check(arm, workdir)
+    return arms
