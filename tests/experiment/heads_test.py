@@ -103,7 +103,7 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     assert "data:image/png" in page  # of pixels, not of features
     turned = np.arange(len(scans))[::-1]
     files = ("image", "patient", "study", "series", "site")
-    files += ("position", "labels", "thickness", "held")
+    files += ("position", "labels", "thickness", "pixels")
     other = dataclasses.replace(scans, **{name: getattr(scans, name)[turned] for name in files})
     again = predict.score(model.logits, model.params, restore.as_read(model, other), turned[rows])
     np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-5)  # files in another order

@@ -6,9 +6,10 @@ import pytest
 from configs import demo
 from fl_jax.data.dataset import prepare
 from fl_jax.data.slices import load
+from fl_jax.experiment.config import Config
+from fl_jax.experiment.train import train_arm
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir
-from launch import train
 
 
 @pytest.fixture(name="source", scope="module")
@@ -32,7 +33,7 @@ def test_dataset_checkpoints_predictions_and_report_hold_no_person(source, tmp_p
     config.image_size = 16
     config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
     config.rounds, config.min_sites, config.layout = 1, 2, "sequential"
-    train.train(config, tmp_path, say=print)
+    train_arm(Config.of(config), Workdir(tmp_path))
     build(Workdir(tmp_path), resamples=10)
     written = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert {".csv", ".json", ".jsonl", ".html", ".png"} < written

@@ -3,11 +3,7 @@
 import json
 
 import make_rsna
-import pytest
 from end_to_end_test import TINY, program
-
-from configs import demo
-from launch import experiment
 
 
 def test_the_challenges_folder_becomes_an_experiment(tmp_path):
@@ -25,12 +21,3 @@ def test_the_challenges_folder_becomes_an_experiment(tmp_path):
     assert (tmp_path / "run" / "report.html").exists()
     matrix = json.loads((tmp_path / "run" / "cross_site.json").read_text())
     assert all(len(row) == 4 for row in matrix.values())  # federated, central, two local models
-
-
-def test_a_layout_that_makes_no_experiment_is_refused_at_once(tmp_path):
-    config = demo.get_config()
-    for layout, words in (("loose", "launch.evaluate"), ("rsna", "needs --config.source")):
-        config.source_layout = layout
-        with pytest.raises(ValueError, match=words):
-            experiment.study(config, tmp_path / "run", [])
-    assert not (tmp_path / "run").exists()
