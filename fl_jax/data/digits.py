@@ -1,4 +1,4 @@
-"""Scikit-learn's digits: 1,797 handwritten digits, 8 x 8 pixels, that come with the package.
+"""Scikit-learn's digits: 1,797 handwritten digits of 8 x 8 pixels, shipped with the package.
 
 The test set of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI Machine Learning
 Repository, 1998): real data, small enough to compare twenty algorithms with many seeds in minutes.
@@ -12,12 +12,12 @@ from fl_jax.files.extras import extra
 
 
 class Digits(NamedTuple):
-    """The images, and the three parts that they are divided into, each class in proportion.
+    """Images and a stratified division into three parts.
 
     Attributes:
         inputs: float32[N, 64] in [0, 1], brightness, row by row.
-        labels: float32[N, 10] in {0, 1}, one 1 an image, the digit's.
-        train, validation, test: int64, positions in these arrays, ascending.
+        labels: float32[N, 10] in {0, 1}, one-hot.
+        train, validation, test: int64, ascending positions in these arrays.
     """
 
     inputs: np.ndarray
@@ -28,18 +28,18 @@ class Digits(NamedTuple):
 
 
 def load(*, validation: float = 0.15, test: float = 0.25, seed: int = 0) -> Digits:
-    """Reads the digits and divides them.
+    """Loads and divides the digits.
 
     Args:
-        validation: the share of the images to choose settings by, in (0, 1).
-        test: the share to report on, in (0, 1).
-        seed: of the division.
+        validation: share of the images for choosing hyperparameters, in (0, 1).
+        test: share of the images for reporting, in (0, 1).
+        seed: draws the division.
 
     Returns:
         The digits.
 
     Raises:
-        ValueError: when a share is out of range or nothing is left to train on.
+        ValueError: a share is out of range, or nothing is left to train on.
     """
     if min(validation, test) <= 0 or validation + test >= 1:
         raise ValueError(

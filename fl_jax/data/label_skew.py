@@ -1,10 +1,10 @@
-"""Sites whose labels differ: each class is dealt to the sites in shares drawn from a Dirichlet distribution.
+"""Label skew: each class is distributed over the sites with shares from a Dirichlet distribution.
 
-share[class] ~ Dirichlet(alpha, ..., alpha)   over the S sites;   small alpha: few sites hold a class
+share[class] ~ Dirichlet(alpha, ..., alpha)   over the S sites;   small alpha: a class is at few sites
 
 Reference: Hsu, Qi and Brown, "Measuring the Effects of Non-Identical Data Distribution for Federated Visual
-Classification", arXiv:1909.06335, 2019; there a site draws its classes, here, as is usual since, a class its
-sites, so that nothing is left over.
+Classification", arXiv:1909.06335, 2019. There a site draws its classes; here, as is usual since then, a class
+draws its sites, so that no example is left over.
 """
 
 import numpy as np
@@ -13,23 +13,23 @@ import numpy as np
 def dirichlet(
     labels: np.ndarray, sites: int, *, alpha: float, seed: int, minimum: int = 1
 ) -> tuple[np.ndarray, ...]:
-    """Deals examples to sites.
+    """Distributes examples over sites.
 
-    Guarantees: every example is at one site. A pure function of its arguments.
+    Guarantees: every example is at exactly one site. A pure function of its arguments.
 
     Args:
-        labels: int[N], each example's class.
+        labels: int[N], the class of each example.
         sites: S.
-        alpha: > 0; at 0.1 most sites hold one to three classes, at 100 they are nearly alike.
-        seed: of the shares, and of which examples a share is.
-        minimum: what every site has at least. One that was dealt fewer gets, one by one, an example of
-            the site that has most then; so the skew stays as drawn where enough was dealt.
+        alpha: > 0; at 0.1 most sites have one to three classes, at 100 they are nearly alike.
+        seed: draws the shares and which examples they consist of.
+        minimum: examples that every site has at least. The largest site gives examples, one at a time, to a
+            site with fewer; other sites keep their draw.
 
     Returns:
-        For each site the positions of its examples in `labels`, int64, ascending.
+        The positions of each site's examples in `labels`, int64, ascending.
 
     Raises:
-        ValueError: when `alpha` is not positive, there is no site, or too few examples for the minimum.
+        ValueError: alpha <= 0, no site, or too few examples for the minimum.
     """
     labels = np.asarray(labels)
     if sites < 1:
@@ -44,14 +44,14 @@ def dirichlet(
             f"{minimum * sites}; there are {len(labels)}"
         )
     generator = np.random.default_rng(seed)
-    dealt: list[list[int]] = [[] for _ in range(sites)]
+    positions: list[list[int]] = [[] for _ in range(sites)]
     for label in np.unique(labels):
         rows = generator.permutation(np.flatnonzero(labels == label))
         ends = np.cumsum(generator.dirichlet(np.full(sites, alpha)))
         cuts = np.rint(ends[:-1] * len(rows)).astype(int)
-        for site, part in zip(dealt, np.split(rows, cuts), strict=True):
+        for site, part in zip(positions, np.split(rows, cuts), strict=True):
             site.extend(part.tolist())
-    while len(short := min(dealt, key=len)) < minimum:
-        giver = max(dealt, key=len)
+    while len(short := min(positions, key=len)) < minimum:
+        giver = max(positions, key=len)
         short.append(giver.pop(int(generator.integers(len(giver)))))
-    return tuple(np.sort(np.array(site, np.int64)) for site in dealt)
+    return tuple(np.sort(np.array(site, np.int64)) for site in positions)

@@ -1,16 +1,15 @@
-"""CT windows and augmentation are pure JAX inside the jitted step, so int16 HU crosses the bus.
+"""CT windows and augmentation in JAX, inside the jitted step, so that int16 HU crosses the bus.
 
-A window of centre c and width w maps Hounsfield units linearly to [0, 1] and clips:
+A window of centre c and width w maps Hounsfield units (HU) linearly to [0, 1] and clips:
 
     channel = clip((HU - (c - w / 2)) / w, 0, 1)
 
-This is the map of the study that this project repeats. DICOM PS3.3 C.11.2.1.2 defines the same
-window for a display of integers and so shifts it by half a grey value; that is 0.5 HU at most.
+as in the published study. DICOM PS3.3 C.11.2.1.2 defines the same window for integer displays and shifts it
+by half a grey value, i.e. at most 0.5 HU.
 
-Augmentation turns and mirrors HU *before* windowing: one image is interpolated instead of C
-channels, and a ray of bone that is interpolated into brain keeps its height, where a clipped
-channel would have forgotten it. Interpolation and clipping do not commute, so the result differs
-from augmenting channels by about one pixel's width along edges steeper than a window.
+Augmentation rotates and mirrors HU *before* windowing: it interpolates one image instead of C channels, and
+bone interpolated into brain keeps its height, which a clipped channel would have lost. Interpolation and
+clipping do not commute; the result differs from augmenting channels by about a pixel along steep edges.
 
 References:
     Methods and Impact for Using Federated Learning to Collaborate on Clinical Research,
@@ -44,15 +43,15 @@ DEFAULT_WINDOWS = (
     Window(centre=80.0, width=200.0),  # subdural
     Window(centre=40.0, width=380.0),  # soft tissue
 )
-"""The C = 3 channels of the study, in its order."""
+"""The C = 3 channels of the published study, in its order."""
 WINDOWS: dict[str, Window] = dict(
     zip(("brain", "subdural", "soft_tissue"), DEFAULT_WINDOWS, strict=True)
 )
-"""By the names that a config gives."""
+"""By the names used in configs."""
 
 
 def by_name(names: Sequence[str]) -> tuple[Window, ...]:
-    """Looks windows up.
+    """Looks windows up by name.
 
     Raises:
         ValueError: an unknown name.
@@ -64,14 +63,14 @@ def by_name(names: Sequence[str]) -> tuple[Window, ...]:
 
 
 def channels(hu: Array, windows: tuple[Window, ...] = DEFAULT_WINDOWS) -> jax.Array:
-    """Turns inputs into a model's channels: each window of each slice.
+    """Windows a batch: one channel per window and slice.
 
     Args:
         hu: int16 or float32 [B, H, W], or [B, A, H, W] for A adjacent slices, in HU.
         windows: see `apply_windows`.
 
     Returns:
-        float32[B, H, W, C], or float32[B, H, W, A * C]: the first slice's windows come first.
+        float32[B, H, W, C], or float32[B, H, W, A * C], the first slice's windows first.
 
     Raises:
         ValueError: see `apply_windows`.
@@ -83,7 +82,7 @@ def channels(hu: Array, windows: tuple[Window, ...] = DEFAULT_WINDOWS) -> jax.Ar
 
 
 def apply_windows(hu: Array, windows: tuple[Window, ...] = DEFAULT_WINDOWS) -> jax.Array:
-    """Turns Hounsfield units into one channel in [0, 1] per window.
+    """Windows images: one channel in [0, 1] per window.
 
     Args:
         hu: int16 or float32 [..., H, W] in HU.
@@ -99,21 +98,21 @@ def apply_windows(hu: Array, windows: tuple[Window, ...] = DEFAULT_WINDOWS) -> j
         raise ValueError("windows is empty: give at least one Window(centre, width)")
     for window in windows:
         if not window.width > 0:
-            raise ValueError(f"windows holds {window}: the width must be positive HU")
+            raise ValueError(f"windows has {window}: the width must be positive HU")
     low = jnp.asarray([w.centre - w.width / 2 for w in windows], jnp.float32)
     width = jnp.asarray([w.width for w in windows], jnp.float32)
     return jnp.clip((jnp.asarray(hu, jnp.float32)[..., None] - low) / width, 0.0, 1.0)
 
 
 def rotate(hu: Array, degrees: Array, flip: Array, *, fill: float = AIR) -> jax.Array:
-    """Mirrors left and right, then turns about the image's centre, with bilinear interpolation.
+    """Mirrors left and right, then rotates about the image's centre, with bilinear interpolation.
 
     Args:
-        hu: int16 or float32 [B, ..., H, W] in HU; adjacent slices of one input turn together.
-        degrees: float32[B], the angle; positive turns as `scipy.ndimage.rotate` does, i.e.
-            anticlockwise on a screen whose first row is at the top.
-        flip: bool[B], True mirrors the columns before the turn.
-        fill: HU of whatever lies outside the image.
+        hu: int16 or float32 [B, ..., H, W] in HU; adjacent slices of one input rotate together.
+        degrees: float32[B], the angle, signed as in `scipy.ndimage.rotate`: positive is anticlockwise on a
+            screen whose first row is at the top.
+        flip: bool[B], True mirrors the columns before the rotation.
+        fill: HU outside the image.
 
     Returns:
         float32[B, ..., H, W] in HU.
@@ -136,26 +135,26 @@ def rotate(hu: Array, degrees: Array, flip: Array, *, fill: float = AIR) -> jax.
     images = jnp.asarray(hu, jnp.float32), jnp.deg2rad(degrees), jnp.asarray(flip)
     if jax.default_backend() != "cpu":
         return jax.vmap(one)(images)
-    # A loop, whose result XLA:CPU keeps; else it turns the images anew for each window, or oftener.
+    # XLA:CPU keeps the result of a loop; without one it repeats the rotation for each window.
     return jax.lax.map(one, images)
 
 
 def augment(
     key: jax.Array, hu: Array, *, max_degrees: float = 20.0, flip: bool = True
 ) -> jax.Array:
-    """Mirrors each image with probability 1/2 and turns it by a uniform random angle.
+    """Mirrors each image with probability 1/2 and rotates it by a uniform random angle.
 
-    Measured, 16 images, with the three windows: 0.7 ms of one CPU core at 128 x 128, 3.3 at 256 x 256;
-    a small ResNet's training step takes 25 and 145.
+    For 16 images and three windows it takes 0.7 ms of one CPU core at 128 x 128 and 3.3 ms at 256 x 256; a
+    small ResNet's training step takes 25 and 145 ms.
 
     Args:
-        key: the randomness of this batch; each image draws its own part of it.
+        key: of this batch; images draw independently.
         hu: int16 or float32 [B, ..., H, W] in HU.
-        max_degrees: the angle is uniform in [-max_degrees, max_degrees]; 0 turns off rotation.
-        flip: False turns off mirroring.
+        max_degrees: the angle is uniform in [-max_degrees, max_degrees]; 0 disables rotation.
+        flip: False disables mirroring.
 
     Returns:
-        float32[B, ..., H, W] in HU; air (-1000 HU) where an image was turned away from its corner.
+        float32[B, ..., H, W] in HU; air (-1000 HU) fills the corners.
 
     Raises:
         ValueError: max_degrees outside [0, 180].

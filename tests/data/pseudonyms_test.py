@@ -55,4 +55,28 @@ def test_an_image_that_names_its_patient_is_refused(tmp_path, image, patient):
     ("image", "patient"), [("ID_12", "12"), ("ID_00000012", "ID_0000001"), ("x17700", "7700")]
 )
 def test_a_short_id_or_a_longer_number_in_an_images_name_is_chance(tmp_path, image, patient):
-    pseudonyms.number_identifiers(write(tmp_path / "index.csv", [(image, patient, "s", "s", "a")]))
+    path = write(tmp_path / "index.csv", [(image, patient, "1.9", "1.9.1", "a")])
+    assert pseudonyms.number_identifiers(path) == {patient: "p1"}
+    assert path.read_text().splitlines() == [",".join(HEAD), f"{image},p1,study1,series1,a"]
+
+
+def test_nothing_of_an_identifier_is_left(tmp_path):
+    path = write(tmp_path / "index.csv", LINES)
+    pseudonyms.number_identifiers(path)
+    text = path.read_text()
+    assert not [value for line in LINES for value in line[1:4] if value in text]
+
+
+def test_a_refused_index_is_left_as_it_was(tmp_path):
+    path = write(tmp_path / "index.csv", [*LINES, ("MRN-77abc", "MRN-77", "s", "s", "a")])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="has its patient's ID"):
+        pseudonyms.number_identifiers(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["index.csv"]
+
+
+def test_a_truncated_index_is_named(tmp_path):
+    path = write(tmp_path / "index.csv", [LINES[0], LINES[1][:3]])
+    with pytest.raises(ValueError, match=r"index\.csv, line 3: is truncated"):
+        pseudonyms.number_identifiers(path)

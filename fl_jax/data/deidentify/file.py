@@ -1,12 +1,12 @@
-"""A DICOM file of a CT slice without the person: what is not known to be needed is not copied.
+"""De-identifies a DICOM file of a CT slice by an allow-list of elements.
 
-After the Basic Application Level Confidentiality Profile (PS3.15, E.2), as far as an export for research
-needs it. The profile lists what must go, in its table E.1-1, and a new edition lists more; this module lists
-what may stay, so that whatever nobody thought of (private elements, sequences, overlays, comments) is gone.
-None of `KEPT` is in that table (edition 2026c). The maintained libraries remove by the table (`deid`,
-`dicom-anonymizer`, `dicognito`) and none derives pseudonyms from a key in a file; pydicom reads and writes.
+Follows the Basic Application Level Confidentiality Profile (PS3.15, E.2) as far as research exports need it. The
+profile lists elements to remove (table E.1-1), and each edition adds more. This module lists elements to keep,
+so that private elements, sequences, overlays, comments and anything unforeseen are gone. None of `KEPT` is in
+that table (edition 2026c). Maintained libraries (`deid`, `dicom-anonymizer`, `dicognito`) remove by the table,
+and none derives pseudonyms from a key file.
 
-| element | what becomes of it |
+| element | outcome |
 |---|---|
 | `KEPT`: pixels and what describes them, the scanner's make and settings, position | copied byte by byte |
 | a text of `KEPT` that holds a word of the patient's name, ID, accession number or birth date | emptied, counted |
@@ -15,12 +15,12 @@ None of `KEPT` is in that table (edition 2026c). The maintained libraries remove
 | `EMPTIED`: birth date, sex, date and time of the study, accession number, referring physician, study's ID | empty |
 | all others: dates, institution, operators, comments, sequences, private elements, overlays, the preamble | left out |
 
-Dates are removed, not shifted: nothing here uses intervals between studies. The same key gives the same
-pseudonyms, so patients, studies and series stay together over several exports; whoever has the key can repeat
-them from an identifier, so it stays at the hospital.
+Dates are removed, not shifted: nothing here uses intervals between studies. Equal keys give equal pseudonyms, so
+patients, studies and series stay together across exports. Anybody with the key can recompute a pseudonym from an
+identifier, so the key stays at the hospital.
 
-What this cannot do: pixels are untouched, so text that was burned in stays where no element tells of it, and
-a head in thin slices can be rendered as a face.
+Limits: pixels are unchanged. Burned-in text remains if no element declares it, and thin slices of a head can be
+rendered as a face.
 """  # noqa: E501 - a table
 
 import enum
@@ -62,12 +62,12 @@ EMPTIED = (
     *("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber"),
     *("ReferringPhysicianName", "StudyID"),
 )
-"""What a CT image must have (type 2), though it may be empty."""
+"""Elements that a CT image must have (type 2), possibly empty."""
 IDENTIFYING = ("PatientName", "PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate")
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 METHOD = "fl_jax: allow-list after PS3.15 E.2; keyed pseudonyms; no dates"
 WORD = 4
-"""Letters and digits; a shorter word of a name or ID is too common to look for."""
+"""Minimum length of a word of a name or ID that is searched in texts."""
 KEY_BYTES = 32
 
 
@@ -75,29 +75,29 @@ class Reason(enum.StrEnum):
     """Why a file is not exported."""
 
     NOT_DICOM = "not a DICOM image"
-    NOT_CT = "not a CT slice"  # another SOP class, e.g. a dose report, or a saved screen
+    NOT_CT = "not a CT slice"  # another SOP class, e.g. a dose report, or a screen capture
     BURNED_IN = "burned-in annotation"  # Burned In Annotation is YES
-    OVERLAY = "overlay in the pixels"  # graphics in the unused bits of the pixels, which stay
+    OVERLAY = "overlay in the pixels"  # graphics in unused bits of the pixels, which are copied
     MISSING_IDENTIFIERS = "missing identifiers"  # no patient, study, series or image: no pseudonym
-    DAMAGED = "damaged"  # it cannot be read, or written again with the same pixels
+    DAMAGED = "damaged"  # cannot be read, or written with the same pixels
 
 
 class RefusedError(ValueError):
-    """A file that is not exported, and why."""
+    """A file is not exported, for a `Reason`."""
 
     def __init__(self, reason: Reason):
         super().__init__(reason.value)
         self.reason = reason
 
 
-class Anonymous(NamedTuple):
-    """A file without the person.
+class Deidentified(NamedTuple):
+    """A de-identified file.
 
     Attributes:
-        data: its bytes.
+        data: the file's bytes.
         patient: the patient's pseudonym.
         series: the series' pseudonymous UID.
-        image: the image's, its SOP Instance UID.
+        image: the image's pseudonymous SOP Instance UID.
         cleared: keywords of texts that were emptied.
     """
 
@@ -109,22 +109,22 @@ class Anonymous(NamedTuple):
 
 
 def pseudonym(key: bytes, kind: str, value: str, digits: int = 16) -> str:
-    """Hexadecimal digits of HMAC-SHA256(key, kind and value); other kinds are unrelated."""
+    """Hexadecimal digits of HMAC-SHA256(key, kind and value); kinds are independent."""
     message = f"{kind}\0{value}".encode()
     return hmac.new(key, message, hashlib.sha256).hexdigest()[:digits]
 
 
 def uid(key: bytes, value: str) -> str:
-    """A UID in place of another: `2.25.` and 128 bits, as PS3.5 B.2 makes them of a UUID."""
+    """A pseudonymous UID: `2.25.` and 128 bits, as PS3.5 B.2 derives them from a UUID."""
     return f"2.25.{int(pseudonym(key, 'uid', value, 32), 16)}"
 
 
-def deidentify(data: bytes, key: bytes) -> Anonymous:
-    """Makes a file without the person.
+def deidentify(data: bytes, key: bytes) -> Deidentified:
+    """De-identifies a file.
 
     Guarantees:
-        Pixel data and transfer syntax are those of the original, byte by byte; this is checked. The same
-        bytes and key give the same bytes.
+        Pixel data and transfer syntax equal the original's byte by byte, which is checked. Equal bytes and
+        key give equal bytes.
 
     Args:
         data: a DICOM file.
@@ -134,7 +134,7 @@ def deidentify(data: bytes, key: bytes) -> Anonymous:
         The new file and its pseudonyms.
 
     Raises:
-        RefusedError: a file that must not or cannot be exported.
+        RefusedError: the file must not or cannot be exported.
         ValueError: a short key.
     """
     if len(key) < KEY_BYTES:
@@ -146,11 +146,11 @@ def deidentify(data: bytes, key: bytes) -> Anonymous:
             raise
         except pydicom.errors.InvalidDicomError as error:
             raise RefusedError(Reason.NOT_DICOM) from error
-        except Exception as error:  # pydicom raises whatever a broken element trips over
+        except Exception as error:  # pydicom raises arbitrary errors on broken elements
             raise RefusedError(Reason.DAMAGED) from error
 
 
-def _deidentify(original: pydicom.FileDataset, key: bytes) -> Anonymous:
+def _deidentify(original: pydicom.FileDataset, key: bytes) -> Deidentified:
     _check(original)
     made, words = pydicom.Dataset(), _words(original)
     cleared = []
@@ -162,7 +162,7 @@ def _deidentify(original: pydicom.FileDataset, key: bytes) -> Anonymous:
             setattr(made, keyword, "")
             cleared.append(keyword)
         else:
-            made[tag] = original.get_item(tag)  # unconverted, as it stands in the file
+            made[tag] = original.get_item(tag)  # unconverted bytes
     for keyword in EMPTIED:
         setattr(made, keyword, "")
     patient = "P" + pseudonym(key, "patient", str(original.PatientID).strip())
@@ -181,7 +181,7 @@ def _deidentify(original: pydicom.FileDataset, key: bytes) -> Anonymous:
     pydicom.dcmwrite(written, made, enforce_file_format=True)
     _same_pixels(original, written.getvalue())
     uids = str(made.SeriesInstanceUID), str(made.SOPInstanceUID)
-    return Anonymous(written.getvalue(), patient, *uids, tuple(cleared))
+    return Deidentified(written.getvalue(), patient, *uids, tuple(cleared))
 
 
 def _check(original: pydicom.FileDataset) -> None:
@@ -201,14 +201,11 @@ def _check(original: pydicom.FileDataset) -> None:
 
 
 def _words(original: pydicom.Dataset) -> set[str]:
-    found = set()
-    for keyword in IDENTIFYING:
-        found |= _split(original.get(keyword))
-    return found
+    return set().union(*(_split(original.get(keyword)) for keyword in IDENTIFYING))
 
 
 def _split(value: object) -> set[str]:
-    """The words of a value, or of its values, of at least `WORD` letters and digits."""
+    """Words of at least `WORD` letters and digits in a value or its several values."""
     texts = value if isinstance(value, MutableSequence) else [value]
     words = (re.findall(r"[^\W_]+", str(text).casefold()) for text in texts)
     return {word for some in words for word in some if len(word) >= WORD}

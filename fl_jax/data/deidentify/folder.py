@@ -1,14 +1,14 @@
-"""A folder of DICOM files becomes a folder of files without persons, under names without persons.
+"""De-identifies a folder of DICOM files, including the files' names.
 
-| layout | what is read | what is written |
+| layout | input | output |
 |---|---|---|
 | `sites` | `<site>/input/labels.csv`, `<site>/input/data/<Image>.dcm` | the same, images renamed in both |
-| `folder` | every file below, whatever the folders are called | `<patient>/<series>/<image>.dcm` |
+| `folder` | every file below | `<patient>/<series>/<image>.dcm` |
 
-An image's new name is `ID_` and 12 hexadecimal digits of HMAC-SHA256(key, old name), so the same image has
-the same name in every export; with `folder`, where files of different folders may be called alike, it is the
-new SOP Instance UID. A second image of one new name is refused. Of `labels.csv` only the columns Image and
-the labels are kept, and only the lines of images that were exported. The sites' names stay.
+An image's new name is `ID_` and 12 hexadecimal digits of HMAC-SHA256(key, old name), so an image has the same
+name in every export. With `folder`, where files of different folders may share a name, it is the new SOP
+Instance UID. A second image with the same new name is refused. `labels.csv` keeps the column Image, the
+labels, and the rows of exported images. Sites keep their names.
 """
 
 import csv
@@ -19,24 +19,24 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.deidentify.file import KEY_BYTES, Anonymous, RefusedError, deidentify, pseudonym
+from fl_jax.data.deidentify.file import KEY_BYTES, Deidentified, RefusedError, deidentify, pseudonym
 from fl_jax.data.sources import read_labels
 from fl_jax.data.sources.listing import image_of
 
 MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
 LAYOUTS = ("sites", "folder")
 TWICE = "another image has its name"
-"""Why a file is refused that was written already, or whose name differs in its ending only."""
+"""Reason of refusal for a second file of one image, e.g. `x.dcm` beside `x.DCM`."""
 
 
 class Exported(NamedTuple):
-    """What an export did.
+    """Result of an export.
 
     Attributes:
-        files: how many were written.
-        patients: of how many patients.
-        refused: reason to the paths of files that were not exported.
-        cleared: keyword to the number of files in which a text was emptied.
+        files: number of files written.
+        patients: number of their patients.
+        refused: paths of files that were not exported, by reason.
+        cleared: number of files in which a text was emptied, by keyword.
     """
 
     files: int
@@ -49,22 +49,22 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
     """Reads the secret that pseudonyms are derived from.
 
     Args:
-        path: a file that only its owner may read, of at least `KEY_BYTES` bytes.
+        path: a file of at least `KEY_BYTES` bytes that only its owner may read.
 
     Returns:
-        Its bytes without surrounding blanks.
+        Its bytes without surrounding white space.
 
     Raises:
-        ValueError: no file, one that others may read, or a short one; with the remedy.
+        ValueError: no file, a file that others may read, or a short key; with the remedy.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(
-            f"key is {str(path)!r}, which is no file: make one with {MAKE_KEY} and keep it at the "
+            f"key is {str(path)!r}, which is not a file: make one with {MAKE_KEY} and keep it at the "
             "hospital; the same key gives the same pseudonyms"
         )
     if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise ValueError(f"key {path} may be read by others than its owner: chmod 600 {path}")
+        raise ValueError(f"key {path} can be read by other users: chmod 600 {path}")
     key = path.read_bytes().strip()
     if len(key) < KEY_BYTES:
         raise ValueError(f"key {path} has {len(key)} bytes, {KEY_BYTES} are needed: {MAKE_KEY}")
@@ -82,29 +82,29 @@ def deidentify_folder(
     """De-identifies a folder.
 
     Args:
-        source: the folder; nothing in it is changed.
-        out: a folder that is empty or does not exist, outside of `source`.
+        source: the folder; stays unchanged.
+        out: an empty or new folder, outside of `source`.
         key: see `read_key`.
         layout: see the module's table.
         progress: called with files done and files in all.
 
     Returns:
-        What was written and what was not.
+        What was written and what was refused.
 
     Raises:
-        ValueError: an unknown layout, a folder that will not do, or a fault of a `labels.csv`.
+        ValueError: an unknown layout, an unsuitable folder, or an invalid `labels.csv`.
     """
     source, out = pathlib.Path(source), pathlib.Path(out)
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}: give one of {', '.join(LAYOUTS)}")
     _check_folders(source, out)
-    read = [*(_sites(source) if layout == "sites" else _loose(source))]
-    if not read:
+    files = [*(_sites(source) if layout == "sites" else _loose(source))]
+    if not files:
         raise ValueError(f"source {source}: no file to export; see layout {layout!r}")
     refused: dict[str, list[str]] = {}
     cleared, patients = Counter(), set()
     written: list[str] = []
-    for done, (path, site) in enumerate(read, 1):
+    for done, (path, site) in enumerate(files, 1):
         try:
             made = deidentify(path.read_bytes(), key)
         except RefusedError as error:
@@ -119,15 +119,15 @@ def deidentify_folder(
                 written.append(target.stem)
                 patients.add(made.patient)
                 cleared.update(made.cleared)
-        progress(done, len(read))
+        progress(done, len(files))
     if layout == "sites":
-        for site in sorted({site for _, site in read}):
+        for site in sorted({site for _, site in files}):
             _labels(source / site / "input", out / site / "input", key, {*written})
     return Exported(len(written), len(patients), refused, dict(cleared))
 
 
 def image_name(key: bytes, name: str) -> str:
-    """What an image is called in an export."""
+    """An image's name in an export."""
     return "ID_" + pseudonym(key, "image", name, 12)
 
 
@@ -135,7 +135,7 @@ def _check_folders(source: pathlib.Path, out: pathlib.Path) -> None:
     if not source.is_dir():
         raise ValueError(f"source is {str(source)!r}, which is not a folder")
     if out.resolve().is_relative_to(source.resolve()):
-        raise ValueError(f"out {out} is inside of source {source}: choose another folder")
+        raise ValueError(f"out {out} is inside source {source}: choose another folder")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"out {out} is not an empty folder: choose another, or empty it")
 
@@ -153,7 +153,7 @@ def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
             yield path, ""
 
 
-def _place(path: pathlib.Path, site: str, made: Anonymous, key: bytes) -> pathlib.Path:
+def _place(path: pathlib.Path, site: str, made: Deidentified, key: bytes) -> pathlib.Path:
     if not site:
         return pathlib.Path(made.patient, made.series, f"{made.image}.dcm")
     name = image_of(path.name)
@@ -161,7 +161,7 @@ def _place(path: pathlib.Path, site: str, made: Anonymous, key: bytes) -> pathli
 
 
 def _labels(source: pathlib.Path, out: pathlib.Path, key: bytes, written: set[str]) -> None:
-    """The site's `labels.csv` with new names, in their order."""
+    """Writes the site's `labels.csv` with new names, sorted."""
     labels, _ = read_labels(source / "labels.csv")
     renamed = sorted((image_name(key, image), values) for image, values in labels.items())
     out.mkdir(parents=True, exist_ok=True)

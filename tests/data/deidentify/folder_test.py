@@ -79,7 +79,7 @@ def test_folders_that_will_not_do_are_refused(source, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     for given, out, message in (
-        (source, source / "out", "is inside of source"),
+        (source, source / "out", "is inside source"),
         (source, tmp_path / "full", "is not an empty folder"),
         (tmp_path / "none", tmp_path / "out", "which is not a folder"),
     ):
@@ -91,7 +91,7 @@ def test_folders_that_will_not_do_are_refused(source, tmp_path):
 
 def test_keys(tmp_path):
     path = tmp_path / "key"
-    with pytest.raises(ValueError, match="which is no file: make one with"):
+    with pytest.raises(ValueError, match="which is not a file: make one with"):
         folder.read_key(path)
     path.write_bytes(KEY)
     path.chmod(0o644)
