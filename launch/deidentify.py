@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
             more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
             say(f"refused, {reason}: {len(paths)}: {', '.join(paths[:SHOWN])}{more}")
         for keyword, count in sorted(done.cleared.items()):
-            say(f"emptied {keyword} in {count} files: it held a word of a name or an identifier")
+            say(f"emptied {keyword} in {count} files: it contained part of a name or an identifier")
         say(f"{done.files} files of {done.patients} patients in {out}")
 
     output.show(done._asdict(), text)

@@ -1,4 +1,4 @@
-"""The log of a training: `metrics.jsonl`, a line a round, and a tracker beside it."""
+"""The log of a training: `metrics.jsonl`, one line per round, and a tracker."""
 
 import errno
 import json

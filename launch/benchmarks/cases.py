@@ -104,7 +104,7 @@ OPTIMIZER = optax.adam(2e-3)
 def batches(case: Case, example: jax.ShapeDtypeStruct) -> list[list[Batch]]:
     """[S][T] batches of noise in memory; a site's last batch is padded, as in the pipeline."""
     generator = np.random.default_rng(0)
-    shape, found = (case.batch, *example.shape), []
+    shape, by_site = (case.batch, *example.shape), []
     for size in case.sizes:
         site = []
         for left in range(size, 0, -case.batch):
@@ -112,5 +112,5 @@ def batches(case: Case, example: jax.ShapeDtypeStruct) -> list[list[Batch]]:
             labels = (generator.random((case.batch, len(LABELS))) < 0.3).astype(np.float32)
             mask = (np.arange(case.batch) < left).astype(np.float32)
             site.append(Batch(inputs, labels, mask))
-        found.append(site)
-    return found
+        by_site.append(site)
+    return by_site

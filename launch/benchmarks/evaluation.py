@@ -67,27 +67,27 @@ def parts(models: dict[str, Predictions]) -> dict[str, Callable[[], Any]]:
     from fl_jax.workdir import Records
 
     records = Records(models, {}, {}, None, Path(), None, None, headers(models["federated"]))
-    found: dict[str, Any] = {}
+    computed: dict[str, Any] = {}
 
     def compute() -> None:
-        found.update(results.compute(records, resamples=RESAMPLES))
+        computed.update(results.compute(records, resamples=RESAMPLES))
 
     def draw() -> None:
-        read = json.loads(json.dumps(jsonable(found | {"survey": None})))
+        read = json.loads(json.dumps(jsonable(computed | {"survey": None})))
         page.render(read)
         journal.figure_files(read)
         journal.table_files(read)
 
-    held = select(models["federated"], models["federated"].split == "test")
+    test = select(models["federated"], models["federated"].split == "test")
     generator = np.random.default_rng(1)
     truth = generator.random(SCORES) < 0.1
     scores = truth + generator.standard_normal(SCORES)
     patients = np.arange(SCORES) // DEPTH
     return {
         f"DeLong, {SCORES} scores, clustered": lambda: delong.area(truth, scores, patients),
-        "DeLong, one model, all hospitals": lambda: delong_by_label.label_areas(held),
+        "DeLong, one model, all hospitals": lambda: delong_by_label.label_areas(test),
         "bootstrap, one model, all hospitals": lambda: bootstrap_metrics.measure(
-            held, resamples=RESAMPLES
+            test, resamples=RESAMPLES
         ),
         "all statistics of the experiment": compute,
         "page, figures and tables": draw,
@@ -99,17 +99,19 @@ def headers(data: Predictions) -> dict[str, dict[str, str]]:
     generator = np.random.default_rng(2)
     _, patients = np.unique(data.patient, return_inverse=True)
     count = int(patients.max()) + 1
-    found = {}
+    properties = {}
     for name, groups in (("slice thickness", 3), ("manufacturer", 4)):
         drawn = generator.integers(0, groups, count)[patients]
-        found[name] = {image: f"group {n}" for image, n in zip(data.image, drawn, strict=True)}
+        properties[name] = {image: f"group {n}" for image, n in zip(data.image, drawn, strict=True)}
     sizes = generator.integers(0, 3, data.image.size)
     bleeds = [
         (image, n)
         for image, n, truth in zip(data.image, sizes, data.truth[:, 0], strict=True)
         if truth
     ]
-    return found | {"size of the bleed in the slice": {image: f"size {n}" for image, n in bleeds}}
+    return properties | {
+        "size of the bleed in the slice": {image: f"size {n}" for image, n in bleeds}
+    }
 
 
 def predictions() -> dict[str, Predictions]:
@@ -124,12 +126,12 @@ def predictions() -> dict[str, Predictions]:
     shared = generator.standard_normal((site.size, 1))[at]
     image = np.array([f"image{number:07d}" for number in range(at.size)])
     patient = np.array([f"patient{number:06d}" for number in range(site.size)])[at]
-    found = {}
+    models = {}
     for model, skill in SKILL.items():
         logits = skill * truth - 3 + shared + generator.standard_normal(truth.shape)
         scores = special.expit(logits.astype(np.float32)).astype(np.float64)
-        found[model] = Predictions(image, patient, site[at], split[at], truth, scores)
-    return found
+        models[model] = Predictions(image, patient, site[at], split[at], truth, scores)
+    return models
 
 
 def _patients() -> Iterator[tuple[str, str]]:

@@ -45,7 +45,7 @@ def run(options: Any) -> dict[str, Any]:
         works = {name: partial(_each, reader, paths) for name, reader in readers.items()}
         floor = partial(_each, unchecked, paths)
         taken = measure.compare(floor, works, options.repetitions, hopeless=math.inf)
-        found = {
+        figures = {
             name: took._asdict()
             | {
                 "rate": 1 / took.processor,
@@ -53,11 +53,11 @@ def run(options: Any) -> dict[str, Any]:
             }
             for name, took in taken.items()
         }
-        rows = [_row(*line) for line in found.items()]
+        rows = [_row(*line) for line in figures.items()]
         print(table.text(f"ingest: {SIDE} x {SIDE} to {SIZE}", _HEAD, rows), flush=True)
         memory = [round(mb, 1) for mb in growth(paths)]
     print(f"peak memory after each {EVERY:,} of {MANY:,} files, MB: {memory}", flush=True)
-    return {"measured": found, "memory_mb": memory}
+    return {"measured": figures, "memory_mb": memory}
 
 
 def write(folder: Path) -> list[str]:

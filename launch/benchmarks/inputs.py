@@ -45,14 +45,14 @@ def run(options: Any) -> dict[str, Any]:
         `{"slices", "pixels", "batch", "steps", "measured": {name: {...}}}`; `waits` is a share of the time.
     """
     machine.split(options.devices)
-    held = dataset()
-    order = example_order(len(held), BATCH * STEPS, 0, 0, "site")
+    slices = dataset()
+    order = example_order(len(slices), BATCH * STEPS, 0, 0, "site")
     with tempfile.TemporaryDirectory() as folder:
-        contenders = sources(held, on_disk(held, Path(folder)))
-        floor = partial(gather, held, order)
+        contenders = sources(slices, on_disk(slices, Path(folder)))
+        floor = partial(gather, slices, order)
         works = {name: partial(_drain, source) for name, source in contenders.items()}
         taken = measure.compare(partial(_drain, floor), works, options.repetitions)
-        found = {
+        figures = {
             name: took._asdict()
             | {"slices_per_second": len(order) / took.seconds}
             | waiting(source, options.repetitions)
@@ -61,13 +61,13 @@ def run(options: Any) -> dict[str, Any]:
             )
         }
     title = f"input: {SLICES} slices of {PIXELS} px, {STEPS} steps of {BATCH}"
-    print(table.text(title, _HEAD, [_row(*line) for line in found.items()]), flush=True)
+    print(table.text(title, _HEAD, [_row(*line) for line in figures.items()]), flush=True)
     return {
         "slices": SLICES,
         "pixels": PIXELS,
         "batch": BATCH,
         "steps": STEPS,
-        "measured": found,
+        "measured": figures,
     }
 
 
@@ -100,13 +100,13 @@ def on_disk(slices: Slices, folder: Path) -> Slices:
     return dataclasses.replace(slices, pixels=None, source=Records(folder, PIXELS))
 
 
-def sources(held: Slices, streamed: Slices) -> dict[str, Source]:
+def sources(in_memory: Slices, streamed: Slices) -> dict[str, Source]:
     """The contenders by name."""
-    rows = np.arange(len(held))
-    found = {}
-    for count, adjacent in (("", None), (", 3 slices", neighbours(held))):
-        for where, slices in (("memory", held), ("disk", streamed)):
-            found[where + count] = partial(
+    rows = np.arange(len(in_memory))
+    contenders = {}
+    for count, adjacent in (("", None), (", 3 slices", neighbours(in_memory))):
+        for where, slices in (("memory", in_memory), ("disk", streamed)):
+            contenders[where + count] = partial(
                 pipeline.train_batches,
                 dataclasses.replace(slices, adjacent=adjacent),
                 rows,
@@ -116,7 +116,7 @@ def sources(held: Slices, streamed: Slices) -> dict[str, Source]:
                 round_index=0,
                 site="site",
             )
-    return found
+    return contenders
 
 
 def gather(slices: Slices, order: np.ndarray) -> Iterator[Batch]:
@@ -138,26 +138,26 @@ def waiting(source: Source, repetitions: int) -> dict[str, Any]:
     job, _ = cases.scans(PIXELS, first.inputs.shape[1:-2])
 
     @partial(jax.jit, donate_argnums=0)
-    def step(held: Any, batch: Batch) -> Any:
-        params, optimizer, key = held
+    def step(state: Any, batch: Batch) -> Any:
+        params, optimizer, key = state
         key, step_key = jax.random.split(key)
         gradient = jax.grad(job.loss)(params, batch, step_key)
         updates, optimizer = cases.OPTIMIZER.update(gradient, optimizer, params)
         return optax.apply_updates(params, updates), optimizer, key
 
     params = jax.jit(job.init)(jax.random.key(0))
-    held = step((params, cases.OPTIMIZER.init(params), jax.random.key(1)), first)
+    state = step((params, cases.OPTIMIZER.init(params), jax.random.key(1)), first)
     shares, rates = [], []
     for _ in range(repetitions):
-        held = jax.block_until_ready(held)
+        state = jax.block_until_ready(state)
         waited, began = 0.0, time.perf_counter()
         before, batches = began, iter(common.ahead(source()))
         while (batch := next(batches, None)) is not None:
-            if jax.tree.leaves(held)[0].is_ready():
+            if jax.tree.leaves(state)[0].is_ready():
                 waited += time.perf_counter() - before
-            held = step(held, batch)
+            state = step(state, batch)
             before = time.perf_counter()
-        held = jax.block_until_ready(held)
+        state = jax.block_until_ready(state)
         seconds = time.perf_counter() - began
         shares.append(waited / seconds)
         rates.append(BATCH * STEPS / seconds)

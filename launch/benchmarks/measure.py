@@ -71,8 +71,8 @@ def compare(
                 continue
             wall, processor = _timed(work)
             after = _timed(floor)
-            beside = [(x + y) / 2 for x, y in zip(before, after, strict=True)]
-            taken.append((wall, wall / beside[0], processor / max(beside[1], 1e-9)))
+            floor_times = [(x + y) / 2 for x, y in zip(before, after, strict=True)]
+            taken.append((wall, wall / floor_times[0], processor / max(floor_times[1], 1e-9)))
             before = after
     names = {name: "floor" if name == _NOISE else name for name in works}
     return {names[name]: _summary(taken, *first[name]) for name, taken in times.items()}

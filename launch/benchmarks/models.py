@@ -1,14 +1,7 @@
-"""What the models cost at the study's 256 pixels: prediction and training step, beside the same in PyTorch.
+"""The cost of prediction and training step of each model at 256 pixels, against the same model in PyTorch.
 
-The floor is the model of `tests.torch_models` in the same process, turn by turn, where torch can be imported
-and JAX runs on CPU: channels last, inference mode, and Adam's step on the same batch. `fl_jax` is a client's
-step, running statistics of batch normalisation included. `windows` is what a step of slices in HU has before
-it: windows, turns and flips. For the share of the rate of a `matrix product`, a step is taken for three
-predictions.
-
-Counts are for 1000 labels and 224 pixels, as in the papers' tables. XLA leaves out products with padding,
-which tables count, and counts what is done to each number, which they leave out. On CPU float32, on
-accelerators bfloat16 and larger batches.
+The floor is the model of `tests/torch_models.py`, interleaved in the same process, if torch can be imported;
+else fl_jax itself.
 """
 
 import importlib
@@ -133,7 +126,7 @@ def run(options: Any) -> dict[str, Any]:
         "published", "windows_share", "predict": {name: ...}, "train": {name: ...}}]}`.
 
     Raises:
-        ValueError: when no model is found.
+        ValueError: no model matches.
     """
     machine.use_threads(options.threads)
     chosen = [model for model in MODELS if re.search(options.models, model.name)]
@@ -146,7 +139,7 @@ def run(options: Any) -> dict[str, Any]:
     if torch is not None and options.threads:
         torch.set_num_threads(options.threads)
     if torch is None:
-        print("no PyTorch beside it: ratios are to fl_jax itself", flush=True)
+        print("no PyTorch: ratios are to fl_jax itself", flush=True)
     dtype = "float32" if on_cpu else "bfloat16"
     lines = [measured(model, dtype, torch, options.repetitions) for model in chosen]
     rows = [
@@ -184,14 +177,14 @@ def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str
     product = {"matrix product": multiplying(dtype)}
     peers = _peers(torch, model, example)
     compare = partial(measure.compare, repetitions=repetitions, hopeless=math.inf)
-    found = {
+    figures = {
         "predict": compare(peers[0] or predict, {"fl_jax": predict} | product),
         "train": compare(peers[1] or train["fl_jax"], train | product),
     }
     flops = 2e9 * count(made, (batch, PIXELS, PIXELS, 3))[1]
     work = {"predict": flops, "train": 3 * flops}
     lines: dict[str, Any] = {}
-    for part, taken in found.items():
+    for part, taken in figures.items():
         rate = 2 * _rows() ** 3 / taken["matrix product"].seconds
         lines[part] = {
             name: took._asdict()
@@ -205,8 +198,8 @@ def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str
             )
             for name, took in taken.items()
         }
-    before = found["train"]["windows"].seconds
-    share = before / (before + found["train"]["fl_jax"].seconds)
+    before = figures["train"]["windows"].seconds
+    share = before / (before + figures["train"]["fl_jax"].seconds)
     rows = [
         _row(f"{part}: {name}", line) for part, each in lines.items() for name, line in each.items()
     ]
@@ -257,14 +250,14 @@ def stepping(job: Task, params: Any, batch: Batch) -> measure.Work:
     if job.running:
         algorithm = federated_batch_stats(algorithm)
     server, site = algorithm.init_server(params), algorithm.init_site(params)
-    held = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(1))
+    local = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(1))
     step = jax.jit(algorithm.client.step, donate_argnums=0)
-    held = jax.tree.map(jnp.copy, held)  # parameters are read elsewhere
+    local = jax.tree.map(jnp.copy, local)  # parameters are read elsewhere
 
     def work() -> Any:
-        nonlocal held
-        held = step(held, batch)
-        return held
+        nonlocal local
+        local = step(local, batch)
+        return local
 
     return work
 

@@ -103,13 +103,13 @@ def _given(folder: Path, module: str) -> ModuleType:
 
 def _batches(inputs: np.ndarray, labels: np.ndarray, size: int) -> list[Batch]:
     """Batches in order; the last one is padded and masked, so that one program fits all."""
-    found = []
+    batches = []
     for start in range(0, len(inputs), size):
         x, y = inputs[start : start + size], labels[start : start + size]
         missing = size - len(x)
         x, y = (np.pad(a, [(0, missing)] + [(0, 0)] * (a.ndim - 1)) for a in (x, y))
-        found.append(Batch(x, y, (np.arange(size) < size - missing).astype(np.float32)))
-    return found
+        batches.append(Batch(x, y, (np.arange(size) < size - missing).astype(np.float32)))
+    return batches
 
 
 def _save(recorder: Any, norm: float, layout: str) -> None:

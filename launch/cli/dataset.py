@@ -35,10 +35,10 @@ def table(summary: builder.Summary) -> Table:
     for name in (*counts, *SHORT.values(), "refused"):
         shown.add_column(name, justify="right")
     total = [0] * (len(counts) + len(LABELS) + 1)
-    for site, found in summary["sites"].items():
-        row = [found[name] for name in counts]
-        row += [found["positives"][label] for label in LABELS]
-        row.append(sum(found["refused"].values()))
+    for site, counted in summary["sites"].items():
+        row = [counted[name] for name in counts]
+        row += [counted["positives"][label] for label in LABELS]
+        row.append(sum(counted["refused"].values()))
         total = [a + b for a, b in zip(total, row, strict=True)]
         shown.add_row(site, *map(str, row))
     shown.add_section()
@@ -49,11 +49,11 @@ def table(summary: builder.Summary) -> Table:
 def notes(summary: builder.Summary) -> Table | None:
     """What was refused, repaired or left out, by reason and site; None where nothing was."""
     where: dict[tuple[str, str], dict[str, int]] = {}
-    for site, found in summary["sites"].items():
-        kinds = {("refused", reason): count for reason, count in found["refused"].items()}
-        kinds |= {("repaired", repair): count for repair, count in found["repairs"].items()}
-        kinds |= {("labels", LEFT_OUT[name]): found[name] for name in LEFT_OUT}
-        kinds |= {("pictures", SHARED[name]): found[name] for name in SHARED}
+    for site, counted in summary["sites"].items():
+        kinds = {("refused", reason): count for reason, count in counted["refused"].items()}
+        kinds |= {("repaired", repair): count for repair, count in counted["repairs"].items()}
+        kinds |= {("labels", LEFT_OUT[name]): counted[name] for name in LEFT_OUT}
+        kinds |= {("pictures", SHARED[name]): counted[name] for name in SHARED}
         for kind, count in kinds.items():
             if count:
                 where.setdefault(kind, {})[site] = count

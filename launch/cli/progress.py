@@ -75,7 +75,7 @@ class Bars(Messages):
         self.display.advance(self._tasks[arm], count)
 
     def round_finished(self, arm: str, record: dict[str, Any]) -> None:
-        """Shows the figures of a round beside the arm's bar."""
+        """Shows the figures of a round next to the arm's bar."""
         self.display.update(self._tasks[arm], note=round_note(record, self._rounds[arm]))
 
     def _add(self, name: str, total: int) -> None:

@@ -204,10 +204,10 @@ def _compare(rows: list[dict[str, Any]], config: Any) -> None:
     for row in rows:
         same = (r for r in rows if (r["panel"], r["name"]) == (row["panel"], config.reference))
         against = next(same, None)
-        for name, found in row["metrics"].items():
+        for name, metric in row["metrics"].items():
             theirs = against["metrics"].get(name) if against else None
-            reference = theirs["values"] if theirs else [None] * len(found["values"])
-            found["difference"] = sweep_summary.difference(found["values"], reference)
+            reference = theirs["values"] if theirs else [None] * len(metric["values"])
+            metric["difference"] = sweep_summary.difference(metric["values"], reference)
 
 
 def _left(cell: Cell, stored: CellFile, config: Any) -> int:

@@ -86,9 +86,9 @@ def cohort(
             values = config.replace(seed=settings["partition_seed"]).to_dict()
             text = json.dumps({k: values[k] for k in keys}, sort_keys=True)
             here = home / _digest(json.dumps(settings, sort_keys=True)) / str(seed)
-            found = _run(config, here, *opened(text))
+            results = _run(config, here, *opened(text))
             shutil.rmtree(here)
-        return found
+        return results
 
     return run
 
@@ -128,11 +128,11 @@ def _run(config: Config, folder: Path, slices: Slices, divided: Partition) -> di
     trained = [_train(config, folder, planned, name, rows) for name in names]
     logits = np.concatenate([each.logits for each in trained])
     truth, site = slices.labels[rows], slices.site[rows]
-    found = internal_external.measure(
+    measured = internal_external.measure(
         truth, logits, slices.patient[rows], site, sites, resamples=config.resamples
     )
-    results: dict[str, Any] = dict(zip(found.names, found.estimate.tolist(), strict=True))
-    samples = zip(found.names, found.samples.round(6).tolist(), strict=True)
+    results: dict[str, Any] = dict(zip(measured.names, measured.estimate.tolist(), strict=True))
+    samples = zip(measured.names, measured.samples.round(6).tolist(), strict=True)
     results |= {f"{name}_samples": values for name, values in samples}
     at = internal_external.micro_by_site(truth, logits, site, sites)
     for number, (name, values) in enumerate(zip(sites, at, strict=True)):

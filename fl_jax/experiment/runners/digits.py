@@ -11,7 +11,7 @@ Fields of a run, besides `seed`, which decides partition, initial model, partici
 - target: a test accuracy, for `rounds_to_target`, the first round that reached it
 
 Results: `val_` and `test_` `accuracy` and `loss` of the global model after the last round, and by round;
-`own_accuracy` of the model that each site uses (its own, or else the global one) on images in the site's own
+`own_accuracy` of the model that each site uses (personal, or else the global one) on images in the site's
 mixture of digits, the mean over sites by their sizes. A site's mixture comes from weighing the same images,
 so that no site is judged by a handful.
 """
@@ -103,12 +103,12 @@ def digits(
             seed, faults=fields["faults"], **{name: fields.pop(name) for name in PLANNED}
         )
         if _parts(data, fields, rates, sites)[1].chained:
-            found = streamed(tuple(rates.items()), sites, **fields)(planned)
+            curves = streamed(tuple(rates.items()), sites, **fields)(planned)
         else:
-            found = scanned(**fields)(rates, planned)
-        found = jax.device_get(found)
-        reached = found["test_accuracy_by_round"] >= target
-        results: dict[str, Any] = {name: value.tolist() for name, value in found.items()}
+            curves = scanned(**fields)(rates, planned)
+        curves = jax.device_get(curves)
+        reached = curves["test_accuracy_by_round"] >= target
+        results: dict[str, Any] = {name: value.tolist() for name, value in curves.items()}
         results["rounds_to_target"] = int(reached.argmax()) + 1 if reached.any() else None
         return {name: value for name, value in results.items() if usable or "own" in name}
 
@@ -202,13 +202,13 @@ def _batch(
 
 
 def _judge(task: Task, params: Params, data: datasets.Digits) -> dict[str, Array]:
-    found = {}
+    figures = {}
     for name, rows in (("val", data.validation), ("test", data.test)):
         logits, labels = task.logits(params, data.inputs[rows]), data.labels[rows]
         hit = logits.argmax(-1) == labels.argmax(-1)
-        found[f"{name}_accuracy_by_round"] = hit.mean()
-        found[f"{name}_loss_by_round"] = optax.softmax_cross_entropy(logits, labels).mean()
-    return found
+        figures[f"{name}_accuracy_by_round"] = hit.mean()
+        figures[f"{name}_loss_by_round"] = optax.softmax_cross_entropy(logits, labels).mean()
+    return figures
 
 
 def _results(
@@ -264,8 +264,9 @@ def _plan(
     struck = np.asarray(drawn) & np.array(planned)[:, None]
     present = [present_sites(wrong, s, p) for s, p in zip(struck, planned, strict=True)]
     for round, place, site in np.argwhere(struck):
-        fault, own = wrong[place], np.flatnonzero((rows[round, site] >= 0).any(-1))
-        rows[round, site, own[steps_taken(fault, len(own)) :]] = -1
+        fault, steps_with_data = wrong[place], np.flatnonzero((rows[round, site] >= 0).any(-1))
+        left = steps_with_data[steps_taken(fault, len(steps_with_data)) :]
+        rows[round, site, left] = -1
         present[round][site] &= not fault.drops_out
     counts = np.array([data.labels[data.train[part]].sum(0) for part in parts])
     return Plan(

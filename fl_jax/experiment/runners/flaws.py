@@ -51,9 +51,9 @@ def unreadable(count: int, share: float, seed: int) -> NDArray[np.bool_]:
 
 def zeroed(slices: Slices, lost: np.ndarray) -> Slices:
     """The dataset, in memory, with pictures of zeros in the rows `lost`, bool[N]; labels stay."""
-    held = slices.in_memory().hu(np.arange(len(slices))).copy()
-    held[lost] = AIR
-    return dataclasses.replace(slices, pixels=held)
+    pixels = slices.in_memory().hu(np.arange(len(slices))).copy()
+    pixels[lost] = AIR
+    return dataclasses.replace(slices, pixels=pixels)
 
 
 def without(arm: Arm, lost: np.ndarray) -> Arm:
@@ -108,8 +108,8 @@ def coverage(data: Predictions, *, resamples: int, seed: int) -> dict[str, Any]:
         cohort = select(data, np.concatenate(drawn))._replace(
             patient=np.repeat(np.arange(len(drawn)), [len(part) for part in drawn]).astype(str)
         )
-        found, estimates = _widths(cohort)
-        widths.append(found)
+        cohort_widths, estimates = _widths(cohort)
+        widths.append(cohort_widths)
         hits.append([e.low <= truth[0].estimate <= e.high for e in estimates])
     known = ~np.isnan(widths).any(axis=1)
     naive, right = np.array(hits)[known].mean(axis=0) if known.any() else (np.nan, np.nan)
@@ -127,5 +127,5 @@ def coverage(data: Predictions, *, resamples: int, seed: int) -> dict[str, Any]:
 
 def _widths(data: Predictions) -> tuple[list[float], list[Any]]:
     areas = label_areas(data)
-    found = [delong_estimates(areas, by_patient=by)["macro"] for by in (False, True)]
-    return [each.high - each.low for each in found], found
+    estimates = [delong_estimates(areas, by_patient=by)["macro"] for by in (False, True)]
+    return [each.high - each.low for each in estimates], estimates

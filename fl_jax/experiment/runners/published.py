@@ -141,7 +141,7 @@ class Trainings:
         """Logits of some rows, of the right slices where no others are given."""
         return Scored(rows, predict.score(self._predict, params, slices or self.right.slices, rows))
 
-    def measure(self, found: Scored, patients: np.ndarray) -> bootstrap.Resampled:
+    def measure(self, scored: Scored, patients: np.ndarray) -> bootstrap.Resampled:
         """Macro AUROC, resampled over `patients`, str[G] sorted; the same resamples in every call."""
         slices = self.right.slices
         first = dict(zip(slices.patient.tolist(), slices.site.tolist(), strict=True))
@@ -151,10 +151,10 @@ class Trainings:
             seed=0,
             strata=[first[p] for p in patients.tolist()],
         )
-        groups = np.searchsorted(patients, slices.patient[found.rows])
-        truth = slices.labels[found.rows]
+        groups = np.searchsorted(patients, slices.patient[scored.rows])
+        truth = slices.labels[scored.rows]
         both = np.flatnonzero(truth.any(0) & ~truth.all(0))
-        ranked = [roc.rank(truth[:, k], found.logits[:, k], groups, len(patients)) for k in both]
+        ranked = [roc.rank(truth[:, k], scored.logits[:, k], groups, len(patients)) for k in both]
         statistic = lambda w: np.mean([[roc.areas(r, w)[0]] for r in ranked], axis=0)  # noqa: E731
         return bootstrap.bootstrap(statistic, ["auroc"], weights)
 
@@ -185,10 +185,10 @@ def _image_level_split(of: Trainings) -> dict[str, Any]:
         right.slices, right.partition, right.arms["federated"], of.config.seed
     )
     flawed = of.model("image_level_split", arm)
-    own = right.partition.rows(right.slices, "test")
+    right_test = right.partition.rows(right.slices, "test")
     everyone = of.patients(np.flatnonzero(right.slices.site != "holdout"))
     printed = of.measure(of.score(flawed, test), everyone)
-    honest = of.measure(of.score(of.federated(), own), everyone)
+    honest = of.measure(of.score(of.federated(), right_test), everyone)
     return _compared(printed, honest) | _compared(
         of.on_untouched(flawed), of.on_untouched(of.federated()), "untouched_"
     )
@@ -223,19 +223,19 @@ def _silent_zero_images(of: Trainings) -> dict[str, Any]:
 def _local_from_federated(of: Trainings) -> dict[str, Any]:
     start = of.federated()
     federated, gains = of.on_untouched(start), []
-    for own in (False, True):
+    for trained_alone in (False, True):
         models = []
         for site in of.right.partition.sites:
             arm = of.right.arms[f"local_{site}"]
-            if own:
+            if trained_alone:
                 models.append(of.model(f"local_{site}", arm))
             else:
                 again = flaws.one_round(arm)
                 models.append(of.model(f"from_federated_{site}", again, start=start))
-        found = [of.on_untouched(model) for model in models]
+        measured = [of.on_untouched(model) for model in models]
         mean = federated._replace(
-            estimate=np.mean([each.estimate for each in found], axis=0),
-            samples=np.mean([each.samples for each in found], axis=0),
+            estimate=np.mean([each.estimate for each in measured], axis=0),
+            samples=np.mean([each.samples for each in measured], axis=0),
         )
         gains.append(bootstrap.difference(federated, mean))
     return _compared(*gains)
@@ -243,14 +243,14 @@ def _local_from_federated(of: Trainings) -> dict[str, Any]:
 
 def _naive_intervals(of: Trainings) -> dict[str, Any]:
     rows, slices = of.untouched, of.right.slices
-    found = of.score(of.federated(), rows)
+    scored = of.score(of.federated(), rows)
     data = Predictions(
         image=slices.image[rows],
         patient=slices.patient[rows],
         site=slices.site[rows],
         split=np.full(len(rows), "holdout"),
         truth=slices.labels[rows],
-        scores=found.logits,
+        scores=scored.logits,
     )
     return flaws.coverage(data, resamples=of.settings["resamples"], seed=of.config.seed)
 

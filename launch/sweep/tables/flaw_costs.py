@@ -57,16 +57,16 @@ def costs(title: str, settings: Mapping[str, Any], runs: Runs) -> dict[str, Any]
     line: dict[str, Any] = {"flaw": title, "measure": measure, "seeds": len(runs)}
     for prefix in ("", "untouched_"):
         there = [run for run in runs if f"{prefix}samples" in run]
-        found = _spread(there, prefix) if there else None
+        difference = _spread(there, prefix) if there else None
         for name in NUMBERS:
             line[prefix + name] = None
-        if found:
+        if difference:
             for name in ("published", "right"):
                 line[prefix + name] = float(np.mean([run[prefix + name] for run in runs]))
             line |= {
-                f"{prefix}difference": found.mean,
-                f"{prefix}low": _finite(found.low),
-                f"{prefix}high": _finite(found.high),
+                f"{prefix}difference": difference.mean,
+                f"{prefix}low": _finite(difference.low),
+                f"{prefix}high": _finite(difference.high),
             }
     for name in COVERAGE:
         line[name] = float(np.mean([r[name] for r in runs])) if name in runs[0] else None

@@ -27,13 +27,13 @@ class Gap(NamedTuple):
     Attributes:
         auroc: micro AUROC on the hold-out.
         less: `auroc` minus the central model's; None for the central model or without one.
-        own: the same difference on the sites' own test patients.
+        own_site: the same difference on the sites' own test patients.
         first: at how many sites it is first, and of how many; None without local models.
     """
 
     auroc: Spread
     less: Spread | None
-    own: Spread | None
+    own_site: Spread | None
     first: tuple[int, int] | None
 
 
@@ -111,7 +111,7 @@ def as_csv(gaps_by_row: Mapping[str, Gap]) -> str:
         ["row", "seeds", "measure", "mean", "low", "high", "between_seeds", "first_at", "sites"]
     )
     for title, gap in gaps_by_row.items():
-        measures = {"holdout_micro": gap.auroc, "holdout_less": gap.less, "own_less": gap.own}
+        measures = {"holdout_micro": gap.auroc, "holdout_less": gap.less, "own_less": gap.own_site}
         for name, s in measures.items():
             if s is not None:
                 values: list[Any] = [title, s.seeds, name, s.mean, s.low, s.high, s.between]
@@ -125,7 +125,7 @@ def as_markdown(gaps_by_row: Mapping[str, Gap], allowed: float) -> str:
     titles += [f"where a loss of {allowed:g} is excluded", "first at"]
     table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
     for title, gap in gaps_by_row.items():
-        less = {"hold-out": gap.less, "own site": gap.own}
+        less = {"hold-out": gap.less, "own site": gap.own_site}
         cells = [title, str(gap.auroc.seeds), places.shown(gap.auroc)]
         cells += ["" if s is None else places.shown(s, sign=True) for s in less.values()]
         known = {place: s.low for place, s in less.items() if s is not None and not np.isnan(s.low)}

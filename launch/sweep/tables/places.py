@@ -42,9 +42,9 @@ def places(reference: str = "", kind: str = "macro") -> Callable[[Rows, Path], N
         raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
 
     def write(rows: Rows, folder: Path) -> None:
-        found = lines(rows, reference)
-        atomic.write_text(folder / "table.csv", as_csv(found))
-        atomic.write_text(folder / "table.md", as_markdown(found, reference, kind))
+        lines_by_row = lines(rows, reference)
+        atomic.write_text(folder / "table.csv", as_csv(lines_by_row))
+        atomic.write_text(folder / "table.md", as_markdown(lines_by_row, reference, kind))
 
     return write
 
@@ -52,13 +52,13 @@ def places(reference: str = "", kind: str = "macro") -> Callable[[Rows, Path], N
 def lines(rows: Rows, reference: str) -> dict[str, Line]:
     """Every row's statistics over seeds, and their differences from the reference's, seed by seed."""
     drawn = {title: [_resampled(run) for run in runs] for title, (_, runs) in rows.items()}
-    theirs, found = drawn.get(reference), {}
-    for title, own in drawn.items():
-        found[title] = {"auroc": spread(own)}
+    theirs, lines_by_row = drawn.get(reference), {}
+    for title, resampled in drawn.items():
+        lines_by_row[title] = {"auroc": spread(resampled)}
         if theirs and title != reference:
-            pairs = [difference(a, b) for a, b in zip(own, theirs, strict=True)]
-            found[title]["less"] = spread(pairs)
-    return found
+            pairs = [difference(a, b) for a, b in zip(resampled, theirs, strict=True)]
+            lines_by_row[title]["less"] = spread(pairs)
+    return lines_by_row
 
 
 def _resampled(run: Mapping[str, Any]) -> Resampled:
@@ -66,27 +66,27 @@ def _resampled(run: Mapping[str, Any]) -> Resampled:
     return Resampled(NAMES, np.array([run[name] for name in NAMES], float), samples)
 
 
-def as_csv(found: Mapping[str, Line]) -> str:
+def as_csv(lines_by_row: Mapping[str, Line]) -> str:
     """Each statistic's mean, limits and the deviation between seeds, unrounded."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         ["row", "seeds", "measure", "statistic", "mean", "low", "high", "between_seeds"]
     )
-    for title, line in found.items():
+    for title, line in lines_by_row.items():
         for measure, values in line.items():
             for name, s in values.items():
                 writer.writerow([title, s.seeds, measure, name, s.mean, s.low, s.high, s.between])
     return out.getvalue()
 
 
-def as_markdown(found: Mapping[str, Line], reference: str, kind: str) -> str:
+def as_markdown(lines_by_row: Mapping[str, Line], reference: str, kind: str) -> str:
     """The three AUROCs of each row, and the hold-out difference from the reference."""
-    compared = any("less" in line for line in found.values())
+    compared = any("less" in line for line in lines_by_row.values())
     titles = ["", *(TITLES[place] for place in PLACES)]
     titles += [f"hold-out, less {reference}" for _ in range(compared)]
     table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
-    for title, line in found.items():
+    for title, line in lines_by_row.items():
         cells = [title, *(shown(line["auroc"][f"{place}_{kind}"]) for place in PLACES)]
         if compared:
             less = line.get("less")
