@@ -57,13 +57,22 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def _unit_square(label: str) -> tuple[Figure, Axes]:
+    figure, axes = _axes(2.75, 2.85)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_title("all labels" if label == "micro" else label)
+    return figure, axes
+
+
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
 def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
     """ROC or precision-recall curves of one label, with bands for federated and central."""
-    figure, axes = _axes(2.75, 2.85)
+    figure, axes = _unit_square(label)
     roc = kind == "roc"
     statistic = "auroc" if roc else "average_precision"
     guess = [0, 1] if roc else [_prevalence(results, label)] * 2
@@ -82,12 +91,9 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
         text = "undefined" if area is None else f"{area:.3f}"
         _key(axes, 0.05 + 0.085 * row, look[model], text, right=roc)
     _behind_keys(axes, len(results[kind]), right=roc)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_title("all labels" if label == "micro" else label)
-    axes.set_xlabel("1 − specificity" if roc else "recall")
-    axes.set_ylabel("sensitivity" if roc else "precision")
+    axes.set(
+        xlabel="1 − specificity" if roc else "recall", ylabel="sensitivity" if roc else "precision"
+    )
     return figure
 
 
@@ -118,7 +124,7 @@ def _prevalence(results: Mapping[str, Any], label: str) -> float:
 
 def _calibration(results: Mapping[str, Any], label: str) -> Figure:
     """Reliability curves of federated and central."""
-    figure, axes = _axes(2.75, 2.85)
+    figure, axes = _unit_square(label)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
     look = line_styles(results["models"])
     for model in ("federated", "central"):
@@ -132,10 +138,6 @@ def _calibration(results: Mapping[str, Any], label: str) -> Figure:
         style = look[model]
         axes.vlines(x, low, high, color=style["color"], linewidth=1, alpha=0.7)
         axes.plot(x, y, marker="o", markersize=3, **{**style, "linewidth": 1.2})
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_title("all labels" if label == "micro" else label)
     axes.set(xlabel="predicted probability", ylabel="observed frequency")
     return figure
 

@@ -1,7 +1,7 @@
 """Summarises a sweep: mean and standard error over seeds, and differences paired by seed.
 
-mean = sum_i v_i / n,   standard error = sqrt(sum_i (v_i - mean)^2 / (n - 1) / n)   over n seeds difference
-from the reference: the same for v_i - r_i; seed i fixes sites and initial parameters
+    mean = sum_i v_i / n,   standard error = sqrt(sum_i (v_i - mean)^2 / (n - 1) / n)   over n seeds
+    difference from the reference: the same for v_i - r_i; seed i fixes sites and initial parameters
 
 | values | mean, standard error |
 |---|---|

@@ -149,7 +149,7 @@ def test_a_bar_in_a_name_is_escaped(results):
         (["predictions/local_*.csv"], "no local models"),
         (
             ["predictions/local_[b-e]*.csv"],
-            "none of 1 hospitals gains over its local model, none loses",
+            "none of 1 hospitals gains over its local model and alder",
         ),
     ],
 )

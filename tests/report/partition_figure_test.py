@@ -1,4 +1,5 @@
 import numpy as np
+from matplotlib.figure import Figure
 
 from fl_jax.data import partition
 from fl_jax.report import partition_figure
@@ -17,6 +18,15 @@ def test_patients_are_counted_by_site_split_and_label(slices):
     ]
 
 
-def test_the_picture_is_a_png(slices):
+def test_bars_stack_the_counts_of_the_splits(slices, monkeypatch):
     made = partition.by_patient(slices, seed=0)
-    assert partition_figure.draw(slices, made).startswith(b"\x89PNG")
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    partition_figure.draw(slices, made)
+    sites, table = partition_figure.counts(slices, made)
+    for panel, site, counts in zip(figures[0].axes, sites, table, strict=False):
+        assert panel.get_title(loc="left").startswith(f"{site}: ")
+        widths = [[bar.get_width() for bar in bars] for bars in panel.containers]
+        np.testing.assert_array_equal(widths, counts)
+        starts = [[bar.get_x() for bar in bars] for bars in panel.containers]
+        np.testing.assert_array_equal(starts, np.cumsum(counts, 0) - counts)
