@@ -172,7 +172,7 @@ def test_the_model_that_is_asked_for_is_the_one_that_judges(workdir, tmp_path):
     model = sorted(path.name for path in (workdir / "models").glob("local_*"))[0]
     done = program("evaluate", *data, f"--model={model}", "--checkpoint=2")
     assert done.returncode == 0, done.stderr
-    assert f"judged by {model}, round 2" in done.stderr
+    assert f"predicted by {model}, round 2" in done.stderr
     assert f"{model}</td>" in (tmp_path / "predictions.html").read_text()
     kept = predictions.read(workdir / "predictions" / f"{model}.csv")
     judged = predictions.read(tmp_path / "judged.csv")

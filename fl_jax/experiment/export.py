@@ -14,6 +14,7 @@ from flax import traverse_util
 
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.files import atomic
+from fl_jax.files.extras import extra
 from fl_jax.models.pretrained import state_dict
 from fl_jax.workdir import Workdir
 
@@ -38,10 +39,8 @@ def export(workdir: Workdir, model: str, out: Path, *, complain: Callable[[str],
         ValueError: no checkpoint is sound, or the name is not a single part of a path.
         ModuleNotFoundError: the extra `export` is not installed.
     """
-    try:
+    with extra("export"):
         from safetensors.numpy import save  # pyright: ignore[reportMissingImports]
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{error}: pip install 'fl_jax[export]'") from error
 
     folder = workdir.arm(model).checkpoints
     if not folder.is_dir():

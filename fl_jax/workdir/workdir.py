@@ -9,6 +9,7 @@ import msgspec
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.files.atomic import write_json
+from fl_jax.files.jsonable import jsonable
 from fl_jax.files.structs import parse, read_struct
 from fl_jax.workdir import locks
 from fl_jax.workdir.schema import Done, Inputs, Manifest, RoundRecord, Saliency
@@ -135,6 +136,10 @@ class Workdir:
     def read_saliency(self) -> Saliency | None:
         """Reads `saliency.json`."""
         return read_struct(self.saliency, Saliency)
+
+    def write_saliency(self, saliency: Saliency) -> None:
+        """Writes `saliency.json`, with null for NaN."""
+        write_json(self.saliency, jsonable(saliency))
 
     def saliency_panel(self, subtype: str) -> Path:
         """The picture of a subtype's saliency maps."""

@@ -12,15 +12,14 @@ from configs import study_head
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.patient_level import aggregate
-from fl_jax.experiment import data, features, heads, inputs, predict, restore, setup
+from fl_jax.experiment import data, evaluate, features, heads, inputs, predict, restore, setup
 from fl_jax.experiment import model as models
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.predict import model_of
 from fl_jax.experiment.train import train_arm
 from fl_jax.models.deep_resnet import deep_resnet
-from fl_jax.workdir import Workdir
-from launch import evaluate
+from fl_jax.workdir import EvaluationFolder, Workdir
 
 SMALL = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
 FACTS = {"digest": "1", "options": {}}
@@ -96,8 +95,8 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
     (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")
-    seen = evaluate.evaluate(model, tmp_path, tmp_path)
-    logits = seen.logits[rows]
+    _, predicted = evaluate.predict(model, tmp_path, EvaluationFolder(tmp_path))
+    logits = predicted[rows]
     np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-5)
     page = (tmp_path / "predictions.html").read_text()
     assert "data:image/png" in page  # of pixels, not of features

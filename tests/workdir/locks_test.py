@@ -10,7 +10,7 @@ from fuzzing import listing
 
 from configs import demo
 from fl_jax.data import slices as datasets
-from fl_jax.experiment import data, labelled, restore
+from fl_jax.experiment import data, labelled_predictions, restore
 from fl_jax.experiment.config import Config
 from fl_jax.workdir import Workdir, locks
 
@@ -128,7 +128,7 @@ def test_no_file_outside_of_the_workdir(tmp_path, name):
 def test_a_models_name_is_one_part_of_a_path(tmp_path, name):
     (tmp_path / "predictions").mkdir()
     for read in (
-        lambda: labelled.stored(tmp_path, name),
+        lambda: labelled_predictions.stored(Workdir(tmp_path), name),
         lambda: restore.load(Workdir(tmp_path), name, complain=print),
     ):
         with pytest.raises(

@@ -11,10 +11,11 @@ import pytest
 from fl_jax.core.types import LABELS
 from fl_jax.data.dicom.hounsfield import resize
 from fl_jax.evaluation import predictions
+from fl_jax.experiment import explain
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore as trained
 from fl_jax.experiment.config import Config
-from launch import explain
+from fl_jax.files.jsonable import jsonable
 
 SIZE = 32
 INSIDE = np.zeros((5, SIZE, SIZE), bool)
@@ -66,7 +67,8 @@ def model(monkeypatch):
 
 
 def found(*inputs, seed=0):
-    return explain.explain(*inputs, judged="digest", seed=seed, resamples=50)
+    saliency, panels = explain.explain(*inputs, digest="digest", seed=seed, resamples=50)
+    return jsonable(saliency), panels
 
 
 def test_a_model_that_looks_at_the_lesion_has_its_whole_map_there(model, data, held, cohort):
@@ -113,7 +115,7 @@ def test_a_subtype_without_a_lesion_is_said_to_have_none(model, data, held, coho
 
 def test_a_mask_is_where_the_slice_has_it_at_the_models_size(cohort, data):
     name = data.image[0]
-    mask = explain.masks(cohort, data.image[:1], SIZE)[name]
+    mask = explain.lesion_masks(cohort, data.image[:1], SIZE)[name]
     np.testing.assert_array_equal(mask, INSIDE)
     picture = np.kron(100 * INSIDE[0].astype(np.int16), np.ones((2, 2), np.int16))
     square = (float("nan"), float("nan"))
@@ -127,5 +129,5 @@ def test_without_masks_the_remedy_is_named(model, data, held, tmp_path):
 
 def test_a_model_of_three_slices_is_refused(model, data, held, cohort):
     around = dataclasses.replace(data, adjacent=np.zeros((len(data.image), 3), int))
-    with pytest.raises(ValueError, match="read one slice"):
+    with pytest.raises(ValueError, match="read a single slice"):
         found(model, around, held, cohort)

@@ -1,4 +1,4 @@
-"""What `launch.evaluate` judges: the study's own data without a model, other data with one, others."""
+"""Evaluation of stored predictions without a model, of other data with one, and of other programs."""
 
 import csv
 import dataclasses
@@ -8,16 +8,18 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import fake_study
 import make_summary
 import numpy as np
 import pytest
-from report import fake_study
 from scipy import special
 
 from fl_jax.data import partition
 from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions
-from fl_jax.experiment import labelled
+from fl_jax.experiment import labelled_predictions
+from fl_jax.experiment.reporter import Reporter
+from fl_jax.workdir import Workdir
 
 
 @pytest.fixture(scope="module", name="workdir")
@@ -51,6 +53,8 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
     found = json.loads((out / "evaluation.json").read_text())
     assert found["models"] == ["federated", "theirs", "elm's own"]
     assert found["thresholds"]["theirs"]["any"] is not None  # it judged the validation images, too
+    printed = _program(f"--workdir={workdir}", "--resamples=20", "--json")
+    assert json.loads(printed.stdout)["results"]["models"] == ["federated"]
     ours = predictions.read(out / "judged.csv")
     kept = predictions.read(workdir / "predictions" / "federated.csv")
     np.testing.assert_array_equal(ours.scores, kept.scores)
@@ -94,20 +98,23 @@ def test_what_is_written_is_not_read(workdir, tmp_path):
 
 @pytest.fixture(name="own")
 def _own(slices, tmp_path):
-    """A study with its dataset's summary, its partition and a model that looks at one number."""
+    """An experiment's dataset summary and partition, and a model that reads one number."""
     made = partition.by_patient(slices, fractions=(0.5, 0.25, 0.25), seed=0)
     partition.save(made, tmp_path / "partition.csv")
     (tmp_path / "data").mkdir()
     make_summary.write(tmp_path / "data")
-    config = SimpleNamespace(dataset=["d", {}])
-    model = SimpleNamespace(name="local_a", config=config)
+    model = SimpleNamespace(name="local_a", dataset="d")
     return tmp_path, model, made
 
 
 def _judge(slices, own, data_dir, said, best=True):
     workdir, model, _ = own
     logits = np.linspace(-2, 2, slices.labels.size).reshape(slices.labels.shape)
-    found = labelled.judged(model, slices, logits, workdir, data_dir, best=best, say=said.append)
+    reporter = Reporter()
+    reporter.message = said.append
+    found = labelled_predictions.from_logits(
+        model, slices, logits, Workdir(workdir), data_dir, best=best, reporter=reporter
+    )
     return found, logits
 
 
@@ -148,7 +155,7 @@ def test_other_data_are_test_data_with_the_studys_operating_points(slices, own, 
     np.testing.assert_allclose(found.validation.scores, kept.validation.scores, rtol=1e-8)
     number = made.rows(slices, "train").size
     assert found.facts["images with the name of a training image"] == number
-    assert said[0].startswith(f"{number} of {len(slices)} images have the name of an image")
+    assert said[0].startswith(f"{number} of {len(slices)} images have the name of a training image")
 
 
 def test_without_the_studys_validation_data_there_is_no_operating_point(slices, own, tmp_path):
@@ -157,7 +164,7 @@ def test_without_the_studys_validation_data_there_is_no_operating_point(slices, 
     found, _ = _judge(slices, own, tmp_path / "other", said, best=False)
     assert found.validation.image.size == 0
     assert said == [
-        "the study's validation data are not on this disk: only the fixed operating point is known"
+        "the experiment's validation data are not on this disk: only the fixed operating point is known"
     ]
     assert found.facts["images with the name of a training image"].startswith("unknown")
 

@@ -1,0 +1,129 @@
+"""Statistics of a model's predictions, compared with other programs' predictions of the same images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fl_jax.evaluation import predictions
+from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.experiment import study_level
+from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
+from fl_jax.files import atomic
+from fl_jax.report import labelled_scans
+from fl_jax.report.results import visible_validation
+from fl_jax.workdir import EvaluationFolder, Workdir
+
+LARGEST = "the largest of its slices"
+"""Source of a study's probability, for a model of slices."""
+
+
+class OtherPrograms(NamedTuple):
+    """Predictions of other programs, by program.
+
+    Attributes:
+        scores: on our model's images.
+        validation: of these, on validation images.
+        facts: the files.
+    """
+
+    scores: dict[str, Predictions]
+    validation: dict[str, Predictions]
+    facts: Facts
+
+
+def read_others(files: Sequence[str], ours: LabelledPredictions) -> OtherPrograms:
+    """Reads other programs' files.
+
+    Args:
+        files: each FILE or NAME=FILE; by default a program is named by its file, without the suffix.
+        ours: what they will be compared with.
+
+    Raises:
+        ValueError: two programs have one name, or a file is invalid; see `predictions.read`.
+        FileNotFoundError: no such file.
+    """
+    scores: dict[str, Predictions] = {}
+    facts: Facts = {}
+    for argument in files:
+        name, equals, file = argument.partition("=")
+        if not equals or Path(argument).exists():
+            name, file = Path(argument).stem, argument
+        if name == ours.name or name in scores:
+            raise ValueError(
+                f"--predictions={argument}: the name {name!r} is taken; write OTHER_NAME={file}"
+            )
+        path = Path(file).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"--predictions={argument}: there is no file {file}")
+        scores[name] = predictions.read(path, ours.scores)
+        facts[f"predictions of {name}"] = file
+    return OtherPrograms(scores, _validation(scores), facts)
+
+
+def compare(
+    ours: LabelledPredictions,
+    others: OtherPrograms,
+    out: EvaluationFolder,
+    *,
+    resamples: int,
+    seed: int,
+    studies_of: Workdir | None = None,
+) -> dict[str, Any]:
+    """Evaluates our model and other programs, and writes the results, their table, the page and `judged.csv`.
+
+    Args:
+        ours: our model's predictions, which `judged.csv` has in the format of other programs' files.
+        others: of `read_others`.
+        out: the folder to write to.
+        resamples: bootstrap resamples of patients.
+        seed: of the resampling.
+        studies_of: evaluate DICOM studies of this workdir's dataset instead of slices. A head predicts them
+            itself; for any other model a study's probability is the largest of its slices'.
+
+    Returns:
+        The results, see `labelled_scans.compute`.
+
+    Raises:
+        ValueError: a file of another program would be overwritten; an image belongs to no known study; or as
+            `labelled_scans.compute`.
+        FileNotFoundError: `studies_of` without its dataset, which says what study an image is of.
+    """
+    for path in others.facts.values():
+        if Path(path).expanduser().resolve() == out.judged.resolve():
+            raise ValueError(
+                f"--predictions names {out.judged}, which this command writes: give another --out"
+            )
+    if studies_of is not None:
+        ours, others = _by_study(ours, others, studies_of)
+    results = labelled_scans.compute(
+        {ours.name: ours.scores} | others.scores,
+        {ours.name: ours.validation} | others.validation,
+        ours.facts | others.facts,
+        resamples=resamples,
+        seed=seed,
+    )
+    out.folder.mkdir(parents=True, exist_ok=True)
+    predictions.write(out.judged, ours.scores)
+    atomic.write_json(out.results, results)
+    atomic.write_text(out.table, labelled_scans.as_csv(results))
+    atomic.write_text(out.page, labelled_scans.render(results))
+    return results
+
+
+def _by_study(
+    ours: LabelledPredictions, others: OtherPrograms, workdir: Workdir
+) -> tuple[LabelledPredictions, OtherPrograms]:
+    aggregate = study_level.aggregator(workdir)
+    path = workdir.study_predictions(ours.name)
+    if path.exists():
+        scores, source = predictions.read(path), str(path)
+    else:
+        scores, source = aggregate(ours.scores), LARGEST
+    facts = ours.facts | {labelled_scans.BY_STUDY: source}
+    ours = LabelledPredictions(ours.name, scores, visible_validation(ours.name, scores), facts)
+    theirs = {name: aggregate(data) for name, data in others.scores.items()}
+    return ours, OtherPrograms(theirs, _validation(theirs), others.facts)
+
+
+def _validation(scores: dict[str, Predictions]) -> dict[str, Predictions]:
+    return {name: select(data, data.split == "validation") for name, data in scores.items()}

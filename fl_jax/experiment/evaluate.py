@@ -1,0 +1,191 @@
+"""Runs a trained model on scans, and evaluates it if these have labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fl_jax.data import slices as datasets
+from fl_jax.experiment import compare_predictions, labelled_predictions, prepare, restore
+from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
+from fl_jax.experiment.predict import score
+from fl_jax.experiment.reporter import Reporter
+from fl_jax.files import atomic
+from fl_jax.report import unlabelled_scans
+from fl_jax.workdir import EvaluationFolder, Workdir
+
+
+class Request(NamedTuple):
+    """What to evaluate on what.
+
+    Attributes:
+        model: the arm.
+        checkpoint: the round whose parameters to use; None takes the best by validation.
+        source: folder of DICOM files without labels; None for a dataset.
+        data: a prepared dataset; None takes the experiment's.
+        out: where results go; None takes a folder of the workdir.
+        others: files of other programs, FILE or NAME=FILE.
+        by_study: evaluate DICOM studies instead of slices.
+        resamples: bootstrap resamples of patients.
+        seed: of the resampling.
+        workers: processes that read `source`; None takes one a core.
+    """
+
+    model: str = "federated"
+    checkpoint: int | None = None
+    source: Path | None = None
+    data: Path | None = None
+    out: Path | None = None
+    others: Sequence[str] = ()
+    by_study: bool = False
+    resamples: int = 1000
+    seed: int = 0
+    workers: int | None = None
+
+    @property
+    def uses_stored_predictions(self) -> bool:
+        """Whether the training's own predictions answer the request, so that no model runs."""
+        return self.source is None and self.data is None and self.checkpoint is None
+
+    def folder(self, workdir: Workdir) -> EvaluationFolder:
+        """Where results go."""
+        if self.out is not None:
+            return EvaluationFolder(self.out)
+        step = "" if self.checkpoint is None else f"-{self.checkpoint}"
+        return workdir.evaluation(f"{self.model}{step}{'-studies' if self.by_study else ''}")
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation gave.
+
+    Attributes:
+        results: see `evaluation.compute`; None for scans without labels.
+        files: what was written.
+    """
+
+    results: dict[str, Any] | None
+    files: list[Path]
+
+
+def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluation:
+    """Predicts, unless the training has, and evaluates against the labels, if there are any.
+
+    Raises:
+        ValueError: the request contradicts itself, a file is invalid, or the dataset has another image size.
+        FileNotFoundError: there is no such model, dataset or file.
+    """
+    _check(request)
+    out = request.folder(workdir)
+    if request.uses_stored_predictions:
+        ours = labelled_predictions.stored(workdir, request.model)
+        if ours is not None:
+            return _compare(ours, workdir, request, out, [])
+    model = _load(workdir, request, reporter)
+    data_dir = request.data or workdir.find_data()
+    if request.source is not None:
+        data_dir = out.data
+        prepare.prepare(
+            request.source,
+            layout="loose",
+            data_dir=data_dir,
+            image_size=model.image_size,
+            max_refused=1.0,
+            workers=request.workers,
+            reporter=reporter,
+        )
+    slices, logits = predict(model, data_dir, out, source=request.source or "")
+    reporter.message(f"{len(slices)} slices predicted by {model.name}, round {model.round}")
+    files = [out.predictions, out.predictions_page]
+    if request.others:
+        slices.require_labels()
+    if not slices.labelled or request.source is not None:
+        return Evaluation(None, files)
+    best = request.checkpoint is None
+    ours = labelled_predictions.from_logits(
+        model, slices, logits, workdir, data_dir, best=best, reporter=reporter
+    )
+    ours = ours._replace(facts=_facts(model) | ours.facts)
+    return _compare(ours, workdir, request, out, files)
+
+
+def predict(
+    model: restore.Trained, data_dir: Path, out: EvaluationFolder, *, source: str | Path = ""
+) -> tuple[datasets.Slices, NDArray[np.float64]]:
+    """Predicts a prepared dataset, and writes the predictions and their page.
+
+    Args:
+        model: to predict with.
+        data_dir: the dataset, with or without labels.
+        out: the folder to write to.
+        source: the folder to which names of refused files are relative.
+
+    Returns:
+        The dataset's N slices, and their logits float64[N, L].
+
+    Raises:
+        ValueError: the dataset has another image size than the model.
+    """
+    slices = datasets.load(data_dir)
+    if slices.image_shape != (model.image_size, model.image_size):
+        height, width = slices.image_shape
+        raise ValueError(
+            f"--data={data_dir}: its slices are {height} x {width} pixels, the model reads "
+            f"{model.image_size}: prepare them with --image_size={model.image_size}"
+        )
+    inputs = restore.as_read(model, slices)  # for a head these are features; the page shows pixels
+    logits = score(model.logits, model.params, inputs, np.arange(len(slices)))
+    collected = unlabelled_scans.collect(slices, expit(logits))
+    refused = unlabelled_scans.refusals(data_dir / "refused.csv", source)
+    out.folder.mkdir(parents=True, exist_ok=True)
+    unlabelled_scans.write(out.predictions, collected)
+    page = unlabelled_scans.render(collected, slices, refused, _facts(model))
+    atomic.write_text(out.predictions_page, page)
+    return slices, logits
+
+
+def _check(request: Request) -> None:
+    if request.source is not None and (request.data is not None or request.others):
+        raise ValueError("--source is for scans without labels: omit --data and --predictions")
+    if request.by_study and not request.uses_stored_predictions:
+        raise ValueError(
+            "--by_study evaluates the predictions that the training wrote: omit --source, --data and "
+            "--checkpoint"
+        )
+
+
+def _load(workdir: Workdir, request: Request, reporter: Reporter) -> restore.Trained:
+    model = restore.load(
+        workdir, request.model, checkpoint=request.checkpoint, complain=reporter.message
+    )
+    if model.personal:
+        reporter.message(
+            f"{model.config.algorithm} gives each site a personal model; scans of no site are predicted "
+            "by the global model, which that algorithm may not train completely"
+        )
+    return model
+
+
+def _facts(model: restore.Trained) -> Facts:
+    known = ("model", "algorithm", "image_size", "seed")
+    return {"name": model.name, "round": model.round} | {k: getattr(model.config, k) for k in known}
+
+
+def _compare(
+    ours: LabelledPredictions,
+    workdir: Workdir,
+    request: Request,
+    out: EvaluationFolder,
+    files: list[Path],
+) -> Evaluation:
+    results = compare_predictions.compare(
+        ours,
+        compare_predictions.read_others(request.others, ours),
+        out,
+        resamples=request.resamples,
+        seed=request.seed,
+        studies_of=workdir if request.by_study else None,
+    )
+    return Evaluation(results, [*files, out.results, out.table, out.page])

@@ -1,0 +1,166 @@
+"""A trained model's predictions of labelled slices, with the validation data that set operating points."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fl_jax.core.types import LABELS
+from fl_jax.data import partition as partitions
+from fl_jax.data import slices as datasets
+from fl_jax.data.index import read_index
+from fl_jax.data.site_names import HOLDOUT
+from fl_jax.evaluation import predictions
+from fl_jax.evaluation.predictions import Predictions, select
+from fl_jax.experiment import predict, restore
+from fl_jax.experiment.reporter import Reporter
+from fl_jax.report.results import visible_validation
+from fl_jax.workdir import Workdir
+
+Facts = dict[str, Any]
+_TEXT, _NUMBERS = np.zeros(0, str), np.zeros((0, len(LABELS)))
+NO_PREDICTIONS = Predictions(_TEXT, _TEXT, _TEXT, _TEXT, _NUMBERS.astype(np.uint8), _NUMBERS)
+
+
+class LabelledPredictions(NamedTuple):
+    """What a model predicts for labelled slices.
+
+    Attributes:
+        name: of the model.
+        scores: on test and hold-out slices, and on validation slices of the same dataset.
+        validation: on the slices that set its operating points; may be empty.
+        facts: about data and model, for the page.
+    """
+
+    name: str
+    scores: Predictions
+    validation: Predictions
+    facts: Facts
+
+
+def stored(workdir: Workdir, arm: str) -> LabelledPredictions | None:
+    """The predictions on the experiment's dataset that an arm's training wrote; None without any."""
+    scores = workdir.read_predictions(arm)
+    if scores is None:
+        return None
+    facts = {
+        "predictions": str(workdir.predictions(arm)),
+        "data": "the experiment's validation, test and hold-out patients",
+    }
+    return LabelledPredictions(arm, scores, visible_validation(arm, scores), facts)
+
+
+def from_logits(
+    model: restore.Trained,
+    slices: datasets.Slices,
+    logits: NDArray[np.float64],
+    workdir: Workdir,
+    data_dir: Path,
+    *,
+    best: bool,
+    reporter: Reporter,
+) -> LabelledPredictions:
+    """Splits a model's predictions of a labelled dataset.
+
+    The experiment's own dataset, recognised by its digest, is used without its training patients. Any other
+    dataset is test data, or hold-out data for the site of that name; operating points then come from the
+    experiment's validation data.
+
+    Args:
+        model: which predicted.
+        slices: the dataset, N slices.
+        logits: float64[N, L].
+        workdir: of the experiment.
+        data_dir: of the dataset.
+        best: whether the model is the best round's, whose validation predictions the workdir has.
+        reporter: gets sentences that a reader of the results must know.
+
+    Raises:
+        ValueError: a label is missing, or the experiment's partition does not fit its dataset.
+    """
+    slices.require_labels()
+    facts: Facts = {"data": str(data_dir), "slices": len(slices)}
+    if _digest(data_dir) == model.dataset:
+        scores = _split(slices, logits, _partition(workdir, slices))
+        facts["training slices left out"] = len(slices) - len(scores.image)
+        return LabelledPredictions(
+            model.name, scores, visible_validation(model.name, scores), facts
+        )
+    split = np.where(slices.site == HOLDOUT, HOLDOUT, "test")
+    scores = _predictions(slices, logits, slices.site, split)
+    facts["images with the name of a training image"] = _count_shared(slices, workdir, reporter)
+    validation, source = _validation(model, workdir, best=best, reporter=reporter)
+    facts["operating points from"] = source
+    return LabelledPredictions(model.name, scores, validation, facts)
+
+
+def _digest(data_dir: Path) -> str | None:
+    return (datasets.read_summary(data_dir) or {}).get("digest")
+
+
+def _partition(workdir: Workdir, slices: datasets.Slices | None = None) -> partitions.Partition:
+    return partitions.load(workdir.partition, slices, same_sites=False)
+
+
+def _split(
+    slices: datasets.Slices, logits: NDArray[np.float64], partition: partitions.Partition
+) -> Predictions:
+    """The validation, test and hold-out slices of the experiment's dataset."""
+    parts = {split: partition.rows(slices, split) for split in predictions.SPLITS}
+    rows = np.concatenate(list(parts.values()))
+    split = np.repeat(list(parts), [len(part) for part in parts.values()])
+    whole = _predictions(slices, logits, partition.sites_of(slices), np.full(len(slices), HOLDOUT))
+    return select(whole, rows)._replace(split=split)
+
+
+def _predictions(
+    slices: datasets.Slices, logits: NDArray[np.float64], site: NDArray, split: NDArray
+) -> Predictions:
+    truth = slices.labels.astype(np.uint8)
+    return Predictions(slices.image, slices.patient, site, split, truth, expit(logits))
+
+
+def _count_shared(slices: datasets.Slices, workdir: Workdir, reporter: Reporter) -> int | str:
+    """How many images have the name of a training image, if the experiment's dataset is on disk."""
+    index = workdir.find_data() / "slices" / "index.csv"
+    if not index.exists():
+        return "unknown: the experiment's dataset is not on this disk"
+    partition = _partition(workdir)
+    training_patients = set(partition.patient[partition.split == "train"].tolist())
+    columns = read_index(index, ("image", "patient"))
+    pairs = zip(columns["image"], columns["patient"], strict=True)
+    names = {image for image, patient in pairs if patient in training_patients}
+    number = sum(name in names for name in slices.image.tolist())
+    if number:
+        reporter.message(
+            f"{number} of {len(slices)} images have the name of a training image: "
+            "if they are the same, the results are too optimistic"
+        )
+    return number
+
+
+def _validation(
+    model: restore.Trained, workdir: Workdir, *, best: bool, reporter: Reporter
+) -> tuple[Predictions, str]:
+    """The model's predictions of the experiment's validation slices, and their source."""
+    written = stored(workdir, model.name)
+    if best and written is not None:
+        return written.validation, "the experiment's validation predictions of this model"
+    data_dir = workdir.find_data()
+    if _digest(data_dir) == model.dataset:
+        slices = restore.as_read(model, datasets.load(data_dir))
+        partition = _partition(workdir, slices)
+        rows = partition.rows(slices, "validation")
+        logits = np.full(slices.labels.shape, np.nan)
+        logits[rows] = predict.score(model.logits, model.params, slices, rows)
+        whole = _predictions(
+            slices, logits, partition.sites_of(slices), np.full(len(slices), "validation")
+        )
+        validation = visible_validation(model.name, select(whole, rows))
+        return validation, "the experiment's validation slices"
+    reporter.message(
+        "the experiment's validation data are not on this disk: only the fixed operating point is known"
+    )
+    return NO_PREDICTIONS, "nowhere: the experiment's validation data are not on this disk"
