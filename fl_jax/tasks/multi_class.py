@@ -59,4 +59,8 @@ def multi_class(
 def _cross_entropy(logits: jax.Array, labels: Array) -> jax.Array:
     if jnp.issubdtype(labels.dtype, jnp.integer) and labels.ndim == 1:
         return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(labels))
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"labels {labels.shape}, logits {logits.shape}: must be class numbers int[B], or one-hot [B, L]"
+        )
     return optax.softmax_cross_entropy(logits, labels)

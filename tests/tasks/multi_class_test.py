@@ -26,3 +26,11 @@ def test_softmax_loss_by_hand():
     np.testing.assert_allclose(loss, -(np.log(1 - p) + np.log(p)) / 2, rtol=1e-6)
     numbers = batch._replace(labels=jnp.array([0, 1, 1]))
     assert task.loss(params, numbers, jax.random.key(1)) == pytest.approx(float(loss), rel=1e-6)
+
+
+def test_labels_that_are_no_classes_are_refused():
+    task = multi_class(Constant(), jnp.zeros((2, 3)))
+    params = task.init(jax.random.key(0))
+    batch = Batch(jnp.zeros((3, 3)), jnp.ones(3), jnp.ones(3))
+    with pytest.raises(ValueError, match=r"labels \(3,\), logits \(3, 2\): must be class numbers"):
+        task.loss(params, batch, jax.random.key(1))

@@ -33,7 +33,8 @@ def cross_entropy(
         smoothing: s in [0, 1).
 
     Returns:
-        The loss; it raises ValueError when L is not the number of `label_weights`.
+        The loss; it raises ValueError when labels and logits differ in shape, or L is not the number of
+        `label_weights`.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -72,6 +73,11 @@ def _loss(
     labels: Array,
     weights: Array,
 ) -> jax.Array:
+    if logits.shape != jnp.shape(labels):
+        raise ValueError(
+            f"labels {jnp.shape(labels)}, logits {logits.shape}: must have the same shape [B, L]; one label "
+            "per example is [B, 1], and one of several classes is multi_class"
+        )
     if v is not None and v.size != logits.shape[-1]:
         raise ValueError(
             f"label_weights={v.tolist()}: must be {logits.shape[-1]} numbers, one per label"
