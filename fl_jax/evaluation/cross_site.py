@@ -49,8 +49,7 @@ def cross_site(
     Raises:
         ValueError: a data site lacks a model that another one has, or a model lacks a statistic.
     """
-    models = {name: tuple(row) for name, row in measured.items()}
-    everyone = {model for row in models.values() for model in row}
+    everyone = {model for row in measured.values() for model in row}
     matrix: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
     for data, row in measured.items():
         lacking = sorted(everyone - set(row))

@@ -159,15 +159,10 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
     if not columns["Image"]:
         raise ValueError(f"{path}: no rows below the header; run the evaluation stage again")
     if known is not None:
-        columns = _completed(path, columns, known)
+        columns = _fill_from_known(path, columns, known)
     scores = _numbers(path, "pred_label", columns)
-    refuse(
-        path,
-        ~((scores >= 0) & (scores <= 1)),
-        "pred_label",
-        columns,
-        "write a probability in [0, 1]",
-    )
+    valid = (scores >= 0) & (scores <= 1)
+    refuse(path, ~valid, "pred_label", columns, "write a probability in [0, 1]")
     truth = _numbers(path, "ground_truth", columns)
     refuse(path, ~np.isin(truth, (0, 1)), "ground_truth", columns, "write 0 or 1")
     label = np.array([LABELS.index(name) if name in LABELS else -1 for name in columns["subtype"]])
@@ -179,26 +174,24 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
 
     code, first = _codes(columns["Image"])
     cell = code * len(LABELS) + label
-    again = np.ones(cell.size, bool)
-    again[np.unique(cell, return_index=True)[1]] = False
-    refuse(
-        path, again, "Image", columns, "this image and subtype stand twice; keep one row of them"
-    )
+    repeated = np.ones(cell.size, bool)
+    repeated[np.unique(cell, return_index=True)[1]] = False
+    refuse(path, repeated, "Image", columns, "image and subtype are repeated; keep one of the rows")
     missing = np.bincount(code, minlength=first.size) < len(LABELS)
     remedy = f"the image lacks a subtype; write all {len(LABELS)} rows of every image"
     refuse(path, missing[code], "Image", columns, remedy)
 
     texts = {name: _codes(columns[name])[0] for name in ("patient", "site", "split")}
     for name, values in texts.items():
-        other = values != values[first[code]]
-        refuse(path, other, name, columns, "differs from the image's first row; make them agree")
+        differs = values != values[first[code]]
+        refuse(path, differs, name, columns, "differs from the image's first row; make them agree")
     side = texts["site"] * len(SPLITS) + texts["split"]
     origin = np.unique(texts["patient"], return_index=True)[1][texts["patient"]]
     remedy = "the patient is at another site or split in an earlier row; keep a patient on one side"
     refuse(path, side != side[origin], "patient", columns, remedy)
 
     if known is not None:
-        _complete(path, columns, known)
+        _require_evaluated(path, columns, known)
     shape = (first.size, len(LABELS))
     wide_truth, wide_scores = np.empty(shape, np.uint8), np.empty(shape)
     wide_truth[code, label], wide_scores[code, label] = truth, scores
@@ -209,29 +202,24 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
     return Predictions(image, patient, site, split, wide_truth, wide_scores)
 
 
-def _completed(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> Columns:
+def _fill_from_known(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> Columns:
     """Fills in omitted columns of `KNOWN`; checks that given ones agree."""
     row = {name: number for number, name in enumerate(known.image.tolist())}
     place = np.array([row.get(name, -1) for name in columns["Image"]])
-    other = np.array([split == "validation" for split in columns.get("split", ())], bool)
-    unknown = (place < 0) & other if other.size else np.zeros(place.size, bool)
-    refuse(
-        path,
-        (place < 0) & ~unknown,
-        "Image",
-        columns,
-        "no such image among the data; remove it, or evaluate with the data that contain it",
-    )
+    validation = np.array([split == "validation" for split in columns.get("split", ())], bool)
+    unknown = (place < 0) & validation if validation.size else np.zeros(place.size, bool)
+    remedy = "no such image among the data; remove it, or evaluate with the data that contain it"
+    refuse(path, (place < 0) & ~unknown, "Image", columns, remedy)
     label = {name: number for number, name in enumerate(LABELS)}
     kind = np.array([label.get(name, -1) for name in columns["subtype"]])
     refuse(path, kind < 0, "subtype", columns, f"use one of {', '.join(LABELS)}")
     # A validation image that only the file contains needs all columns.
     absent = [name for name in KNOWN if name not in columns]
     if unknown.any() and absent:
-        row_of_first = int(np.argmax(unknown))
+        at = int(np.argmax(unknown))
         raise ValueError(
-            f"{path}, line {row_of_first + 2}: Image is {columns['Image'][row_of_first]!r}, which the data "
-            f"lack: add the columns {absent}"
+            f"{path}, line {at + 2}: Image is {columns['Image'][at]!r}, which the data lack: "
+            f"add the columns {absent}"
         )
     texts = {
         "ground_truth": known.truth[place, kind].astype(str),
@@ -251,7 +239,7 @@ def _completed(path: str | os.PathLike[str], columns: Columns, known: Prediction
     return columns
 
 
-def _complete(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> None:
+def _require_evaluated(path: str | os.PathLike[str], columns: Columns, known: Predictions) -> None:
     evaluated = known.image[known.split != "validation"]
     lacking = np.setdiff1d(evaluated, columns["Image"])
     if lacking.size:

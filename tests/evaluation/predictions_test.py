@@ -77,7 +77,7 @@ def _edit(line: str, column: int, value: str) -> str:
         (2, "", "line 9: pred_label is '': write a number"),
         (3, "2", "line 9: ground_truth is '2': write 0 or 1"),
         (1, "tumour", "line 9: subtype is 'tumour': use one of any"),
-        (1, "any", "line 9: Image is 'ID_1': this image and subtype stand twice"),
+        (1, "any", "line 9: Image is 'ID_1': image and subtype are repeated"),
         (6, "train", "line 9: split is 'train': use one of validation"),
         (6, "test", "line 9: split is 'test': differs from the image's first row"),
         (5, "south", "line 9: site is 'south': differs from the image's first row"),
@@ -213,7 +213,7 @@ def test_another_program_predicts_an_image_once(tmp_path):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[19]]) + "\n")
     with pytest.raises(
-        ValueError, match="line 32: Image is 'ID_3': this image and subtype stand twice"
+        ValueError, match="line 32: Image is 'ID_3': image and subtype are repeated"
     ):
         predictions.read(path, _some())
 
