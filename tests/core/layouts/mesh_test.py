@@ -1,20 +1,25 @@
-"""A run that goes on with fewer devices, and then with more, ends with the same bits."""
+"""The mesh layout: its queue of sites, and runs that resume on another number of devices."""
 
 import os
 import subprocess
 import sys
+import threading
+from itertools import repeat
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
+from layout_problem import ALGORITHM, BATCHES, EVERYONE, begin, equal
 from linear_problem import linear_loss, site_batches, streamed
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.scaffold import scaffold
 from fl_jax.core import layouts
 from fl_jax.core.rounds import run_rounds
+from fl_jax.core.types import Batch
 from fl_jax.experiment.checkpoint import Store
 
 SITES = 5
@@ -66,3 +71,69 @@ def test_arrays_over_several_devices_are_saved_and_put_where_they_are_asked_for(
         assert found is not None
         assert found[1]["w"].sharding == like.sharding
         np.testing.assert_array_equal(found[1]["w"], numbers)
+
+
+def over(devices, **options):
+    """The mesh layout over some devices."""
+    mesh = jax.make_mesh((devices,), ("site",), devices=jax.devices()[:devices])
+    return layouts.mesh(ALGORITHM, weighted_mean(), mesh, **options)
+
+
+def test_the_number_of_devices_changes_no_number(params):
+    assert len(jax.devices()) >= 4
+    batches = site_batches((3, 1, 2, 2, 1), sites=5)
+    states = []
+    for devices in (1, 2, 4):
+        run, state = over(devices, sizes=(3, 1, 2, 2, 1)), begin(params, sites=5)
+        for _ in range(2):
+            state, _ = run(state, streamed(batches), np.ones(5, bool))
+        assert {leaf.device for leaf in jax.tree.leaves(state)} == {jax.devices()[0]}
+        states.append(state)
+    equal(states[0], states[1])
+    equal(states[0], states[2])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "order"), [(None, [0, 1, 2]), ((1, 3, 2), [1, 2, 0]), ((2, 2, 3), [2, 0, 1])]
+)
+def test_a_mesh_takes_the_longest_site_first(sizes, order, params):
+    begun = []
+
+    def batches(site):
+        begun.append(site)
+        return streamed(BATCHES)(site)
+
+    over(1, sizes=sizes)(begin(params), batches, EVERYONE)
+    assert begun == order
+
+
+def test_devices_train_at_the_same_time(params):
+    both = threading.Barrier(2, timeout=60)
+
+    def batches(site):
+        for batch in streamed(BATCHES)(0):
+            both.wait()  # breaks unless the other site is at a batch too
+            yield batch
+
+    over(2)(begin(params), batches, np.array([True, False, True]))
+
+
+def test_an_error_at_a_site_ends_the_round(params):
+    endless = threading.Event()
+
+    def batches(site):
+        if site == 1:
+            assert endless.wait(60)
+            raise KeyError("scan")
+        for batch in repeat(Batch(*(leaf[0, 0] for leaf in BATCHES))):
+            endless.set()
+            yield batch
+
+    with pytest.raises(KeyError, match="scan"):
+        over(2)(begin(params), batches, EVERYONE)
+
+
+def test_a_mesh_has_one_axis_of_sites():
+    mesh = jax.make_mesh((2,), ("batch",), devices=jax.devices()[:2])
+    with pytest.raises(ValueError, match="batch"):
+        layouts.mesh(ALGORITHM, weighted_mean(), mesh)
