@@ -1,6 +1,7 @@
 """Small DICOM files for tests: a bright disc of brain in air, with any header one likes."""
 
 import io
+import struct
 import warnings
 from typing import Any
 
@@ -91,3 +92,16 @@ def encode(made: pydicom.Dataset, **options: Any) -> bytes:
 def ct(hu: np.ndarray | None = None, **header: Any) -> bytes:
     """`encode(dataset(...))`."""
     return encode(dataset(hu, **header))
+
+
+def with_pixel_length(data: bytes, length: int) -> bytes:
+    """The file with another length of PixelData in its header."""
+    at = data.index(b"\xe0\x7f\x10\x00OW") + 8
+    return data[:at] + struct.pack("<I", length) + data[at + 4 :]
+
+
+def one_byte_short(last: int = -1000, before: int = -1000) -> bytes:
+    """A file without its last byte, whose last two pixels are `before` and `last` HU."""
+    hu = disc()
+    hu[-1, -2:] = before, last
+    return with_pixel_length(ct(hu, RescaleIntercept=-1024), 24 * 24 * 2 - 1)[:-1]

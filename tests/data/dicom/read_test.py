@@ -1,49 +1,21 @@
-"""Every reason and repair has a file that springs it; values are pydicom's; fuzz never raises."""
+"""A good file gives a slice; every reason for refusal has a file that triggers it; nothing prints."""
 
 import collections
-import io
-import struct
-import warnings
 
 import numpy as np
 import pydicom
 import pytest
-import scipy.ndimage
-from compress_dicom import SYNTAXES, compress
 from make_dicom import ct, dataset, disc, encode
-from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import (
-    MPEG2MPML,
     DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
-    JPEGLSLossless,
-    RLELossless,
 )
+from reading import accepted, refused
 from real_ct import REAL, needs_real
 
-from fl_jax.core.types import AIR
 from fl_jax.data import dicom
-from fl_jax.data.dicom import Reason, Repair, pixels
-
-
-def accepted(data, size=None):
-    read = dicom.read(data, size=size)
-    assert isinstance(read, dicom.Slice), read
-    return read
-
-
-def refused(data, reason, *words):
-    read = dicom.read(data, size=None)
-    assert isinstance(read, dicom.Refusal), f"not refused: {read}"
-    assert read.reason == reason, read
-    for word in words:
-        assert word in read.detail
-    return read
-
-
-# --- what a good file gives
+from fl_jax.data.dicom import Reason, Repair
 
 
 def test_a_plain_file():
@@ -105,101 +77,6 @@ def test_other_alphabets_group_by_their_own_name():
     made = dataset(PatientID="Käthe", SpecificCharacterSet="ISO_IR 100")
     assert accepted(encode(made)).patient == "Käthe"
 
-
-# --- the same values as pydicom
-
-
-@pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, RLELossless, ExplicitVRBigEndian])
-@pytest.mark.parametrize("signed", [0, 1])
-def test_values_are_pydicoms(syntax, signed):
-    made = dataset(PixelRepresentation=signed, RescaleIntercept=-1024)
-    if syntax == RLELossless:
-        made.compress(RLELossless)
-        data = encode(made)
-    elif syntax == ExplicitVRBigEndian:
-        swapped = np.frombuffer(made.PixelData, "<u2").astype(">u2").tobytes()
-        data = encode(dataset(PixelRepresentation=signed, syntax=syntax, RescaleIntercept=-1024,
-                              stored=disc() + 1024, PixelData=swapped))  # fmt: skip
-    else:
-        data = encode(made) if syntax is None else ct(
-            PixelRepresentation=signed, RescaleIntercept=-1024, syntax=syntax
-        )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        parsed = pydicom.dcmread(io.BytesIO(data))
-        want = apply_rescale(parsed.pixel_array, parsed)
-    np.testing.assert_array_equal(accepted(data).hu, want)
-    np.testing.assert_array_equal(want, disc())
-
-
-@pytest.mark.parametrize("syntax", SYNTAXES)
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"PixelRepresentation": 0, "RescaleIntercept": -1024, "BitsStored": 12},
-        {"PixelRepresentation": 0, "RescaleIntercept": -1024},
-        {"PixelRepresentation": 1},
-    ],
-    ids=str,
-)
-def test_compressed_values_are_the_originals(syntax, header):
-    hu = disc(64, 80)
-    data = compress(dataset(hu, **header), syntax)
-    assert len(data) < len(ct(hu, **header))
-    read = accepted(data)
-    np.testing.assert_array_equal(read.hu, hu)
-    assert read.dialect.transfer_syntax == SYNTAXES[syntax]
-
-
-@pytest.mark.parametrize("syntax", SYNTAXES)
-def test_damaged_streams_never_raise_nor_print(syntax, capfd):
-    data = compress(dataset(disc(64, 64)), syntax)
-    rng = np.random.default_rng(0)
-    start = data.index(b"\xe0\x7f\x10\x00")
-    for _ in range(60):
-        changed = bytearray(data)
-        for place in rng.integers(start, len(data), rng.choice([1, 5, 40])):
-            changed[place] = rng.integers(256)
-        read = dicom.read(bytes(changed[: rng.choice([len(data), start + 200])]), size=None)
-        assert isinstance(read, (dicom.Slice, dicom.Refusal))
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("syntax", [name for name in SYNTAXES if "JPEG" in name])
-def test_a_stream_that_is_cut_in_its_fragment_is_refused(syntax):
-    parsed = pydicom.dcmread(io.BytesIO(compress(dataset(disc(64, 64)), syntax)))
-    whole = get_frame(parsed.PixelData, 0, number_of_frames=1)
-    for share in (0.3, 0.6, 0.9):
-        parsed.PixelData = encapsulate([whole[: int(share * len(whole))]])
-        refused(encode(parsed), Reason.TRUNCATED, "end-of-image")
-
-
-@pytest.mark.parametrize("syntax", SYNTAXES)
-def test_one_decoder_is_asked_and_no_other(syntax, monkeypatch):
-    asked = []
-
-    class Several:
-        available_plugins = ("gdcm", "pydicom", "pyjpegls", "pylibjpeg")
-
-        def as_array(self, *parts, decoding_plugin, **layout):
-            asked.append(decoding_plugin)
-            raise RuntimeError("damaged")
-
-    data = compress(dataset(disc(64, 64)), syntax)
-    monkeypatch.setattr(pixels, "get_decoder", lambda uid: Several())
-    refused(data, Reason.CORRUPT, "damaged")
-    assert asked == [{"RLE": "pydicom", "JPEG-LS": "pyjpegls"}.get(syntax, "pylibjpeg")]
-
-
-@pytest.mark.parametrize("syntax", SYNTAXES)
-def test_the_fast_path_never_sees_compressed_pixels(syntax, monkeypatch):
-    data = compress(dataset(disc(64, 64)), syntax)
-    other = disc(64, 64, brain=70.0).astype(np.int16)
-    monkeypatch.setattr(pixels, "_decoded", lambda *parts, **layout: other)
-    np.testing.assert_array_equal(accepted(data).hu, other)
-
-
-# --- refusals
 
 REFUSED = {
     "colour": (Reason.COLOUR, {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}),
@@ -263,27 +140,6 @@ def test_refused(name):
     refused(ct(**header), reason)
 
 
-def encapsulated(syntax):
-    made = dataset(PixelData=encapsulate([bytes(64)]))
-    made.file_meta.TransferSyntaxUID = syntax
-    made["PixelData"].is_undefined_length = True
-    return encode(made)
-
-
-def test_compressed_without_a_decoder(monkeypatch):
-    refused(encapsulated(MPEG2MPML), Reason.COMPRESSED, "MPEG2", "unknown")
-
-    class Missing:
-        available_plugins = ("gdcm",)  # none that is used
-
-    monkeypatch.setattr(pixels, "get_decoder", lambda syntax: Missing())
-    refused(encapsulated(JPEGLSLossless), Reason.COMPRESSED, "JPEG-LS", "install")
-
-
-def test_a_compressed_stream_of_nothing_is_corrupt():
-    refused(encapsulated(RLELossless), Reason.CORRUPT)
-
-
 def test_every_reason_has_a_test():
     elsewhere = {
         *(Reason.UNREADABLE, Reason.NOT_DICOM, Reason.CORRUPT, Reason.COMPRESSED),
@@ -331,195 +187,6 @@ def test_flipped_bytes_never_raise():
         at = rng.integers(132, len(whole) - 24 * 24 * 2, rng.integers(1, 4))
         bad[at] = rng.integers(0, 256, len(at))
         assert isinstance(dicom.read(bad.tobytes(), size=8), dicom.Slice | dicom.Refusal)
-
-
-def with_pixel_length(data, length):
-    at = data.index(b"\xe0\x7f\x10\x00OW") + 8
-    return data[:at] + struct.pack("<I", length) + data[at + 4 :]
-
-
-def one_byte_short(last, before=-1000):
-    hu = disc()
-    hu[-1, -2:] = before, last
-    return with_pixel_length(ct(hu, RescaleIntercept=-1024), 24 * 24 * 2 - 1)[:-1]
-
-
-def test_a_missing_pad_byte():
-    read = accepted(one_byte_short(-1000))  # stored 24 = 18 00, of which the zero is not there
-    assert read.repairs == (Repair.PAD_BYTE,)
-    assert list(read.hu[-1, -2:]) == [-1000, -1000]
-
-
-@pytest.mark.parametrize(("last", "before"), [(35, 35), (-1000, 35)])
-def test_a_missing_byte_that_is_no_pad_byte(last, before):
-    refused(one_byte_short(last, before), Reason.TRUNCATED, str(24 * 24 * 2 - 1))
-
-
-def test_two_bytes_short():
-    data = with_pixel_length(ct(), 24 * 24 * 2 - 2)[:-2]
-    refused(data, Reason.TRUNCATED, str(24 * 24 * 2 - 2))
-
-
-def wrapped():
-    hu = np.maximum(disc(), -1000)
-    return ct(stored=hu % 4096, BitsStored=12, PixelRepresentation=0)
-
-
-def inverted():
-    return ct(-disc(), PhotometricInterpretation="MONOCHROME1")
-
-
-def padded():
-    hu = disc()
-    hu[0] = -2000
-    return ct(hu)
-
-
-def unextended():
-    return ct(stored=disc() % 4096, BitsStored=12, PixelRepresentation=1)
-
-
-@pytest.mark.parametrize(
-    ("repair", "data"),
-    [
-        (Repair.WRAPAROUND, wrapped()),
-        (Repair.INVERTED, inverted()),
-        (Repair.PADDING, padded()),
-        (Repair.SIGN, unextended()),
-        (Repair.PAD_BYTE, one_byte_short(-1000)),
-    ],
-)
-def test_a_repair_that_is_switched_off_is_a_refusal(repair, data):
-    assert accepted(data).repairs == (repair,)
-    others = dicom.ALL_REPAIRS - {repair}
-    read = dicom.read(data, size=None, repairs=others)
-    assert isinstance(read, dicom.Refusal)
-    assert (read.reason, repair.name in read.detail) == (Reason.REPAIR_OFF, True)
-    only = dicom.read(data, size=None, repairs=frozenset({repair}))
-    assert isinstance(only, dicom.Slice)
-
-
-def test_a_pixel_length_that_lies_is_harmless_while_the_pixels_are_there():
-    np.testing.assert_array_equal(accepted(with_pixel_length(ct(), 0x7FFFFFF0)).hu, disc())
-
-
-# --- repairs
-
-
-def test_wraparound_by_the_published_rule():
-    hu = np.maximum(disc(), -1000)  # such writers keep -1000 HU and more
-    hu[3, 3] = 3000
-    raw = hu % 4096
-    read = accepted(ct(stored=raw, BitsStored=12, PixelRepresentation=0, RescaleIntercept=0))
-    x = raw + 1000
-    x[x >= 4096] -= 4096
-    np.testing.assert_array_equal(read.hu, x - 1000)
-    np.testing.assert_array_equal(read.hu, hu)
-    assert read.repairs == (Repair.WRAPAROUND,)
-
-
-@pytest.mark.parametrize("intercept", [-1024, -100])
-def test_no_wraparound_where_air_has_room(intercept):
-    stored = np.clip(disc() - intercept, 0, 4095)
-    read = dicom.read(
-        ct(stored=stored, BitsStored=12, PixelRepresentation=0, RescaleIntercept=intercept),
-        size=None,
-    )
-    assert isinstance(read, dicom.Slice)
-    assert Repair.WRAPAROUND not in read.repairs
-
-
-@pytest.mark.parametrize("padding", [-1500, -2000, -3024])
-def test_padding_becomes_air(padding):
-    hu = disc()
-    hu[:3] = padding
-    read = accepted(ct(hu))
-    assert (read.hu[:3] == -1024).all()
-    np.testing.assert_array_equal(read.hu[3:], np.maximum(disc()[3:], -1024))
-    assert read.repairs == (Repair.PADDING,)
-
-
-def test_noise_in_air_is_no_padding_and_metal_is_clipped():
-    hu = disc()
-    hu[0, 0], hu[5, 5] = -1060, 9000
-    read = accepted(ct(hu))
-    assert read.repairs == ()
-    assert (read.hu[0, 0], read.hu[5, 5]) == dicom.HU_RANGE
-
-
-@pytest.mark.parametrize("bits", [12, 15])
-def test_sign_bit_is_extended(bits):
-    hu = np.clip(disc(), -1000, 2047)
-    read = accepted(ct(stored=hu % 2**bits, BitsStored=bits))
-    np.testing.assert_array_equal(read.hu, hu)
-    assert read.repairs == (Repair.SIGN,)
-
-
-@pytest.mark.parametrize(("bits", "signed"), [(12, 0), (16, 1)])
-def test_inverted_monochrome1(bits, signed):
-    header = {"BitsStored": bits, "PixelRepresentation": signed}
-    header |= {"RescaleIntercept": 0 if signed else -1024}
-    stored = disc() - header["RescaleIntercept"]
-    inverted = (-1 if signed else 2**bits - 1) - stored
-    read = accepted(ct(stored=inverted, PhotometricInterpretation="MONOCHROME1", **header))
-    np.testing.assert_array_equal(read.hu, disc())
-    assert read.repairs == (Repair.INVERTED,)
-
-
-def test_monochrome1_without_air_either_way():
-    hu = np.where(disc() < -500, 0, disc())
-    hu[12, 12] = -900
-    refused(ct(hu, PhotometricInterpretation="MONOCHROME1"), Reason.PHOTOMETRIC)
-
-
-# --- size
-
-
-def test_halving_is_the_mean_of_four_and_the_studys_bilinear():
-    hu = disc(32, 32)
-    read = accepted(ct(hu), size=16)
-    mean = np.clip(hu, *dicom.HU_RANGE).reshape(16, 2, 16, 2).mean((1, 3))
-    np.testing.assert_allclose(read.hu, mean, atol=0.51)
-    bilinear = scipy.ndimage.affine_transform(
-        np.clip(hu, *dicom.HU_RANGE).astype(float), [2, 2], 0.5, (16, 16), order=1
-    )
-    np.testing.assert_allclose(read.hu, bilinear, atol=0.51)
-
-
-def test_odd_factor_keeps_the_mean():
-    hu = np.clip(disc(30, 30), *dicom.HU_RANGE)
-    read = accepted(ct(hu), size=12)
-    assert read.hu.shape == (12, 12)
-    assert read.hu.mean() == pytest.approx(hu.mean(), abs=1)
-
-
-@pytest.mark.parametrize(
-    ("shape", "spacing", "inside"),
-    [
-        ((16, 32), [1, 1], (slice(4, 12), slice(0, 16))),  # wide: air above and below
-        ((32, 16), [1, 1], (slice(0, 16), slice(4, 12))),  # tall: air left and right
-        ((32, 32), [1, 0.5], (slice(0, 16), slice(4, 12))),  # square in pixels, tall in mm
-        ((32, 16), [0.5, 1], (slice(0, 16), slice(0, 16))),  # tall in pixels, square in mm
-    ],
-)
-def test_what_is_not_square_is_centred_on_air(shape, spacing, inside):
-    hu = np.full(shape, 40)
-    hu[0, 0] = -1000  # something below water, and not constant
-    read = accepted(ct(hu, PixelSpacing=spacing), size=16)
-    around = np.ones((16, 16), bool)
-    around[inside] = False
-    assert (read.hu[around] == AIR).all()
-    assert np.median(read.hu[inside]) == 40
-    assert (read.hu[inside] == 40).mean() > 0.98
-
-
-def test_a_small_picture_grows():
-    read = accepted(ct(disc(16, 16)), size=40)
-    assert read.hu.shape == (40, 40)
-    assert read.hu[20, 20] == pytest.approx(35, abs=15)
-
-
-# --- quiet, and real scans
 
 
 def test_nothing_reaches_the_screen(capfd, recwarn, caplog):
@@ -578,9 +245,6 @@ def test_real_oddities_are_refused_by_name():
         **{f"summary_pages/I{n}0": Reason.DERIVED for n in (1, 2, 3)},
         **{f"summary_pages/I{n}0": Reason.COLOUR for n in (4, 5, 6)},
     }
-
-
-# --- what a broken file may put into a table or a terminal
 
 
 def test_a_refusals_detail_is_one_short_line():

@@ -1,4 +1,4 @@
-"""The RSNA challenge's folder and loose files: known faults are counted, others say where they are."""
+"""The RSNA challenge's folder: known faults are counted, others raise an error that names the place."""
 
 import pathlib
 
@@ -117,25 +117,3 @@ def test_the_digest_notices_labels_and_files(tmp_path):
     second = sources.list_source(tmp_path, layout="rsna").digest
     (tmp_path / "stage_2_train" / f"{A}.dcm").write_bytes(b"xy")
     assert len({first, second, sources.list_source(tmp_path, layout="rsna").digest}) == 3
-
-
-# --- files without labels
-
-
-def test_every_file_of_a_tree_is_listed_without_labels(tmp_path):
-    for name in ("b/2/x.dcm", "b/2/x", "a.DCM", "b/notes.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "gone.dcm").symlink_to(tmp_path / "nowhere")
-    found = sources.list_source(tmp_path, layout="loose")
-    assert [item.image for item in found.items] == ["a.DCM", "b/2/x", "b/2/x.dcm", "b/notes.txt"]
-    assert {(item.site, item.labels) for item in found.items} == {("loose", None)}
-    assert pathlib.Path(found.items[1].path) == tmp_path / "b" / "2" / "x"
-    (tmp_path / "b" / "2" / "x").write_bytes(b"xy")
-    assert sources.list_source(tmp_path, layout="loose").digest != found.digest
-
-
-def test_an_empty_tree(tmp_path):
-    (tmp_path / "a").mkdir()
-    with pytest.raises(ValueError, match="it has no file; see layout 'loose'"):
-        sources.list_source(tmp_path, layout="loose")
