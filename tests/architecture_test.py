@@ -119,7 +119,7 @@ def test_nothing_shadows_the_standard_library_or_a_builtin():
 
 
 def test_importing_the_library_starts_nothing():
-    heavy = ["tensorflow", "tensorflow_datasets", "tensorboard", "matplotlib", "pydicom"]
+    heavy = ["tensorflow", "tensorflow_datasets", "tensorboardX", "matplotlib", "pydicom"]
     heavy += ["sklearn", "cv2", "jinja2"]
     code = f"import sys, fl_jax\nprint(*[name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -152,6 +152,9 @@ def house():
 def test_the_house_fits_a_terminal():
     lines = [*house()]
     assert max(map(len, lines)) <= WIDTH
+    assert all(len(line.split()) > 3 for line in lines[-len(PACKAGES) :]), (
+        "a package needs a docstring"
+    )
     assert [line.split()[1] for line in lines[1 : len(PACKAGES) + 1]] == [
         package.removeprefix("fl_jax.") for package in PACKAGES
     ]

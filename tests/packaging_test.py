@@ -81,7 +81,7 @@ def test_the_readme_example_runs_with_the_installed_wheel(python, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["data.dicom", "data.dataset", "phantom.cohort"])
+@pytest.mark.parametrize("package", ["data.dicom", "phantom.cohort", "report.build"])
 def test_a_missing_extra_is_answered_with_the_command(python, package, tmp_path):
     done = run(python, "-c", f"import fl_jax.{package}", cwd=tmp_path)
     assert "pip install 'fl_jax[ct]'" in done.stderr.splitlines()[-1]

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Experiments: configuration, data, arms, training, checkpoints, prediction and evaluation."""
