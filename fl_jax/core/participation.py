@@ -20,6 +20,10 @@ def participation(key: jax.Array, round: int, sites: int, min_sites: int) -> np.
 
     Raises:
         ValueError: when `min_sites` is out of range.
+
+    >>> key = jax.random.key(0)
+    >>> [int(participation(key, index, sites=5, min_sites=4).sum()) for index in range(6)]
+    [4, 4, 5, 5, 4, 4]
     """
     if not 1 <= min_sites <= sites:
         raise ValueError(f"min_sites={min_sites}: must lie in 1..{sites}, the number of sites")

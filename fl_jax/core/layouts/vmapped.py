@@ -27,6 +27,21 @@ def whole_round(
 
     Raises:
         ValueError: for a chained algorithm.
+
+    >>> import optax
+    >>> from fl_jax.aggregators import weighted_mean
+    >>> from fl_jax.algorithms import fed_avg
+    >>> from fl_jax.core.layouts import init
+    >>> loss = lambda params, batch, key: ((params - batch.inputs) ** 2).mean() / 2
+    >>> batches = Batch(jnp.array([1.0, 5.0]).reshape(2, 1, 1), jnp.zeros((2, 1, 1)), jnp.ones((2, 1, 1)))
+    >>> def after_a_round(rate):
+    ...     parts = fed_avg(loss, optax.sgd(rate)), weighted_mean()
+    ...     state = init(*parts, jnp.float32(0), 2, jax.random.key(0))
+    ...     return whole_round(*parts)(state, batches, jnp.ones(2, bool))[0].params
+    >>> jax.vmap(after_a_round)(jnp.array([0.5, 1.0])).tolist()  # towards the mean, 3
+    [1.5, 3.0]
+    >>> float(jax.grad(after_a_round)(0.5))
+    3.0
     """
     start, step, finish = _lockstep(algorithm, aggregator, "whole_round")
 
