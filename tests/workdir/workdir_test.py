@@ -114,24 +114,56 @@ def test_a_line_of_metrics_is_named(tmp_path):
         arm.read_metrics()
 
 
-NAMES = re.compile(
-    r"(^|/)(manifest|done|inputs|results|cross_site|saliency|partition)\.json$|metrics\.jsonl|"
-    r"partition\.(csv|png|new)|^predictions(/|$)|^models(/|$)|^evaluations(/|$)|^\.locks|^report\.html|"
-    r"^tensorboard$|^checkpoints$|^cohort$|^features$|evaluation\.(json|csv|html)|judged\.csv"
+FILES = re.compile(
+    r"(^|/)(manifest|done|inputs|results|cross_site|saliency|partition|evaluation|seeds)\.json$|"
+    r"metrics\.jsonl|partition\.(csv|png|new)|(^|/)(evaluation|seeds)\.(csv|html)|judged\.csv|^report\.html|"
+    r"^\.locks|^(models|predictions|evaluations|saliency)/"
 )
-OWNERS = ("fl_jax.workdir",)
-LEFT = {}
+FOLDERS = {"models", "predictions", "evaluations", "tensorboard", "checkpoints", "features", "data"}
+FOLDERS |= {"cohort", "figures", "tables", "saliency", "studies"}
+ELSEWHERE = {
+    "fl_jax.experiment.config": {"Where metrics go, beside metrics.jsonl."},  # a field's help
+    "launch.sweep.sweep": {"results.json"},  # of a sweep's folder
+}
+"""Texts that name no file of a workdir."""
+ABOVE = sorted(m for m in MODULES if m.startswith(("launch", "fl_jax.experiment", "fl_jax.report")))
 
 
-def spelled(module):
-    """The texts in a module's code, docstrings apart, that name a workdir's file."""
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    docs = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
-    }  # docstrings, of attributes too
-    inside = [
+def spelled(code):
+    """The texts in code, docstrings apart, that name a workdir's file, or join a path to its folder."""
+    tree = ast.parse(code)
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    joined = {
+        id(n.right)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div)
+    }
+    return {
         node.value
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
-    ]
-    return [text for text in inside if NAMES.search(text)]
+        if FILES.search(node.value) or (id(node) in joined and node.value in FOLDERS)
+    }
+
+
+@pytest.mark.parametrize("module", ABOVE)
+def test_no_other_module_spells_a_workdirs_file(module):
+    code = MODULES[module].read_text(encoding="utf-8")
+    assert spelled(code) <= ELSEWHERE.get(module, set())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("root / 'models' / name", "open(f'{root}/done.json')", "x = 'predictions/a.csv'"),
+        *(
+            "path.with_name('partition.new')",
+            "root.glob('models/*/inputs.json')",
+            "root / 'cohort'",
+        ),
+    ],
+)
+def test_a_spelled_name_is_noticed(code):
+    assert spelled(code)
+    assert not spelled(f'"""{code}"""')
+    assert not spelled("results['models']")

@@ -106,7 +106,7 @@ def _prepare(config: Config, home: Path) -> Config:
     data_dir = parts / f"data_{config.image_size}"
     prepare.prepare_cohort(
         cohort,
-        parts / "cohort",
+        Workdir(parts).cohort,
         data_dir=data_dir,
         image_size=config.image_size,
         max_refused=config.max_refused,

@@ -87,11 +87,11 @@ class Trainings:
     def __init__(self, settings: Settings, seed: int, folder: Path) -> None:
         self.settings = settings
         config = Config.of(settings["study"] | {"seed": seed})
-        self.config = config.replace(data_dir=str(folder / "data"))
+        self.config = config.replace(data_dir=str(Workdir(folder).data))
         prepare.prepare_cohort(
             dataclasses.asdict(self.config.cohort),
-            folder / "cohort",
-            data_dir=folder / "data",
+            Workdir(folder).cohort,
+            data_dir=Workdir(folder).data,
             image_size=self.config.image_size,
             max_refused=self.config.max_refused,
         )
