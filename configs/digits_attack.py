@@ -52,11 +52,11 @@ def rows() -> ConfigDict:
         "skewed, flipped x 1": {"faults": (flip.format(1.0),)},
         "skewed, flipped x 10": {"faults": (flip.format(10.0),)},
     }
-    found = {}
+    result = {}
     for panel, attack in panels.items():
         for name, row in aggregators.items():
-            found[f"{panel}/{name}"] = row | attack
-        found[f"{panel}/mean, nobody flips"] = attack | {"faults": ()}
+            result[f"{panel}/{name}"] = row | attack
+        result[f"{panel}/mean, nobody flips"] = attack | {"faults": ()}
         if "faults" in attack:
-            found[f"{panel}/mean"] = attack
-    return ConfigDict(found, sort_keys=False)
+            result[f"{panel}/mean"] = attack
+    return ConfigDict(result, sort_keys=False)

@@ -43,15 +43,15 @@ def get_config() -> ConfigDict:
 
 def rows() -> ConfigDict:
     """By fault the number of struck sites and what the server does."""
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
 
     def panel(title: str, fault: str, **defences: dict[str, Any]) -> None:
-        found[f"{title}/no fault"] = {}
+        result[f"{title}/no fault"] = {}
         for sites in SEVERITIES:
             for name, fields in defences.items():
                 faults = (fault.format(sites), *fields.get("faults", ()))
                 row = {"faults": faults} | {k: v for k, v in fields.items() if k != "faults"}
-                found[f"{title}/{sites} sites, {name.replace('_', ' ')}"] = row
+                result[f"{title}/{sites} sites, {name.replace('_', ' ')}"] = row
 
     trusting = {"faults": ("trusting()",)}
     # Nothing arrives: the others go on.
@@ -74,6 +74,6 @@ def rows() -> ConfigDict:
     panel("sign flipped, 10 times", "sign_flip({}, scale=10.0)", **robust)
     panel("labels flipped", "label_flip({}, how='reverse')", **robust)
     for name in ("clipped", "robust mean"):
-        found[f"no fault/{name}"] = robust[name]
-    found["no fault/no fault"] = {}
-    return ConfigDict(found, sort_keys=False)
+        result[f"no fault/{name}"] = robust[name]
+    result["no fault/no fault"] = {}
+    return ConfigDict(result, sort_keys=False)

@@ -1,9 +1,10 @@
-"""The grid of `gap_demo.py` on a harder federation: sites that see few kinds of bleed, half of the patients.
+"""`gap_demo.py` on a harder federation: sites that see few kinds of bleed, and half of the patients.
 
     python -m launch.sweep --config=configs/gap_hard.py --workdir=runs/gap_hard
 
-The same cohort, dealt to five sites by label (Dirichlet 0.2, where the demo's hospitals differ in case mix),
-and half as many patients to train on; the steps are as many.
+The same cohort, assigned to five sites by label (Dirichlet 0.2) instead of the demo's case mix, with half as many
+training patients and as many steps. Minus central, seed 0: FedAvg -0.069, SCAFFOLD -0.010, SCAFFOLD with an eighth
+of an epoch per round +0.001.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
 """Normalisation x running statistics x algorithm on the synthetic cohort.
 
-python -m launch.sweep --config=configs/norm.py --workdir=runs/norm
+    python -m launch.sweep --config=configs/norm.py --workdir=runs/norm
 
-A small model for few rounds: 45 runs took 42 minutes on two busy cores. Seen with three seeds: FedBN is
-better at home than FedAvg, batch normalisation learns faster than group normalisation, and how statistics are
-pooled makes no difference that shows here. The table and what else did not help are in the README.
+45 runs in 42 minutes on 2 busy cores. Three seeds: FedBN beats FedAvg on the own site (0.799 against 0.753, both
+with group normalisation), batch normalisation learns faster than group normalisation, and how its statistics are
+pooled makes no difference here. The table is in configs/README.md.
 """
 
 from ml_collections import ConfigDict
@@ -26,9 +26,9 @@ SETTINGS = {
     "batch local": ("batch", "local"),
     "batch naive": ("batch", "naive"),
 }
-"""Normalisation and `statistics`; those without batch normalisation have none to carry."""
+"""Normalisation and `statistics`, which only batch normalisation has."""
 LEFT_OUT = {
-    # Without layers that could stay at the sites; and pooled statistics fit no model of a site's own.
+    # No layers to keep local; and recomputed statistics do not fit personal models.
     "FedBN": ("none", "batch recompute"),
     "FedProx": ("layer", "none", "batch local", "batch naive"),  # for time
 }

@@ -1,4 +1,4 @@
-"""The study's arms: who trains on what, and how many examples; made so that every arm has the same budget."""
+"""Plans the arms of an experiment: who trains on what, with the same number of examples in every arm."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from fl_jax.data.slices import Slices
 
 
 class Arm(NamedTuple):
-    """One training of the study.
+    """What one arm trains on.
 
     Attributes:
         name: `federated`, `central` or `local_<site>`.
-        sites: the names of its S sites; central training has one, `all`.
-        train: each site's training examples in the dataset, int[n_s]: rows, or numbers of studies.
-        validation: the rows that choose its checkpoint: of its own sites, and no others.
-        participating: bool[R, S], who takes part in each round.
-        examples: int[R, S], examples that each site sees in each round, repeats included.
-        balanced: whether its sites draw them by their labels, see `pipeline.balanced_order`.
+        sites: names of its S sites; the central arm has one, `all`.
+        train: training examples of each site, int[n_s]: rows of the dataset, or numbers of studies.
+        validation: rows of its sites that select the best round, int[n].
+        participating: bool[R, S], which sites take part in each round.
+        examples: int[R, S], examples per site and round, repeats included.
+        balanced: whether examples are drawn by their labels, see `fl_jax.data.order`.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Arm(NamedTuple):
 
     @property
     def budget(self) -> int:
-        """Examples seen over all rounds, repeats included."""
+        """Examples over all rounds, repeats included."""
         return int(self.examples[self.participating].sum())
 
 
@@ -48,42 +48,42 @@ def plan_arms(
     local_budget: str = "examples",
     balanced: bool = False,
 ) -> dict[str, Arm]:
-    """Plans the federated, the central and each local training with matched budgets.
+    """Plans the federated, the central and every local arm with matched budgets.
 
     Args:
         slices: the dataset.
         partition: patients to sites and splits.
         rounds: R, at least 1.
-        epochs: passes over its own training slices that a participating site makes in a round, over 0; with
-            0.5 it sees a random half of them, with little at least one.
+        epochs: passes of a participating site over its training slices per round, above 0; with 0.5 it sees a
+            random half of them, and always at least one example.
         min_sites: see `core.participation`.
-        key: decides who takes part.
+        key: the run's key, which decides participation.
         local_budget: `'examples'`: a local model sees as many examples as the federated one, however
-            small its hospital; `'epochs'`: as many passes over its own slices as in the federation.
-        balanced: of every arm, which leaves their budgets as they are.
+            small its site; `'epochs'`: it makes as many passes over its slices as in the federation.
+        balanced: see `Arm`; budgets stay the same.
 
     Returns:
         The arms by name: `federated`, `central`, `local_<site>`.
 
     Raises:
-        ValueError: for an argument out of range, a dataset without labels, or a site without training or
+        ValueError: an argument is out of range, the dataset has no labels, or a site has no training or no
             validation slices.
     """
     if rounds < 1:
         raise ValueError(f"rounds={rounds}: must be at least 1")
     if not 0 < epochs < np.inf:
-        raise ValueError(f"epochs={epochs}: must be over 0")
+        raise ValueError(f"epochs={epochs}: must be above 0")
     if local_budget not in ("examples", "epochs"):
         raise ValueError(f"local_budget={local_budget!r}: must be 'examples' or 'epochs'")
     slices.require_labels()
     sites = partition.sites
     train = tuple(slices.examples(partition.rows(slices, "train", site)) for site in sites)
-    own = tuple(partition.rows(slices, "validation", site) for site in sites)
-    for name, parts in (("training", train), ("validation", own)):
+    held_back = tuple(partition.rows(slices, "validation", site) for site in sites)
+    for name, parts in (("training", train), ("validation", held_back)):
         for site, rows in zip(sites, parts, strict=True):
             if not len(rows):
                 raise ValueError(
-                    f"site {site!r} has no {name} slices: leave it out or re-partition"
+                    f"site {site!r} has no {name} slices: leave it out, or change the partition"
                 )
     present = np.stack([participation(key, r, len(sites), min_sites) for r in range(rounds)])
     examples = np.broadcast_to([max(1, round(epochs * len(rows))) for rows in train], present.shape)
@@ -97,5 +97,5 @@ def plan_arms(
     for index, (site, rows) in enumerate(zip(sites, train, strict=True)):
         budget = total if local_budget == "examples" else examples[:, index : index + 1]
         name = f"local_{site}"
-        planned[name] = Arm(name, (site,), (rows,), own[index], always, budget)
+        planned[name] = Arm(name, (site,), (rows,), held_back[index], always, budget)
     return {name: arm._replace(balanced=balanced) for name, arm in planned.items()}

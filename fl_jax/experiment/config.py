@@ -165,10 +165,11 @@ class Config:
         "`pretrained`, a model's call instead.",
     )
     backbone_model: str = _head(
-        "own", "Model of that workdir: own is the same arm's; or federated, or any other for all."
+        "own",
+        "Model of that workdir: own for the same arm's, or one for all arms, such as federated.",
     )
     study_weight: float = _head(
-        0.5, "Weight of the study's loss beside the mean over its slices.", low=0, high=1e9
+        0.5, "Weight of the study's loss, added to the mean over its slices.", low=0, high=1e9
     )
     slices_at_once: int = _head(
         32, "Slices whose activations are in memory together, with `trainable`.", low=1, high=2**20
@@ -269,7 +270,7 @@ class Config:
     )
     tracker: str = _machine(
         "tensorboard",
-        "Where metrics go, beside metrics.jsonl.",
+        "Where metrics go, in addition to metrics.jsonl.",
         choices=("tensorboard", "mlflow", "wandb", "none"),
     )
 

@@ -1,9 +1,9 @@
-"""A frozen backbone's features, computed once for each slice; the head is then trained on them alone.
+"""Computes a frozen backbone's features once per slice, on which its head is then trained.
 
-logits = head(backbone(images)),  backbone fixed:   f_n = backbone(images_n) once,   logits_n = head(f_n)
+    f_n = backbone(image_n), once;    logits_n = head(f_n)
 
-The head's parameters have the same names and values either way, so that a head that was trained on features
-predicts from images within the whole model.
+The head's parameters have the same names and values as in the whole model, so a head trained on features
+predicts from images within that model.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from fl_jax.tasks.task import Task
 
 
 class Head(nn.Module):
-    """A model's last layer by itself, under its name in the model."""
+    """A model's last layer alone, under its name in the model."""
 
     layer: str
     labels: int
@@ -47,9 +47,9 @@ def extract(
     """Computes the features of every slice of a dataset.
 
     Args:
-        model: whose `__call__` takes `features=True`, such as `deep_resnet`.
-        variables: its parameters and running statistics; those of the last layer are not used and may lack.
-        prepare: HU to what the model reads.
+        model: its `__call__` takes `features=True`, as that of `deep_resnet` does.
+        variables: its parameters and running statistics; the last layer's may be absent.
+        prepare: HU to the model's inputs.
         slices: the dataset, N slices.
         batch_size: B of a forward pass.
 
@@ -61,15 +61,15 @@ def extract(
     def run(variables: Any, inputs: Array) -> Any:
         return model.apply(variables, prepare(inputs), features=True)
 
-    found = [
+    batches = [
         np.asarray(run(variables, batch.inputs))[batch.mask > 0]
         for batch in pipeline.eval_batches(slices, np.arange(len(slices)), batch_size=batch_size)
     ]
-    return np.concatenate(found)
+    return np.concatenate(batches)
 
 
 def in_place_of_pixels(slices: Slices, features: np.ndarray) -> Slices:
-    """The dataset whose inputs are features.
+    """The dataset with features as its inputs.
 
     Args:
         slices: the dataset, N slices.
@@ -79,11 +79,11 @@ def in_place_of_pixels(slices: Slices, features: np.ndarray) -> Slices:
         The dataset with batches of float32[B, F].
 
     Raises:
-        ValueError: when they are not as many as the slices, or not finite.
+        ValueError: there is not one finite row per slice.
     """
     if features.ndim != 2 or len(features) != len(slices) or not np.isfinite(features).all():
         raise ValueError(
-            f"features of shape {features.shape} for {len(slices)} slices: must be finite, a row for each"
+            f"features of shape {features.shape} for {len(slices)} slices: must be one finite row for each"
         )
     shape: Any = features.shape[1:]
     return dataclasses.replace(
@@ -103,18 +103,18 @@ def head_task(
     """Makes the task of training a model's last layer on features.
 
     Args:
-        whole: the task on images, of which the last layer alone is trained, see `fine_tune.train_only`.
+        whole: the task on images that trains the last layer alone, see `fine_tune.train_only`.
         layer: the last layer's name, `model.head`.
         features: F.
         positive_weights: as `whole` has them.
         label_loss: as `whole` has them.
-        mix: of features, where `whole` mixes images.
+        mix: mixes features as `whole` mixes images.
 
     Returns:
-        A task with the parameters of `whole`, and the same beginning.
+        A task with the parameters of `whole` and the same initial values.
 
     Raises:
-        ValueError: when `whole` trains anything else.
+        ValueError: `whole` trains other parameters.
     """
     shapes: Params = jax.eval_shape(whole.init, jax.random.key(0))
     kernel = shapes.get(layer, {}).get("kernel")

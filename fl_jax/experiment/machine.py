@@ -1,4 +1,4 @@
-"""The machine that a program runs on: its cores, its devices, and what it is called."""
+"""The machine: cores, devices, threads, and a description of it."""
 
 import os
 import platform
@@ -10,14 +10,14 @@ from fl_jax.experiment.config import Config
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def split(devices: int) -> None:
-    """Has JAX see several CPU devices of one thread each; before it looks for devices, or never.
+    """Splits the CPU into devices of one thread each; call it before JAX looks for devices.
 
-    What XLA:CPU leaves to YNNPACK still uses all threads, whatever its flags say.
+    What XLA:CPU delegates to YNNPACK uses all threads nevertheless.
 
     Two sites on a thread each are faster than one site on two threads, since a small model's operations
     are too short to be shared. Accelerators are left as they are.
@@ -33,20 +33,22 @@ def split(devices: int) -> None:
             f"devices={devices}: must be 0, which leaves the machine as it is, or more"
         )
     if devices > 1:
-        own = f"--xla_force_host_platform_device_count={devices} --xla_cpu_multi_thread_eigen=false"
+        flags = (
+            f"--xla_force_host_platform_device_count={devices} --xla_cpu_multi_thread_eigen=false"
+        )
         # What a person set comes after and so decides.
-        os.environ["XLA_FLAGS"] = f"{own} {os.environ.get('XLA_FLAGS', '')}".strip()
+        os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 
 THREADS = ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS")
-"""Where XLA:CPU and its libraries take their number of threads from; its flags do not reach all of them."""
+"""Where XLA:CPU and its libraries read their number of threads; XLA's flags do not reach all of them."""
 
 
 def use_threads(threads: int) -> None:
-    """Has this process and those that it starts compute with so many threads; before JAX's first computation.
+    """Sets the number of threads of this process and its children; call it before JAX's first computation.
 
-    A convolution's gradient on XLA:CPU is summed by thread, so that the last bits of its numbers depend on
-    how many there are: with the number fixed they do not depend on the machine's cores.
+    XLA:CPU sums a convolution's gradient by thread, so their number decides the last bits. With a fixed
+    number these do not depend on the machine's cores.
 
     Args:
         threads: at least 1; 0 leaves the environment as it is.
@@ -66,7 +68,7 @@ def use(config: Config) -> None:
 
 
 def describe() -> dict[str, Any]:
-    """Processor, devices and versions, for whoever reads the figures later."""
+    """Processor, devices and versions, to record with measurements."""
     import flax
     import numpy as np
     import optax
@@ -88,7 +90,7 @@ def describe() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name; on Linux the system tells it in a file only."""
+    """The processor's name, on Linux from /proc/cpuinfo."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.split(":", 1)[1].strip() for line in file if "model name" in line]

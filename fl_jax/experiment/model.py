@@ -1,4 +1,4 @@
-"""The model of a config: from random or pretrained parameters, whole or its head, on images or features."""
+"""Builds a config's model and task: random or pretrained, whole or its head, on images or on features."""
 
 import hashlib
 import json
@@ -38,10 +38,10 @@ class Network(NamedTuple):
 
     Attributes:
         model: the Flax module.
-        prepare: HU to the images that it reads.
-        given: its pretrained variables by collection; empty where none are.
+        prepare: HU to its inputs.
+        given: pretrained variables by collection; empty without any.
         task: what is learned, on slices.
-        loss: what the task is trained by, as keywords of `multi_label`.
+        loss: keywords of `multi_label` that say how it is learned.
     """
 
     model: nn.Module
@@ -54,10 +54,10 @@ class Network(NamedTuple):
 def network(
     config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
 ) -> Network:
-    """Makes a config's model; without `positive_weights`, float32[L], it is for prediction.
+    """Builds a config's model; without `positive_weights`, float32[L], it is for prediction.
 
     Raises:
-        ValueError: when fields do not go together, or the weights do not fit.
+        ValueError: fields exclude each other, or the pretrained weights do not fit.
     """
     model = spec.build(config.model, "fl_jax.models")
     if isinstance(model, StudyHead):
@@ -65,21 +65,21 @@ def network(
     if config.remat:
         if not hasattr(model, "remat"):
             raise ValueError(
-                f"config.remat=True: {config.model} has no blocks to compute again; set --noconfig.remat"
+                f"config.remat=True: {config.model} has no blocks to recompute; set --noconfig.remat"
             )
         model = model.clone(remat=True)
     example = jnp.zeros((1, *input_shape), jnp.int16)
     prepare = partial(windows.channels, windows=windows.by_name(config.windows))
     if config.trainable and not config.pretrained:
         raise ValueError(
-            f"config.trainable={config.trainable!r}: all else would stay at random values; "
+            f"config.trainable={config.trainable!r}: the other parameters would stay random; "
             "give config.pretrained, or leave it empty"
         )
     running = config.statistics != "frozen"
     if running and config.trainable:
         raise ValueError(
-            f"config.statistics={config.statistics!r} with trainable={config.trainable!r}: statistics of "
-            "what is not trained stay as they are; set --config.statistics=frozen"
+            f"config.statistics={config.statistics!r} with trainable={config.trainable!r}: the "
+            "statistics of frozen layers do not change; set --config.statistics=frozen"
         )
     given: dict[str, Any] = {}
     if config.pretrained:
@@ -142,16 +142,15 @@ def head_task(config: Config, size: int, positive_weights: np.ndarray | None = N
 def on_features(
     config: Config, made: Network, slices: Slices, summary: Mapping[str, Any], folder: Path
 ) -> tuple[Task, Slices]:
-    """The head's task and the dataset of features, which are computed once and kept as `folder/<digest>.npy`.
+    """The head's task and the dataset of features, which are cached as `folder/<digest>.npy`.
 
     Raises:
-        ValueError: when more than the head is trained, images are augmented in training, or what is asked for
-            is of no use for a head.
+        ValueError: more than the head is trained, images are augmented, or a field is for whole models only.
     """
     head = check_features(config, made)
-    found = cached(made, made.given, slices, facts(config, summary), folder)
-    task = features.head_task(made.task, head, found.shape[1], **made.loss)
-    return task, features.in_place_of_pixels(slices, found)
+    table = cached(made, made.given, slices, facts(config, summary), folder)
+    task = features.head_task(made.task, head, table.shape[1], **made.loss)
+    return task, features.in_place_of_pixels(slices, table)
 
 
 def check_features(config: Config, made: Network) -> str:
@@ -166,7 +165,7 @@ def check_features(config: Config, made: Network) -> str:
     if config.max_degrees or config.flip:
         raise ValueError(
             f"config.cached_features=True with max_degrees={config.max_degrees}, flip={config.flip}: "
-            "features are of slices as they are; set --config.max_degrees=0 --noconfig.flip"
+            "cached features are of unaugmented slices; set --config.max_degrees=0 --noconfig.flip"
         )
     whole = {"accumulate": 1, "remat": False, "test_flip": False}
     for name, value in whole.items():
@@ -191,7 +190,7 @@ def check_features(config: Config, made: Network) -> str:
 
 
 def facts(config: Config, summary: Mapping[str, Any]) -> list[Any]:
-    """What the features of a config's pretrained model depend on, for `cached`."""
+    """What the features of a pretrained model depend on, for `cached`."""
     known = [summary.get("digest"), summary.get("options"), sha256(_weights(config))]
     return [
         *known,
@@ -202,26 +201,26 @@ def facts(config: Config, summary: Mapping[str, Any]) -> list[Any]:
 def cached(
     made: Network, variables: Any, slices: Slices, depends_on: list[Any], folder: Path
 ) -> np.ndarray:
-    """The features of every slice, float32[N, F], read from `folder/<digest>.npy` or computed and kept there.
+    """The features of every slice, float32[N, F], cached as `folder/<digest>.npy`.
 
     Args:
         made: of `network`; its `model` and `prepare` are used.
         variables: of the model.
         slices: the dataset, each slice an example.
-        depends_on: what JSON can hold, and all that the features depend on: the name is its digest.
-        folder: made where it is lacking.
+        depends_on: all that the features depend on, in values that JSON can hold; its digest is the name.
+        folder: created if need be.
     """
     name = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{name}.npy"
     if path.exists():
         return np.load(path, allow_pickle=False)
-    found = features.extract(made.model, variables, made.prepare, slices)
+    table = features.extract(made.model, variables, made.prepare, slices)
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
-        np.save(file, found)
+        np.save(file, table)
     part.replace(path)
-    return found
+    return table
 
 
 def _weights(config: Config) -> Path:

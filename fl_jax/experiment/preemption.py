@@ -1,4 +1,4 @@
-"""How a program is ended from outside: by SIGTERM, as a cluster does it, or by its parent's end."""
+"""How a program is ended from outside: by SIGTERM, as clusters do, or because its parent ended."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 STATUS = os.EX_TEMPFAIL
-"""75: ended when asked to, with everything saved; the same command goes on."""
+"""75: ended on request with everything saved; the same command resumes."""
 
 
 def end_on_sigterm() -> None:
-    """Turns SIGTERM into `SystemExit` with `STATUS`, so that what is open is closed and children are told."""
+    """Turns SIGTERM into `SystemExit` with `STATUS`, so that files are closed and children ended."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(STATUS)
@@ -22,10 +22,9 @@ def end_on_sigterm() -> None:
 
 
 def end_with_parent() -> None:
-    """Ends this process at once, with `STATUS`, when whoever writes to its standard input is gone.
+    """Ends this process at once, with `STATUS`, when its standard input closes because the parent is gone.
 
-    However that ended: the system closes the pipe. The round under way is lost, as with the parent; to finish
-    it would hold the lock that the same command, started again, needs.
+    The current round is lost: finishing it would keep the lock that the same command, started again, needs.
     """
 
     def wait() -> None:
@@ -38,10 +37,10 @@ def end_with_parent() -> None:
 
 @contextlib.contextmanager
 def noted() -> Iterator[Callable[[], bool]]:
-    """Has the first SIGTERM only noted, and the second end the process at once; of the main thread.
+    """Records the first SIGTERM; the second ends the process at once. For the main thread.
 
     Yields:
-        `() -> bool`, whether one has come; good after the block too.
+        `() -> bool`, whether SIGTERM arrived; valid after the block, too.
     """
     asked = threading.Event()
 

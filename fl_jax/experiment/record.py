@@ -1,4 +1,4 @@
-"""A round as one line of `metrics.jsonl`, and which of two rounds is the better by its validation figures."""
+"""A round as a line of `metrics.jsonl`, and which of two rounds validates better."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from fl_jax.faults.fault import Fault
 
 
 def validation(logits: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    """A model's macro AUROC over the labels of both classes and its mean loss, on validation slices.
+    """Macro AUROC, over labels with both classes, and mean loss on validation slices.
 
     Args:
         logits: float64[N, L].
@@ -42,14 +42,14 @@ def better(new: dict[str, Any], facts: dict[str, Any]) -> bool:
 def of_round(
     arm: Arm, number: int, metrics: Metrics, seconds: float, faults: Sequence[Fault]
 ) -> dict[str, Any]:
-    """What a round's metrics, see `round`, say of each site by its name, as JSON holds it.
+    """A round's metrics by the names of sites, in values that JSON can hold.
 
     Args:
         arm: the training.
-        number: of the round, from 1.
-        metrics: of the round.
-        seconds: that it took.
-        faults: what may have gone wrong at the sites, in the order of `metrics["struck"]`.
+        number: the round's, from 1.
+        metrics: see `fl_jax.core.layouts`.
+        seconds: wall clock.
+        faults: in the order of `metrics["struck"]`.
     """
     present, accepted = np.asarray(metrics["participating"]), np.asarray(metrics["accepted"])
     examples, loss = np.asarray(metrics["examples"]), np.asarray(metrics["loss"])
@@ -79,7 +79,7 @@ def of_round(
 
 
 def _reason(metrics: Metrics, site: int) -> str:
-    """Why nothing of a site that was to take part is in the round."""
+    """Why a planned participant's message was not aggregated."""
     if metrics["dropped"][site]:
         return "dropped out"
     refused = metrics["refused"][site]

@@ -53,16 +53,18 @@ def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
     central, _, _ = federation.start(config, "central", made.task, sites=1, key=key)
     assert central.personal is None
     config = config.replace(trainable="^fc/")
-    with pytest.raises(ValueError, match="statistics of what is not trained stay"):
+    with pytest.raises(ValueError, match="statistics of frozen layers do not change"):
         models.network(config, (8, 8))
 
 
 def test_fields_that_do_not_go_together(config):
     config = config.replace(pretrained_digest="0" * 8)
-    with pytest.raises(ValueError, match="damaged or another one"):
+    with pytest.raises(ValueError, match="damaged or a different one"):
         models.network(config, (8, 8))
     config = config.replace(pretrained="")
-    with pytest.raises(ValueError, match=r"trainable='\^fc/': all else would stay at random"):
+    with pytest.raises(
+        ValueError, match=r"trainable='\^fc/': the other parameters would stay random"
+    ):
         models.network(config, (8, 8))
 
 
@@ -95,8 +97,8 @@ def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, mo
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("flip", True, "features are of slices as they are"),
-        ("max_degrees", 5.0, "features are of slices as they are"),
+        ("flip", True, "features are of unaugmented slices"),
+        ("max_degrees", 5.0, "features are of unaugmented slices"),
         ("trainable", "", "give a model with pretrained weights"),
         ("trainable", "^(fc|layer4_1)/", "must train that layer alone"),
     ],
