@@ -4,16 +4,17 @@
     python -m launch.sweep --config=configs/gap_demo.py --workdir=runs/gap_demo \
         --config.seeds='(0, 1, 2)' --only=group/central,group/local,ROW,ROW
 
-80 to 330 s per training on a busy core. SCAFFOLD equals central training: +0.001 (-0.007 to +0.010) micro AUROC;
-FedAvg loses 0.007 (-0.022 to +0.008). The tables are in configs/README.md.
+80 to 330 s per training on a busy core. SCAFFOLD equals central training: +0.001 (-0.007 to +0.010) micro
+AUROC; FedAvg loses 0.007 (-0.022 to +0.008). The tables are in configs/README.md.
 
-The demo's hospitals with as many training patients, at 48 pixels. Three times as many patients are drawn; the others
-are test patients, since an interval that excludes a loss of 0.01 needs some hundreds of them. The first command
-changes one factor at a time with one seed, the second repeats the best rows and the central and local models with
-three. A panel is what central and federated model share, so each difference is to a matched central model: the same
-initial parameters, examples, optimiser, rounds to select from and schedule. All see 36 passes. With a third of
-them, in batches of 16, no federated model had converged: they take a fifth of the central model's steps. A seed
-decides initial parameters, order and participation; test and hold-out patients stay the same.
+The demo's hospitals with as many training patients, at 48 pixels. Three times as many patients are drawn;
+the others are test patients, since an interval that excludes a loss of 0.01 needs some hundreds of them.
+The first command changes one factor at a time with one seed, the second repeats the best rows and the
+central and local models with three. A panel is what central and federated model share, so each difference
+is to a matched central model: the same initial parameters, examples, optimiser, rounds to select from and
+schedule. All see 36 passes. With a third of them, in batches of 16, no federated model had converged:
+they take a fifth of the central model's steps. A seed decides initial parameters, order and
+participation; test and hold-out patients stay the same.
 """
 
 from typing import Any

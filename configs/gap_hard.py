@@ -2,9 +2,9 @@
 
     python -m launch.sweep --config=configs/gap_hard.py --workdir=runs/gap_hard
 
-The same cohort, assigned to five sites by label (Dirichlet 0.2) instead of the demo's case mix, with half as many
-training patients and as many steps. Minus central, seed 0: FedAvg -0.069, SCAFFOLD -0.010, SCAFFOLD with an eighth
-of an epoch per round +0.001.
+The same cohort, assigned to five sites by label (Dirichlet 0.2) instead of the demo's case mix, with half
+as many training patients and as many steps. Minus central, seed 0: FedAvg -0.069, SCAFFOLD -0.010,
+SCAFFOLD with an eighth of an epoch per round +0.001.
 """
 
 from typing import Any

@@ -2,15 +2,16 @@
 
     python -m launch.experiment --config=configs/ich_best.py --workdir=runs/best --config.data_dir=DATA
 
-80 to 330 s per training at 48 pixels on 2 cores. Micro AUROC minus central, three seeds: +0.001 (-0.007 to +0.009)
-on the demo's hospitals, -0.002 (-0.008 to +0.004) on the harder ones.
+80 to 330 s per training at 48 pixels on 2 cores. Micro AUROC minus central, three seeds: +0.001 (-0.007
+to +0.009) on the demo's hospitals, -0.002 (-0.008 to +0.004) on the harder ones.
 
-Local steps drift towards each site's optimum, the further the longer a round. SCAFFOLD corrects each step by the
-difference between the site's gradient and everybody's; rounds of an eighth of an epoch keep the drift short. Small
-batches give the federated model, whose sites step in parallel, as many steps as a central model takes in batches
-five times as large; the long training lets it converge; all sites take part in every round. Where sites differ
-little, half an epoch per round does as well at a quarter of the traffic. All of this was measured with the small
-model on synthetic patients; start from it with other models.
+Local steps drift towards each site's optimum, the further the longer a round. SCAFFOLD corrects each step
+by the difference between the site's gradient and everybody's; rounds of an eighth of an epoch keep the
+drift short. Small batches give the federated model, whose sites step in parallel, as many steps as a
+central model takes in batches five times as large; the long training lets it converge; all sites take
+part in every round. Where sites differ little, half an epoch per round does as well at a quarter of the
+traffic. All of this was measured with the small model on synthetic patients; start from it with other
+models.
 """
 
 from typing import Any

@@ -2,9 +2,9 @@
 
     python -m launch.sweep --config=configs/norm.py --workdir=runs/norm
 
-45 runs in 42 minutes on 2 busy cores. Three seeds: FedBN beats FedAvg on the own site (0.799 against 0.753, both
-with group normalisation), batch normalisation learns faster than group normalisation, and how its statistics are
-pooled makes no difference here. The table is in configs/README.md.
+45 runs in 42 minutes on 2 busy cores. Three seeds: FedBN beats FedAvg on the own site (0.799 against
+0.753, both with group normalisation), batch normalisation learns faster than group normalisation, and how
+its statistics are pooled makes no difference here. The table is in configs/README.md.
 """
 
 from ml_collections import ConfigDict
