@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from browser import browse, text_of
 from real_ct import REAL, needs_real
-from report.fake_study import MANIFEST
+from report.fake_experiment import MANIFEST
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify.file import UIDS

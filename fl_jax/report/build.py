@@ -73,16 +73,16 @@ def build(
     ) | {"survey": survey}
     # Render what a reader of results.json gets, so that the page cannot show any other number.
     text = _json(jsonable(computed))
-    found = json.loads(text)
+    content = json.loads(text)
     write_text(workdir.results, text)
-    write_text(workdir.cross_site, _json(found["cross_site"]))
-    pictures = _pictures(records.data, found, thumbnails)
-    write_text(workdir.report, page.render(found, pictures, _panels(workdir, found)))
-    write_text(workdir.model_card, checklists.model_card(found))
-    write_text(workdir.checklist, checklists.reporting_checklist(found))
-    _replace_all(workdir.figures, journal.figure_files(found), journal.FIGURE_FILES)
-    _replace_all(workdir.tables, journal.table_files(found), journal.OPTIONAL_TABLES)
-    return found
+    write_text(workdir.cross_site, _json(content["cross_site"]))
+    pictures = _pictures(records.data, content, thumbnails)
+    write_text(workdir.report, page.render(content, pictures, _panels(workdir, content)))
+    write_text(workdir.model_card, checklists.model_card(content))
+    write_text(workdir.checklist, checklists.reporting_checklist(content))
+    _replace_all(workdir.figures, journal.figure_files(content), journal.FIGURE_FILES)
+    _replace_all(workdir.tables, journal.table_files(content), journal.OPTIONAL_TABLES)
+    return content
 
 
 def _json(value: Any) -> str:
@@ -99,22 +99,22 @@ def _replace_all(folder: Path, files: Mapping[str, bytes], removable: Sequence[s
 
 
 def _pictures(
-    data: Path, found: Mapping[str, Any], thumbnails: Thumbnails | None
+    data: Path, content: Mapping[str, Any], thumbnails: Thumbnails | None
 ) -> dict[str, dict[str, bytes | None]] | None:
     if thumbnails is None:
         if not (data / "slices").exists():
             return None
         thumbnails = dataset_thumbnails(data)
-    hu = thumbnails([case["image"] for case in found["cases"]])
+    hu = thumbnails([case["image"] for case in content["cases"]])
     return {name: case_pictures(slices) for name, slices in hu.items()}
 
 
-def _panels(workdir: Workdir, found: Mapping[str, Any]) -> dict[str, bytes]:
+def _panels(workdir: Workdir, content: Mapping[str, Any]) -> dict[str, bytes]:
     """The saliency maps of `launch.explain`, if they belong to these predictions."""
-    if not found["saliency"] or not found["saliency"]["current"]:
+    if not content["saliency"] or not content["saliency"]["current"]:
         return {}
     panels = {}
-    for name in found["saliency"]["subtypes"]:
+    for name in content["saliency"]["subtypes"]:
         path = workdir.saliency_panel(name)
         if path.exists():
             check_link(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from fl_jax.files import csv_table
@@ -176,13 +176,8 @@ def figures(summary: Mapping[str, Any] | None) -> list[Markup]:
     scales: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for item in summary["scales"] if summary else ():
         scales.setdefault(tuple(item["levels"]), []).append(item)
+    titles = [escape(f"Answers from {levels[0]} to {levels[-1]}") for levels in scales]
     return [
-        Markup(
-            svg(
-                draw(levels, items),
-                f"survey_{number}",
-                str(Markup.escape(f"Answers from {levels[0]} to {levels[-1]}")),
-            )
-        )
-        for number, (levels, items) in enumerate(scales.items())
+        Markup(svg(draw(levels, items), f"survey_{number}", str(title)))
+        for number, ((levels, items), title) in enumerate(zip(scales.items(), titles, strict=True))
     ]

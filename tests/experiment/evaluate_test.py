@@ -8,7 +8,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import fake_study
+import fake_experiment
 import make_summary
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from fl_jax.workdir import Workdir
 
 @pytest.fixture(scope="module", name="workdir")
 def _workdir(tmp_path_factory):
-    return fake_study.make(tmp_path_factory.mktemp("study") / "work")
+    return fake_experiment.make(tmp_path_factory.mktemp("study") / "work")
 
 
 def _program(*flags):

@@ -1,6 +1,6 @@
 import json
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 from browser import text_of
@@ -21,7 +21,7 @@ def _page(workdir) -> str:
 
 
 def test_a_second_build_gives_the_same_bytes(built, copy):
-    build(Workdir(copy), resamples=60, thumbnails=fake_study.heads)
+    build(Workdir(copy), resamples=60, thumbnails=fake_experiment.heads)
     for name in ("results.json", "cross_site.json", "report.html"):
         assert (copy / name).read_bytes() == (built / name).read_bytes()
     assert not list(copy.glob("*.partial"))
@@ -37,7 +37,7 @@ def test_without_a_hold_out_the_pooled_test_patients_are_the_primary_data(copy):
 
 
 def test_without_a_hold_out_personal_models_have_an_operating_point_like_the_others(copy):
-    fake_study.add_personal(copy)
+    fake_experiment.add_personal(copy)
     for path in (copy / "predictions").glob("*.csv"):
         data = predictions.read(path)
         predictions.write(path, predictions.select(data, data.split != "holdout"))
@@ -81,7 +81,7 @@ def test_without_predictions_there_is_nothing_to_report(tmp_path):
         build(Workdir(tmp_path))
 
 
-def test_the_program_builds_the_page_with_the_studys_options_and_prints_the_answer(copy, program):
+def test_the_program_takes_the_experiments_options_and_prints_the_headline(copy, program):
     done = program(f"--workdir={copy}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(

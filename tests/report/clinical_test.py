@@ -1,13 +1,13 @@
 import json
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 from sklearn import metrics
 
 from fl_jax.evaluation import predictions, roc
 
-MODELS = ["federated", "central", *(f"local_{site}" for site in fake_study.SITES)]
+MODELS = ["federated", "central", *(f"local_{site}" for site in fake_experiment.SITES)]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_calibration_temperature_and_patients(built, results):
     assert sum(cell["curve"]["slices"]) == data.image.size
     assert list(results["challenge_loss"]) == MODELS
     heat = results["temperature"]["federated"]
-    assert list(heat["sites"]) == sorted(fake_study.SITES)
+    assert list(heat["sites"]) == sorted(fake_experiment.SITES)
     assert heat["after"]["brier"] < heat["before"]["brier"]
     names, at = np.unique(data.patient, return_inverse=True)
     highest = np.zeros(names.size)

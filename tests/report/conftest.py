@@ -2,7 +2,7 @@ import shutil
 import subprocess
 import sys
 
-import fake_study
+import fake_experiment
 import pytest
 
 from fl_jax.report import journal
@@ -19,17 +19,17 @@ runpy.run_module("launch.report", run_name="__main__", alter_sys=True)
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory):
-    """A finished study's workdir, to be read only."""
-    return fake_study.make(tmp_path_factory.mktemp("study") / "work")
+def finished(tmp_path_factory):
+    """A finished experiment, read-only."""
+    return fake_experiment.make(tmp_path_factory.mktemp("finished") / "work")
 
 
 @pytest.fixture(scope="session")
-def built(study, tmp_path_factory):
+def built(finished, tmp_path_factory):
     """The same with its report."""
     workdir = tmp_path_factory.mktemp("built") / "work"
-    shutil.copytree(study, workdir)
-    build(Workdir(workdir), resamples=60, thumbnails=fake_study.heads)
+    shutil.copytree(finished, workdir)
+    build(Workdir(workdir), resamples=60, thumbnails=fake_experiment.heads)
     return workdir
 
 
@@ -48,7 +48,7 @@ def program():
 
 
 @pytest.fixture
-def copy(study, tmp_path, unsaved):
+def copy(finished, tmp_path, unsaved):
     """A workdir that a test may break; a report of it is without files of figures."""
-    shutil.copytree(study, tmp_path / "work")
+    shutil.copytree(finished, tmp_path / "work")
     return tmp_path / "work"

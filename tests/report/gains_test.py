@@ -3,7 +3,7 @@
 import json
 import shutil
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 from browser import text_of
@@ -17,14 +17,14 @@ from fl_jax.workdir import Workdir
 
 
 @pytest.fixture(scope="module")
-def personal(study, tmp_path_factory):
-    """The fake study with a personal model that makes no error, and its results."""
+def personal(finished, tmp_path_factory):
+    """The fake experiment with a perfect personal model, and its results."""
     workdir = tmp_path_factory.mktemp("personal") / "work"
-    shutil.copytree(study, workdir)
-    fake_study.add_personal(workdir)
+    shutil.copytree(finished, workdir)
+    fake_experiment.add_personal(workdir)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(journal, "_saved", lambda *_: b"")  # as in `unsaved`
-        build(Workdir(workdir), resamples=60, thumbnails=fake_study.heads)
+        build(Workdir(workdir), resamples=60, thumbnails=fake_experiment.heads)
     return workdir, json.loads((workdir / "results.json").read_text())
 
 
@@ -51,7 +51,7 @@ def test_gains_and_their_tests_are_of_the_personal_models_too(personal):
     found = tests["birch"]["local_birch"]["micro"]
     assert (found["estimate"], found["p"]) == pytest.approx((wanted.estimate, wanted.p))
     family = [row["micro"] for site in tests.values() for row in site.values()]
-    assert len(family) == len(fake_study.SITES) ** 2
+    assert len(family) == len(fake_experiment.SITES) ** 2
     adjusted = holm([row["p"] for row in family])
     assert [row["p_holm"] for row in family] == pytest.approx(adjusted.tolist())
 
@@ -65,7 +65,7 @@ def test_nobody_elses_numbers_change(personal, built):
     tests = "delong_differences", "federated_minus_local"
     assert results[tests[0]][tests[1]] == before[tests[0]][tests[1]]
     assert "holdout" not in results["personal_minus_central"]
-    assert set(results["personal_minus_central"]) == {*fake_study.SITES, "all_sites"}
+    assert set(results["personal_minus_central"]) == {*fake_experiment.SITES, "all_sites"}
     assert before["personal_minus_central"] == {}
     assert before["delong_differences"]["personal_minus_local"] == {}
 
@@ -97,16 +97,16 @@ def test_the_page_speaks_of_both_and_names_them(personal):
 def test_personal_models_are_one_more_column_which_the_hold_out_does_not_have(personal, built):
     workdir, results = personal
     assert results["models"][-1] == "personal"
-    for site in fake_study.SITES:
+    for site in fake_experiment.SITES:
         cell = results["cross_site"][site]["personal"]["auroc/micro"]
         assert (cell["estimate"], cell["rank"]) == (1, 1)
     assert results["mean_rank"]["auroc/micro"]["personal"] == 1
     cell = results["cross_site"]["holdout"]["personal"]["auroc/micro"]
     assert (cell["estimate"], cell["rank"]) == (None, None)
     assert cell["undefined"] == cell["resamples"] == 60
-    assert results["not_applicable"] == {name: [] for name in [*fake_study.SITES, "all_sites"]} | {
-        "holdout": ["personal"]
-    }
+    assert results["not_applicable"] == {
+        name: [] for name in [*fake_experiment.SITES, "all_sites"]
+    } | {"holdout": ["personal"]}
     page = (workdir / "report.html").read_text()
     assert page.count(">n/a<") == 2  # the micro and the macro table
     assert "not applicable (n/a) to the hold-out" in text_of(page)

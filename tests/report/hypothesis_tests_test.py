@@ -2,7 +2,7 @@
 
 import json
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 
@@ -11,7 +11,7 @@ from fl_jax.evaluation import comparisons, delong, predictions
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir
 
-MODELS = ["federated", "central", *(f"local_{site}" for site in fake_study.SITES)]
+MODELS = ["federated", "central", *(f"local_{site}" for site in fake_experiment.SITES)]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_the_clustered_interval_stands_beside_the_bootstrap_and_the_naive_one(bu
 
 def test_every_local_model_is_tested_on_every_site_and_adjusted_for_all(results):
     table = results["delong_differences"]["federated_minus_local"]
-    assert list(table) == list(fake_study.SITES)
+    assert list(table) == list(fake_experiment.SITES)
     cells = [cell for row in table.values() for cell in row.values()]
     assert len(cells) == 25
     for name in ("micro", "macro"):
@@ -86,7 +86,8 @@ def test_ranks_are_those_of_the_matrix_with_a_share_of_resamples(results):
     assert ranks["central"]["top"] > 0.9 > 0.1 > ranks["local_elm"]["top"]
     worst = results["worst_site"]["auroc/micro"]["federated"]
     row = {
-        site: results["cross_site"][site]["federated"]["auroc/micro"] for site in fake_study.SITES
+        site: results["cross_site"][site]["federated"]["auroc/micro"]
+        for site in fake_experiment.SITES
     }
     assert worst["estimate"] == min(cell["estimate"] for cell in row.values())
     assert row[worst["site"]]["estimate"] == worst["estimate"]

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 
-import fake_study
+import fake_experiment
 import pytest
 
 from fl_jax.report import figures, journal
@@ -116,6 +116,6 @@ def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(built, co
     (copy / "figures" / "mine.pdf").write_text("another file")
     for path in copy.glob("models/*/*"):
         path.unlink()
-    build(Workdir(copy), resamples=20, thumbnails=fake_study.heads)
+    build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)
     left = {path.stem for path in (copy / "figures").iterdir()}
     assert left == made - {"loss", "auroc", "site_loss"} | {"mine"}

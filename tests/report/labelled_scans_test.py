@@ -1,11 +1,11 @@
-"""An evaluation says what the study's report says of the same predictions, and compares in pairs."""
+"""Labelled scans get the report's statistics, and programs are compared in pairs."""
 
 import csv
 import io
 import json
 import re
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 from browser import browse, text_of
@@ -15,9 +15,9 @@ from fl_jax.report import labelled_scans, results
 
 
 @pytest.fixture(scope="module")
-def models(study):
+def models(finished):
     read = {
-        name: predictions.read(study / "predictions" / f"{name}.csv")
+        name: predictions.read(finished / "predictions" / f"{name}.csv")
         for name in ("federated", "central", "local_elm")
     }
     return read | {"theirs": read.pop("local_elm")}
@@ -34,7 +34,7 @@ def found(models):
 
 def test_the_numbers_are_the_reports(found, built):
     report = json.loads((built / "results.json").read_text())
-    for data in (*fake_study.SITES, "all_sites", "holdout"):
+    for data in (*fake_experiment.SITES, "all_sites", "holdout"):
         for model in ("federated", "central"):
             assert found["delong"][data][model] == report["delong"][data][model]
             assert found["performance"][data][model] == report["performance"][data][model]
@@ -53,7 +53,7 @@ def test_the_numbers_are_the_reports(found, built):
 
 def test_holm_is_over_all_programs_and_data_sets(found):
     table = found["delong_differences"]
-    assert list(table) == [*fake_study.SITES, "all_sites", "holdout"]
+    assert list(table) == [*fake_experiment.SITES, "all_sites", "holdout"]
     cells = [cell["micro"] for row in table.values() for cell in row.values()]
     assert len(cells) == 14
     known = lambda name: [np.nan if c[name] is None else c[name] for c in cells]  # noqa: E731

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-import fake_study
+import fake_experiment
 import msgspec
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def workdirs(tmp_path_factory):
     """Three seeds of one experiment; the last has other test patients at alder and birch."""
     found = []
     for number in range(3):
-        root = fake_study.make(tmp_path_factory.mktemp("seeds") / f"s{number}")
+        root = fake_experiment.make(tmp_path_factory.mktemp("seeds") / f"s{number}")
         manifest = json.loads((root / "manifest.json").read_text())
         manifest["config"] |= {"seed": number, "jobs": number}
         (root / "manifest.json").write_text(json.dumps(manifest))

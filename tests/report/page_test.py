@@ -3,7 +3,7 @@
 import json
 import re
 
-import fake_study
+import fake_experiment
 import pytest
 from browser import browse, text_of
 
@@ -21,7 +21,7 @@ def _page(workdir) -> str:
 def test_the_page_is_drawn_from_results_json_and_pictures_alone(built):
     results = _results(built)
     names = [case["image"] for case in results["cases"]]
-    shown = {n: pictures.case_pictures(hu) for n, hu in fake_study.heads(names).items()}
+    shown = {n: pictures.case_pictures(hu) for n, hu in fake_experiment.heads(names).items()}
     assert page.render(results, shown) == _page(built)
 
 

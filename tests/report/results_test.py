@@ -2,7 +2,7 @@
 
 import json
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -60,16 +60,16 @@ def test_differences_are_paired_and_gains_have_a_verdict(built):
     verdicts = {site: gain["verdict"] for site, gain in results["gains"].items()}
     assert verdicts["alder"] == "loses"
     assert verdicts["elm"] == "gains"
-    assert list(verdicts) == list(fake_study.SITES)
+    assert list(verdicts) == list(fake_experiment.SITES)
 
 
 def test_cross_site_json_is_data_site_by_model(built):
     matrix = json.loads((built / "cross_site.json").read_text())
-    assert list(matrix) == [*fake_study.SITES, "holdout"]
+    assert list(matrix) == [*fake_experiment.SITES, "holdout"]
     for row in matrix.values():
         assert len(row) == 7
         assert sorted(cell["auroc/micro"]["rank"] for cell in row.values())[0] == 1
     assert matrix == _results(built)["cross_site"]
-    ranks = [matrix[site]["federated"]["auroc/micro"]["rank"] for site in fake_study.SITES]
+    ranks = [matrix[site]["federated"]["auroc/micro"]["rank"] for site in fake_experiment.SITES]
     mean = _results(built)["mean_rank"]["auroc/micro"]["federated"]
     assert mean == pytest.approx(np.mean(ranks))

@@ -1,6 +1,6 @@
 import json
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 from browser import text_of
@@ -17,7 +17,7 @@ def _interval(value):
 
 @pytest.fixture
 def explained(copy):
-    """A study with what `launch.explain` leaves."""
+    """An experiment with what `launch.explain` leaves."""
     row = {
         **{"fit": 1234, "slices": 40, "patients": 7, "checked_slices": 16},
         **{
@@ -47,7 +47,7 @@ def explained(copy):
 
 
 def _built(workdir):
-    build(Workdir(workdir), resamples=20, thumbnails=fake_study.heads)
+    build(Workdir(workdir), resamples=20, thumbnails=fake_experiment.heads)
     return (workdir / "report.html").read_text()
 
 

@@ -3,7 +3,7 @@
 import csv
 import json
 
-import fake_study
+import fake_experiment
 import numpy as np
 import pytest
 from browser import text_of
@@ -51,7 +51,7 @@ def _drawn(path, data):
 
 @pytest.fixture
 def held(copy):
-    """The hold-out of a study whose dataset's index is on disk."""
+    """The hold-out of an experiment whose dataset's index is on disk."""
     data = predictions.read(copy / "predictions" / "federated.csv")
     data = predictions.select(data, data.split == "holdout")
     data = predictions.select(data, np.argsort(data.image))
@@ -60,7 +60,7 @@ def held(copy):
 
 
 def test_the_report_has_the_rows_of_the_index(copy, held):
-    results = build(Workdir(copy), resamples=20, thumbnails=fake_study.heads)
+    results = build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)
     table = results["subgroups"]["table"]
     assert list(table) == ["slice thickness", "manufacturer", "kernel", "stored pixels"]
     assert list(table["slice thickness"]["federated"]) == ["< 2.5 mm", "≥ 5 mm", ""]
@@ -87,7 +87,7 @@ def test_the_size_of_a_bleed_is_known_where_the_cohort_was_drawn(copy, held, whe
         manifest = json.loads((copy / "manifest.json").read_text())
         manifest["config"]["source"] = str(copy / where)
         (copy / "manifest.json").write_text(json.dumps(manifest))
-    found = build(Workdir(copy), resamples=20, thumbnails=fake_study.heads)["subgroups"]
+    found = build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)["subgroups"]
     rows = found["table"][slice_properties.SIZE]["federated"]
     assert list(rows) == ["< 100 mm²", "100 to < 500 mm²"]
     bleeds = held.truth[:, 0] == 1
@@ -112,7 +112,8 @@ def test_a_dataset_of_other_images_has_no_subgroup(copy, held):
     path = copy / "data" / "slices" / "index.csv"
     path.write_text(path.read_text().replace("ID_", "OTHER_"))
     assert (
-        build(Workdir(copy), resamples=20, thumbnails=fake_study.heads)["subgroups"]["table"] == {}
+        build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)["subgroups"]["table"]
+        == {}
     )
 
 
@@ -123,7 +124,7 @@ def test_a_broken_file_is_named(copy, held):
     with pytest.raises(
         ValueError, match=r"slices.csv, line 1: columns \['area_subdural'\] are missing"
     ):
-        build(Workdir(copy), resamples=20, thumbnails=fake_study.heads)
+        build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)
     (copy / "data" / "slices" / "index.csv").write_text("image\n")
     with pytest.raises(ValueError, match=r"index.csv, line 1: the first line must be"):
-        build(Workdir(copy), resamples=20, thumbnails=fake_study.heads)
+        build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)

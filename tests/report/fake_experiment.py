@@ -1,4 +1,4 @@
-"""A finished study's workdir without training: seven models, five sites, patients with correlated slices."""
+"""A finished experiment's workdir, made up: seven models, five sites, patients with correlated slices."""
 
 import json
 from pathlib import Path
