@@ -14,7 +14,7 @@ from fl_jax.data.slices import Slices
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 os.environ["XLA_FLAGS"] = f"{FOUR_DEVICES} {os.environ.get('XLA_FLAGS', '')}".strip()
 
-FIRST = ("end_to_end_test", "kill_test", "rsna_study_test", "sweep_test", "digits_runner_test")
+FIRST = ("end_to_end_test", "kill_test", "rsna_experiment_test", "sweep_test")
 """The longest test files, longest first: started last, they would leave one worker running alone."""
 
 

@@ -1,6 +1,6 @@
-"""The models in PyTorch, written from the papers with torchvision's names; for comparison where torch is.
+"""The models in PyTorch, transcribed from the papers with torchvision's names, for parity tests.
 
-The project does not depend on PyTorch: whoever imports this module sees to it that torch is there.
+The project does not depend on PyTorch; importers check first that it is installed.
 """
 
 import torch  # pyright: ignore[reportMissingImports]
@@ -8,7 +8,7 @@ from torch import nn  # pyright: ignore[reportMissingImports]
 
 
 def conv(inputs, outputs, size, stride=1, groups=1):
-    """A convolution without bias that keeps the size, but for its stride."""
+    """A convolution without bias, padded to keep the size at stride 1."""
     return nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False)
 
 
@@ -83,7 +83,7 @@ class ResNet(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """Adds 32 channels."""
+    """Appends 32 channels."""
 
     def __init__(self, inputs):
         super().__init__()
@@ -130,7 +130,7 @@ class DenseNet(nn.Module):
 
 
 class ChannelsFirst(nn.LayerNorm):
-    """Layer normalisation of the channels, which come first."""
+    """Layer normalisation over the channels of NCHW."""
 
     def forward(self, x):
         """Maps a batch."""
@@ -138,7 +138,7 @@ class ChannelsFirst(nn.LayerNorm):
 
 
 class Permute(nn.Module):
-    """Another order of the axes."""
+    """Permutes axes."""
 
     def __init__(self, *order):
         super().__init__()
@@ -224,13 +224,13 @@ class SmallResNet(nn.Module):
     def forward(self, x):
         """Maps a batch of images in [0, 1]."""
         grey = x * (self.bins - 1)
-        found = [torch.relu(1 - (grey - k).abs()) for k in range(self.bins)]
-        x = torch.cat([nn.functional.avg_pool2d(f, self.patch) for f in found], 1)
+        bins = [torch.relu(1 - (grey - k).abs()) for k in range(self.bins)]
+        x = torch.cat([nn.functional.avg_pool2d(f, self.patch) for f in bins], 1)
         return self.fc(self.blocks(torch.relu(self.norm(self.stem(x)))).amax((2, 3)))
 
 
 def randomised(model, seed):
-    """The model with random parameters and batch statistics, in evaluation mode."""
+    """Randomises parameters and batch statistics and switches to evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in model.state_dict().items():
