@@ -1,19 +1,19 @@
-"""What every algorithm, aggregator and layout promises; a new file among them is tested on arrival.
+"""The contract of every algorithm, aggregator and layout; a new file among them is tested automatically.
 
-Layouts agree to 1e-5 (absolute, or relative where a value is above 1) after four rounds from values of
-order 1. They do the same float32 operations, but XLA fuses them differently in each, and a batched product
-sums in another order: every operation may be off by half a unit in the last place, 6e-8 relative, the
-some 20 operations in a row of a step add up to about 1e-6, and a round's few steps to a few of that. What
-rounds by design (a quantiser, a choice among messages) would turn such a difference into a whole step where
-a value lies within 1e-6 of an edge; at these inputs none does.
+Layouts agree to 1e-5 (absolute, or relative for values above 1) after four rounds from values of order 1.
+They run the same float32 operations, but XLA fuses them differently, and a batched product sums in another order.
+Each operation may be off by half a unit in the last place, 6e-8 relative; the 20 or so consecutive operations
+of a step add up to about 1e-6, and a round's few steps to a few of that. Operations that round by design (a
+quantiser, a selection of messages) would turn this into a full step for a value within 1e-6 of a threshold;
+these inputs have none.
 
 The default run has every algorithm under the weighted mean on every layout but `whole_round`, which is
-`vmapped` in one program, every aggregator under FedAvg on `sequential` and `vmapped`, and each aggregator
-under every second kind of message (one algorithm for each list of shapes) on `sequential`. `-m slow` has the
-rest of the product.
+`vmapped` in one program; every aggregator under FedAvg on `sequential` and `vmapped`; and each aggregator
+under every second kind of message (one algorithm per list of shapes) on `sequential`. `-m slow` runs the rest
+of the product.
 
-`<algorithm> <rule>` is an algorithm that takes the running statistics of a network with batch normalisation
-along, under the weighted mean. The default run has FedAvg's on three layouts, three others on `sequential`.
+`<algorithm> <rule>` is an algorithm wrapped in `federated_batch_stats`, for a network with BatchNorm, under
+the weighted mean. The default run has FedAvg on three layouts and three others on `sequential`.
 """
 
 from collections.abc import Callable
@@ -245,13 +245,13 @@ def test_it_compiles_in_the_first_round_only(case):
 @every_case
 def test_layouts_agree(case):
     if case.layout == "sequential":
-        pytest.skip("the others are held to this one")
+        pytest.skip("the reference for the others")
     others = ran(case._replace(layout="sequential")).rows
     for row, other in zip(ran(case).rows, others, strict=True):
         close(row.state, other.state, **TOLERANCE)
         assert row.metrics.keys() == other.metrics.keys()
         shown = [row.metrics, other.metrics]
-        if case.layout == "whole_round":  # it is told of a dropout as of an absence
+        if case.layout == "whole_round":  # sees a dropout as an absence
             shown = [m | {"dropped": None} for m in shown]
         close(*shown, **TOLERANCE)
 

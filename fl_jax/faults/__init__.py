@@ -16,4 +16,7 @@
 `fault.build_faults` makes them from specs, `transport.with_faults` applies them to messages in front of any
 aggregator, and `simulation.run_faulty_rounds` runs a federation with them. All faults derive from the run's
 key, so every layout sees the same ones.
+
+Sharp edges: faults act in the order of their specs. `stale` stores `delay` messages per site. A `trusting`
+server also disables void rounds, so its model may become NaN.
 """

@@ -31,9 +31,9 @@ def test_a_step_takes_the_gradient_and_counts_examples_and_loss():
     np.testing.assert_allclose(local.params, 1.5)
     local = step(local, batch(1.5))
     np.testing.assert_allclose(local.params, 1.5)
-    found = client.metrics(local)
-    np.testing.assert_allclose(found["examples"], 3)
-    np.testing.assert_allclose(found["loss"], 10 / 3, rtol=1e-6)
+    metrics = client.metrics(local)
+    np.testing.assert_allclose(metrics["examples"], 3)
+    np.testing.assert_allclose(metrics["loss"], 10 / 3, rtol=1e-6)
 
 
 def test_without_an_example_the_mean_loss_is_zero():

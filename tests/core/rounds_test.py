@@ -65,9 +65,9 @@ def test_each_round_asks_for_its_sites_and_their_batches():
 
 def test_a_void_round_changes_only_the_number_of_the_round():
     few = lambda round: EVERYONE if round != 1 else np.arange(3) == 0  # noqa: E731
-    told = run(begin(), until=3, participants=few, min_sites=2)
-    assert [bool(metrics["void"]) for _, metrics in told] == [False, True, False]
-    (first, _), (second, _), _ = told
+    rounds = run(begin(), until=3, participants=few, min_sites=2)
+    assert [bool(metrics["void"]) for _, metrics in rounds] == [False, True, False]
+    (first, _), (second, _), _ = rounds
     same(second, first._replace(round=jnp.int32(2)))
     assert not any(m["void"] for _, m in run(begin(), until=3, participants=few))
 

@@ -57,8 +57,8 @@ def run(*specs, layout="sequential", aggregator=None, until=4, batches=BATCHES, 
         steps=lambda round, site: int(STEPS[site]),
         **options,
     )
-    states, told = zip(*all_rounds, strict=True)
-    return states[-1], told
+    states, metrics_by_round = zip(*all_rounds, strict=True)
+    return states[-1], metrics_by_round
 
 
 def params(*specs, **options):
@@ -83,12 +83,12 @@ def test_every_fault_is_tried_here():
 @pytest.mark.parametrize("text", MESSAGES)
 def test_the_servers_state_stays_finite_and_layouts_agree(text):
     often = text[:-1] + ", share=0.5)"
-    first, told = run(often, min_sites=1, until=8)
+    first, metrics_by_round = run(often, min_sites=1, until=8)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(first.server))
-    assert 0 < sum(metrics["struck"].sum() for metrics in told) < 8
+    assert 0 < sum(metrics["struck"].sum() for metrics in metrics_by_round) < 8
     for layout in LAYOUTS[1:]:
         other, again = run(often, min_sites=1, until=8, layout=layout)
-        for a, b in zip(told, again, strict=True):
+        for a, b in zip(metrics_by_round, again, strict=True):
             assert a.keys() == b.keys()
             for name in {"struck", "accepted", "refused", "void", "copies"} & a.keys():
                 np.testing.assert_array_equal(a[name], b[name], err_msg=name)
@@ -149,8 +149,8 @@ def test_an_explosion_meets_a_robust_mean_or_a_void_round():
     assert np.abs(params("explode(1, scale=1e6)")["w"]).max() > 1e4
     assert np.abs(params("explode(1, scale=1e6)", aggregator=median())["w"]).max() < 10
     # Finite messages whose weighted sum is not: the round is not used, the model is that of the start.
-    state, told = run("explode(4, scale=1e38)", min_sites=1, until=2)
-    assert all(metrics["void"] for metrics in told)
+    state, metrics_by_round = run("explode(4, scale=1e38)", min_sites=1, until=2)
+    assert all(metrics["void"] for metrics in metrics_by_round)
     equal(state.server.params, PARAMS)
     assert int(state.round) == 2
 
@@ -162,23 +162,25 @@ def test_a_stale_message_is_what_the_site_made_so_many_rounds_ago():
     two = params("trusting()", "stale(4)", until=2)
     for name, start in PARAMS.items():
         np.testing.assert_allclose(two[name], start + 2 * moved[name], rtol=1e-5, atol=1e-6)
-    state, told = run("stale(1, delay=2)")
-    np.testing.assert_array_equal([m["accepted"][0] for m in told], [True, False, False, False])
+    state, metrics_by_round = run("stale(1, delay=2)")
+    np.testing.assert_array_equal(
+        [m["accepted"][0] for m in metrics_by_round], [True, False, False, False]
+    )
     assert [int(state.participated[s]) for s in range(2)] == [4, 4]
 
 
 def test_a_copy_counts_once_and_a_trusting_server_adds_it_twice():
-    once, told = run("duplicate((0,), copies=3)", until=1)
-    np.testing.assert_array_equal(told[0]["copies"], [3, 1, 1, 1])
+    once, metrics_by_round = run("duplicate((0,), copies=3)", until=1)
+    np.testing.assert_array_equal(metrics_by_round[0]["copies"], [3, 1, 1, 1])
     equal(once.server.params, params(until=1))
     weights = run("trusting()", "duplicate((0,), copies=3)", until=1)[1][0]["weight"]
     np.testing.assert_allclose(weights, BATCHES.mask.sum((1, 2)) * [3, 1, 1, 1])
 
 
 def test_a_trusting_server_is_lost_to_one_nan():
-    state, told = run("trusting()", "not_finite(1)", min_sites=1)
+    state, metrics_by_round = run("trusting()", "not_finite(1)", min_sites=1)
     assert np.isnan(state.server.params["w"]).any()
-    assert not any(metrics["void"] for metrics in told)
+    assert not any(metrics["void"] for metrics in metrics_by_round)
     # What has another shape cannot be added by any server.
     assert not run("trusting()", "garble(1)")[1][-1]["accepted"][0]
 

@@ -37,12 +37,12 @@ def federation(*specs, until=4, **options):
 
 
 def test_a_round_of_too_few_changes_nothing_and_the_run_goes_on():
-    told = list(federation("not_finite(2, share=0.5)", until=12, min_sites=2))
-    assert [int(state.round) for state, _ in told] == list(range(1, 13))
-    void = np.array([bool(metrics["void"]) for _, metrics in told])
-    np.testing.assert_array_equal(void, [m["struck"].sum() == 2 for _, m in told])
+    rounds = list(federation("not_finite(2, share=0.5)", until=12, min_sites=2))
+    assert [int(state.round) for state, _ in rounds] == list(range(1, 13))
+    void = np.array([bool(metrics["void"]) for _, metrics in rounds])
+    np.testing.assert_array_equal(void, [m["struck"].sum() == 2 for _, m in rounds])
     assert 0 < void.sum() < 12
-    for (before, _), (after, metrics) in pairwise(told):
+    for (before, _), (after, metrics) in pairwise(rounds):
         same = (before.server.params["w"] == after.server.params["w"]).all()
         assert same == metrics["void"]
         assert (before.participated == after.participated).all() == metrics["void"]
@@ -58,10 +58,10 @@ def test_a_run_may_stop_at_such_a_round():
 
 
 def test_nobody_ever_comes_and_the_run_ends():
-    told = list(federation("absent(3)", until=5, min_sites=1))
-    assert len(told) == 5
-    assert all(metrics["void"] for _, metrics in told)
-    assert (told[-1][0].server.params["w"] == 1).all()
+    rounds = list(federation("absent(3)", until=5, min_sites=1))
+    assert len(rounds) == 5
+    assert all(metrics["void"] for _, metrics in rounds)
+    assert (rounds[-1][0].server.params["w"] == 1).all()
 
 
 def test_a_fault_that_ends_training_early_needs_the_number_of_steps():

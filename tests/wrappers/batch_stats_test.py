@@ -60,7 +60,7 @@ def mixture(of):
     return everything.mean(0), everything.var(0)
 
 
-def found(state):
+def server_stats(state):
     kept = state.server.params["batch_stats"]["bn"]["BatchNorm_0"]
     return np.asarray(kept["mean"]), np.asarray(kept["var"])
 
@@ -80,7 +80,7 @@ def test_many_rounds_give_the_moments_of_all_only_where_they_are_pooled(rule):
     for number in range(30):
         batches = sites(key=jax.random.key(number))
         state, _ = run(state, batches, jnp.ones(2, bool))
-    mean, variance = found(state)
+    mean, variance = server_stats(state)
     wanted, all_of_it = mixture(sites(steps=64, size=64, key=jax.random.key(99)))
     if rule == "aggregate":
         np.testing.assert_allclose(mean, wanted, rtol=0.05)
@@ -96,10 +96,10 @@ def test_an_absent_site_changes_no_statistic_and_an_absent_round_none_at_all():
     other = sites()._replace(inputs=sites().inputs.at[1].set(1e3))
     alone, _ = run(state, sites(), jnp.array([True, False]))
     again, _ = run(state, other, jnp.array([True, False]))
-    for a, b in zip(found(alone), found(again), strict=True):
+    for a, b in zip(server_stats(alone), server_stats(again), strict=True):
         np.testing.assert_array_equal(a, b)
     nobody, _ = run(state, sites(), jnp.zeros(2, bool))
-    for a, b in zip(found(nobody), found(state), strict=True):
+    for a, b in zip(server_stats(nobody), server_stats(state), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
@@ -160,25 +160,25 @@ def test_they_move_by_the_pass_whose_gradient_is_taken_at_the_site_s_own_model(t
         augment=lambda key, images: images + jax.random.normal(key, images.shape),
         running=True,
     )
-    algorithm, held = started(
+    algorithm, local = started(
         spec.build(text, "fl_jax.algorithms", task.loss, optax.sgd(0.5)), task.init(KEY)
     )
     step = jax.jit(algorithm.client.step)
     for number in range(2):  # in the second the site's model is no longer the one that it was sent
         batch = jax.tree.map(lambda x, t=number: x[0, t], sites())
         batch = batch._replace(mask=jnp.where(jnp.arange(16) < 11, 1.0, 0.0))
-        before, key = held.base, jax.random.split(held.base.key)[1]
-        held = step(held, batch)
+        before, key = local.base, jax.random.split(local.base.key)[1]
+        local = step(local, batch)
         wanted = task.loss.update(before.params, before.batch_stats, batch, key)[1]
-        close(held.base.batch_stats, wanted)
+        close(local.base.batch_stats, wanted)
 
 
 def test_they_cost_no_pass_of_their_own():
     task, _, state, _ = federation("aggregate")
-    algorithm, held = started(fed_avg(task.loss, optax.sgd(0.1)), state.server.params)
+    algorithm, local = started(fed_avg(task.loss, optax.sgd(0.1)), state.server.params)
     batch = jax.tree.map(lambda x: x[0, 0], sites())
-    step = str(jax.make_jaxpr(algorithm.client.step)(held, batch))
-    alone = str(jax.make_jaxpr(jax.value_and_grad(task.loss))(held.base.params, batch, KEY))
+    step = str(jax.make_jaxpr(algorithm.client.step)(local, batch))
+    alone = str(jax.make_jaxpr(jax.value_and_grad(task.loss))(local.base.params, batch, KEY))
     for product in ("conv_general_dilated[", "dot_general["):
         assert step.count(product) == alone.count(product) > 0
 

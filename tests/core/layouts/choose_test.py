@@ -12,7 +12,7 @@ LARGE = {"kernel": jax.ShapeDtypeStruct((4096, 4096), jnp.float32)}
 
 
 @pytest.mark.parametrize(
-    ("params", "sites", "platform", "devices", "layout"),
+    ("params", "sites", "platform", "count", "layout"),
     [
         (CNN, 5, "cpu", 1, "sequential"),
         (CNN, 5, "cpu", 2, "mesh"),
@@ -24,10 +24,10 @@ LARGE = {"kernel": jax.ShapeDtypeStruct((4096, 4096), jnp.float32)}
         (MLP, 100, "gpu", 2, "mesh"),
     ],
 )
-def test_the_layout_goes_by_model_and_backend(params, sites, platform, devices, layout):
+def test_the_layout_goes_by_model_and_backend(params, sites, platform, count, layout):
     algorithm = SimpleNamespace(chained=False)
-    found = [SimpleNamespace(platform=platform)] * devices
-    choice = layouts.choose(algorithm, params, sites, found)
+    devices = [SimpleNamespace(platform=platform)] * count
+    choice = layouts.choose(algorithm, params, sites, devices)
     assert choice.layout == layout
     assert choice.reason
 

@@ -90,10 +90,10 @@ def test_several_steps_a_call_change_no_number(layout, params):
     single, several = made(layout), getattr(layouts, layout)
     several = several(ALGORITHM, weighted_mean(), steps_per_call=2)  # 2 + 2 + 1; 1 and 2 at once
     wanted, _ = single(begin(params), streamed(batches), EVERYONE)
-    found, metrics = several(begin(params), streamed(batches), EVERYONE)
+    state, metrics = several(begin(params), streamed(batches), EVERYONE)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
-        (found.server, found.sites),
+        (state.server, state.sites),
         (wanted.server, wanted.sites),
     )
     np.testing.assert_array_equal(metrics["accepted"], EVERYONE)
