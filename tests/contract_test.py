@@ -1,11 +1,11 @@
 """The contract of every algorithm, aggregator and layout; a new file among them is tested automatically.
 
 Layouts agree to 1e-5 (absolute, or relative for values above 1) after four rounds from values of order 1.
-They run the same float32 operations, but XLA fuses them differently, and a batched product sums in another order.
-Each operation may be off by half a unit in the last place, 6e-8 relative; the 20 or so consecutive operations
-of a step add up to about 1e-6, and a round's few steps to a few of that. Operations that round by design (a
-quantiser, a selection of messages) would turn this into a full step for a value within 1e-6 of a threshold;
-these inputs have none.
+They run the same float32 operations, but XLA fuses them differently, and a batched product sums in another
+order. Each operation may be off by half a unit in the last place, 6e-8 relative; the 20 or so consecutive
+operations of a step add up to about 1e-6, and a round's few steps to a few of that. Operations that round
+by design (a quantiser, a selection of messages) would turn this into a full step for a value within 1e-6 of
+a threshold; these inputs have none.
 
 The default run has every algorithm under the weighted mean on every layout but `whole_round`, which is
 `vmapped` in one program; every aggregator under FedAvg on `sequential` and `vmapped`; and each aggregator
