@@ -4,7 +4,6 @@ Site s sees permutations of its examples, drawn from (seed, round, name of s) an
 """
 
 import math
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,13 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from fl_jax.core.examples import checked, columns, count, read_npz, signature
 from fl_jax.core.types import Batch
-
-Examples = tuple[Any, Any]
-"""A site's (x, y), each a pytree of arrays [n, ...]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +60,18 @@ class Sites:
                 raise ValueError(f"{name}={value}: must be a whole number, at least 1")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}: must be at least 0")
-        checked = {
-            str(name): _examples(str(name), data, self.label_range)
-            for name, data in self.data.items()
+        data = {
+            str(name): checked(str(name), examples, self.label_range)
+            for name, examples in self.data.items()
         }
-        first, *others = checked
+        first, *others = data
         for name in others:
-            if _kind(checked[name]) != _kind(checked[first]):
+            if signature(data[name]) != signature(data[first]):
                 raise ValueError(
-                    f"site {name!r} has examples {_kind(checked[name])}, site {first!r} "
-                    f"{_kind(checked[first])}: shapes and dtypes must agree"
+                    f"site {name!r} has examples {signature(data[name])}, site {first!r} "
+                    f"{signature(data[first])}: shapes and dtypes must agree"
                 )
-        object.__setattr__(self, "data", checked)
+        object.__setattr__(self, "data", data)
 
     @classmethod
     def from_npz(cls, folder: str | Path, batch_size: int, **options: Any) -> Self:
@@ -92,7 +88,7 @@ class Sites:
         paths = sorted(Path(folder).glob("*.npz"))
         if not paths:
             raise ValueError(f"folder={str(folder)!r}: has no .npz files; write one per site")
-        return cls({path.stem: _read(path) for path in paths}, batch_size, **options)
+        return cls({path.stem: read_npz(path) for path in paths}, batch_size, **options)
 
     @classmethod
     def from_tfds(
@@ -122,7 +118,7 @@ class Sites:
         >>> Sites.from_tfds((x, y), lambda x, y: np.where(y < 2, "low", "high"), batch_size=2)
         Sites(high: 2, low: 4 examples, batches of 2)
         """
-        x, y = _columns(examples, keys)
+        x, y = columns(examples, keys)
         owner = np.asarray(partition(x, y))
         if owner.shape != (len(y),):
             raise ValueError(
@@ -140,7 +136,7 @@ class Sites:
     @property
     def sizes(self) -> dict[str, int]:
         """The number of examples by site."""
-        return {name: _size(examples) for name, examples in self.data.items()}
+        return {name: count(examples) for name, examples in self.data.items()}
 
     def __len__(self) -> int:
         return len(self.data)
@@ -209,10 +205,10 @@ class Sites:
         return max(1, round(epochs * (self.examples_per_epoch or self.sizes[site])))
 
     def _order(self, site: str, round_index: int, epochs: float) -> np.ndarray:
-        size, count = self.sizes[site], self._count(site, epochs)
+        size, total = self.sizes[site], self._count(site, epochs)
         generator = np.random.default_rng((self.seed, round_index, zlib.crc32(site.encode())))
-        passes = [generator.permutation(size) for _ in range(math.ceil(count / size))]
-        return np.concatenate(passes)[:count]
+        passes = [generator.permutation(size) for _ in range(math.ceil(total / size))]
+        return np.concatenate(passes)[:total]
 
 
 def central(sites: Sites) -> Sites:
@@ -249,79 +245,3 @@ def local(sites: Sites, site: str) -> Sites:
 
 def _budget(sites: Sites) -> int:
     return sum(sites.examples_per_epoch or size for size in sites.sizes.values())
-
-
-def _size(examples: Examples) -> int:
-    return len(jax.tree.leaves(examples)[0])
-
-
-def _examples(name: str, data: Any, label_range: tuple[float, float] | None) -> Examples:
-    if isinstance(data, Mapping):
-        if set(data) != {"x", "y"}:
-            raise ValueError(f"site {name!r}: has the keys {sorted(data)}; must be x and y")
-        data = (data["x"], data["y"])
-    if not isinstance(data, tuple) or len(data) != 2:
-        raise ValueError(f"site {name!r}: is a {type(data).__name__}; must be a pair (x, y)")
-    x, y = (jax.tree.map(lambda leaf: _array(name, leaf), part) for part in data)
-    lengths = {len(leaf) if leaf.ndim else 0 for leaf in jax.tree.leaves((x, y))}
-    if lengths <= {0}:
-        raise ValueError(f"site {name!r}: has no examples; leave it out")
-    if len(lengths) > 1:
-        raise ValueError(f"site {name!r}: x and y have {sorted(lengths)} examples; must be as many")
-    if label_range is not None:
-        for leaf in jax.tree.leaves(y):
-            _check_labels(name, leaf, *label_range)
-    return x, y
-
-
-def _array(name: str, leaf: Any) -> np.ndarray:
-    array = np.asarray(leaf)
-    if array.dtype == bool or array.dtype == np.float64:
-        array = array.astype(np.float32)
-    if not jnp.issubdtype(array.dtype, np.number):
-        raise ValueError(f"site {name!r}: has an array of {array.dtype}; must be numbers")
-    if jnp.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
-        raise ValueError(f"site {name!r}: has NaN or infinity in x or y; remove these examples")
-    return array
-
-
-def _check_labels(name: str, labels: np.ndarray, low: float, high: float) -> None:
-    classes = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
-    high = math.inf if classes else high
-    least, most = labels.min(), labels.max()
-    if least < low or most > high:
-        raise ValueError(
-            f"site {name!r}: labels lie in {least:g}..{most:g}, outside {low:g}..{high:g}; set "
-            "label_range=None for a regression"
-        )
-
-
-def _kind(examples: Examples) -> str:
-    """Structure, shapes and dtypes without the number of examples."""
-    return str(jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape[1:])}", examples))
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: is no readable .npz of numeric arrays: {error}") from error
-
-
-def _columns(examples: Any, keys: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """The arrays x [N, ...] and y [N, ...] of a dataset, which is read to its end."""
-    if hasattr(examples, "as_numpy_iterator"):  # tf.data
-        examples = examples.as_numpy_iterator()
-    if isinstance(examples, tuple) and len(examples) == 2:
-        return np.asarray(examples[0]), np.asarray(examples[1])
-    try:
-        rows = [
-            tuple(row[k] for k in keys) if isinstance(row, Mapping) else row for row in examples
-        ]
-    except KeyError as error:
-        raise ValueError(f"keys={keys}: the examples have no feature {error}") from error
-    if not rows:
-        raise ValueError("examples: the dataset is empty")
-    x, y = zip(*rows, strict=True)
-    return np.stack(x), np.stack(y)
