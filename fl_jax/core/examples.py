@@ -20,7 +20,7 @@ def count(examples: Examples) -> int:
 
 
 def checked(name: str, data: Any, label_range: tuple[float, float] | None) -> Examples:
-    """Returns a site\'s (x, y) as NumPy arrays, or raises ValueError with the site\'s name and the remedy."""
+    """Returns a site's (x, y) as NumPy arrays, or raises ValueError with the site's name and the remedy."""
     if isinstance(data, Mapping):
         if set(data) != {"x", "y"}:
             raise ValueError(f"site {name!r}: has the keys {sorted(data)}; must be x and y")
