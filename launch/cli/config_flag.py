@@ -36,7 +36,8 @@ def parse(argv: list[str]) -> list[str]:
             if named:
                 config.check_name(named[1])
         rest = flags.FLAGS(argv)
-    except (flags.Error, ValueError, TypeError, FileNotFoundError) as error:
+        _ = flags.FLAGS.config  # raises if its file could not be loaded
+    except (flags.Error, ValueError, TypeError, OSError) as error:
         sys.exit(f"error: {_one_line(error)}")
     if len(rest) > 1:
         sys.exit(f"error: unknown argument {rest[1]!r}: flags start with --")

@@ -110,7 +110,7 @@ def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
     ended = programs.run(training.program, tmp_path, first)
     assert ended.status == 75, ended.said
     saved = next(inspect.steps(tmp_path)).number
-    assert f"federated: ended by SIGTERM, round {saved} is saved" in ended.said
+    assert f"federated: stopped by SIGTERM, round {saved} is saved" in ended.said
     assert saved < tiny.ROUNDS
     assert not disturbances.again(training, tmp_path)
 
