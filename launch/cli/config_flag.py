@@ -36,7 +36,7 @@ def parse(argv: list[str]) -> list[str]:
             if named:
                 config.check_name(named[1])
         rest = flags.FLAGS(argv)
-        _ = flags.FLAGS.config  # raises if its file could not be loaded
+        flags.FLAGS.config.keys()  # raises if its file could not be loaded
     except (flags.Error, ValueError, TypeError, OSError) as error:
         sys.exit(f"error: {_one_line(error)}")
     if len(rest) > 1:
