@@ -3,6 +3,9 @@
 Importing it starts no TensorFlow, seeds nothing and logs nothing.
 """
 
+from typing import Any
+
+from fl_jax import aggregators, algorithms
 from fl_jax.aggregators import (
     bulyan,
     centered_clip,
@@ -94,3 +97,14 @@ __all__ = [
     "weighted_mean",
     "whole_round",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Finds new algorithms and aggregators by the name of their file."""
+    if not name.startswith("_"):
+        for package in (algorithms, aggregators):
+            try:
+                return getattr(package, name)
+            except AttributeError:
+                continue
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

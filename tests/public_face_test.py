@@ -59,12 +59,24 @@ def test_the_example_needs_no_name_of_python():
 @pytest.mark.parametrize("package", ["algorithms", "aggregators"])
 def test_every_plug_in_is_a_function_of_its_package_and_of_the_face(package):
     module = getattr(fl, package)
-    assert sorted(module.__all__) == spec.names(f"fl_jax.{package}"), "list it in __init__.py, too"
+    assert set(module.__all__) <= {*spec.names(f"fl_jax.{package}")}
     for name in module.__all__:
         factory = getattr(module, name)
-        assert factory is getattr(fl, name) is spec._factory(f"fl_jax.{package}", name)
+        assert factory is getattr(fl, name) is spec.plug_in(f"fl_jax.{package}", name)
         assert callable(factory)
     assert set(module.__all__) <= set(fl.__all__)
+
+
+def test_a_new_file_needs_no_line_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "fed_nothing.py").write_text("def fed_nothing(loss, optimizer): return 'made'\n")
+    monkeypatch.setattr(fl.algorithms, "__path__", [*fl.algorithms.__path__, str(tmp_path)])
+    from fl_jax.algorithms import fed_nothing  # pyright: ignore[reportAttributeAccessIssue]
+
+    assert fed_nothing is fl.fed_nothing is spec.plug_in("fl_jax.algorithms", "fed_nothing")
+    assert fed_nothing(None, None) == "made"
+    assert spec.build("fed_nothing()", "fl_jax.algorithms", None, None) == "made"
+    with pytest.raises(AttributeError, match="fl_jax' has no attribute 'fed_typo'"):
+        _ = fl.fed_typo  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_function_and_its_module_go_by_one_name():

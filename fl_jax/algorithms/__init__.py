@@ -1,5 +1,7 @@
 """Federated algorithms: one file each, with a function of the file's name."""
 
+from typing import Any
+
 from fl_jax.algorithms.agnostic import agnostic
 from fl_jax.algorithms.apfl import apfl
 from fl_jax.algorithms.cyclic import cyclic
@@ -18,6 +20,7 @@ from fl_jax.algorithms.mime import mime
 from fl_jax.algorithms.mime_lite import mime_lite
 from fl_jax.algorithms.q_fed_avg import q_fed_avg
 from fl_jax.algorithms.scaffold import scaffold
+from fl_jax.core import spec
 
 __all__ = [
     "agnostic",
@@ -39,3 +42,12 @@ __all__ = [
     "q_fed_avg",
     "scaffold",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Finds a new file of this folder by its name, so that it needs no line here."""
+    function = None if name.startswith("_") else spec.plug_in(__name__, name)
+    if function is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = function  # in place of the module, which Python sets
+    return function

@@ -84,7 +84,7 @@ def build(text: str, package: str, *context: Any, values: Mapping[str, Any] | No
             the package and optax, or invalid arguments (the message has the signature).
     """
     spec = parse(text, values)
-    if _factory(package, spec.name) is None:
+    if plug_in(package, spec.name) is None:
         raise ValueError(f"{text!r}: no {spec.name!r} in {package}; {_known(package, spec.name)}")
     return _plug_in(text, spec, package, context)
 
@@ -121,10 +121,10 @@ def schedule(text: str, values: Mapping[str, Any] | None = None) -> optax.Schedu
 def names(package: str) -> list[str]:
     """The plug-ins of a package, sorted: modules with a function of the same name."""
     modules = [m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)]
-    return sorted(name for name in modules if _factory(package, name) is not None)
+    return sorted(name for name in modules if plug_in(package, name) is not None)
 
 
-def _factory(package: str, name: str) -> Callable[..., Any] | None:
+def plug_in(package: str, name: str) -> Callable[..., Any] | None:
     """The function `package.<name>.<name>`, or None."""
     try:
         module = importlib.import_module(f"{package}.{name}")
@@ -149,7 +149,7 @@ def _meant(name: str, known: Collection[str]) -> str:
 
 def _plug_in(text: str, spec: Spec, package: str, context: tuple[Any, ...]) -> Any:
     def nested(inner: Spec) -> Any:
-        in_package, in_optax = _factory(package, inner.name) is not None, hasattr(optax, inner.name)
+        in_package, in_optax = plug_in(package, inner.name) is not None, hasattr(optax, inner.name)
         if in_package and in_optax:
             raise ValueError(f"{text!r}: both {package} and optax have {inner.name!r}; rename ours")
         if not (in_package or in_optax):
@@ -160,7 +160,7 @@ def _plug_in(text: str, spec: Spec, package: str, context: tuple[Any, ...]) -> A
             return _plug_in(text, inner, package, context)
         return _transformation(text, inner)
 
-    factory = _factory(package, spec.name)
+    factory = plug_in(package, spec.name)
     assert factory is not None
     return _call(text, factory, spec, nested, context)
 
