@@ -1,6 +1,6 @@
 """One arm on CT, judged at each site, at the other sites and on the hold-out.
 
-A run's fields are those of `configs/ich_fed_avg.py`, and `partition_seed`, which decides who is test patient,
+A run's fields are those of `Config`, and `partition_seed`, which decides who is test patient,
 so that all seeds are judged on the same patients; the seed decides starting point, order and participation.
 
 - `arm` federated; central; or local, which trains a model for each site, each judged as its site's model

@@ -3,7 +3,7 @@
 Fields of a run, besides `seed`, which decides partition, initial model, participation and batches:
 
 - sites, alpha, minimum: the partition, see `fl_jax.data.label_skew.dirichlet`
-- rounds, epochs, batch_size, min_sites: as in `configs/ich_fed_avg.py`; batch size 0 is all that a site has
+- rounds, epochs, batch_size, min_sites: as in `fl_jax.experiment.config`; batch size 0 is all that a site has
 - model, algorithm, aggregator, optimizer: specs; the last three may name `client_lr` and `server_lr`
 - client_lr, server_lr: the learning rates; another value compiles nothing anew
 - faults: specs of `fl_jax.faults`; where there are any, a round that would make the model not finite is void
