@@ -1,4 +1,4 @@
-"""Bootstraps patients for every model on every data set, and intervals that complement the percentiles.
+"""Bootstraps patients for every model on every data set, and BCa intervals.
 
 Each data set has its own seed, because ranks across hospitals assume independent resamples; all models of one
 data set share resamples. Models are resampled in parallel threads, since NumPy and SciPy release the GIL; the
@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from fl_jax.evaluation.bootstrap import Interval, Resampled, intervals
+from fl_jax.evaluation.bootstrap import Resampled, intervals
 from fl_jax.evaluation.bootstrap_metrics import COMPARED, jackknife, measure, undefined
 from fl_jax.evaluation.comparisons import Measured
-from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions
 
 
@@ -74,24 +73,4 @@ def bca(
     for model, data in models.items():
         accelerated = intervals(resampled[model], level, jackknife(data, thresholds[model]))
         table[model] = {name: accelerated[name]._asdict() for name in COMPARED}
-    return table
-
-
-def naive(models: Mapping[str, Predictions], level: float) -> dict[str, Any]:
-    """DeLong intervals of the micro AUROC that treat slices as independent, as the published study does.
-
-    Args:
-        models: predictions by model.
-        level: coverage of the intervals.
-
-    Returns:
-        `Interval` fields of the federated and the central model.
-    """
-    table = {}
-    for model in ("federated", "central"):
-        if model in models:
-            micro = delong_estimates(label_areas(models[model]), level=level, by_patient=False)[
-                "micro"
-            ]
-            table[model] = Interval(micro.estimate, micro.low, micro.high, 0, 0)._asdict()
     return table

@@ -71,9 +71,6 @@ def compute(
         (model for model in models if model.startswith("local_")),
         key=lambda model: -_value(measured[primary][model], PRIMARY),
     )
-    matrix = cross_site(
-        {data: row for data, row in measured.items() if data != ALL_SITES}, level=level
-    )
     return {
         "format": 1,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
@@ -88,7 +85,6 @@ def compute(
         },
         "performance": table,
         "undefined": count_undefined(table, sets),
-        "naive": resampling.naive(sets[primary], level),
         "thresholds": by_label(thresholds),
         **{
             f"{model}_minus_central": {
@@ -99,8 +95,9 @@ def compute(
             for model in gains.FEDERATION_MODELS
         },
         "gains": gains.site_gains(measured, PRIMARY, level),
-        "cross_site": matrix,
-        "mean_rank": _mean_rank(matrix),
+        "cross_site": cross_site(
+            {data: row for data, row in measured.items() if data != ALL_SITES}, level=level
+        ),
         "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
         **hypothesis_tests.sections(sets, measured, primary, margin=margin, level=level),
         **clinical.sections(sets[primary], validation, level=level),
@@ -226,21 +223,3 @@ def performance(measured: Measured, level: float) -> dict[str, Any]:
                 statistic, label = name.split("/")
                 cells.setdefault(statistic, {})[label] = interval._asdict()
     return nested
-
-
-def _mean_rank(matrix: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """[statistic][model]: mean rank over the hospitals' data sets, without the hold-out."""
-    ranks: dict[str, dict[str, list[int | None]]] = {}
-    for row in (row for data, row in matrix.items() if data != HOLDOUT):
-        for model, cell in row.items():
-            for statistic, value in cell.items():
-                ranks.setdefault(statistic, {}).setdefault(model, []).append(value["rank"])
-    return {
-        statistic: {
-            model: None
-            if None in each
-            else float(np.mean([rank for rank in each if rank is not None]))
-            for model, each in row.items()
-        }
-        for statistic, row in ranks.items()
-    }

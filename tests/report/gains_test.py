@@ -100,7 +100,7 @@ def test_personal_models_are_one_more_column_which_the_hold_out_does_not_have(pe
     for site in fake_experiment.SITES:
         cell = results["cross_site"][site]["personal"]["auroc/micro"]
         assert (cell["estimate"], cell["rank"]) == (1, 1)
-    assert results["mean_rank"]["auroc/micro"]["personal"] == 1
+    assert results["ranks"]["auroc/micro"]["personal"]["estimate"] == 1
     cell = results["cross_site"]["holdout"]["personal"]["auroc/micro"]
     assert (cell["estimate"], cell["rank"]) == (None, None)
     assert cell["undefined"] == cell["resamples"] == 60

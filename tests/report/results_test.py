@@ -71,5 +71,5 @@ def test_cross_site_json_is_data_site_by_model(built):
         assert sorted(cell["auroc/micro"]["rank"] for cell in row.values())[0] == 1
     assert matrix == _results(built)["cross_site"]
     ranks = [matrix[site]["federated"]["auroc/micro"]["rank"] for site in fake_experiment.SITES]
-    mean = _results(built)["mean_rank"]["auroc/micro"]["federated"]
+    mean = _results(built)["ranks"]["auroc/micro"]["federated"]["estimate"]
     assert mean == pytest.approx(np.mean(ranks))
