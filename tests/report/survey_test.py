@@ -30,8 +30,8 @@ def _write(path, rows, header=("site", *(item.wording for item in ITEMS))):
 
 
 def test_answers_are_counted_by_hand(tmp_path):
-    found = survey.summarize(_write(tmp_path / "answers.csv", ROWS), ITEMS)
-    assert found == {
+    summary = survey.summarize(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    assert summary == {
         "respondents": 3,
         "sites": 2,
         "scales": [
@@ -58,42 +58,17 @@ def test_answers_are_counted_by_hand(tmp_path):
 def test_the_site_need_not_be_asked_and_columns_have_any_order(tmp_path):
     header = [item.wording for item in reversed(ITEMS)]
     path = _write(tmp_path / "answers.csv", [row[:0:-1] for row in ROWS], header)
-    found = survey.summarize(path, ITEMS)
-    assert found["sites"] == 0
-    assert found["scales"][0]["counts"] == [0, 1, 2]
+    summary = survey.summarize(path, ITEMS)
+    assert summary["sites"] == 0
+    assert summary["scales"][0]["counts"] == [0, 1, 2]
 
 
-def test_the_template_is_a_questionnaire():
+def test_the_questionnaire_has_scales_that_a_figure_can_show():
     items = survey.read_questionnaire()
-    assert len(items) == 10
+    assert len(items) == len({item.wording for item in items} - {"", survey.SITE}) == 10
+    assert all(len({*item.levels} - {""}) == len(item.levels) < 8 for item in items)
     assert items[0].levels[0] == "strongly disagree"
     assert [item.levels for item in items[-2:]] == [(), ()]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("item,levels\na,text\n", "row 1: the header is 'item,levels'; write item,scale"),
-        ("item,scale\n", "no rows below the header"),
-        ("item,scale\na,text\na,text\n", "row 3: item is 'a'; give each its own wording"),
-        ("item,scale\n,text\n", "row 2: item is ''"),
-        ("item,scale\nsite,text\n", "row 2: item is 'site'"),
-        ("item,scale\na,yes\n", "row 2: scale is 'yes'; write text, or 2 to 7 levels"),
-        ("item,scale\na,yes|yes\n", "row 2: scale is 'yes|yes'"),
-        ("item,scale\na,yes|\n", "row 2: scale is 'yes|'"),
-        ("item,scale\na,1|2|3|4|5|6|7|8\n", "row 2: scale is '1|2"),
-        (
-            "item,scale\na,b,text\n",
-            "row 2: 3 cells where the header has 2; quote cells that contain a comma",
-        ),
-        ('item,scale\n"a,text\n', "save it as comma-separated UTF-8 text"),
-    ],
-)
-def test_a_bad_questionnaire_is_named(tmp_path, text, message):
-    path = tmp_path / "survey.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
-        survey.read_questionnaire(path)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +84,8 @@ def test_a_bad_questionnaire_is_named(tmp_path, text, message):
         ),
         (("header", 1, "Useful?"), "row 1: column 'Useful\\?' is duplicated"),
         (("lost", 3), "row 1: the item 'Hours\\?' has no column"),
+        (("row", 1, slice(2, 3), ["a", "b"]), "row 3: 6 cells where the header has 5; quote cells"),
+        (("row", 1, 4, "a\x00b"), "row 3: 'a.*b' has control characters"),
         (("empty",), "no rows below the header"),
     ],
 )
@@ -130,8 +107,8 @@ def test_bad_answers_are_named(tmp_path, change, message):
 
 
 def test_bars_stand_on_both_sides_of_the_middle(tmp_path):
-    found = survey.summarize(_write(tmp_path / "answers.csv", ROWS), ITEMS)
-    first, second, third = found["scales"]
+    summary = survey.summarize(_write(tmp_path / "answers.csv", ROWS), ITEMS)
+    first, second, third = summary["scales"]
     assert first["levels"] == second["levels"] != third["levels"]
     figure = survey.draw(first["levels"], [first, second])
     bars = sorted(
@@ -144,7 +121,7 @@ def test_bars_stand_on_both_sides_of_the_middle(tmp_path):
     np.testing.assert_allclose(bars, expected)
 
 
-@pytest.mark.parametrize("count", range(2, survey.MAX_LEVELS + 1))
+@pytest.mark.parametrize("count", range(2, 8))
 def test_each_level_has_its_colour_and_only_a_middle_level_is_grey(count):
     levels = [f"level {n}" for n in range(count)]
     (axes,) = survey.draw(levels, [{"item": "?", "counts": [1] * count}]).axes
