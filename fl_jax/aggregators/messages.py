@@ -42,11 +42,7 @@ def store(messages: Messages, site: Array, message: Any, weight: Array) -> Messa
 
 
 def aggregate_by(
-    rule: Callable[[Messages], Any],
-    *,
-    sites: int = 1,
-    present: int = 1,
-    setting: str = "",
+    rule: Callable[[Messages], Any], *, sites: int = 1, present: int = 1, setting: str = ""
 ) -> Aggregator:
     """Makes an aggregator that stores a round's messages and applies a rule to all of them.
 

@@ -44,10 +44,7 @@ def fed_bn(
     """
     return keep_local(
         fed_avg(
-            loss,
-            client_optimizer,
-            server_optimizer=server_optimizer,
-            keep_optimizer=keep_optimizer,
+            loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
         ),
         local,
     )

@@ -42,10 +42,7 @@ def fed_per(
     """
     return keep_local(
         fed_avg(
-            loss,
-            client_optimizer,
-            server_optimizer=server_optimizer,
-            keep_optimizer=keep_optimizer,
+            loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
         ),
         local,
     )

@@ -21,10 +21,7 @@ from fl_jax.core.types import Algorithm, Array, Batch, Client, Params, Report
 
 
 def mime(
-    loss: client.Loss,
-    client_optimizer: optax.GradientTransformation,
-    *,
-    corrected: bool = True,
+    loss: client.Loss, client_optimizer: optax.GradientTransformation, *, corrected: bool = True
 ) -> Algorithm:
     """Makes Mime.
 

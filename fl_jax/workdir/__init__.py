@@ -9,13 +9,7 @@
 """
 
 from fl_jax.workdir.records import Records, read_records
-from fl_jax.workdir.workdir import (
-    PERSONAL,
-    ArmFolder,
-    EvaluationFolder,
-    SeedsFolder,
-    Workdir,
-)
+from fl_jax.workdir.workdir import PERSONAL, ArmFolder, EvaluationFolder, SeedsFolder, Workdir
 
 __all__ = [
     "PERSONAL",

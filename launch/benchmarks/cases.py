@@ -1,7 +1,9 @@
 """Cases of the suite `round`: a model, its sites, and the batches of each site."""
 
+import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fl_jax.core.client import Loss
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.models.resnet import resnet
@@ -78,27 +81,36 @@ def images(model: nn.Module, pixels: int = 32) -> tuple[Task, jax.ShapeDtypeStru
     return multi_label(model, jnp.zeros((1, *example.shape))), example
 
 
-def lenet() -> tuple[Task, jax.ShapeDtypeStruct]:
-    """LeNet at 32 px."""
-    return images(LeNet())
-
-
-def mlp() -> tuple[Task, jax.ShapeDtypeStruct]:
-    """The MLP at 32 px."""
-    return images(Mlp())
-
-
 CASES = (
     Case("ResNet 64 px, 5 sites", lambda: scans(64), [128] * 5, several=8),
     Case("ResNet 64 px, 20 sites", lambda: scans(64), [32] * 20),
     Case("ResNet 128 px, 5 sites", lambda: scans(128), [64] * 5),
     Case("ResNet 128 px, 20 sites", lambda: scans(128), [16] * 20),
-    Case("LeNet 32 px, 20 sites", lenet, [64] * 20, 32),
-    Case("MLP, 5 sites", mlp, [512] * 5, 32, several=8),
-    Case("MLP, 100 sites", mlp, [256] * 100, 32, several=8),
+    Case("LeNet 32 px, 20 sites", lambda: images(LeNet()), [64] * 20, 32),
+    Case("MLP, 5 sites", lambda: images(Mlp()), [512] * 5, 32, several=8),
+    Case("MLP, 100 sites", lambda: images(Mlp()), [256] * 100, 32, several=8),
     Case("ResNet 64 px, unequal sites", lambda: scans(64), [250, 150, 75, 38, 20]),
 )
 OPTIMIZER = optax.adam(2e-3)
+
+
+def select(flag: str, pattern: str, choices: Sequence[Any]) -> list[Any]:
+    """The choices whose `name` matches the regular expression; raises ValueError if none does."""
+    chosen = [choice for choice in choices if re.search(pattern, choice.name)]
+    if not chosen:
+        names = ", ".join(choice.name for choice in choices)
+        raise ValueError(f"{flag}={pattern!r}: finds none of: {names}")
+    return chosen
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def optax_step(loss: Loss, state: Any, batch: Batch) -> Any:
+    """One step of central training on `(params, optimizer state, key)`, as written without this library."""
+    params, optimizer, key = state
+    key, step_key = jax.random.split(key)
+    gradient = jax.grad(loss)(params, batch, step_key)
+    updates, optimizer = OPTIMIZER.update(gradient, optimizer, params)
+    return optax.apply_updates(params, updates), optimizer, key
 
 
 def batches(case: Case, example: jax.ShapeDtypeStruct) -> list[list[Batch]]:

@@ -28,15 +28,7 @@ SKILL = {"federated": 3.0, "central": 3.1} | {f"local_site_{site}": 2.0 for site
 
 
 def run(options: Any) -> dict[str, Any]:
-    """Measures the parts and the whole, and prints a table.
-
-    Args:
-        options: nothing of it is used.
-
-    Returns:
-        `{"slices", "patients", "models", "sites", "resamples", "scores", "seconds": {part: ...},
-        "cpu_seconds": {part: ...}, "peak_bytes"}`, the peak being the process's.
-    """
+    """Measures the parts and the whole, and the peak memory of the process."""
     del options
     models = predictions()
     taken = {name: _seconds(work) for name, work in parts(models).items()}
@@ -104,13 +96,10 @@ def headers(data: Predictions) -> dict[str, dict[str, str]]:
         drawn = generator.integers(0, groups, count)[patients]
         properties[name] = {image: f"group {n}" for image, n in zip(data.image, drawn, strict=True)}
     sizes = generator.integers(0, 3, data.image.size)
-    bleeds = [
-        (image, n)
-        for image, n, truth in zip(data.image, sizes, data.truth[:, 0], strict=True)
-        if truth
-    ]
+    bleeds = data.truth[:, 0] > 0
+    by_image = zip(data.image[bleeds], sizes[bleeds], strict=True)
     return properties | {
-        "size of the bleed in the slice": {image: f"size {n}" for image, n in bleeds}
+        "size of the bleed in the slice": {image: f"size {n}" for image, n in by_image}
     }
 
 

@@ -26,14 +26,7 @@ _HEAD = ("", "x floor", "range", "of the floor's rate", "slices/CPU-s", "")
 
 
 def run(options: Any) -> dict[str, Any]:
-    """Measures the readers, and prints a table.
-
-    Args:
-        options: `repetitions`; see `launch.benchmark`.
-
-    Returns:
-        `{"measured": {name: {...}}, "memory_mb": [...]}`.
-    """
+    """Measures the readers with `options.repetitions`, then the memory in MB."""
     import cv2
 
     from fl_jax.data import dicom
@@ -125,12 +118,10 @@ def _each(reader: Any, paths: Sequence[str]) -> None:
 
 
 def _row(name: str, line: dict[str, Any]) -> list[str]:
-    low, high = line["spread"]
     return [
         name,
-        f"{line['ratio']:.2f}",
-        f"{low:.2f}-{high:.2f}",
+        *table.ratio(line),
         f"{line['rate']:.3f}",
         f"{line['slices_per_cpu_second']:,.0f}",
-        "the range is the noise" if name == "floor" else "",
+        table.NOISE if name == "floor" else "",
     ]

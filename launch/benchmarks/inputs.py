@@ -17,7 +17,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
 from fl_jax.core.layouts import common
 from fl_jax.core.types import LABELS, Batch
@@ -36,14 +35,7 @@ Source = Callable[[], Iterable[Batch]]
 
 
 def run(options: Any) -> dict[str, Any]:
-    """Measures every source of batches, and prints a table.
-
-    Args:
-        options: `repetitions`, `devices`; see `launch.benchmark`.
-
-    Returns:
-        `{"slices", "pixels", "batch", "steps", "measured": {name: {...}}}`; `waits` is a share of the time.
-    """
+    """Measures every source of batches with `options.repetitions` and `devices`."""
     machine.split(options.devices)
     slices = dataset()
     order = example_order(len(slices), BATCH * STEPS, 0, 0, "site")
@@ -62,13 +54,7 @@ def run(options: Any) -> dict[str, Any]:
         }
     title = f"input: {SLICES} slices of {PIXELS} px, {STEPS} steps of {BATCH}"
     print(table.text(title, _HEAD, [_row(*line) for line in figures.items()]), flush=True)
-    return {
-        "slices": SLICES,
-        "pixels": PIXELS,
-        "batch": BATCH,
-        "steps": STEPS,
-        "measured": figures,
-    }
+    return {"slices": SLICES, "pixels": PIXELS, "batch": BATCH, "steps": STEPS, "measured": figures}
 
 
 def dataset() -> Slices:
@@ -136,15 +122,7 @@ def waiting(source: Source, repetitions: int) -> dict[str, Any]:
     """
     first = next(iter(source()))
     job, _ = cases.scans(PIXELS, first.inputs.shape[1:-2])
-
-    @partial(jax.jit, donate_argnums=0)
-    def step(state: Any, batch: Batch) -> Any:
-        params, optimizer, key = state
-        key, step_key = jax.random.split(key)
-        gradient = jax.grad(job.loss)(params, batch, step_key)
-        updates, optimizer = cases.OPTIMIZER.update(gradient, optimizer, params)
-        return optax.apply_updates(params, updates), optimizer, key
-
+    step = partial(cases.optax_step, job.loss)
     params = jax.jit(job.init)(jax.random.key(0))
     state = step((params, cases.OPTIMIZER.init(params), jax.random.key(1)), first)
     shares, rates = [], []
@@ -174,15 +152,13 @@ def _drain(source: Source) -> None:
 
 
 def _row(name: str, line: dict[str, Any]) -> list[str]:
-    low, high = line["spread"]
     least, most = line["waits_range"]
     return [
         name,
-        f"{line['ratio']:.2f}",
-        f"{low:.2f}-{high:.2f}",
+        *table.ratio(line),
         f"{line['slices_per_second']:,.0f}",
         f"{100 * line['waits']:.2f}",
         f"{100 * least:.2f}-{100 * most:.2f}",
         f"{line['images_per_second']:,.0f}",
-        "a NumPy gather; the range is the noise" if name == "floor" else "",
+        f"a NumPy gather; {table.NOISE}" if name == "floor" else "",
     ]

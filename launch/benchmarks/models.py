@@ -7,7 +7,6 @@ else fl_jax itself.
 import importlib
 import importlib.util
 import math
-import re
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from fl_jax.tasks.multi_label import multi_label
 from fl_jax.tasks.task import Task
 from fl_jax.wrappers.batch_stats import federated_batch_stats
 from launch.benchmarks import measure, table
+from launch.benchmarks.cases import select
 
 PIXELS, RATE = 256, 3e-4
 PRODUCT = {"cpu": 1536}
@@ -56,83 +56,32 @@ class Model(NamedTuple):
     products: float | None = None
 
 
-_FIFTY, _HUNDRED = (3, 4, 6, 3), (3, 4, 23, 3)
+_RESNET18 = ("ResNet", (2, 2, 2, 2), False, 1, 64, False)
+_RESNET34 = ("ResNet", (3, 4, 6, 3), False, 1, 64, False)
+_RESNET50 = ("ResNet", (3, 4, 6, 3), True, 1, 64, False)
+_RESNEXT50 = ("ResNet", (3, 4, 6, 3), True, 32, 4, False)
+_RESNEXT101 = ("ResNet", (3, 4, 23, 3), True, 32, 8, False)
+_SE_RESNEXT50 = ("ResNet", (3, 4, 6, 3), True, 32, 4, True)
+_DENSENET121, _DENSENET169 = ("DenseNet", (6, 12, 24, 16)), ("DenseNet", (6, 12, 32, 32))
+_CONVNEXT = ("ConvNeXt", (3, 3, 9, 3), (96, 192, 384, 768))
 MODELS = (  # torchvision's tables; SE-ResNeXt: Hu et al., CVPR 2018
     Model("demo's ResNet", "resnet()", ("SmallResNet",), 16),
-    Model(
-        "ResNet-18",
-        "deep_resnet(18)",
-        ("ResNet", (2, 2, 2, 2), False, 1, 64, False),
-        8,
-        11_689_512,
-        1.81,
-    ),
-    Model(
-        "ResNet-34",
-        "deep_resnet(34)",
-        ("ResNet", _FIFTY, False, 1, 64, False),
-        8,
-        21_797_672,
-        3.66,
-    ),
-    Model(
-        "ResNet-50", "deep_resnet(50)", ("ResNet", _FIFTY, True, 1, 64, False), 4, 25_557_032, 4.09
-    ),
-    Model(
-        "ResNeXt-50 32x4d",
-        "resnext(50)",
-        ("ResNet", _FIFTY, True, 32, 4, False),
-        4,
-        25_028_904,
-        4.23,
-    ),
-    Model(
-        "ResNeXt-101 32x8d",
-        "resnext(101, 32, 8)",
-        ("ResNet", _HUNDRED, True, 32, 8, False),
-        2,
-        88_791_336,
-        16.41,
-    ),
-    Model(
-        "SE-ResNeXt-50 32x4d",
-        "se_resnext(50)",
-        ("ResNet", _FIFTY, True, 32, 4, True),
-        4,
-        27_559_896,
-        4.25,
-    ),
-    Model("DenseNet-121", "densenet(121)", ("DenseNet", (6, 12, 24, 16)), 4, 7_978_856, 2.83),
-    Model("DenseNet-169", "densenet(169)", ("DenseNet", (6, 12, 32, 32)), 4, 14_149_480, 3.36),
-    Model(
-        "ConvNeXt-T",
-        "convnext()",
-        ("ConvNeXt", (3, 3, 9, 3), (96, 192, 384, 768)),
-        4,
-        28_589_128,
-        4.46,
-    ),
+    Model("ResNet-18", "deep_resnet(18)", _RESNET18, 8, 11_689_512, 1.81),
+    Model("ResNet-34", "deep_resnet(34)", _RESNET34, 8, 21_797_672, 3.66),
+    Model("ResNet-50", "deep_resnet(50)", _RESNET50, 4, 25_557_032, 4.09),
+    Model("ResNeXt-50 32x4d", "resnext(50)", _RESNEXT50, 4, 25_028_904, 4.23),
+    Model("ResNeXt-101 32x8d", "resnext(101, 32, 8)", _RESNEXT101, 2, 88_791_336, 16.41),
+    Model("SE-ResNeXt-50 32x4d", "se_resnext(50)", _SE_RESNEXT50, 4, 27_559_896, 4.25),
+    Model("DenseNet-121", "densenet(121)", _DENSENET121, 4, 7_978_856, 2.83),
+    Model("DenseNet-169", "densenet(169)", _DENSENET169, 4, 14_149_480, 3.36),
+    Model("ConvNeXt-T", "convnext()", _CONVNEXT, 4, 28_589_128, 4.46),
 )
 
 
 def run(options: Any) -> dict[str, Any]:
-    """Measures the models that `options.models` finds, and prints their tables.
-
-    Args:
-        options: `models`, `repetitions`, `threads`; see `launch.benchmark`.
-
-    Returns:
-        `{"pixels", "dtype", "peer", "threads", "models": [{"model", "batch", "parameters", "products",
-        "published", "windows_share", "predict": {name: ...}, "train": {name: ...}}]}`.
-
-    Raises:
-        ValueError: no model matches.
-    """
+    """Measures the models that `options.models` selects with `repetitions` and `threads`."""
     machine.use_threads(options.threads)
-    chosen = [model for model in MODELS if re.search(options.models, model.name)]
-    if not chosen:
-        names = ", ".join(model.name for model in MODELS)
-        raise ValueError(f"models={options.models!r}: finds none of: {names}")
+    chosen = select("models", options.models, MODELS)
     on_cpu = jax.default_backend() == "cpu"
     peer = on_cpu and importlib.util.find_spec("torch") is not None
     torch = importlib.import_module("torch") if peer else None
@@ -143,18 +92,13 @@ def run(options: Any) -> dict[str, Any]:
     dtype = "float32" if on_cpu else "bfloat16"
     lines = [measured(model, dtype, torch, options.repetitions) for model in chosen]
     rows = [
-        _counts_row(line["model"], line["parameters"], line["products"], *line["published"])
+        [line["model"], *_counts(line["parameters"], line["products"], *line["published"]), ""]
         for line in lines
     ]
     print(table.text("counts: 1000 labels, 224 pixels", _COUNTS, rows), flush=True)
     version = None if torch is None else f"torch {torch.__version__}"
-    return {
-        "pixels": PIXELS,
-        "dtype": dtype,
-        "peer": version,
-        "threads": options.threads,
-        "models": lines,
-    }
+    figures = {"pixels": PIXELS, "dtype": dtype, "peer": version, "threads": options.threads}
+    return figures | {"models": lines}
 
 
 def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str, Any]:
@@ -186,18 +130,11 @@ def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str
     lines: dict[str, Any] = {}
     for part, taken in figures.items():
         rate = 2 * _rows() ** 3 / taken["matrix product"].seconds
-        lines[part] = {
-            name: took._asdict()
-            | (
-                {
-                    "images_per_second": batch / took.seconds,
-                    "product_share": work[part] / took.seconds / rate,
-                }
-                if name in ("floor", "fl_jax")
-                else {}
-            )
-            for name, took in taken.items()
-        }
+        lines[part] = {name: took._asdict() for name, took in taken.items()}
+        for name in ("floor", "fl_jax"):
+            seconds = taken[name].seconds
+            lines[part][name]["images_per_second"] = batch / seconds
+            lines[part][name]["product_share"] = work[part] / seconds / rate
     before = figures["train"]["windows"].seconds
     share = before / (before + figures["train"]["fl_jax"].seconds)
     rows = [
@@ -233,9 +170,8 @@ def count(made: Any, shape: tuple[int, ...]) -> tuple[int, float]:
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     variables = jax.eval_shape(made.init, jax.random.key(0), images)
     analysis: Any = jax.jit(made.apply).lower(variables, images).cost_analysis()
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"])), (
-        analysis["flops"] / 2e9
-    )
+    parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+    return parameters, analysis["flops"] / 2e9
 
 
 def learned(made: Any, images: np.ndarray) -> Task:
@@ -280,9 +216,8 @@ def _peers(torch: Any, model: Model, batch: Batch) -> tuple[Any, Any]:
     name, *arguments = model.peer
     made = getattr(theirs, name)(*arguments, labels=len(LABELS))
     made = made.to(memory_format=torch.channels_last)
-    images = torch.from_numpy(
-        np.moveaxis(np.asarray(batch.inputs), -1, 1)
-    )  # channels last in memory
+    channels_first = np.moveaxis(np.asarray(batch.inputs), -1, 1)  # channels last in memory
+    images = torch.from_numpy(channels_first)
     labels = torch.from_numpy(np.asarray(batch.labels))
     optimizer = torch.optim.Adam(made.parameters(), RATE)
     loss = torch.nn.BCEWithLogitsLoss()
@@ -302,30 +237,23 @@ def _peers(torch: Any, model: Model, batch: Batch) -> tuple[Any, Any]:
 
 
 def _row(name: str, line: dict[str, Any]) -> list[str]:
-    low, high = line["spread"]
     images = f"{line['images_per_second']:,.1f}" if "product_share" in line else ""
     share = f"{100 * line['product_share']:.0f}" if "product_share" in line else ""
     return [
         name,
         f"{1000 * line['seconds']:,.1f}",
-        f"{line['ratio']:.2f}",
-        f"{low:.2f}-{high:.2f}",
+        *table.ratio(line),
         images,
         share,
         f"{line['temporary_bytes'] / 2**20:,.0f}",
         f"{line['compile_seconds']:.1f}",
-        "the range is the noise" if name.endswith("floor") else "",
+        table.NOISE if name.endswith("floor") else "",
     ]
 
 
-def _counts_row(
-    name: str, parameters: int, products: float, known: int | None, known_products: float | None
+def _counts(
+    parameters: int, products: float, known: int | None, known_products: float | None
 ) -> list[str]:
-    return [
-        name,
-        f"{parameters:,}",
-        "" if known is None else f"{known:,}",
-        f"{products:.2f}",
-        "" if known_products is None else f"{known_products:.2f}",
-        "",
-    ]
+    published = "" if known is None else f"{known:,}"
+    published_products = "" if known_products is None else f"{known_products:.2f}"
+    return [f"{parameters:,}", published, f"{products:.2f}", published_products]

@@ -30,17 +30,7 @@ _MODELS = {"resnet": "ResNet", "lenet": "LeNet", "mlp": "MLP"}
 
 
 def run(options: Any) -> dict[str, Any]:
-    """Trains the task's rounds and saves the record.
-
-    Args:
-        options: `task`, `peers`, `layout`, `steps_per_call`, `devices`; see `launch.benchmark`.
-
-    Returns:
-        The layout, seconds of each round, and the norm of the final parameters.
-
-    Raises:
-        ValueError: when the folder, the task or the layout does not exist.
-    """
+    """Trains the rounds of `options.task` from the folder `peers` and saves the record."""
     folder = Path(options.peers).expanduser()
     needed = [name for name in ("common.py", "flax_models.py") if not (folder / name).is_file()]
     if not options.peers or needed:

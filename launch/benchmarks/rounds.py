@@ -4,14 +4,12 @@ The floor is what one would write without this library: one jitted optax step wi
 every batch of every site.
 """
 
-import re
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.fed_avg import fed_avg
@@ -24,22 +22,9 @@ _HEAD = ("", "x floor", "range", "x cpu time", "compile s", "temp MB", "state MB
 
 
 def run(options: Any) -> dict[str, Any]:
-    """Measures the cases that `options.cases` selects, and prints a table of each.
-
-    Args:
-        options: `cases`, `repetitions`, `devices`; see `launch.benchmark`.
-
-    Returns:
-        `{"cases": [{"case", "sites", "examples", "default", "fastest", "measured": {name: ...}}]}`.
-
-    Raises:
-        ValueError: no case matches.
-    """
+    """Measures the cases that `options.cases` selects, with `repetitions` and `devices`."""
     machine.split(options.devices)
-    chosen = [case for case in cases.CASES if re.search(options.cases, case.name)]
-    if not chosen:
-        names = ", ".join(case.name for case in cases.CASES)
-        raise ValueError(f"cases={options.cases!r}: finds none of: {names}")
+    chosen = cases.select("cases", options.cases, cases.CASES)
     return {"cases": [measured(case, options.repetitions) for case in chosen]}
 
 
@@ -97,21 +82,13 @@ def _name(layout: str, steps_per_call: int) -> str:
 
 def _floor(loss: Any, params: Any, batches: list[list[Batch]]) -> measure.Work:
     """Central training on all sites' batches; each call continues from the last."""
-
-    @partial(jax.jit, donate_argnums=(0, 1, 2))
-    def step(params: Any, optimizer: Any, key: jax.Array, batch: Batch) -> Any:
-        key, step_key = jax.random.split(key)
-        gradient = jax.grad(loss)(params, batch, step_key)
-        updates, optimizer = cases.OPTIMIZER.update(gradient, optimizer, params)
-        return optax.apply_updates(params, updates), optimizer, key
-
     state = jax.tree.map(jnp.copy, (params, cases.OPTIMIZER.init(params), jax.random.key(1)))
 
     def work() -> Any:
         nonlocal state
         for site in batches:
             for batch in site:
-                state = step(*state, batch)
+                state = cases.optax_step(loss, state, batch)
         return state
 
     return work
@@ -126,16 +103,14 @@ def _bytes(tree: Any) -> int:
 
 
 def _row(name: str, line: dict[str, Any], fastest: bool, default: bool) -> list[str]:
-    low, high = line["spread"]
     notes = ["fastest"] * fastest + ["default"] * default
     return [
         name,
-        f"{line['ratio']:.2f}",
-        f"{low:.2f}-{high:.2f}",
+        *table.ratio(line),
         f"{line['processor']:.2f}",
         f"{line['compile_seconds']:.1f}",
         f"{line['temporary_bytes'] / 2**20:.1f}",
         f"{line['state_bytes'] / 2**20:.1f}",
         f"{line['images_per_second']:,.0f}",
-        ", ".join(notes) if name != "floor" else "the range is the noise",
+        ", ".join(notes) if name != "floor" else table.NOISE,
     ]

@@ -26,10 +26,7 @@ class Choice(NamedTuple):
 
 
 def choose(
-    algorithm: Algorithm,
-    params: Params,
-    sites: int,
-    devices: Sequence[Any] | None = None,
+    algorithm: Algorithm, params: Params, sites: int, devices: Sequence[Any] | None = None
 ) -> Choice:
     """Chooses the layout that should be fastest: the first row that applies.
 
@@ -61,9 +58,7 @@ def choose(
     convolutions = any(leaf.ndim > 2 for leaf in leaves)
     if kind == "cpu" and not convolutions:
         return Choice(
-            "sequential",
-            "steps without convolutions are short: several per call",
-            _SEVERAL,
+            "sequential", "steps without convolutions are short: several per call", _SEVERAL
         )
     if len(devices) > 1:
         return Choice("mesh", f"{len(devices)} devices train {sites} sites in parallel")

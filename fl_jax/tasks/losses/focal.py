@@ -14,10 +14,7 @@ from fl_jax.tasks.losses.cross_entropy import LabelLoss, weighted_label_loss
 
 
 def focal(
-    *,
-    gamma: float = 2.0,
-    label_weights: Sequence[float] | None = None,
-    smoothing: float = 0.0,
+    *, gamma: float = 2.0, label_weights: Sequence[float] | None = None, smoothing: float = 0.0
 ) -> LabelLoss:
     """Makes the focal loss.
 

@@ -1,7 +1,5 @@
 """The table of `configs/as_published.py`: flaw, as published, done right, difference with its interval."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,9 @@ from fl_jax.evaluation.bootstrap import Resampled
 from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic
 from fl_jax.files.atomic import atomic_open
+from fl_jax.report.formatting import csv_text
 from fl_jax.report.style import FEDERATED, INK, MUTED, STYLE
+from launch.sweep.tables.places import Rows, Runs, markdown
 
 MEASURES = {
     "image_level_split": "AUROC on its test slices",
@@ -27,16 +27,10 @@ MEASURES = {
 """The measure that each flaw changes."""
 COVERAGE = ("coverage_published", "coverage_right")
 NUMBERS = ("published", "right", "difference", "low", "high")
-UNTOUCHED = tuple(f"untouched_{name}" for name in NUMBERS)
-Runs = Sequence[Mapping[str, Any]]
 
 
-def flaw_costs() -> Callable[[Mapping[str, tuple[Mapping[str, Any], Runs]], Path], None]:
-    """Makes the function that writes `table.csv`, `table.md` and `figure.png` into a folder.
-
-    Returns:
-        `({row: (its settings, its results by seed)}, folder) -> None`.
-    """
+def flaw_costs() -> Callable[[Rows, Path], None]:
+    """Makes the function that writes `table.csv`, `table.md` and `figure.png` into a folder."""
     return _write
 
 
@@ -49,8 +43,8 @@ def costs(title: str, settings: Mapping[str, Any], runs: Runs) -> dict[str, Any]
         runs: the results of each seed.
 
     Returns:
-        `flaw`, `measure`, `seeds`, and `NUMBERS`, `UNTOUCHED` and `COVERAGE`, means over seeds; None where
-        the flaw has no such number. The 95 % interval covers patients and seeds, see
+        `flaw`, `measure`, `seeds`, `NUMBERS` with and without `untouched_`, and `COVERAGE`: means over
+        seeds; None where the flaw has no such number. The 95 % interval covers patients and seeds, see
         `fl_jax.evaluation.seed_variance`; with one seed there is none.
     """
     measure = next(MEASURES[name] for name in MEASURES if settings[name])
@@ -86,29 +80,26 @@ def _finite(value: float) -> float | None:
 
 def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     """The lines of `costs`, unrounded."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [*lines[0]], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return out.getvalue()
+    return csv_text([*lines[0]], [[*line.values()] for line in lines])
 
 
 def as_markdown(lines: Sequence[Mapping[str, Any]]) -> str:
     """The lines of `costs` with three decimals, and a sentence on coverage."""
     titles = ("Flaw", "What is printed", "As published", "Done right", "Difference (95 % CI)")
     titles = (*titles, "Untouched patients: difference (95 % CI)")
-    table = [f"| {' | '.join(titles)} |", "|---|---|--:|--:|--:|--:|"]
+    rows, coverage = [], []
     for line in lines:
         numbers = [f"{line[name]:.3f}" for name in ("published", "right")]
         cells = [line["flaw"], line["measure"], *numbers, _shown(line, ""), ""]
         if line["untouched_difference"] is not None:
             cells[-1] = _shown(line, "untouched_")
-        table.append(f"| {' | '.join(cells)} |")
-    for line in lines:
+        rows.append(cells)
         if line[COVERAGE[0]] is not None:
             both = " as published, ".join(f"{line[name]:.1%}" for name in COVERAGE)
-            table.append(f"\n{line['flaw']}: a 95 % interval holds the AUROC in {both} done right.")
-    return "\n".join(table) + "\n"
+            coverage.append(
+                f"\n{line['flaw']}: a 95 % interval holds the AUROC in {both} done right.\n"
+            )
+    return "".join([markdown(titles, rows, texts=2), *coverage])
 
 
 def _shown(line: Mapping[str, Any], prefix: str) -> str:
@@ -149,7 +140,7 @@ def draw(lines: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _write(rows: Mapping[str, tuple[Mapping[str, Any], Runs]], folder: Path) -> None:
+def _write(rows: Rows, folder: Path) -> None:
     lines = [costs(title, settings, runs) for title, (settings, runs) in rows.items()]
     atomic.write_text(folder / "table.csv", as_csv(lines))
     atomic.write_text(folder / "table.md", as_markdown(lines))

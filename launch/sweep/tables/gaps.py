@@ -5,8 +5,6 @@ has `PANEL/local`. A row is *first* at a site if its micro AUROC on the site's t
 seeds, is at least that of the best local model there. `launch.sweep.tables.places` defines the intervals.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +13,7 @@ import numpy as np
 
 from fl_jax.evaluation.seed_variance import Spread
 from fl_jax.files import atomic
+from fl_jax.report.formatting import csv_text
 from launch.sweep.tables import places
 
 CENTRAL, LOCAL = "central", "local"
@@ -42,12 +41,6 @@ def gaps(allowed: float = 0.01) -> Callable[[places.Rows, Path], None]:
 
     Args:
         allowed: the loss of AUROC that the interval should exclude, > 0.
-
-    Returns:
-        `({row: (its settings, its results by seed)}, folder) -> None`.
-
-    Raises:
-        ValueError: for a loss that is not positive.
     """
     if not allowed > 0:
         raise ValueError(f"allowed={allowed}: must be above 0")
@@ -105,25 +98,22 @@ def _mean(runs: places.Runs, name: str) -> float:
 
 def as_csv(gaps_by_row: Mapping[str, Gap]) -> str:
     """Means, limits and the deviation between seeds, unrounded."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["row", "seeds", "measure", "mean", "low", "high", "between_seeds", "first_at", "sites"]
-    )
+    header = ["row", "seeds", "measure", "mean", "low", "high", "between_seeds"]
+    rows = []
     for title, gap in gaps_by_row.items():
         measures = {"holdout_micro": gap.auroc, "holdout_less": gap.less, "own_less": gap.own_site}
         for name, s in measures.items():
             if s is not None:
                 values: list[Any] = [title, s.seeds, name, s.mean, s.low, s.high, s.between]
-                writer.writerow([*values, *(gap.first or ("", ""))])
-    return out.getvalue()
+                rows.append([*values, *(gap.first or ("", ""))])
+    return csv_text([*header, "first_at", "sites"], rows)
 
 
 def as_markdown(gaps_by_row: Mapping[str, Gap], allowed: float) -> str:
     """A line a row."""
     titles = ["", "seeds", "hold-out micro AUROC", "less central", "own site, less central"]
     titles += [f"where a loss of {allowed:g} is excluded", "first at"]
-    table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
+    rows = []
     for title, gap in gaps_by_row.items():
         less = {"hold-out": gap.less, "own site": gap.own_site}
         cells = [title, str(gap.auroc.seeds), places.shown(gap.auroc)]
@@ -132,5 +122,5 @@ def as_markdown(gaps_by_row: Mapping[str, Gap], allowed: float) -> str:
         excluded = " and ".join(place for place, low in known.items() if low > -allowed)
         cells.append(excluded or ("nowhere" if known else ""))
         cells.append("" if gap.first is None else f"{gap.first[0]} of {gap.first[1]}")
-        table.append(f"| {' | '.join(cells)} |")
-    return "\n".join(table) + "\n"
+        rows.append(cells)
+    return places.markdown(titles, rows)

@@ -4,8 +4,6 @@ Rows are runs of `fl_jax.experiment.runners.cohort`. All seeds are evaluated on 
 resamples, so differences are paired; `fl_jax.evaluation.seed_variance` defines the intervals.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from fl_jax.evaluation.bootstrap import Resampled, difference
 from fl_jax.evaluation.internal_external import KINDS, NAMES, PLACES
 from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic
+from fl_jax.report.formatting import csv_text
 
 TITLES = {"own": "own site", "other": "other sites", "holdout": "unseen hold-out"}
 Runs = Sequence[Mapping[str, Any]]
@@ -28,15 +27,9 @@ def places(reference: str = "", kind: str = "macro") -> Callable[[Rows, Path], N
     """Makes the function that writes `table.csv` and `table.md` into a folder.
 
     Args:
-        reference: the row, `PANEL/NAME`, for paired differences; empty for none.
+        reference: the row, `PANEL/NAME`, for paired differences; empty for none. Without it among the
+            rows, as with `--only`, there are no differences.
         kind: `'macro'` or `'micro'`, for the readable table; the CSV has both.
-
-    Returns:
-        `({row: (its settings, its results by seed)}, folder) -> None`. Without the reference among the rows,
-        as with `--only`, there are no differences.
-
-    Raises:
-        ValueError: for another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}: must be one of {', '.join(KINDS)}")
@@ -68,16 +61,14 @@ def _resampled(run: Mapping[str, Any]) -> Resampled:
 
 def as_csv(lines_by_row: Mapping[str, Line]) -> str:
     """Each statistic's mean, limits and the deviation between seeds, unrounded."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["row", "seeds", "measure", "statistic", "mean", "low", "high", "between_seeds"]
-    )
-    for title, line in lines_by_row.items():
-        for measure, values in line.items():
-            for name, s in values.items():
-                writer.writerow([title, s.seeds, measure, name, s.mean, s.low, s.high, s.between])
-    return out.getvalue()
+    header = ["row", "seeds", "measure", "statistic", "mean", "low", "high", "between_seeds"]
+    rows = [
+        [title, s.seeds, measure, name, s.mean, s.low, s.high, s.between]
+        for title, line in lines_by_row.items()
+        for measure, values in line.items()
+        for name, s in values.items()
+    ]
+    return csv_text(header, rows)
 
 
 def as_markdown(lines_by_row: Mapping[str, Line], reference: str, kind: str) -> str:
@@ -85,14 +76,21 @@ def as_markdown(lines_by_row: Mapping[str, Line], reference: str, kind: str) -> 
     compared = any("less" in line for line in lines_by_row.values())
     titles = ["", *(TITLES[place] for place in PLACES)]
     titles += [f"hold-out, less {reference}" for _ in range(compared)]
-    table = [f"| {' | '.join(titles)} |", "|---" + "|--:" * (len(titles) - 1) + "|"]
+    rows = []
     for title, line in lines_by_row.items():
         cells = [title, *(shown(line["auroc"][f"{place}_{kind}"]) for place in PLACES)]
         if compared:
             less = line.get("less")
             cells.append(shown(less[f"holdout_{kind}"], sign=True) if less else "")
-        table.append(f"| {' | '.join(cells)} |")
-    return "\n".join(table) + "\n"
+        rows.append(cells)
+    return markdown(titles, rows)
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> str:
+    """A Markdown table, whose columns after the first `texts` are aligned to the right."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (titles, *rows)]
+    lines.insert(1, "|---" * texts + "|--:" * (len(titles) - texts) + "|")
+    return "\n".join(lines) + "\n"
 
 
 def shown(value: Spread, *, sign: bool = False) -> str:
