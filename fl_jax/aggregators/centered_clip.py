@@ -42,9 +42,6 @@ def centered_clip(radius: float = 10.0, iterations: int = 5) -> Aggregator:
     Returns:
         The aggregator. The first round starts at zero. Without messages the aggregate is zero, and the next
         round continues from the previous aggregate.
-
-    Raises:
-        ValueError: when an argument is out of range.
     """
     if not radius > 0:
         raise ValueError(f"radius={radius}: must be above 0")

@@ -21,9 +21,6 @@ def compress(
         codec: `(array, key) -> array`, compression followed by decompression.
         bits: `(size) -> int`, the compressed size of an array of so many values.
         aggregate: receives the decompressed messages; None for `weighted_mean()`.
-
-    Raises:
-        ValueError: see `inner_aggregator`.
     """
     inner = inner_aggregator(aggregate, compresses=True)
 
@@ -52,9 +49,6 @@ def inner_aggregator(aggregate: Aggregator | None, *, compresses: bool) -> Aggre
     Args:
         aggregate: the user's argument.
         compresses: whether the wrapper compresses messages; then `aggregate` must not.
-
-    Raises:
-        ValueError: when `aggregate` is no aggregator, or both compress.
     """
     if aggregate is None:
         return weighted_mean()

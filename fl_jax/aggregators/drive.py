@@ -26,9 +26,6 @@ def drive(aggregate: Aggregator | None = None) -> Aggregator:
         a shared seed, new for every round and site. The decoded x has <x, v> = ||v||^2 exactly. Its mean is
         v for a uniformly random rotation; for this one it is biased on small arrays, by 0.15 to 0.63 of the
         norm up to six values. Scalars and zeros are exact.
-
-    Raises:
-        ValueError: when `aggregate` compresses, too.
     """
 
     def codec(v: Array, key: jax.Array) -> Array:

@@ -29,9 +29,6 @@ def geometric_median(iterations: int = 10, smoothing: float = 1e-6) -> Aggregato
 
     Returns:
         The aggregator. Distances are over the whole message. Without messages the aggregate is zero.
-
-    Raises:
-        ValueError: when an argument is out of range.
     """
     if iterations < 1:
         raise ValueError(f"iterations={iterations}: must be at least 1")

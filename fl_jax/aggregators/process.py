@@ -44,9 +44,6 @@ def process(
         The aggregator. PRNG keys in a transformation's state, such as the seed of `add_noise`, are replaced
         by keys of the round and site, so that no two sites, rounds or runs share noise. Without messages the
         aggregate is zero, without noise, and the state of `post` stays.
-
-    Raises:
-        ValueError: when `pre` or `post` is no optax transformation, or `aggregate` no aggregator.
     """
     if not all(isinstance(part, optax.GradientTransformation | None) for part in (pre, post)):
         raise ValueError(f"{pre=}, {post=}: must be optax transformations, or None")

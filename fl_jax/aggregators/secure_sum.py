@@ -40,9 +40,6 @@ def secure_sum(limit: float = 4096.0, seed: int = 0) -> Aggregator:
         limit: > 0, of every weight and |weight * value|. The step is 2^-b with b = 30 - ceil(log2(S limit)),
             so that no sum of S sites wraps around.
         seed: of the masks, S per site; the aggregate does not depend on it, bit for bit.
-
-    Raises:
-        ValueError: when `limit` is out of range.
     """
     if not 0 < limit < math.inf:
         raise ValueError(f"limit={limit}: must be above 0 and finite")

@@ -30,9 +30,6 @@ def trimmed_mean(trim: float = 0.2) -> Aggregator:
 
     Returns:
         The aggregator. One or two sites are averaged; without any the aggregate is zero.
-
-    Raises:
-        ValueError: when `trim` is outside [0, 0.5).
     """
     if not 0 <= trim < 0.5:
         raise ValueError(f"trim={trim}: must lie in [0, 0.5); for 0.5 use median()")

@@ -41,9 +41,6 @@ def agnostic(
     Returns:
         The algorithm. A step takes one more forward pass, for the loss of x. lambda_s changes only in rounds
         with site s. With an aggregator that ignores weights, it is FedAvg.
-
-    Raises:
-        ValueError: when `rate` is negative.
     """
     if not rate >= 0:
         raise ValueError(f"rate={rate}: must be at least 0; 0 is FedAvg")

@@ -48,9 +48,6 @@ def apfl(
     Returns:
         The algorithm. Server and messages are FedAvg's; `personal` is the mixture of v and the server's
         model.
-
-    Raises:
-        ValueError: when `alpha` or `alpha_rate` is out of range.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha={alpha}: must lie in [0, 1], where 0 is the global model")

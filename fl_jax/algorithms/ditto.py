@@ -37,9 +37,6 @@ def ditto(
 
     Returns:
         The algorithm. Server and messages are FedAvg's; `personal` is v_s.
-
-    Raises:
-        ValueError: when `lam` is negative.
     """
     if lam < 0:
         raise ValueError(f"lam={lam}: must be at least 0; 0 trains personal models alone")

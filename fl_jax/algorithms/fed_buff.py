@@ -49,9 +49,6 @@ def fed_buff(
         The algorithm. It weighs sites by examples; with equal sites this is the paper's mean. A busy site
         sends zeros, and its metrics are of discarded steps. Use it with means only: to a median, a busy site
         is one that wants no change.
-
-    Raises:
-        ValueError: when an argument is out of range.
     """
     if max_delay < 0 or max_delay != int(max_delay):
         raise ValueError(f"max_delay={max_delay}: must be a whole number of rounds, at least 0")

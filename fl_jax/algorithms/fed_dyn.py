@@ -37,9 +37,6 @@ def fed_dyn(
 
     Returns:
         The algorithm. It weighs sites by examples; with equal sites this is the paper's objective.
-
-    Raises:
-        ValueError: when `alpha` is negative.
     """
     if not alpha >= 0:
         raise ValueError(f"alpha={alpha}: must be at least 0; 0 is FedAvg")

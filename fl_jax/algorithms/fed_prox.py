@@ -35,9 +35,6 @@ def fed_prox(
 
     Returns:
         The algorithm. The metric `loss` excludes the proximal term.
-
-    Raises:
-        ValueError: when `mu` is negative.
     """
     if not mu >= 0:
         raise ValueError(f"mu={mu}: must be at least 0; 0 is FedAvg")

@@ -41,9 +41,6 @@ def fed_rep(
 
     Returns:
         The algorithm; see `keep_local` for the meaning of the server's `params`.
-
-    Raises:
-        ValueError: see `fed_per`; and when `head_steps` is below 1.
     """
     if head_steps < 1:
         raise ValueError(

@@ -38,9 +38,6 @@ def fed_sam(
     Returns:
         The algorithm. A step computes two gradients with the same key. The metric `loss`, and the moments for
         BatchNorm running statistics, are those of the unperturbed model.
-
-    Raises:
-        ValueError: when `rho` is negative.
     """
     if not rho >= 0:
         raise ValueError(f"rho={rho}: must be at least 0; 0 is FedAvg")

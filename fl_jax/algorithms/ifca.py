@@ -51,9 +51,6 @@ def ifca(
 
     Returns:
         The algorithm. A site's state is its last choice, int32[]; `personal` is that cluster's model.
-
-    Raises:
-        ValueError: when `clusters` is below 1, or `spread` is not positive.
     """
     if clusters < 1 or not spread > 0:
         raise ValueError(

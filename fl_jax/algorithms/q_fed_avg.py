@@ -41,9 +41,6 @@ def q_fed_avg(
 
     Returns:
         The algorithm. A step takes one more forward pass, for the loss of x.
-
-    Raises:
-        ValueError: when an argument is out of range.
     """
     if not q >= 0:
         raise ValueError(f"q={q}: must be at least 0; 0 is FedAvg")

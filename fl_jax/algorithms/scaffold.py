@@ -42,9 +42,6 @@ def scaffold(
         The algorithm. It weighs sites by examples; with equal sites this is the paper's objective. A site
         without steps keeps its c_s. Under partial participation with unequal sites, `fraction` is the share
         of sites, not of examples, so that it converges to a point off the weighted optimum.
-
-    Raises:
-        ValueError: when an argument is out of range.
     """
     if option not in (1, 2):
         raise ValueError(f"option={option}: must be 1 or 2")

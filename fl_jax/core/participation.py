@@ -18,9 +18,6 @@ def participation(key: jax.Array, round: int, sites: int, min_sites: int) -> np.
     Returns:
         bool[S].
 
-    Raises:
-        ValueError: when `min_sites` is out of range.
-
     >>> key = jax.random.key(0)
     >>> [int(participation(key, index, sites=5, min_sites=4).sum()) for index in range(6)]
     [4, 4, 5, 5, 4, 4]

@@ -231,9 +231,6 @@ def local(sites: Sites, site: str) -> Sites:
 
     An epoch repeats them until it has as many examples as one of the whole federation, see `central`.
 
-    Raises:
-        ValueError: when the site is unknown.
-
     >>> import numpy as np
     >>> both = Sites({"a": (np.ones((5, 3)), np.zeros(5)), "b": (np.ones((2, 3)), np.ones(2))}, 2)
     >>> local(both, "b"), local(both, "b").steps("b"), central(both).steps("all")

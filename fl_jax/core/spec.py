@@ -31,9 +31,6 @@ def parse(text: str, values: Mapping[str, Any] | None = None) -> Spec:
         text: a Python call whose arguments are literals or nested calls.
         values: values of bare names among the arguments, such as a traced learning rate; None for none.
 
-    Raises:
-        ValueError: when `text` is not such a call.
-
     >>> parse("krum(byzantine=1)")
     Spec(name='krum', args=(), kwargs={'byzantine': 1})
     """
@@ -75,9 +72,6 @@ def build(text: str, package: str, *context: Any, values: Mapping[str, Any] | No
         package: the plug-ins' package, such as `'fl_jax.algorithms'`.
         *context: leading arguments from the caller, such as the loss.
         values: see `parse`.
-
-    Returns:
-        The plug-in's return value.
 
     Raises:
         ValueError: for an unknown name (the message lists the known ones), a nested name that exists in both

@@ -82,9 +82,6 @@ def patient_weights(
 
     Returns:
         float64[G, R], non-negative integers; each stratum's columns sum to its size.
-
-    Raises:
-        ValueError: resamples < 1, or strata is not of length G.
     """
     if resamples < 1:
         raise ValueError(f"resamples={resamples}: at least 1 is needed, 1000 is usual")
@@ -110,9 +107,6 @@ def jackknife_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[
 
     Returns:
         float64[G, min(G, blocks)] in {0, 1}.
-
-    Raises:
-        ValueError: blocks < 2.
     """
     if blocks < 2:
         raise ValueError(f"blocks={blocks}: at least 2 are needed, {BLOCKS} is usual")
@@ -132,12 +126,6 @@ def bootstrap(
         statistic: maps patient weights float64[G, r] to float64[K, r]; NaN where undefined.
         names: the K statistics.
         weights: float64[G, R] from `patient_weights`.
-
-    Returns:
-        The `Resampled` statistics.
-
-    Raises:
-        ValueError: statistic does not return K rows.
     """
     count, resamples = weights.shape
     estimate = statistic(np.ones((count, 1)))
@@ -159,9 +147,6 @@ def difference(first: Resampled, second: Resampled) -> Resampled:
 
     Returns:
         The differences; NaN where either is undefined.
-
-    Raises:
-        ValueError: the statistics or the number of resamples differ.
     """
     if first.names != second.names or first.samples.shape != second.samples.shape:
         raise ValueError(
@@ -183,9 +168,6 @@ def intervals(
 
     Returns:
         An `Interval` by name; the module's table lists what is undefined.
-
-    Raises:
-        ValueError: level is outside (0, 1), or jackknife has other statistics than resampled.
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")

@@ -52,9 +52,6 @@ def measure(
         resamples: R.
         seed: two models measured with one seed on the same images meet the same resamples.
         stratified: each site keeps its number of patients.
-
-    Returns:
-        `Resampled` with the names `NAMES`.
     """
     names, first, groups = np.unique(data.patient, return_index=True, return_inverse=True)
     strata = data.site[first] if stratified else None
@@ -68,9 +65,6 @@ def jackknife(data: Predictions, thresholds: ArrayLike | None = None) -> Resampl
     Args:
         data: N images.
         thresholds: as for `measure`.
-
-    Returns:
-        `Resampled` with the names `NAMES`.
     """
     names, groups = np.unique(data.patient, return_inverse=True)
     statistic = _statistic(data, thresholds, groups, names.size)

@@ -87,12 +87,6 @@ def calibration(
         groups: int[N] in [0, G), each slice's patient. Default: independent slices.
         bins: number of bins of equal width over [0, 1], >= 1; a probability of 1 falls into the last.
         level: coverage of the curve's intervals.
-
-    Returns:
-        The `Calibration`.
-
-    Raises:
-        ValueError: bins < 1, a score is outside [0, 1], or as `roc.rank`.
     """
     truth, scores = roc.checked(truth, scores)
     group, patients = roc.members(truth.size, groups, None)

@@ -70,12 +70,6 @@ def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
     Args:
         difference: new - reference, from `delong`; the lower limit of its two-sided interval decides.
         margin: in AUROC, > 0, chosen before seeing the data.
-
-    Returns:
-        The `NonInferiority`.
-
-    Raises:
-        ValueError: margin <= 0.
     """
     if not margin > 0:
         raise ValueError(f"margin={margin}: must be above 0, such as 0.01 of AUROC")
@@ -97,12 +91,6 @@ def holm(p: ArrayLike) -> Floats:
 
     Args:
         p: float64[K] in [0, 1]; NaN for an undefined test.
-
-    Returns:
-        float64[K], in the same order.
-
-    Raises:
-        ValueError: a value is outside [0, 1].
     """
     p = np.asarray(p, np.float64)
     if (p < 0).any() or (p > 1).any():
@@ -164,9 +152,6 @@ def worst_site(
 
     Returns:
         By model: the site (None if the statistic is undefined on some site) and the `Interval`.
-
-    Raises:
-        ValueError: as `ranks`.
     """
     models, estimates, samples = _stacked(measured, statistic)
     if not models:

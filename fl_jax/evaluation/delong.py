@@ -92,9 +92,6 @@ def placements(truth: ArrayLike, scores: ArrayLike) -> Placements:
 
     Returns:
         The `Placements`; NaN where the other class is absent.
-
-    Raises:
-        ValueError: shapes differ, truth is not 0 or 1, or a score is NaN.
     """
     truth, scores = roc.checked(truth, scores)
     m, ranks = int(truth.sum()), stats.rankdata(scores)
@@ -113,12 +110,6 @@ def clustered(
         placed: from `placements`.
         groups: int[N] in [0, G), each example's patient. Default: independent examples.
         count: G; pass it if the last patients have no example.
-
-    Returns:
-        The `Area`.
-
-    Raises:
-        ValueError: groups is not of length N.
     """
     truth, wins, losses = placed
     members, count = roc.members(truth.size, groups, count)
@@ -153,9 +144,6 @@ def covariance(areas: Sequence[Area]) -> Floats:
 
     Returns:
         float64[K, K]; NaN in the rows and columns of an AUROC without a standard error.
-
-    Raises:
-        ValueError: areas is empty, or numbers of patients differ.
     """
     counts = sorted({each.positive.size for each in areas})
     if len(counts) != 1:
@@ -181,9 +169,6 @@ def contrast(
 
     Returns:
         The `Estimate`; the module's table lists what is undefined.
-
-    Raises:
-        ValueError: weights and areas differ in length, or level is outside (0, 1).
     """
     weights = np.asarray(weights, np.float64)
     if weights.shape != (len(areas),):

@@ -31,9 +31,6 @@ def label_areas(data: Predictions) -> LabelAreas:
 
     Args:
         data: N images.
-
-    Returns:
-        The `LabelAreas`.
     """
     pairs = zip(data.truth.T, data.scores.T, strict=True)
     each = {name: delong.placements(*pair) for name, pair in zip(LABELS, pairs, strict=True)}

@@ -49,9 +49,6 @@ def measure(
 
     Returns:
         `Resampled` with the names `NAMES`; NaN where no slice qualifies, such as `other` with one site.
-
-    Raises:
-        ValueError: the number of models is neither 1 nor S.
     """
     if len(scores) not in (1, len(sites)):
         raise ValueError(

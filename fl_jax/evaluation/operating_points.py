@@ -60,9 +60,6 @@ def sensitivity_threshold(truth: ArrayLike, scores: ArrayLike, sensitivity: floa
 
     Returns:
         A threshold t (positive where score >= t); NaN where a class is absent.
-
-    Raises:
-        ValueError: sensitivity is outside (0, 1], or as `roc.rank`.
     """
     if not 0 < sensitivity <= 1:
         raise ValueError(f"sensitivity={sensitivity}: pass a share in (0, 1], such as 0.95")

@@ -57,9 +57,6 @@ def select(predictions: Predictions, rows: NDArray) -> Predictions:
     Args:
         predictions: of N images.
         rows: bool[N], or int[M] row numbers in the wanted order.
-
-    Returns:
-        These rows of every field.
     """
     return Predictions._make(field[rows] for field in predictions)
 
@@ -69,9 +66,6 @@ def align(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
 
     Args:
         models: predictions on one data set, by model.
-
-    Returns:
-        The predictions, sorted by image.
 
     Raises:
         ValueError: two models differ in their images or in an image's truth, patient, site or split.
@@ -94,10 +88,6 @@ def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
     Args:
         path: file to write, in an existing folder.
         predictions: of N images.
-
-    Raises:
-        ValueError: a field has the wrong shape, an image is repeated, a score is NaN or outside [0, 1], a
-            truth is not 0 or 1, or a split is unknown.
     """
     _check(path, predictions)
     with atomic_open(path) as file:

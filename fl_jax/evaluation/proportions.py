@@ -52,9 +52,6 @@ def wilson(p: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Floats, Flo
 
     Returns:
         Lower and upper limits, float64[...]; NaN where p is NaN.
-
-    Raises:
-        ValueError: level is outside (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")
@@ -73,12 +70,6 @@ def proportion(part: ArrayLike, whole: ArrayLike, level: float = 0.95) -> Propor
         part: float64[..., G], slices of each patient with the property.
         whole: float64[..., G], slices of each patient that count, >= part.
         level: coverage, in (0, 1).
-
-    Returns:
-        The `Proportion`, float64[...].
-
-    Raises:
-        ValueError: shapes differ, or level is outside (0, 1).
     """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     if part.shape != whole.shape:

@@ -93,12 +93,6 @@ def rank(
         scores: float64[N], probabilities or any increasing function of them; no NaN.
         groups: int[N] in [0, G), each example's group. Default: independent examples.
         count: G; pass it if the last groups have no example.
-
-    Returns:
-        The `Ranking`.
-
-    Raises:
-        ValueError: shapes differ, truth is not 0 or 1, or a score is NaN.
     """
     truth, scores = checked(truth, scores)
     group, count = members(truth.size, groups, count)
@@ -164,9 +158,6 @@ def auroc(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None)
 
     Returns:
         In [0, 1]; NaN where a class is absent.
-
-    Raises:
-        ValueError: as `rank`.
     """
     return _one(truth, scores, weights)[0]
 
@@ -191,9 +182,6 @@ def roc_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
 
     Returns:
         The curve without collinear points; empty where a class is absent.
-
-    Raises:
-        ValueError: as `rank`.
     """
     with extra("ct"):
         from sklearn import metrics
@@ -232,9 +220,6 @@ def youden_threshold(truth: ArrayLike, scores: ArrayLike) -> float:
 
     Returns:
         A threshold t (positive where score >= t), the highest among equals; NaN where a class is absent.
-
-    Raises:
-        ValueError: as `rank`.
     """
     curve = roc_curve(truth, scores)
     if not curve.x.size:

@@ -65,9 +65,6 @@ def smooth_grad(
 
     Returns:
         float32[B, H, W] >= 0, logit per HU.
-
-    Raises:
-        ValueError: samples < 1, or noise < 0.
     """
     if samples < 1 or noise < 0:
         raise ValueError(
@@ -89,9 +86,6 @@ def randomised(params: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     Args:
         params: trained parameters by part, such as `Conv_0`.
         other: the same tree from another initialisation.
-
-    Returns:
-        Parameters by replaced part, and "all".
     """
     single = {part: {**params, part: other[part]} for part in sorted(params)}
     return {**single, "all": dict(other)}

@@ -55,12 +55,6 @@ def spread(results: Sequence[Resampled], level: float = 0.95) -> dict[str, Sprea
     Args:
         results: K of `bootstrap`, one per seed, on the same patients with the same weights.
         level: coverage of the intervals.
-
-    Returns:
-        A `Spread` by statistic.
-
-    Raises:
-        ValueError: results is empty or mixes statistics or resamples, or level is outside (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")

@@ -42,9 +42,6 @@ def table(
     Returns:
         By subgroup, sorted: {"suppressed": True}, or {"suppressed": False, "patients", "slices", "positives"
         by label, all without controls, "auroc" by label, macro and micro as the fields of `delong.Estimate`}.
-
-    Raises:
-        ValueError: column or controls is not of length N, or minimum < 1.
     """
     shape = data.image.shape
     values = np.asarray(column)
@@ -84,9 +81,6 @@ def ranges(values: ArrayLike, edges: Sequence[float], unit: str = "") -> NDArray
 
     Returns:
         str[N], such as "< 3 mm", "3 to < 6 mm", "≥ 6 mm"; "" for NaN.
-
-    Raises:
-        ValueError: edges is empty or not ascending.
     """
     if not len(edges) or (np.diff(edges) <= 0).any():
         raise ValueError(f"edges={list(edges)}: pass at least one limit, in ascending order")

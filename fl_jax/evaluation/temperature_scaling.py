@@ -61,12 +61,6 @@ def site(truth: ArrayLike, scores: ArrayLike) -> Site:
     Args:
         truth: [N] in {0, 1}; validation data.
         scores: float64[N], probabilities.
-
-    Returns:
-        A function from beta to `Sums`.
-
-    Raises:
-        ValueError: as `roc.rank`.
     """
     label, probability = roc.checked(truth, scores)
     z = logits(probability)
@@ -120,9 +114,6 @@ def scaled(scores: ArrayLike, temperature: float) -> NDArray[np.float64]:
 
     Returns:
         float64[...] in (0, 1).
-
-    Raises:
-        ValueError: temperature <= 0.
     """
     if temperature <= 0:
         raise ValueError(f"temperature={temperature}: must be above 0; 1 changes nothing")

@@ -12,9 +12,6 @@ def drop_out(sites: int | Sequence[int], share: float = 1.0, *, after: float = 0
         sites: the sites that it may strike, see `fault.at_sites`.
         share: the probability of a strike per site and round.
         after: in [0, 1), the fraction of its steps that the site completes before it leaves.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     if not 0 <= after < 1:
         raise ValueError(f"drop_out: after={after}: must be a fraction of the steps in [0, 1)")

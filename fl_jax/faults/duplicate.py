@@ -15,9 +15,6 @@ def duplicate(sites: int | Sequence[int], share: float = 1.0, *, copies: int = 2
         sites: the sites that it may strike, see `fault.at_sites`.
         share: the probability of a strike per site and round.
         copies: at least 2.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     if copies < 2:
         raise ValueError(f"duplicate: copies={copies}: must be at least 2; 1 is no fault")

@@ -21,9 +21,6 @@ def explode(sites: int | Sequence[int], share: float = 1.0, *, scale: float = 1e
         sites: the sites that it may strike, see `fault.at_sites`.
         share: the probability of a strike per site and round.
         scale: > 0.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     if not scale > 0:
         raise ValueError(f"explode: scale={scale}: must be above 0; sign_flip negates the message")

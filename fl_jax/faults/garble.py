@@ -18,9 +18,6 @@ def garble(sites: int | Sequence[int], share: float = 1.0, *, how: str = "shape"
         share: the probability of a strike per site and round.
         how: `'shape'`: every array has one value too many; `'dtype'`: half precision; `'structure'`: the
             arrays without their names.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     garbled = {
         "shape": lambda message: jax.tree.map(lambda x: jnp.append(x, 0), message),

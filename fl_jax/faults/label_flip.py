@@ -16,9 +16,6 @@ def label_flip(sites: int | Sequence[int], share: float = 1.0, *, how: str = "in
         share: the probability of a strike per site and round.
         how: `'invert'`: y becomes 1 - y, for multi-label targets; `'reverse'`: class l of L becomes
             L - 1 - l, for one-hot targets.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     flips = {"invert": lambda labels: 1 - labels, "reverse": lambda labels: labels[..., ::-1]}
     if how not in flips:

@@ -18,9 +18,6 @@ def not_finite(sites: int | Sequence[int], share: float = 1.0, *, value: str = "
         sites: the sites that it may strike, see `fault.at_sites`.
         share: the probability of a strike per site and round.
         value: `'nan'`, `'inf'` or `'-inf'`.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     if value not in ("nan", "inf", "-inf"):
         raise ValueError(f"not_finite: value={value!r}: must be 'nan', 'inf' or '-inf'")

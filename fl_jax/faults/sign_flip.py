@@ -19,9 +19,6 @@ def sign_flip(sites: int | Sequence[int], share: float = 1.0, *, scale: float = 
         sites: the sites that it may strike, see `fault.at_sites`.
         share: the probability of a strike per site and round.
         scale: > 0, the magnitude of the flipped message relative to the original; weights stay.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     if not scale > 0:
         raise ValueError(

@@ -30,9 +30,6 @@ def stale(sites: int | Sequence[int], share: float = 1.0, *, delay: int = 1) -> 
         share: the probability of a strike per site and round.
         delay: at least 1, how many of its rounds ago the site computed the message; its first message is on
             time. The simulation stores this many messages per site.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     if delay < 1:
         raise ValueError(f"stale: delay={delay}: must be at least 1; 0 is on time")

@@ -12,9 +12,6 @@ def straggle(sites: int | Sequence[int], share: float = 1.0, *, done: float = 0.
         sites: the sites that it may strike, see `fault.at_sites`.
         share: the probability of a strike per site and round.
         done: in [0, 1], the fraction of its steps that the site completes; at least one step.
-
-    Raises:
-        ValueError: for an argument out of range.
     """
     if not 0 <= done <= 1:
         raise ValueError(f"straggle: done={done}: must be a fraction of the steps in [0, 1]")

@@ -48,9 +48,6 @@ def parse(where: str, data: bytes, kind: type[T], *, remedy: str = REMEDY) -> T:
         data: the JSON.
         kind: see `read_struct`.
         remedy: see `read_struct`.
-
-    Raises:
-        ValueError: see `read_struct`.
     """
     try:
         value = json.loads(data.decode())

@@ -84,9 +84,6 @@ def make_cohort(
         progress: called with (patients done, all patients) after every patient.
         draw: module-level function that draws a patient on a grid. Default: `drawing.head.draw_head`.
 
-    Returns:
-        The `CohortSummary`.
-
     Raises:
         ValueError: scale, matrix or workers is out of range.
         FileExistsError: `out` contains another cohort or other files.
@@ -142,9 +139,6 @@ def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -
         out: the cohort's folder, which contains the site's folders.
         matrix: rows = columns of the images.
         draw: see `make_cohort`.
-
-    Returns:
-        Rows for the cohort's tables.
     """
     rng = np.random.default_rng(case.key)
     patient = sample_patient(

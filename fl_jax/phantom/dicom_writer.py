@@ -123,9 +123,6 @@ def write_series(
 
     Returns:
         Bytes written.
-
-    Raises:
-        ValueError: the number of names differs from the number of slices.
     """
     if len(names) != len(scan.hu):
         raise ValueError(

@@ -55,12 +55,6 @@ def read_slices(
         rng: random generator for the reader's errors.
         threshold: visible area > 0, mm^2.
         error: probability in [0, 1] of a wrong call near the threshold.
-
-    Returns:
-        The reading.
-
-    Raises:
-        ValueError: threshold <= 0, or error is outside [0, 1].
     """
     if not threshold > 0:
         raise ValueError(f"threshold={threshold} mm^2: pass a positive area")

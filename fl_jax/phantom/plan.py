@@ -45,9 +45,6 @@ def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
         seed: of the cohort.
         sites: hospitals.
         scale: factor on the numbers of patients.
-
-    Returns:
-        One case per patient, site after site.
     """
     cases = []
     for site in sites:
@@ -98,9 +95,6 @@ def position(case: Case, head_height: float, rng: np.random.Generator, matrix: i
         head_height: of the vertex above the brain's centre, mm.
         rng: random generator for pose and coverage.
         matrix: rows = columns of the images.
-
-    Returns:
-        The geometry of the slices.
     """
     scanner = case.unit.scanner
     tilt = float(np.round(rng.uniform(*scanner.tilt), 1))

@@ -62,9 +62,6 @@ def record(
         series: the scan.
         motion: whether the patient moved.
         size: of the files, bytes.
-
-    Returns:
-        The rows for slices.csv and patients.csv.
     """
     rows = []
     for k, name in enumerate(names):
@@ -105,9 +102,6 @@ def write(out: Path, sites: Sequence[Site], records: list[Record]) -> None:
         out: the cohort's folder, which contains the sites' folders.
         sites: of the cohort.
         records: of all patients, in the order of patients.csv.
-
-    Raises:
-        RuntimeError: two images share a name.
     """
     rows = sorted(
         (row for record in records for row in record.slices), key=lambda row: row["Image"]

@@ -97,9 +97,6 @@ def train_only(task: Task, pattern: str, pretrained: Params) -> Task:
 def matching(pattern: str, names: Iterable[str]) -> list[str]:
     """Returns the names that `train_only` would train.
 
-    Raises:
-        ValueError: when the pattern is no regular expression.
-
     >>> matching("^fc/", ["conv1/kernel", "fc/bias", "fc/kernel"])
     ['fc/bias', 'fc/kernel']
     """

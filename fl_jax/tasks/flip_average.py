@@ -11,9 +11,6 @@ def flip_average(task: Task) -> Task:
 
     Args:
         task: on images [B, ..., H, W].
-
-    Returns:
-        The task; training is unchanged.
     """
 
     def logits(params: Params, inputs: Array) -> jax.Array:

@@ -90,9 +90,6 @@ def in_parts(features: Features, at_once: int) -> Features:
 
     Returns:
         The same function, differentiable once, with respect to `params` alone.
-
-    Raises:
-        ValueError: when `at_once` is below 1.
     """
     if at_once < 1:
         raise ValueError(f"slices_at_once={at_once}: must be at least 1")

@@ -28,9 +28,6 @@ def accumulate(batch_loss: BatchLoss, parts: int) -> BatchLoss:
 
     Returns:
         The loss; it raises ValueError for a batch that K does not divide.
-
-    Raises:
-        ValueError: when `parts` is less than 1.
     """
     if parts < 1:
         raise ValueError(f"accumulate={parts}: must be at least 1; 1 computes the batch at once")

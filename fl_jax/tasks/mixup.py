@@ -26,9 +26,6 @@ def mixup(alpha: float) -> Mix:
 
     Returns:
         `(key, inputs, labels, mask) -> (inputs, labels)`; padding is neither mixed nor a partner.
-
-    Raises:
-        ValueError: when alpha is out of range.
     """
     if not 0.01 <= alpha <= 100:
         raise ValueError(f"mixup={alpha}: must lie in 0.01..100, or be 0 for no mixup")

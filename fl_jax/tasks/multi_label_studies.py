@@ -31,9 +31,6 @@ def multi_label_studies(
 
     Returns:
         The task; labels are float32[B, 1 + S, L] in {0, 1}, and -1 in padding.
-
-    Raises:
-        ValueError: when `study_weight` is out of range.
     """
     if not 0 <= study_weight < np.inf:
         raise ValueError(f"study_weight={study_weight}: must be at least 0, and finite")

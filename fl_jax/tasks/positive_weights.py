@@ -16,9 +16,6 @@ def positive_weights(positives: np.ndarray, examples: int, *, ceiling: float = 1
     Returns:
         float32[L] in [1, ceiling].
 
-    Raises:
-        ValueError: when a count or the ceiling is out of range.
-
     >>> positive_weights(np.array([50, 20, 1, 0]), 100)
     array([ 1.,  4., 10., 10.], dtype=float32)
     """

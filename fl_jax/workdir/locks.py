@@ -65,11 +65,7 @@ def lock(workdir: Path, name: str, *, wait: bool = False) -> Iterator[None]:
 
 
 def check_name(name: str) -> None:
-    """Refuses a name that leads out of the folder that it is looked up in.
-
-    Raises:
-        ValueError: it is not a single part of a path.
-    """
+    """Refuses a name that leads out of the folder that it is looked up in."""
     if Path(name).name != name or name in ("", "..") or "\0" in name:
         raise ValueError(f"{name!r} is no valid name: it must be a single part of a path")
 

@@ -66,11 +66,7 @@ class Workdir:
         return locks.lock(self.root, name, wait=wait)
 
     def arm(self, name: str) -> "ArmFolder":
-        """The folder of an arm: `federated`, `central` or `local_<site>`; it need not exist.
-
-        Raises:
-            ValueError: the name is not a single part of a path.
-        """
+        """The folder of an arm: `federated`, `central` or `local_<site>`; it need not exist."""
         locks.check_name(name)
         return ArmFolder(self.root / "models" / name)
 

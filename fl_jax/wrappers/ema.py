@@ -45,9 +45,6 @@ def ema(algorithm: Algorithm, decay: float) -> Algorithm:
 
     Returns:
         The algorithm. Its server stores two states; communication is unchanged.
-
-    Raises:
-        ValueError: when `decay` is out of range.
     """
     if not 0 < decay < 1:
         raise ValueError(f"ema={decay}: must be above 0 and below 1, or 0 for none")

@@ -72,11 +72,7 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 
 def pooled(parts: Iterable[Moments]) -> Moments:
-    """Merges the moments of several parts, in order, in float64.
-
-    Raises:
-        ValueError: when `parts` is empty.
-    """
+    """Merges the moments of several parts, in order, in float64."""
     wide = [Moments(*(np.asarray(x, np.float64) for x in part)) for part in parts]
     if not wide:
         raise ValueError("parts=[]: give at least one")

@@ -38,11 +38,7 @@ Runner = Callable[[dict[str, Any], int], dict[str, Any]]
 
 
 def best(scores: Sequence[float | None], *, highest: bool) -> int:
-    """Returns the index of the best score, the first of equals; undefined scores come last.
-
-    Raises:
-        ValueError: when all are undefined.
-    """
+    """Returns the index of the best score, the first of equals; undefined scores come last."""
     known = np.array([np.nan if s is None else s for s in scores], float)
     if np.isnan(known).all():
         raise ValueError("no point of the grid gave a finite result: try smaller learning rates")
@@ -122,9 +118,6 @@ def sweep(
         runner: in the place of the config's.
         only: rows, as `NAME` in every panel or `PANEL/NAME`; empty for all.
         tick: called with the number of runs done, and of all that this call has to do.
-
-    Returns:
-        What `results.json` holds.
 
     Raises:
         ValueError: for a config that is wrong, or a row that was begun with other settings.

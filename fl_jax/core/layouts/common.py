@@ -59,9 +59,6 @@ def init(
         params: the initial model.
         sites: S, at least 1.
         key: the run's key.
-
-    Raises:
-        ValueError: when `sites` is below 1.
     """
     if sites < 1:
         raise ValueError(f"sites={sites}: a federation has at least one site")
@@ -76,11 +73,7 @@ def init(
 
 
 def refuse_chained(algorithm: Algorithm, layout: str) -> None:
-    """Refuses a chained algorithm in a layout that cannot run it.
-
-    Raises:
-        ValueError: when the algorithm is chained.
-    """
+    """Refuses a chained algorithm in a layout that cannot run it."""
     if algorithm.chained:
         raise ValueError(
             f"layout {layout!r} trains sites at the same time, and this algorithm passes its model from "
@@ -89,11 +82,7 @@ def refuse_chained(algorithm: Algorithm, layout: str) -> None:
 
 
 def check_steps_per_call(steps_per_call: int) -> None:
-    """Checks the number of steps per call.
-
-    Raises:
-        ValueError: when `steps_per_call` is below 1.
-    """
+    """Checks the number of steps per call."""
     if steps_per_call < 1:
         raise ValueError(f"steps_per_call={steps_per_call}: a call takes at least one step")
 

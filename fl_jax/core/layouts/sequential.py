@@ -33,9 +33,6 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     Returns:
         A `Round` whose memory grows with S only by the site states and the aggregator's state. The input
         state stays valid.
-
-    Raises:
-        ValueError: when `steps_per_call` is below 1.
     """
     common.check_steps_per_call(steps_per_call)
     client = algorithm.client

@@ -239,9 +239,6 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array
         outer: distance of the displaced points to the cavity, mm.
         fill: blood in the sulci, in [0, 1]; it holds them open.
         curl: random field of unit variance that makes surfaces uneven.
-
-    Returns:
-        The `Parts`.
     """
     w = shapes.noise(c, m["brain_waves"], m["brain_mix"])
     free = 0.35 + 0.65 * jnp.clip(jnp.abs(c[0]) / 25.0, 0.0, 1.0)

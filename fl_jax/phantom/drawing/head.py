@@ -40,9 +40,6 @@ def draw_head(patient: PatientParams, grid: Grid) -> Drawing:
         patient: the patient.
         grid: D x H x W sampling points.
 
-    Returns:
-        The `Drawing`.
-
     Raises:
         ValueError: a lesion's form is unknown, or findings of one kind exceed their slots.
     """

@@ -25,12 +25,6 @@ def sample_patient(
         sex: "F" or "M".
         subtypes: subset of `types.LABELS[1:]`; empty without bleeding.
         severity: 0 subtle to 1 large.
-
-    Returns:
-        The patient.
-
-    Raises:
-        ValueError: subtypes, sex, age or severity is out of range.
     """
     unknown = set(subtypes) - set(LABELS[1:])
     if unknown:

@@ -100,9 +100,6 @@ def plan_slices(
 
     Returns:
         The `Geometry`; its first slice is the lowest.
-
-    Raises:
-        ValueError: a length is not positive, or top is not above bottom.
     """
     lengths = {"field_of_view": field_of_view, "thickness": thickness, "increment": increment}
     for name, length in lengths.items():

@@ -29,9 +29,6 @@ def draw_holder(
 
     Returns:
         float32[M, M], HU, -1000 elsewhere; combine with the head by the maximum.
-
-    Raises:
-        ValueError: style is unknown.
     """
     if style not in STYLES:
         raise ValueError(f"holder={style!r}: choose from {STYLES}")

@@ -88,9 +88,6 @@ def projector(size: int, angles: int) -> Projector:
 
     Returns:
         The `Projector`; 40 MB for 128 x 128 pixels and 128 views.
-
-    Raises:
-        ValueError: size or angles < 8.
     """
     if size < 8 or angles < 8:
         raise ValueError(f"size={size}, angles={angles}: pass at least 8 of each")

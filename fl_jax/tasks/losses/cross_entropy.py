@@ -36,9 +36,6 @@ def cross_entropy(
         The loss; it raises ValueError when labels and logits differ in shape, or L is not the number of
         `label_weights`.
 
-    Raises:
-        ValueError: when an argument is out of range.
-
     >>> import jax.numpy as jnp
     >>> logits, labels = jnp.zeros((1, 3)), jnp.array([[1.0, 0.0, 0.0]])
     >>> cross_entropy()(logits, labels, jnp.float32(1.0)).round(3)  # log 2

@@ -22,9 +22,6 @@ def focal(
         gamma: >= 0; 0 is the cross-entropy.
         label_weights: see `cross_entropy`.
         smoothing: see `cross_entropy`.
-
-    Raises:
-        ValueError: when an argument is out of range.
     """
     if not 0 <= gamma < float("inf"):
         raise ValueError(f"gamma={gamma}: must be at least 0, and finite; 0 is cross_entropy()")
