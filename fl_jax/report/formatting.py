@@ -84,6 +84,13 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return out.getvalue()
 
 
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table without a final newline."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+    lines.insert(1, "|---" * len(header) + "|")
+    return "\n".join(lines)
+
+
 FILTERS = {
     **{"fixed": fixed, "signed": signed, "limits": limits, "p_value": p_value},
     **{"percent": percent, "grouped": grouped, "duration": duration, "display": display_name},

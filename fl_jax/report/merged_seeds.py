@@ -1,10 +1,11 @@
 """Merges runs of one experiment with different seeds: variance between seeds and between patients.
 
 All seeds share the hold-out, so its variance splits as in `evaluation.seed_variance`. If the seed also splits
-patients into training and test, sites have different test patients in each run; for those only mean and
-spread over seeds are given, where the spread is due to seed and patients together.
+patients into training and test, a site's test patients differ between runs: such a data set gets a mean and a
+standard deviation over seeds, which then includes the patients, but no interval.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,15 @@ from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files.jsonable import jsonable
 from fl_jax.report import results
-from fl_jax.report.formatting import csv_text, display_name, fixed, limits, percent, signed
+from fl_jax.report.formatting import (
+    csv_text,
+    display_name,
+    fixed,
+    limits,
+    markdown_table,
+    percent,
+    signed,
+)
 from fl_jax.report.rendering import render_html
 from fl_jax.workdir import Records
 
@@ -28,7 +37,7 @@ TABLES = {"auroc/micro": "Micro AUROC", "auroc/macro": "Macro AUROC"}
 Runs = Mapping[str, Records]
 """Records by run, such as its workdir."""
 RunPredictions = dict[str, dict[str, list[Predictions]]]
-"""[data set][model], one item a run."""
+"""[data set][model], one a run."""
 
 
 def compute(
@@ -74,16 +83,16 @@ def compute(
     for number, (data, models) in enumerate(sets.items()):
         measured = {
             name: [
-                _measure(one, chosen, resamples, (seed, number), same[data])
-                for one, chosen in zip(each, thresholds[name], strict=True)
+                _measure(rows, point, resamples, (seed, number), same[data])
+                for rows, point in zip(predictions, thresholds[name], strict=True)
             ]
-            for name, each in models.items()
+            for name, predictions in models.items()
         }
-        spreads[data] = {name: _clipped(_table(each, level)) for name, each in measured.items()}
+        spreads[data] = {name: _clipped(_table(values, level)) for name, values in measured.items()}
         federated = measured.pop("federated", [])
         differences[data] = {
-            name: _table([difference(*both) for both in zip(federated, each, strict=True)], level)
-            for name, each in measured.items()
+            name: _table([difference(*pair) for pair in zip(federated, other, strict=True)], level)
+            for name, other in measured.items()
             if federated
         }
     merged = {
@@ -95,7 +104,7 @@ def compute(
         "data_sets": {
             data: {
                 "same_patients": same[data],
-                "patients": [np.unique(one.patient).size for one in next(iter(models.values()))],
+                "patients": [np.unique(rows.patient).size for rows in next(iter(models.values()))],
             }
             for data, models in sets.items()
         },
@@ -137,9 +146,9 @@ def _shared_sets(runs: Runs) -> RunPredictions:
     sets = [results.data_sets(run.predictions) for run in runs.values()]
     shared: RunPredictions = {}
     for data in sets[0]:
-        if all(data in other for other in sets):
-            models = [name for name in sets[0][data] if all(name in one[data] for one in sets)]
-            shared[data] = {name: [one[data][name] for one in sets] for name in models}
+        if all(data in run for run in sets):
+            models = [name for name in sets[0][data] if all(name in run[data] for run in sets)]
+            shared[data] = {name: [run[data][name] for run in sets] for name in models}
     shared = {data: models for data, models in shared.items() if models}
     if not shared:
         raise ValueError(
@@ -150,11 +159,11 @@ def _shared_sets(runs: Runs) -> RunPredictions:
 
 
 def _same_images(models: Mapping[str, Sequence[Predictions]]) -> bool:
-    """Whether every run judged the same slices of the same patients."""
-    first, *others = (one for each in models.values() for one in each)
+    """Whether every run has predictions for the same slices of the same patients."""
+    first, *others = itertools.chain.from_iterable(models.values())
     return all(
-        np.array_equal(getattr(one, field), getattr(first, field))
-        for one in others
+        np.array_equal(getattr(other, field), getattr(first, field))
+        for other in others
         for field in ("image", "patient", "truth")
     )
 
@@ -172,7 +181,7 @@ def _measure(
 def _table(runs: Sequence[Resampled], level: float) -> dict[str, Any]:
     table = spread(runs, level)
     return {
-        name: {**table[name]._asdict(), "values": [float(one.estimate[row]) for one in runs]}
+        name: {**table[name]._asdict(), "values": [float(run.estimate[row]) for run in runs]}
         for row, name in enumerate(runs[0].names)
     }
 
@@ -205,25 +214,26 @@ def as_csv(merged: Mapping[str, Any]) -> str:
 
 def as_markdown(merged: Mapping[str, Any]) -> str:
     """AUROC and differences on the primary data set: a row a model, a column a seed."""
-    parts = []
     seeds = [f"seed {run['seed']}" for run in merged["runs"]]
-    level = percent(merged["bootstrap"]["level"])
-    for name, title in TABLES.items():
-        head = [f"{title}, {display_name(merged['primary'])}", *seeds, f"mean ({level})"]
-        head += ["between seeds", "between patients"]
-        lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-        for data, model, minus, statistic, cell in _lines(merged):
-            if data == merged["primary"] and statistic == name:
-                label = display_name(model) + (f" − {display_name(minus)}" if minus else "")
-                lines.append(f"| {label} | {' | '.join(_printed(cell, bool(minus)))} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    mean = f"mean ({percent(merged['bootstrap']['level'])})"
+    columns = [*seeds, mean, "between seeds", "between patients"]
+    tables = []
+    for statistic, title in TABLES.items():
+        rows = [
+            _printed(model, minus, cell)
+            for data, model, minus, name, cell in _lines(merged)
+            if (data, name) == (merged["primary"], statistic)
+        ]
+        corner = f"{title}, {display_name(merged['primary'])}"
+        tables.append(markdown_table([corner, *columns], rows))
+    return "\n\n".join(tables) + "\n"
 
 
-def _printed(cell: Mapping[str, Any], is_difference: bool) -> list[str]:
-    number = signed if is_difference else fixed
-    mean = f"{number(cell['mean'])} ({limits(cell, difference=is_difference)})"
-    return [*map(number, cell["values"]), mean, fixed(cell["between"]), fixed(cell["within"])]
+def _printed(model: str, minus: str, cell: Mapping[str, Any]) -> list[str]:
+    name = display_name(model) + (f" − {display_name(minus)}" if minus else "")
+    number = signed if minus else fixed
+    mean = f"{number(cell['mean'])} ({limits(cell, difference=bool(minus))})"
+    return [name, *map(number, cell["values"]), mean, fixed(cell["between"]), fixed(cell["within"])]
 
 
 def render(merged: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fl_jax.report.formatting import csv_text
+from fl_jax.report.formatting import csv_text, markdown_table
 from fl_jax.report.style import FEDERATED, INK, MUTED, RULE, STYLE
 
 Row = Mapping[str, Any]
@@ -71,39 +71,36 @@ def as_markdown(rows: Sequence[Row], columns: Mapping[str, str], reference: str)
         reference: name of each panel's reference row; empty for none.
     """
     parts = _side_by_side(rows, columns)
-    for panel, inside in panels(rows).items():
-        here = defined(inside, columns)
-        if not here:
+    for panel, group in _panels(rows).items():
+        titles = _defined(group, columns)
+        if not titles:
             continue
-        first = next(iter(here))
-        titles = ["", *here.values(), "chosen"]
+        first = next(iter(titles))
+        header = ["", *titles.values(), "chosen"]
         if reference:
-            titles.insert(2, f"minus {reference}")
-        lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-        for row in ranked(inside, first):
-            cells = [row["name"], *(printed(row["metrics"][name]) for name in here)]
+            header.insert(2, f"minus {reference}")
+        lines = []
+        for row in _ranked(group, first):
+            cells = [row["name"], *(printed(row["metrics"][name]) for name in titles), _chosen(row)]
             if reference:
-                same = row["name"] == reference
                 gain = printed(row["metrics"][first]["difference"], sign=True)
-                cells.insert(2, "" if same else gain)
-            lines.append(f"| {' | '.join([*cells, _chosen(row)])} |")
-        parts.append("\n".join([f"### {panel}\n", *lines] if panel else lines))
+                cells.insert(2, "" if row["name"] == reference else gain)
+            lines.append(cells)
+        parts.append((f"### {panel}\n\n" if panel else "") + markdown_table(header, lines))
     return "\n\n".join(parts) + "\n"
 
 
 def _side_by_side(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:
-    parts, first = panels(rows), [*defined(rows, columns)][:1]
-    if not first or not same_rows([[row["name"] for row in inside] for inside in parts.values()]):
+    panels, first = _panels(rows), next(iter(_defined(rows, columns)), None)
+    if not first or not _same_rows([[row["name"] for row in group] for group in panels.values()]):
         return []
+    cells = {(row["panel"], row["name"]): printed(row["metrics"][first]) for row in rows}
     names = dict.fromkeys(row["name"] for row in rows)
-    lines = [f"| {columns[first[0]]} | {' | '.join(parts)} |", "|---" * (len(parts) + 1) + "|"]
-    for name in names:
-        cells = [[r["metrics"][first[0]] for r in p if r["name"] == name] for p in parts.values()]
-        lines.append(f"| {' | '.join([name, *(printed(c[0]) if c else '' for c in cells)])} |")
-    return ["\n".join(lines)]
+    lines = [[name, *(cells.get((panel, name), "") for panel in panels)] for name in names]
+    return [markdown_table([columns[first], *panels], lines)]
 
 
-def same_rows(names: Sequence[Sequence[str]]) -> bool:
+def _same_rows(names: Sequence[Sequence[str]]) -> bool:
     """Whether there are several panels whose rows all occur in the longest one."""
     longest = max(names, key=len, default=[])
     return len(names) > 1 and all(set(other) <= set(longest) for other in names)
@@ -127,24 +124,29 @@ def as_csv(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     return csv_text(["panel", "method", "seeds", *titles, "chosen"], lines)
 
 
-def panels(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _panels(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Groups rows by panel, keeping the order of both."""
-    return {
-        panel: [row for row in rows if row["panel"] == panel]
-        for panel in dict.fromkeys(row["panel"] for row in rows)
-    }
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["panel"], []).append(row)
+    return groups
 
 
-def defined(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, str]:
+def _defined(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, str]:
     """The columns in which at least one row has a mean."""
-    known = lambda name: any(row["metrics"][name]["mean"] is not None for row in rows)  # noqa: E731
-    return {name: title for name, title in columns.items() if known(name)}
+    known = {name for row in rows for name in columns if _mean(row, name) > -np.inf}
+    return {name: title for name, title in columns.items() if name in known}
 
 
-def ranked(rows: Sequence[Row], metric: str) -> list[Row]:
+def _ranked(rows: Sequence[Row], metric: str) -> list[Row]:
     """Sorts rows by a metric's mean, highest first, undefined last."""
-    key = lambda row: row["metrics"][metric]["mean"]  # noqa: E731
-    return sorted(rows, key=lambda row: -np.inf if key(row) is None else key(row), reverse=True)
+    return sorted(rows, key=lambda row: _mean(row, metric), reverse=True)
+
+
+def _mean(row: Row, metric: str) -> float:
+    """-inf where undefined."""
+    mean = row["metrics"][metric]["mean"]
+    return -np.inf if mean is None else mean
 
 
 def _chosen(row: Row) -> str:
@@ -161,44 +163,35 @@ def draw(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> Fig
         columns: titles of the metrics; the first that a panel has is drawn.
         reference: row whose mean becomes a vertical line; empty for none.
     """
-    parts = {}
-    for panel, inside in panels(rows).items():
-        for metric in [*defined(inside, columns)][:1]:
-            kept = [r for r in ranked(inside, metric) if r["metrics"][metric]["mean"] is not None]
-            parts[panel] = metric, kept
-    names = [[row["name"] for row in inside] for _, inside in parts.values()] or [[]]
+    panels: dict[str, tuple[str, list[Row]]] = {}
+    for panel, group in _panels(rows).items():
+        if metric := next(iter(_defined(group, columns)), None):
+            panels[panel] = (
+                metric,
+                [r for r in _ranked(group, metric) if _mean(r, metric) > -np.inf],
+            )
+    names = [[row["name"] for row in group] for _, group in panels.values()] or [[]]
     longest = max(names, key=len)
-    shared = same_rows(names)
-    heights = [max(len(o), 1) for o in ([longest] if shared else names)]
-    label_width = max(1.8, 0.4 + 0.07 * max((len(name) for name in longest), default=0))
+    shared = _same_rows(names)
+    bars = [max(len(order), 1) for order in ([longest] if shared else names)]
+    label_width = max(1.8, 0.4 + 0.07 * max(map(len, longest), default=0))
+    width = label_width + 2.1 * len(panels) if shared else 6.6
+    height = sum(0.85 + 0.23 * count for count in bars)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(
-            (
-                label_width + 2.1 * len(parts) if shared else 6.6,
-                sum(0.85 + 0.23 * h for h in heights),
-            ),
-            layout="constrained",
-            facecolor="white",
-        )
+        figure = Figure((width, height), layout="constrained", facecolor="white")
         axes = figure.subplots(
-            nrows=len(heights),
+            nrows=len(bars),
             ncols=len(names) if shared else 1,
             squeeze=False,
             sharex=shared,
             sharey=shared,
-            gridspec_kw={"height_ratios": heights},
+            gridspec_kw={"height_ratios": bars},
         ).flat
-        for ax, order, panel in zip(axes, names, parts, strict=False):
-            metric, inside = parts[panel]
-            _dots(ax, inside, metric, longest if shared else order, reference)
+        for ax, order, (panel, (metric, group)) in zip(axes, names, panels.items(), strict=False):
+            _dots(ax, group, metric, longest if shared else order, reference)
             ax.set(title=panel, xlabel=columns[metric])
-        figure.supxlabel(
-            "bars: two standard errors; grey: each seed",
-            fontsize=8,
-            color=MUTED,
-            x=0.99,
-            ha="right",
-        )
+        note = "bars: two standard errors; grey: each seed"
+        figure.supxlabel(note, fontsize=8, color=MUTED, x=0.99, ha="right")
     return figure
 
 
