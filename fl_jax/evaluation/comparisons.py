@@ -120,11 +120,11 @@ def ranks(
     Raises:
         ValueError: sites have different models, or a model lacks the statistic.
     """
-    models, estimates, samples = _stacked(measured, statistic)
+    models, estimates, samples = stacked(measured, statistic)
     if not models:
         return {}
-    resampled = _ranks(samples)
-    full = _ranks(estimates[..., None])[..., 0]
+    resampled = competition_ranks(samples)
+    full = competition_ranks(estimates[..., None])[..., 0]
     means = Resampled(tuple(models), full.mean(axis=0), resampled.mean(axis=0))
     on_top = np.all(resampled <= places, axis=0)
     best = means.samples == np.fmin.reduce(means.samples, axis=0)
@@ -153,7 +153,7 @@ def worst_site(
     Returns:
         By model: the site (None if the statistic is undefined on some site) and the `Interval`.
     """
-    models, estimates, samples = _stacked(measured, statistic)
+    models, estimates, samples = stacked(measured, statistic)
     if not models:
         return {}
     lowest = Resampled(tuple(models), estimates.min(axis=0), samples.min(axis=0))
@@ -164,7 +164,7 @@ def worst_site(
     return worst
 
 
-def _stacked(measured: Measured, statistic: str) -> tuple[list[str], Floats, Floats]:
+def stacked(measured: Measured, statistic: str) -> tuple[list[str], Floats, Floats]:
     """The models, their estimates [S, M] and samples [S, M, R]."""
     models = list(next(iter(measured.values()), {}))
     estimates, samples = [], []
@@ -183,7 +183,7 @@ def _stacked(measured: Measured, statistic: str) -> tuple[list[str], Floats, Flo
     return models, np.array(estimates), np.array(samples)
 
 
-def _ranks(values: Floats) -> Floats:
+def competition_ranks(values: Floats) -> Floats:
     """Competition ranks along the models of float64[S, M, R]; NaN where undefined."""
     better = (values[:, :, None] < values[:, None]).sum(axis=2)
     return np.where(np.isnan(values), np.nan, 1.0 + better)

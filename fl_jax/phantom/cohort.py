@@ -132,14 +132,7 @@ def make_cohort(
 
 
 def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -> Record:
-    """Draws, scans, labels and stores one planned patient.
-
-    Args:
-        case: the planned patient.
-        out: the cohort's folder, which contains the site's folders.
-        matrix: rows = columns of the images.
-        draw: see `make_cohort`.
-    """
+    """Draws, scans, labels and stores one planned patient in its site's folder, which must exist."""
     rng = np.random.default_rng(case.key)
     patient = sample_patient(
         rng, age=case.age, sex=case.sex, subtypes=case.subtypes, severity=case.severity

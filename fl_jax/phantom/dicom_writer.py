@@ -72,24 +72,14 @@ class Person(NamedTuple):
 
 
 def synthetic_uid(*parts: object) -> UID:
-    """Return the UID of a thing of the synthetic cohort: the same name gives the same UID.
-
-    Args:
-        parts: the thing's name, e.g. ("series", patient identifier).
-    """
+    """A UID of the synthetic cohort that depends on `parts` alone, e.g. ("series", patient identifier)."""
     return UID(f"2.25.{uuid.uuid5(ROOT, '/'.join(map(str, parts))).int}")
 
 
 def encode(hu: np.ndarray, circle: np.ndarray, dialect: Dialect) -> np.ndarray:
-    """Encodes HU as stored values.
+    """Encodes HU, int16[n, M, M], as int16 or uint16[n, M, M] clipped to the dialect's range.
 
-    Args:
-        hu: int16[n, M, M], HU.
-        circle: bool[M, M], False outside the reconstruction circle.
-        dialect: the encoding.
-
-    Returns:
-        int16 or uint16[n, M, M], clipped to the dialect's range.
+    `circle` is bool[M, M], False outside the reconstruction circle.
     """
     values = hu.astype(np.int32)
     if dialect.wrapped:
@@ -110,19 +100,9 @@ def write_series(
     dialect: Dialect,
     person: Person,
 ) -> int:
-    """Writes one file per slice.
+    """Writes one file per slice into an existing folder and returns the bytes written.
 
-    Args:
-        folder: an existing folder.
-        names: n file names without `.dcm`, from the lowest slice up.
-        scan: n slices.
-        geometry: of the slices.
-        scanner: for the header.
-        dialect: encoding of pixels and header.
-        person: for the header.
-
-    Returns:
-        Bytes written.
+    `names` are file names without `.dcm`, from the lowest slice up.
     """
     if len(names) != len(scan.hu):
         raise ValueError(
@@ -150,17 +130,7 @@ def write_series(
 def series_header(
     geometry: Geometry, scanner: Scanner, dialect: Dialect, person: Person
 ) -> Dataset:
-    """The header shared by all slices of a series.
-
-    Args:
-        geometry: of the slices.
-        scanner: the machine.
-        dialect: its encoding.
-        person: the patient.
-
-    Returns:
-        A dataset with file meta information, without image UIDs, position and pixels.
-    """
+    """The header shared by all slices of a series, without image UIDs, position and pixels."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = CTImageStorage

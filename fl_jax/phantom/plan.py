@@ -39,13 +39,7 @@ class Case(NamedTuple):
 
 
 def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
-    """Plans all patients of a cohort.
-
-    Args:
-        seed: of the cohort.
-        sites: hospitals.
-        scale: factor on the numbers of patients.
-    """
+    """Plans all patients of a cohort; `scale` is a factor on their numbers."""
     cases = []
     for site in sites:
         # By name, not by position: a subset of sites keeps its patients.
@@ -88,14 +82,7 @@ def _quota(weights: Sequence[float], count: int, rng: np.random.Generator) -> np
 
 
 def position(case: Case, head_height: float, rng: np.random.Generator, matrix: int) -> Geometry:
-    """Positions a patient in the scanner.
-
-    Args:
-        case: the patient.
-        head_height: of the vertex above the brain's centre, mm.
-        rng: random generator for pose and coverage.
-        matrix: rows = columns of the images.
-    """
+    """Positions a patient, whose vertex is `head_height` mm above the brain's centre, in the scanner."""
     scanner = case.unit.scanner
     tilt = float(np.round(rng.uniform(*scanner.tilt), 1))
     pose = Pose(

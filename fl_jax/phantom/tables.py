@@ -51,18 +51,7 @@ def record(
     case: Case, person: Person, names: list[str], geometry: Geometry, reading: Reading,
     series: Scan, motion: bool, size: int,
 ) -> Record:  # fmt: skip
-    """Makes one patient's rows.
-
-    Args:
-        case: the plan.
-        person: the identity in the headers.
-        names: image names, in the order of the slices.
-        geometry: of the series.
-        reading: labels, and the areas (mm²) behind them.
-        series: the scan.
-        motion: whether the patient moved.
-        size: of the files, bytes.
-    """
+    """Makes one patient's rows; `names` are in the order of the slices, `size` is the files' bytes."""
     rows = []
     for k, name in enumerate(names):
         row: dict[str, Any] = {"Image": name, "site": case.site, "patient": person.identifier}
@@ -96,13 +85,7 @@ def record(
 
 
 def write(out: Path, sites: Sequence[Site], records: list[Record]) -> None:
-    """Writes each site's labels.csv, and truth/slices.csv and truth/patients.csv.
-
-    Args:
-        out: the cohort's folder, which contains the sites' folders.
-        sites: of the cohort.
-        records: of all patients, in the order of patients.csv.
-    """
+    """Writes each site's labels.csv, truth/slices.csv and truth/patients.csv, in the order of `records`."""
     rows = sorted(
         (row for record in records for row in record.slices), key=lambda row: row["Image"]
     )

@@ -5,7 +5,8 @@ import pytest
 
 from fl_jax.evaluation.bootstrap import Resampled
 from fl_jax.evaluation.bootstrap_metrics import NAMES, undefined
-from fl_jax.evaluation.cross_site import cross_site, ranks
+from fl_jax.evaluation.comparisons import competition_ranks
+from fl_jax.evaluation.cross_site import cross_site
 
 
 def _resampled(macro: float, micro: float = 0.5) -> Resampled:
@@ -18,12 +19,12 @@ def _resampled(macro: float, micro: float = 0.5) -> Resampled:
     [
         ([0.9, 0.8, 0.95], [2, 3, 1]),
         ([0.9, 0.9, 0.8], [1, 1, 3]),
-        ([np.nan, 0.8, 0.9], [None, 2, 1]),
-        ([], []),
+        ([np.nan, 0.8, 0.9], [np.nan, 2, 1]),
     ],
 )
 def test_ranks_by_hand(values, expected):
-    assert ranks(values) == expected
+    ranks = competition_ranks(np.array(values).reshape(1, -1, 1))
+    assert ranks.ravel().tolist() == pytest.approx(expected, nan_ok=True)
 
 
 def test_the_matrix_is_data_site_by_model():
@@ -61,7 +62,7 @@ def test_a_model_that_is_not_applicable_is_undefined_in_every_resample_and_has_n
 
 
 def test_a_hole_in_the_matrix_is_refused():
-    with pytest.raises(ValueError, match=r"measured\['south'\] lacks the models \['central'\]"):
+    with pytest.raises(ValueError, match=r"measured\['south'\] holds the models \[\]"):
         cross_site({"north": {"central": _resampled(1)}, "south": {}})
     with pytest.raises(ValueError, match=r"\['central'\] lacks the statistic 'f1'"):
         cross_site({"north": {"central": _resampled(1)}}, statistics=["f1"])

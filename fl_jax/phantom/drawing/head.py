@@ -34,15 +34,7 @@ RIM = 0.7
 
 
 def draw_head(patient: PatientParams, grid: Grid) -> Drawing:
-    """Draws a patient.
-
-    Args:
-        patient: the patient.
-        grid: D x H x W sampling points.
-
-    Raises:
-        ValueError: a lesion's form is unknown, or findings of one kind exceed their slots.
-    """
+    """Draws a patient on D x H x W sampling points; raises ValueError as `pack` does."""
     m = {name: jnp.asarray(value) for name, value in pack(patient).items()}
     p = _points(grid)
     near = np.flatnonzero(_near(grid, m))

@@ -22,15 +22,9 @@ from fl_jax.phantom.patient.parameters import EXTRA
 
 
 def extra_thickness(c: Point, row: jax.Array, rough: jax.Array) -> jax.Array:
-    """Thickness (mm) of a collection on the skull over each point.
+    """Thickness, float32[N], mm, >= 0, of a collection on the skull over each point.
 
-    Args:
-        c: canonical coordinates, mm.
-        row: one row of `extra` (see `pack.extra_row`).
-        rough: float32[N], smooth random field.
-
-    Returns:
-        float32[N], mm, >= 0.
+    `row` is one row of `extra` (see `pack.extra_row`), `rough` a smooth random field, float32[N].
     """
     u = (c[0] / 69.5, (c[1] + 18.0) / 89.0, (c[2] - 5.0) / 66.0)
     k = jnp.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2] + 1e-3)
@@ -68,16 +62,13 @@ def thicknesses(c: Point, m: Model, rough: jax.Array) -> jax.Array:
 
 
 def push(c: Point, depth: jax.Array, thick: jax.Array, m: Model) -> Point:
-    """Undoes the mass effect: where the tissue at c was before the bleeding.
+    """Undoes the mass effect: where the tissue at c was before the bleeding, mm.
 
     Args:
         c: canonical coordinates, mm.
         depth: depth below the inner table, mm.
         thick: float32[EXTRA, N], thickness of the collections on the skull, mm.
         m: the patient.
-
-    Returns:
-        The undisplaced coordinates, mm.
     """
     u = (c[0] / 69.5**2, (c[1] + 18.0) / 89.0**2, (c[2] - 5.0) / 66.0**2)
     k = jnp.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2] + 1e-9)

@@ -19,9 +19,6 @@ from fl_jax.phantom.patient.parameters import (
 def pack(patient: PatientParams) -> dict[str, np.ndarray]:
     """Packs a patient for `head.draw_head`.
 
-    Args:
-        patient: the patient.
-
     Returns:
         float32 scalars (the patient's numbers), `*_waves` [K, 4] in turns per mm and turns, `*_mix` [F, K],
         and padded tables with one row per finding.

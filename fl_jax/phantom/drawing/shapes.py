@@ -18,15 +18,9 @@ Triple = tuple[Scalar, Scalar, Scalar]
 
 
 def ellipsoid(p: Point, centre: Triple, radii: Triple) -> jax.Array:
-    """Approximate distance (mm) to an axis-aligned ellipsoid, exact to first order at the surface.
+    """Distance (mm, negative inside) to an axis-aligned ellipsoid, exact to first order at its surface.
 
-    Args:
-        p: coordinates, mm.
-        centre: mm.
-        radii: mm, > 0; scalars or arrays shaped like p.
-
-    Returns:
-        Distance, mm, negative inside.
+    `p`, `centre` and `radii` are in mm; radii > 0 may be arrays shaped like p.
     """
     u = [(a - c) / r for a, c, r in zip(p, centre, radii, strict=True)]
     g = [a / r for a, r in zip(u, radii, strict=True)]
@@ -36,18 +30,7 @@ def ellipsoid(p: Point, centre: Triple, radii: Triple) -> jax.Array:
 
 
 def capsule(p: Point, a: Triple, b: Triple, ra: Scalar, rb: Scalar) -> jax.Array:
-    """Distance (mm) to a rounded cone from a to b.
-
-    Args:
-        p: coordinates, mm.
-        a: first end, mm.
-        b: second end, mm.
-        ra: radius at a, mm.
-        rb: radius at b, mm.
-
-    Returns:
-        Distance, mm, negative inside.
-    """
+    """Distance (mm, negative inside) to a rounded cone from a to b with radii ra and rb, mm."""
     ab = tuple(q - s for s, q in zip(a, b, strict=True))
     ap = [c - s for c, s in zip(p, a, strict=True)]
     dots = ap[0] * ab[0] + ap[1] * ab[1] + ap[2] * ab[2]
@@ -101,15 +84,10 @@ def _turns(p: Point, waves: jax.Array) -> jax.Array:
 
 
 def noise(p: Point, waves: jax.Array, mix: jax.Array) -> jax.Array:
-    """Smooth random fields of about unit variance from a shared set of plane waves.
+    """Smooth random fields float32[F, N] of about unit variance from a shared set of plane waves.
 
-    Args:
-        p: coordinates, mm, each float32[N].
-        waves: float32[K, 4], wave vectors (turns per mm) and phases (turns).
-        mix: float32[F, K], weights of F fields.
-
-    Returns:
-        float32[F, N], dimensionless.
+    `p` is in mm; `waves` float32[K, 4] are wave vectors (turns per mm) and phases (turns),
+    `mix` float32[F, K] the fields' weights.
     """
     t = _turns(p, waves)
     return mix @ (8.0 * t - 16.0 * t * jnp.abs(t))
@@ -118,12 +96,8 @@ def noise(p: Point, waves: jax.Array, mix: jax.Array) -> jax.Array:
 def noise_sheet(p: Point, waves: jax.Array) -> tuple[jax.Array, jax.Array]:
     """A random field and the distance to its zero set, folded sheets that form sulci.
 
-    Args:
-        p: coordinates, mm, each float32[N].
-        waves: float32[K, 4], wave vectors (turns per mm) and phases (turns).
-
     Returns:
-        The field (unit variance) and |field| / |gradient|, mm, each float32[N].
+        The field (unit variance) and |field| / |gradient|, mm, each float32[N]; arguments as in `noise`.
     """
     t = _turns(p, waves)
     field = jnp.sum(8.0 * t - 16.0 * t * jnp.abs(t), axis=0)

@@ -28,15 +28,7 @@ Model = dict[str, jax.Array]
 
 
 def canonical(p: jax.Array, m: Model) -> Point:
-    """Converts head coordinates (LPS mm, origin at the centre of the brain) to canonical coordinates.
-
-    Args:
-        p: float32[3, N], mm.
-        m: the patient.
-
-    Returns:
-        x, y, z, each float32[N], mm.
-    """
+    """Canonical coordinates, mm, of head coordinates float32[3, N] (LPS mm, origin at the brain's centre)."""
     c = (p[0] / m["size_x"], -p[1] / m["size_y"] - 18.0, p[2] / m["size_z"] + 8.0)
     w = shapes.noise(c, m["warp_waves"], m["warp_mix"])
     return (c[0] + w[0], c[1] + w[1], c[2] + w[2])
@@ -188,15 +180,7 @@ def head(c: Point, m: Model) -> jax.Array:
 
 
 def draw_vault(p: jax.Array, m: Model) -> jax.Array:
-    """Draws points outside the cavity and above the base.
-
-    Args:
-        p: float32[3, N], head coordinates, mm.
-        m: the patient.
-
-    Returns:
-        float32[N], HU.
-    """
+    """HU, float32[N], of points float32[3, N] (mm) outside the cavity and above the base."""
     c = canonical(p, m)
     bone, strands, wiggle = shapes.noise(c, m["bone_waves"], m["bone_mix"])
     e = cavity(c, m)

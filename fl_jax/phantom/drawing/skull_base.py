@@ -16,15 +16,7 @@ AIR = -990.0
 
 
 def draw_base(p: jax.Array, m: Model) -> jax.Array:
-    """Draws points outside the cavity, at and below the skull base.
-
-    Args:
-        p: float32[3, N], head coordinates, mm.
-        m: the patient.
-
-    Returns:
-        float32[N], HU.
-    """
+    """HU, float32[N], of points float32[3, N] (mm) outside the cavity, at and below the skull base."""
     c = skull.canonical(p, m)
     x, y, z = c
     side = (jnp.abs(x), y, z)

@@ -15,16 +15,7 @@ from fl_jax.phantom.drawing.skull import Model
 
 
 def tissue(b: Parts, m: Model, mottle: jax.Array) -> jax.Array:
-    """Paints the healthy brain and its fluid.
-
-    Args:
-        b: distances at the points.
-        m: the patient.
-        mottle: float32[N], texture of unit variance.
-
-    Returns:
-        float32[N], HU.
-    """
+    """HU, float32[N], of the healthy brain and its fluid; `mottle` is float32[N] texture of unit variance."""
     q = b.point
     grey, white = m["grey"] + 0.9 * mottle, m["white"] + 0.9 * mottle
     matter = _cerebrum(b, m, grey, white)

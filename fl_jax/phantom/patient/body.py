@@ -13,15 +13,9 @@ from fl_jax.phantom.patient.parameters import Triple, triple
 def sample_body(
     rng: np.random.Generator, *, age: float, sex: str
 ) -> tuple[dict[str, float], Triple]:
-    """Samples one body.
+    """Samples a body: numbers by name (mm, HU or relative) and the scale of the head along x, y, z.
 
-    Args:
-        rng: random generator.
-        age: years.
-        sex: "F" or "M".
-
-    Returns:
-        Numbers by name (mm, HU or relative) and the scale of the head along x, y, z.
+    `age` is in years, `sex` "F" or "M".
     """
     n = rng.normal
     base = {"M": 0.955, "F": 0.915}[sex] * (

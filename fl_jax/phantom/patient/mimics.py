@@ -36,11 +36,7 @@ def sample_mimics(
     """Samples a patient's incidental findings and widens the spaces that blood fills.
 
     Args:
-        rng: random generator.
-        age: years.
-        sex: "F" or "M".
         numbers: from `body.sample_body`.
-        lesions: collections of blood.
         injury: whether the bleeding is traumatic.
 
     Returns:

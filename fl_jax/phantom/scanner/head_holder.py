@@ -19,16 +19,9 @@ STYLES = ("cup", "plates", "table")
 def draw_holder(
     heads: np.ndarray, geometry: Geometry, style: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draws the holder around the head.
+    """The holder around heads float32[n, h, w] in HU: float32[M, M], HU, -1000 elsewhere.
 
-    Args:
-        heads: float32[n, h, w], HU of the head in air.
-        geometry: of the slices.
-        style: one of `STYLES`.
-        rng: random generator for size and densities.
-
-    Returns:
-        float32[M, M], HU, -1000 elsewhere; combine with the head by the maximum.
+    Combine it with the head by the maximum. `style` is one of `STYLES`.
     """
     if style not in STYLES:
         raise ValueError(f"holder={style!r}: choose from {STYLES}")

@@ -37,36 +37,18 @@ class Projector(NamedTuple):
     ramp: np.ndarray
 
     def forward(self, images: np.ndarray) -> np.ndarray:
-        """Line integrals of images.
+        """Line integrals float32[angles * size, n], the quantity times pixels of path.
 
-        Args:
-            images: float32[n, size, size], any quantity per pixel; ignored outside the inscribed circle.
-
-        Returns:
-            float32[angles * size, n], the quantity times pixels of path.
+        `images` is float32[n, size, size], any quantity per pixel; ignored outside the inscribed circle.
         """
         return self.forward_matrix @ _columns(images)
 
     def mean_over_rays(self, sinogram: np.ndarray) -> np.ndarray:
-        """Averages over the rays through each pixel.
-
-        Args:
-            sinogram: float32[angles * size, n].
-
-        Returns:
-            float32[n, size, size]; 0 outside the inscribed circle.
-        """
+        """Averages float32[angles * size, n] over the rays of each pixel; 0 outside the inscribed circle."""
         return self._images(self.adjoint_matrix @ sinogram) / self.angles
 
     def reconstruct(self, sinogram: np.ndarray) -> np.ndarray:
-        """Filtered back-projection.
-
-        Args:
-            sinogram: float32[angles * size, n], from `forward`.
-
-        Returns:
-            float32[n, size, size], the quantity per pixel.
-        """
+        """Filtered back-projection of `forward`'s result: float32[n, size, size], the quantity per pixel."""
         padded = sinogram.reshape(self.angles, self.size, -1)
         spectrum = np.asarray(scipy.fft.rfft(padded, n=2 * self.size, axis=1))
         spectrum *= self.ramp[None, :, None]
@@ -80,14 +62,9 @@ class Projector(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def projector(size: int, angles: int) -> Projector:
-    """Builds the projection matrices of one geometry, once per process.
+    """Builds the projection matrices of one geometry, once per process: 40 MB for 128 pixels and 128 views.
 
-    Args:
-        size: rows = columns of the images, pixels.
-        angles: views over 180 degrees.
-
-    Returns:
-        The `Projector`; 40 MB for 128 x 128 pixels and 128 views.
+    `size` is rows = columns of the images, `angles` the views over 180 degrees; each at least 8.
     """
     if size < 8 or angles < 8:
         raise ValueError(f"size={size}, angles={angles}: pass at least 8 of each")

@@ -113,7 +113,7 @@ def scan(
     *,
     motion: bool,
 ) -> Scan:
-    """Scans a drawn head.
+    """Scans a drawn head, in the order of `geometry.positions`.
 
     Args:
         drawing: the head on `geometry.grid`.
@@ -121,9 +121,6 @@ def scan(
         scanner: the machine.
         rng: random generator for noise and motion; equal states give equal bytes.
         motion: whether the patient moves during a few slices.
-
-    Returns:
-        The `Scan`, in the order of `geometry.positions`.
     """
     clean = _average(drawing.hu, geometry.profile)
     lesions = np.stack([_average(mask, geometry.profile) for mask in drawing.lesions])
@@ -153,15 +150,10 @@ def scan(
 
 
 def noise_spectrum(matrix: int, spacing: float, grain: float) -> np.ndarray:
-    """Noise amplitude per spatial frequency, seen through square pixels.
+    """Noise amplitude per spatial frequency, seen through square pixels of `spacing` mm.
 
-    Power ~ f^0.7 exp(-(f / grain)^2), with a standard deviation of 1 at 0.49 mm pixels; larger pixels average
-    more and have less.
-
-    Args:
-        matrix: rows = columns.
-        spacing: pixel size, mm.
-        grain: cycles per mm.
+    Power ~ f^0.7 exp(-(f / grain)^2), f in cycles per mm, with a standard deviation of 1 at 0.49 mm pixels;
+    larger pixels average more and have less.
 
     Returns:
         float32[matrix, matrix // 2 + 1], a factor for the `rfft2` of unit white noise.
