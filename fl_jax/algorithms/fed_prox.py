@@ -30,8 +30,7 @@ def fed_prox(
         loss: see `client.Loss`.
         client_optimizer: of local training; it receives the gradient with the proximal term.
         mu: >= 0, the weight of the proximal term; 0 is FedAvg.
-        server_optimizer: see `fed_avg`.
-        keep_optimizer: see `fed_avg`.
+        server_optimizer, keep_optimizer: see `fed_avg`.
 
     Returns:
         The algorithm. The metric `loss` excludes the proximal term.

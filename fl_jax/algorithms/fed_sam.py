@@ -32,8 +32,7 @@ def fed_sam(
         loss: see `client.Loss`.
         client_optimizer: the optimiser of local training.
         rho: >= 0, the radius of the perturbation, in the norm over all parameters; 0 is FedAvg.
-        server_optimizer: see `fed_avg`.
-        keep_optimizer: see `fed_avg`.
+        server_optimizer, keep_optimizer: see `fed_avg`.
 
     Returns:
         The algorithm. A step computes two gradients with the same key. The metric `loss`, and the moments for

@@ -36,8 +36,7 @@ def q_fed_avg(
         q: >= 0; 0 is FedAvg, a large q approaches the worst site alone.
         lipschitz: > 0, L, an estimate of the gradient's Lipschitz constant; the paper uses 1 / (the learning
             rate that is best for q = 0).
-        server_optimizer: see `fed_avg`.
-        keep_optimizer: see `fed_avg`.
+        server_optimizer, keep_optimizer: see `fed_avg`.
 
     Returns:
         The algorithm. A step takes one more forward pass, for the loss of x.

@@ -10,10 +10,7 @@ from fl_jax.core.types import Array
 def stream(key: jax.Array, name: str) -> jax.Array:
     """The key of a named stream; adding a consumer leaves every other stream unchanged.
 
-    Args:
-        key: a typed JAX key of shape ().
-        name: the consumer's name, such as `'init'`. Its CRC-32 is folded into the key, so the stream is the
-            same on every machine and in every process.
+    The name's CRC-32 is folded into the key, so the stream is the same on every machine and in every process.
     """
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 

@@ -62,13 +62,7 @@ def run_rounds(
 
 
 def settle(before: State, after: State, accepted: Array, *, min_sites: int) -> tuple[State, Array]:
-    """Keeps a round, or undoes it if it is void; the round's number advances either way.
-
-    Args:
-        before: the state before the round.
-        after: the state after it.
-        accepted: bool[S], whose message was accepted.
-        min_sites: with fewer accepted messages the round is void.
+    """Keeps a round, or undoes it if fewer than `min_sites` messages were accepted; its number advances.
 
     Returns:
         The state, and bool[], whether the round is void.

@@ -60,12 +60,7 @@ def measure(
 
 
 def jackknife(data: Predictions, thresholds: ArrayLike | None = None) -> Resampled:
-    """Computes `NAMES` with one block of patients left out at a time, for BCa `intervals`.
-
-    Args:
-        data: N images.
-        thresholds: as for `measure`.
-    """
+    """Computes `NAMES` with one block of patients left out at a time, for BCa `intervals`; see `measure`."""
     names, groups = np.unique(data.patient, return_inverse=True)
     statistic = _statistic(data, thresholds, groups, names.size)
     return bootstrap(statistic, NAMES, jackknife_weights(names.size))

@@ -134,14 +134,7 @@ def _scores(truth: NDArray, scores: Floats, curve: Reliability, noise: Floats) -
 
 
 def challenge_loss(data: Predictions) -> float:
-    """The RSNA challenge's weighted log loss, in which `any` counts twice.
-
-    Args:
-        data: N images.
-
-    Returns:
-        Mean over slices of the weighted mean over labels, nats; NaN without images.
-    """
+    """The RSNA challenge's weighted log loss, in which `any` counts twice, nats; NaN without images."""
     if not data.image.size:
         return float("nan")
     p = np.clip(data.scores, CHALLENGE_FLOOR, 1 - CHALLENGE_FLOOR)

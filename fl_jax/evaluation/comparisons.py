@@ -87,11 +87,7 @@ def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's adjusted p-values, which control the family-wise error rate.
-
-    Args:
-        p: float64[K] in [0, 1]; NaN for an undefined test.
-    """
+    """Holm's adjusted p-values of float64[K] in [0, 1], which control the family-wise error rate."""
     p = np.asarray(p, np.float64)
     if (p < 0).any() or (p > 1).any():
         raise ValueError(f"p holds {p[(p < 0) | (p > 1)][0]}: pass probabilities in [0, 1]")
@@ -144,11 +140,6 @@ def worst_site(
     measured: Measured, statistic: str, *, level: float = 0.95
 ) -> dict[str, tuple[str | None, Interval]]:
     """The site where each model does worst; as a minimum of noisy estimates it is biased downwards.
-
-    Args:
-        measured: as for `ranks`.
-        statistic: its name; higher is better.
-        level: coverage of the interval of the minimum over sites.
 
     Returns:
         By model: the site (None if the statistic is undefined on some site) and the `Interval`.

@@ -27,11 +27,7 @@ class LabelAreas(NamedTuple):
 
 
 def label_areas(data: Predictions) -> LabelAreas:
-    """Sorts one model's scores once, for any number of `delong_estimates`.
-
-    Args:
-        data: N images.
-    """
+    """Sorts one model's scores once, for any number of `delong_estimates`."""
     pairs = zip(data.truth.T, data.scores.T, strict=True)
     each = {name: delong.placements(*pair) for name, pair in zip(LABELS, pairs, strict=True)}
     pooled = delong.placements(data.truth.ravel(), data.scores.ravel())

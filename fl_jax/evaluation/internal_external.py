@@ -80,16 +80,9 @@ def measure(
 def micro_by_site(
     truth: NDArray[np.integer], scores: Floats, site: NDArray[np.str_], sites: Sequence[str]
 ) -> Floats:
-    """Each model's micro AUROC on each site's slices.
+    """Each model's micro AUROC on each site's slices, float64[S, M]; NaN where these lack a class.
 
-    Args:
-        truth: int[N, L] in {0, 1}.
-        scores: float64[M, N, L].
-        site: str[N].
-        sites: the S site names.
-
-    Returns:
-        float64[S, M]; NaN where a site's slices lack a class.
+    `truth` is int[N, L] in {0, 1}, `scores` float64[M, N, L] and `site` str[N].
     """
     return np.array(
         [

@@ -38,14 +38,7 @@ class Calls(NamedTuple):
 
 
 def youden_thresholds(validation: Predictions) -> Floats:
-    """Youden's threshold of each label.
-
-    Args:
-        validation: N images that the model was allowed to see, never the test data.
-
-    Returns:
-        float64[L], probabilities; NaN for a label without both classes.
-    """
+    """Youden's threshold of each label, float64[L], on `validation`; NaN for a label without both classes."""
     columns = zip(validation.truth.T, validation.scores.T, strict=True)
     return np.array([roc.youden_threshold(truth, scores) for truth, scores in columns])
 
@@ -75,7 +68,7 @@ def thresholds(validation: Predictions) -> dict[str, Floats]:
     """The thresholds of every operating point.
 
     Args:
-        validation: N images that the model was allowed to see, never the test data.
+        validation: images that the model was allowed to see, never the test data.
 
     Returns:
         float64[L] probabilities by operating point; NaN for a label without both classes.
@@ -97,11 +90,8 @@ def calls_at(data: Predictions, threshold: ArrayLike, *, level: float = 0.95) ->
 
     Args:
         data: N images.
-        threshold: float64[L], positive where the score is at least this; NaN gives NaN.
+        threshold: float64[L], positive where score >= threshold; NaN gives NaN, for micro too.
         level: coverage of the intervals.
-
-    Returns:
-        The `Calls`; micro is NaN if a label has no threshold.
     """
     names, patients = np.unique(data.patient, return_inverse=True)
     cells = roc.confusion(data.truth, data.scores, threshold, patients, names.size)

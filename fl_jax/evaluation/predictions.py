@@ -52,20 +52,12 @@ class Predictions(NamedTuple):
 
 
 def select(predictions: Predictions, rows: NDArray) -> Predictions:
-    """Selects images.
-
-    Args:
-        predictions: of N images.
-        rows: bool[N], or int[M] row numbers in the wanted order.
-    """
+    """Selects images by bool[N], or by int[M] row numbers in the wanted order."""
     return Predictions._make(field[rows] for field in predictions)
 
 
 def align(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """Sorts every model's images and checks that they are the same.
-
-    Args:
-        models: predictions on one data set, by model.
+    """Sorts the images of every model's predictions on one data set and checks that they are the same.
 
     Raises:
         ValueError: two models differ in their images or in an image's truth, patient, site or split.
@@ -83,12 +75,7 @@ def align(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
 
 
 def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
-    """Writes the long CSV atomically.
-
-    Args:
-        path: file to write, in an existing folder.
-        predictions: of N images.
-    """
+    """Writes the long CSV atomically; raises ValueError for a field that `read` would refuse."""
     _check(path, predictions)
     with atomic_open(path) as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -57,11 +57,7 @@ class Curve(NamedTuple):
 
 
 def checked(truth: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
-    """Checks and converts to bool[N] and float64[N].
-
-    Raises:
-        ValueError: shapes differ, truth is not 0 or 1, or a score is NaN.
-    """
+    """Checks and converts to bool[N] and float64[N]; refuses a truth other than 0 and 1, and NaN scores."""
     truth, scores = np.asarray(truth), np.asarray(scores, np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape:
         raise ValueError(
@@ -254,10 +250,7 @@ def confusion(
 
 
 def operating_point(cells: Floats) -> dict[str, Floats]:
-    """Precision, recall, specificity and F1 from confusion counts.
-
-    Args:
-        cells: float64[4, ...], tp, fp, fn, tn.
+    """Precision, recall, specificity and F1 from confusion counts float64[4, ...] of tp, fp, fn, tn.
 
     Returns:
         "precision", "recall", "specificity", "f1", float64[...] in [0, 1]; NaN for 0/0 (precision without a

@@ -26,13 +26,10 @@ AIR = -300
 
 
 def gradient(logits: Logits) -> Gradient:
-    """Compiles the gradient of a label's logit with respect to the pixels.
-
-    Args:
-        logits: `(params, float32[B, H, W] HU) -> float32[B, L]`, differentiable.
+    """Compiles the gradient of a label's logit with respect to the pixels, in logit per HU.
 
     Returns:
-        `(params, float32[B, H, W] HU, int[B] labels) -> float32[B, H, W]`, logit per HU.
+        `(params, float32[B, H, W] HU, int[B] labels) -> float32[B, H, W]`.
     """
 
     def total(hu: jax.Array, params: Params, label: jax.Array) -> jax.Array:
@@ -81,12 +78,7 @@ def smooth_grad(
 
 
 def randomised(params: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Params]:
-    """Replaces the parameters of one part at a time, then of all.
-
-    Args:
-        params: trained parameters by part, such as `Conv_0`.
-        other: the same tree from another initialisation.
-    """
+    """Parameters by the part, such as `Conv_0`, taken from `other`, a new initialisation; and "all"."""
     single = {part: {**params, part: other[part]} for part in sorted(params)}
     return {**single, "all": dict(other)}
 
@@ -115,14 +107,7 @@ def similarity(first: NDArray[Any], second: NDArray[Any], where: NDArray[np.bool
 
 
 def head(hu: NDArray[Any]) -> NDArray[np.bool_]:
-    """Masks the head: the largest object of a slice, without table, holder and thin structures, holes filled.
-
-    Args:
-        hu: [B, H, W], Hounsfield units.
-
-    Returns:
-        bool[B, H, W]; all False in a slice of air.
-    """
+    """The head, bool[B, H, W]: each slice's largest object in HU, holes filled; all False in air."""
     masks = np.zeros(hu.shape, np.bool_)
     for mask, image in zip(masks, hu, strict=True):
         solid = ndimage.binary_opening(image > AIR, iterations=2)
@@ -165,18 +150,7 @@ class Mean(NamedTuple):
 def clustered_mean(
     values: NDArray[Any], patient: NDArray[Any], *, resamples: int, seed: int, level: float = 0.95
 ) -> Mean:
-    """The mean over slices, with patients as clusters.
-
-    Args:
-        values: [N]; NaN is ignored.
-        patient: [N].
-        resamples: R >= 1.
-        seed: of the resampling.
-        level: coverage, in (0, 1).
-
-    Returns:
-        The mean and its interval; NaN without values.
-    """
+    """The mean over slices, ignoring NaN, with patients as clusters; NaN without values."""
     known = ~np.isnan(values)
     if not known.any():
         return Mean(np.nan, np.nan, np.nan)

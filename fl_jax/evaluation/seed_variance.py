@@ -50,11 +50,11 @@ class Spread(NamedTuple):
 
 
 def spread(results: Sequence[Resampled], level: float = 0.95) -> dict[str, Spread]:
-    """Separates within-seed from between-seed uncertainty.
+    """Separates within-seed from between-seed uncertainty, by statistic.
 
     Args:
         results: K of `bootstrap`, one per seed, on the same patients with the same weights.
-        level: coverage of the intervals.
+        level: coverage of the intervals, in (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}: pass a coverage between 0 and 1, such as 0.95")

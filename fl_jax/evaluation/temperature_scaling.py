@@ -56,12 +56,7 @@ def logits(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def site(truth: ArrayLike, scores: ArrayLike) -> Site:
-    """A site's part of the fit.
-
-    Args:
-        truth: [N] in {0, 1}; validation data.
-        scores: float64[N], probabilities.
-    """
+    """A site's part of the fit; validation data, truth [N] in {0, 1} and probabilities float64[N]."""
     label, probability = roc.checked(truth, scores)
     z = logits(probability)
     sign = np.where(label, 1.0, -1.0)
@@ -106,15 +101,7 @@ def fit(sites: Sequence[Site]) -> float:
 
 
 def scaled(scores: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Applies a temperature; the ranking is unchanged.
-
-    Args:
-        scores: float64[...], probabilities.
-        temperature: T > 0; NaN gives NaN.
-
-    Returns:
-        float64[...] in (0, 1).
-    """
+    """Probabilities float64[...] in (0, 1) at a temperature > 0, in the same ranking; NaN gives NaN."""
     if temperature <= 0:
         raise ValueError(f"temperature={temperature}: must be above 0; 1 changes nothing")
     return special.expit(logits(scores) / temperature)

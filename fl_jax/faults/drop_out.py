@@ -9,8 +9,7 @@ def drop_out(sites: int | Sequence[int], share: float = 1.0, *, after: float = 0
     """Makes the fault. The site keeps its state from before the round.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         after: in [0, 1), the fraction of its steps that the site completes before it leaves.
     """
     if not 0 <= after < 1:

@@ -12,8 +12,7 @@ def duplicate(sites: int | Sequence[int], share: float = 1.0, *, copies: int = 2
     """Makes the fault. The server accepts one message per site and round, and counts the copies.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         copies: at least 2.
     """
     if copies < 2:

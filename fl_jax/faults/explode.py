@@ -18,8 +18,7 @@ def explode(sites: int | Sequence[int], share: float = 1.0, *, scale: float = 1e
     clipping with `process(pre=clip_by_global_norm(...))`.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         scale: > 0.
     """
     if not scale > 0:

@@ -107,16 +107,9 @@ def build_faults(specs: Sequence[str], sites: int) -> tuple[Fault, ...]:
 
 
 def draw_strikes(faults: Sequence[Fault], key: jax.Array, round: Array | int, sites: int) -> Array:
-    """Draws which faults strike which sites in a round.
+    """Draws which faults strike which sites in a round, bool[F, S].
 
-    Args:
-        faults: F faults; each draws from a stream named by its position and name.
-        key: the run's key.
-        round: from 0.
-        sites: S.
-
-    Returns:
-        bool[F, S].
+    Each fault draws from a stream named by its position and name, under the run's `key`.
     """
 
     def one_site(site: Array) -> Array:
@@ -139,15 +132,6 @@ def steps_taken(fault: Fault, steps: int) -> int:
 
 
 def present_sites(faults: Sequence[Fault], struck: np.ndarray, planned: np.ndarray) -> np.ndarray:
-    """The planned sites that are not absent.
-
-    Args:
-        faults: F faults.
-        struck: bool[F, S], see `draw_strikes`.
-        planned: bool[S].
-
-    Returns:
-        bool[S].
-    """
+    """The planned sites, bool[S], that no fault of `struck` bool[F, S] makes absent."""
     away = [hit for fault, hit in zip(faults, struck, strict=True) if fault.absent]
     return planned & ~np.any([np.zeros_like(planned), *away], axis=0)

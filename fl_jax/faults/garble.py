@@ -14,8 +14,7 @@ def garble(sites: int | Sequence[int], share: float = 1.0, *, how: str = "shape"
     """Makes the fault. The server refuses the message, as `core.trees.conforms` is False for it.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         how: `'shape'`: every array has one value too many; `'dtype'`: half precision; `'structure'`: the
             arrays without their names.
     """

@@ -12,8 +12,7 @@ def label_flip(sites: int | Sequence[int], share: float = 1.0, *, how: str = "in
     """Makes the fault. A robust aggregator is the defence.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         how: `'invert'`: y becomes 1 - y, for multi-label targets; `'reverse'`: class l of L becomes
             L - 1 - l, for one-hot targets.
     """

@@ -15,8 +15,7 @@ def not_finite(sites: int | Sequence[int], share: float = 1.0, *, value: str = "
     """Makes the fault. The server refuses the message.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         value: `'nan'`, `'inf'` or `'-inf'`.
     """
     if value not in ("nan", "inf", "-inf"):

@@ -16,8 +16,7 @@ def sign_flip(sites: int | Sequence[int], share: float = 1.0, *, scale: float = 
     """Makes the fault. A robust aggregator is the defence.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         scale: > 0, the magnitude of the flipped message relative to the original; weights stay.
     """
     if not scale > 0:

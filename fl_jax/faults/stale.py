@@ -26,8 +26,7 @@ def stale(sites: int | Sequence[int], share: float = 1.0, *, delay: int = 1) -> 
     """Makes the fault. The server refuses a message of an earlier round.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         delay: at least 1, how many of its rounds ago the site computed the message; its first message is on
             time. The simulation stores this many messages per site.
     """

@@ -9,8 +9,7 @@ def straggle(sites: int | Sequence[int], share: float = 1.0, *, done: float = 0.
     """Makes the fault. For a message that arrives after the round, see `stale`.
 
     Args:
-        sites: the sites that it may strike, see `fault.at_sites`.
-        share: the probability of a strike per site and round.
+        sites, share: which sites it may strike and how often, see `fault.at_sites`.
         done: in [0, 1], the fraction of its steps that the site completes; at least one step.
     """
     if not 0 <= done <= 1:

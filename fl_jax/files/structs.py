@@ -19,15 +19,7 @@ REMEDY = "delete it and run its stage again"
 
 
 def read_struct(path: Path, kind: type[T], *, remedy: str = REMEDY) -> T | None:
-    """Reads a JSON file.
-
-    Args:
-        path: the file.
-        kind: a `msgspec.Struct`, or any type that msgspec converts to.
-        remedy: what to do about a file that does not fit, for the error.
-
-    Returns:
-        The value; None if there is no such file.
+    """Reads a JSON file as any type that msgspec converts to; None if there is no such file.
 
     Raises:
         ValueError: names the file, the place in it, the value and the remedy.
@@ -41,14 +33,7 @@ def read_struct(path: Path, kind: type[T], *, remedy: str = REMEDY) -> T | None:
 
 
 def parse(where: str, data: bytes, kind: type[T], *, remedy: str = REMEDY) -> T:
-    """Parses JSON, UTF-8, in which NaN and Infinity are numbers.
-
-    Args:
-        where: the file, and the line if there are many, for the error.
-        data: the JSON.
-        kind: see `read_struct`.
-        remedy: see `read_struct`.
-    """
+    """Parses UTF-8 JSON, in which NaN and Infinity are numbers; `where` names file and line in errors."""
     try:
         value = json.loads(data.decode())
     except (ValueError, RecursionError) as error:

@@ -48,9 +48,7 @@ class Records(NamedTuple):
 
 
 def read_records(workdir: Workdir) -> Records:
-    """Reads the records of an experiment.
-
-    Only predictions must exist; everything else is None or empty if its file is absent.
+    """Reads the records of an experiment; without a file, all but the predictions are None or empty.
 
     Raises:
         FileNotFoundError: there are no predictions.

@@ -40,7 +40,6 @@ def choose(
     | one accelerator, any other model | `sequential`: vmapped convolutions are grouped, and slow |
 
     Args:
-        algorithm: the federated algorithm.
         params: the model, arrays or their shapes; a leaf with more than two axes counts as a convolution.
         sites: S.
         devices: where to run; None for all local devices.
@@ -84,8 +83,6 @@ def make(
 
     Args:
         layout: `sequential`, `vmapped` or `mesh`.
-        algorithm: the federated algorithm.
-        aggregator: the aggregator.
         sizes: [S], the relative cost of a round at each site, for `mesh`.
         steps_per_call: for `sequential` and `mesh`.
 

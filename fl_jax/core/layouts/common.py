@@ -51,15 +51,7 @@ class State(NamedTuple):
 def init(
     algorithm: Algorithm, aggregator: Aggregator, params: Params, sites: int, key: jax.Array
 ) -> State:
-    """Makes the state before the first round.
-
-    Args:
-        algorithm: the federated algorithm.
-        aggregator: the aggregator.
-        params: the initial model.
-        sites: S, at least 1.
-        key: the run's key.
-    """
+    """Makes the state before the first round of `sites` >= 1 sites; `params` is the initial model."""
     if sites < 1:
         raise ValueError(f"sites={sites}: a federation has at least one site")
     server = algorithm.init_server(params)
@@ -175,15 +167,9 @@ def receive_site(
     report: Report,
     after: Any,
 ) -> tuple[tuple[Any, Any], Metrics]:
-    """Receives a site's report; stores the site's new state if its message is accepted.
+    """Receives a site's report; stores the site's new state `after` if its message is accepted.
 
-    Args:
-        aggregator: the aggregator.
-        state: before the round.
-        progress: the site states and the aggregator's state so far in this round.
-        site: int32[], its index.
-        report: of the site.
-        after: the site's new state.
+    `state` is from before the round; `progress` are the site states and the aggregator's state so far.
     """
     sites, aggregate = progress
     key = site_key(state.key, state.round, site)

@@ -37,8 +37,6 @@ def mesh(
     do not depend on the number of devices or on the schedule.
 
     Args:
-        algorithm: the federated algorithm.
-        aggregator: the aggregator.
         over: a mesh with the single axis `site`; None for all local devices. On CPU,
             `XLA_FLAGS=--xla_force_host_platform_device_count=N` makes N devices.
         sizes: [S], the relative cost of a round at each site, such as its examples; None for equal costs.

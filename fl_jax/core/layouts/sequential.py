@@ -24,8 +24,6 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     site, as in a round of that site alone; a refused message does not break the chain.
 
     Args:
-        algorithm: the federated algorithm.
-        aggregator: the aggregator.
         steps_per_call: K, the steps of a site in one compiled call; with K > 1, a round of at most K steps is
             a single call. Saves dispatch where steps are very short; the device then stores K batches. Each
             number of steps up to K compiles on its first use, on CPU in K times the time of one step.
