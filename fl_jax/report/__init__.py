@@ -3,5 +3,5 @@
 from fl_jax.files.extras import extra
 
 with extra("ct"):
-    import jinja2  # noqa: F401  # here, so that whichever module comes first names the remedy
+    import jinja2  # noqa: F401  # so that every module of the package reports a missing extra
     import matplotlib  # noqa: F401

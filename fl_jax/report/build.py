@@ -25,7 +25,7 @@ from fl_jax.workdir import Workdir, read_records
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_RESAMPLES = 1_000_000
-"""More exhaust the memory."""
+"""More would exhaust the memory."""
 
 
 def build(
@@ -58,7 +58,7 @@ def build(
 
     Raises:
         FileNotFoundError: there are no predictions.
-        ValueError: a file is malformed, two models were judged on different images, or margin or resamples
+        ValueError: a file is malformed, two models were evaluated on different images, or margin or resamples
             are out of range.
     """
     records = read_records(workdir)
@@ -71,7 +71,7 @@ def build(
     computed = results.compute(
         records, resamples=resamples, seed=seed, level=level, margin=margin
     ) | {"survey": survey}
-    # Render what a reader of results.json gets, so that the page cannot show any other number.
+    # Render results.json as read back: the page cannot show any other number.
     text = _json(jsonable(computed))
     content = json.loads(text)
     write_text(workdir.results, text)
@@ -117,9 +117,8 @@ def _panels(workdir: Workdir, content: Mapping[str, Any]) -> dict[str, bytes]:
     for name in content["saliency"]["subtypes"]:
         path = workdir.saliency_panel(name)
         if path.exists():
-            check_link(
-                str(path), path.parent
-            )  # a link could put any file of this machine on the page
+            # A link could put any file of this machine on the page.
+            check_link(str(path), path.parent)
             panels[name] = path.read_bytes()
             if not panels[name].startswith(PNG):
                 raise ValueError(f"{path}: not a PNG; run launch.explain again")
@@ -145,7 +144,7 @@ def dataset_thumbnails(data_dir: str | os.PathLike[str]) -> Thumbnails:
         known = [name for name in images if name in row]
         rows = neighbours(slices)[[row[name] for name in known]] if known else []
         return {
-            name: slices.hu(np.asarray(around)) for name, around in zip(known, rows, strict=True)
+            name: slices.hu(np.asarray(series)) for name, series in zip(known, rows, strict=True)
         }
 
     return read

@@ -40,8 +40,8 @@ def reporting_checklist(results: Mapping[str, Any]) -> str:
 
 def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
+    for count in counts:
+        total.update(count)
     return dict(total)
 
 

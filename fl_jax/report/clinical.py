@@ -65,13 +65,13 @@ def sections(
 
 def _operating_points(data: Predictions, validation: Predictions, level: float) -> dict[str, Any]:
     table = {}
-    for point, chosen in operating_points.thresholds(validation).items():
-        judged = operating_points.calls_at(data, chosen, level=level)
+    for point, thresholds in operating_points.thresholds(validation).items():
+        calls = operating_points.calls_at(data, thresholds, level=level)
         table[point] = {
             label: {
-                "threshold": chosen[column] if column < len(LABELS) else None,
-                **dict(zip(("tp", "fp", "fn", "tn"), judged.cells[:, column], strict=True)),
-                **{name: _cell(rate, column) for name, rate in judged.rates.items()},
+                "threshold": thresholds[column] if column < len(LABELS) else None,
+                **dict(zip(("tp", "fp", "fn", "tn"), calls.cells[:, column], strict=True)),
+                **{name: _cell(rate, column) for name, rate in calls.rates.items()},
             }
             for column, label in enumerate((*LABELS, "micro"))
         }
@@ -96,11 +96,11 @@ def _calibration(data: Predictions, level: float) -> dict[str, Any]:
 
 
 def _temperature(data: Predictions, validation: Predictions) -> dict[str, Any]:
-    """One temperature for all labels; micro Brier score and ECE before and after scaling."""
+    """One temperature for all labels; micro Brier score and ECE before and after applying it."""
     sites = {}
     for name in np.unique(validation.site):
-        here = select(validation, validation.site == name)
-        sites[str(name)] = temperature_scaling.site(here.truth.ravel(), here.scores.ravel())
+        rows = select(validation, validation.site == name)
+        sites[str(name)] = temperature_scaling.site(rows.truth.ravel(), rows.scores.ravel())
     shared = temperature_scaling.fit(list(sites.values()))
     scaling: dict[str, Any] = {
         "federated": shared,

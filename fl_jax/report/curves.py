@@ -24,7 +24,7 @@ POINTS = 300
 GRID = np.linspace(0, 1, 101)
 """False positive rates, or recalls, at which bands are computed."""
 RESAMPLES = 200
-"""Maximum for a band; more would not be visible."""
+"""Maximum number for a band; more make no visible difference."""
 
 
 def sections(
@@ -49,7 +49,7 @@ def sections(
         sensitivity; recall and precision), and the band's "low" and "high" on `GRID`. Empty where a class is
         absent.
     """
-    drawn: dict[str, Any] = {"roc": {}, "precision_recall": {}}
+    curves: dict[str, Any] = {"roc": {}, "precision_recall": {}}
     for name in names:
         if name not in models:
             continue
@@ -58,14 +58,14 @@ def sections(
         weights = patient_weights(count, resamples=min(resamples, RESAMPLES), seed=seed)
         for label, column in columns.items():
             bands = band(*column, weights, level=level)
-            curves = (
+            exact = (
                 roc.roc_curve(column.truth, column.scores),
                 roc.precision_recall_curve(column.truth, column.scores),
             )
-            for kind, curve, (low, high) in zip(drawn, curves, bands, strict=True):
+            for kind, curve, (low, high) in zip(curves, exact, bands, strict=True):
                 points = _thinned(curve) | {"low": low, "high": high}
-                drawn[kind].setdefault(name, {})[label] = points
-    return drawn
+                curves[kind].setdefault(name, {})[label] = points
+    return curves
 
 
 def band(
@@ -93,9 +93,9 @@ def band(
     last = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True))  # ties move together
     rows: list[list[Floats]] = [[], []]
     for weight in weights.T:
-        drawn = weight[groups]
-        hits = np.concatenate([[0], np.cumsum(drawn * positive)[last]])
-        false = np.concatenate([[0], np.cumsum(drawn * ~positive)[last]])
+        copies = weight[groups]
+        hits = np.concatenate([[0], np.cumsum(copies * positive)[last]])
+        false = np.concatenate([[0], np.cumsum(copies * ~positive)[last]])
         if hits[-1] == 0 or false[-1] == 0:
             continue
         recall, rate = hits / hits[-1], false / false[-1]

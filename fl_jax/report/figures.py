@@ -77,19 +77,19 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
     statistic = "auroc" if roc else "average_precision"
     guess = [0, 1] if roc else [_prevalence(results, label)] * 2
     axes.plot([0, 1], guess, color=RULE, linewidth=0.8, zorder=1)
-    look = line_styles(results["models"])
+    styles = line_styles(results["models"])
     table = results["performance"][results["primary"]["data"]]
-    for row, (model, curves) in enumerate(reversed(results[kind].items())):
-        drawn = curves[label]
+    for number, (model, curves) in enumerate(reversed(results[kind].items())):
+        points = curves[label]
         steps = "default" if roc else "steps-pre"
-        axes.plot(drawn["x"], drawn["y"], drawstyle=steps, **look[model])
-        if model in ("federated", "central") and drawn["low"]:
-            grid = np.linspace(0, 1, len(drawn["low"]))
-            shade = {"color": look[model]["color"], "alpha": 0.16, "linewidth": 0}
-            axes.fill_between(grid, drawn["low"], drawn["high"], zorder=1.5, **shade)
+        axes.plot(points["x"], points["y"], drawstyle=steps, **styles[model])
+        if model in ("federated", "central") and points["low"]:
+            grid = np.linspace(0, 1, len(points["low"]))
+            shade = {"color": styles[model]["color"], "alpha": 0.16, "linewidth": 0}
+            axes.fill_between(grid, points["low"], points["high"], zorder=1.5, **shade)
         area = table[model][statistic][label]["estimate"]
         text = "undefined" if area is None else f"{area:.3f}"
-        _key(axes, 0.05 + 0.085 * row, look[model], text, right=roc)
+        _key(axes, 0.05 + 0.085 * number, styles[model], text, right=roc)
     _behind_keys(axes, len(results[kind]), right=roc)
     axes.set(
         xlabel="1 − specificity" if roc else "recall", ylabel="sensitivity" if roc else "precision"
@@ -97,13 +97,13 @@ def _curve(results: Mapping[str, Any], kind: str, label: str) -> Figure:
     return figure
 
 
-def _key(axes: Axes, y: float, look: LineStyle, text: str, *, right: bool) -> None:
+def _key(axes: Axes, y: float, style: LineStyle, text: str, *, right: bool) -> None:
     """Prints a curve's area in a corner, next to a sample of its line."""
-    begin = 0.58 if right else 0.03
-    line = {key: look[key] for key in ("color", "linestyle", "linewidth")}
+    left = 0.58 if right else 0.03
+    line = {key: style[key] for key in ("color", "linestyle", "linewidth")}
     at = {"transform": axes.transAxes, "zorder": 7}
-    axes.plot([begin, begin + 0.14], [y + 0.025] * 2, **line, **at)
-    axes.text(begin + 0.18, y, text, va="baseline", fontsize=9.5, **at)
+    axes.plot([left, left + 0.14], [y + 0.025] * 2, **line, **at)
+    axes.text(left + 0.18, y, text, va="baseline", fontsize=9.5, **at)
 
 
 def _behind_keys(axes: Axes, count: int, *, right: bool) -> None:
@@ -126,7 +126,7 @@ def _calibration(results: Mapping[str, Any], label: str) -> Figure:
     """Reliability curves of federated and central."""
     figure, axes = _unit_square(label)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, zorder=1)
-    look = line_styles(results["models"])
+    styles = line_styles(results["models"])
     for model in ("federated", "central"):
         if model not in results["calibration"]:
             continue
@@ -135,7 +135,7 @@ def _calibration(results: Mapping[str, Any], label: str) -> Figure:
             np.array([_number(value) for value in curve[key]])
             for key in ("predicted", "estimate", "low", "high")
         )
-        style = look[model]
+        style = styles[model]
         axes.vlines(x, low, high, color=style["color"], linewidth=1, alpha=0.7)
         axes.plot(x, y, marker="o", markersize=3, **{**style, "linewidth": 1.2})
     axes.set(xlabel="predicted probability", ylabel="observed frequency")
@@ -148,16 +148,16 @@ def _gain(results: Mapping[str, Any]) -> Figure:
     kinds = _kinds(results)
     figure, axes = _axes(5.2, 0.9 + (0.2 + 0.16 * len(kinds)) * len(sites))
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
-    for place, (key, look) in enumerate(kinds.items()):
-        shift = 0.27 * ((len(kinds) - 1) / 2 - place)
+    for number, (key, style) in enumerate(kinds.items()):
+        shift = 0.27 * ((len(kinds) - 1) / 2 - number)
         for row, site in enumerate(reversed(sites)):
             gain = results["gains"][site].get(key)
             if gain is None:
                 continue
             gain = gain.get("own", gain)[results["primary"]["statistic"]]
             middle, low, high = (_number(gain[end]) for end in ("estimate", "low", "high"))
-            axes.plot([low, high], [row + shift] * 2, color=look["color"], linewidth=1.5, zorder=2)
-            axes.plot([middle], [row + shift], zorder=3, linestyle="", **look)
+            axes.plot([low, high], [row + shift] * 2, color=style["color"], linewidth=1.5, zorder=2)
+            axes.plot([middle], [row + shift], zorder=3, linestyle="", **style)
     names = [f"{site} ({results['data_sets'][site]['patients']})" for site in reversed(sites)]
     axes.set_yticks(range(len(sites)), names)
     axes.set_ylim(-0.6, len(sites) - 0.4)
@@ -172,10 +172,10 @@ def _gain(results: Mapping[str, Any]) -> Figure:
 def _kinds(results: Mapping[str, Any]) -> dict[str, LineStyle]:
     """Marker and legend label of each kind of gain, by its key."""
     holdout = {"marker": "o", "markersize": 5, "color": MUTED, "markerfacecolor": PAPER}
-    own = {"marker": "s", "markersize": 6, "color": FEDERATED}
+    shared = {"marker": "s", "markersize": 6, "color": FEDERATED}
     if "personal" not in results["models"]:
         return {
-            "own": {**own, "label": "its own test patients"},
+            "own": {**shared, "label": "its own test patients"},
             HOLDOUT: {**holdout, "label": "hold-out"},
         }
     colour = line_styles(results["models"])["personal"]["color"]
@@ -184,25 +184,23 @@ def _kinds(results: Mapping[str, Any]) -> dict[str, LineStyle]:
             **{"marker": "D", "markersize": 5.5, "color": colour},
             "label": "personalised model, its own test patients",
         },
-        "own": {**own, "label": "global model, its own test patients"},
+        "own": {**shared, "label": "global model, its own test patients"},
         HOLDOUT: {**holdout, "label": "global model, hold-out"},
     }
 
 
 def _learning(results: Mapping[str, Any], key: str, title: str) -> Figure:
     figure, axes = _axes(4.1, 2.9)
-    look = line_styles(results["models"])
+    styles = line_styles(results["models"])
     for model, rows in results["learning"].items():
-        x = np.cumsum(
-            [_number(row.get("examples")) for row in rows]
-        )  # a row counts its round alone
+        x = np.cumsum([_number(row.get("examples")) for row in rows])  # counts are by round
         y = [_number(row.get(key)) for row in rows]
-        axes.plot(x, y, **look[model])
+        axes.plot(x, y, **styles[model])
         best = results["done"].get(model, {}).get("best_round")
-        chosen = [i for i, row in enumerate(rows) if row["round"] == best]
-        if chosen:
-            at = {"zorder": 5, "markersize": 4.5, "color": look[model]["color"]}
-            axes.plot([x[chosen[0]]], [y[chosen[0]]], marker="o", **at)
+        selected = [i for i, row in enumerate(rows) if row["round"] == best]
+        if selected:
+            dot = {"zorder": 5, "markersize": 4.5, "color": styles[model]["color"]}
+            axes.plot([x[selected[0]]], [y[selected[0]]], marker="o", **dot)
     axes.set_title(title)
     axes.set_xlabel("training examples seen")
     axes.xaxis.set_major_formatter(_thousands)
@@ -218,14 +216,14 @@ def _thousands(value: float, position: float) -> str:
 
 def _site_loss(results: Mapping[str, Any]) -> Figure:
     figure, axes = _axes(4.1, 2.9)
-    look = line_styles(results["models"])
+    styles = line_styles(results["models"])
     rows = results["learning"]["federated"]
     sites = sorted({site for row in rows for site in row.get("site_loss") or {}})
     for number, site in enumerate(sites):
-        style = look.get(f"local_{site}", {"color": SITES[number % len(SITES)], "linewidth": 1.3})
+        style = styles.get(f"local_{site}", {"color": SITES[number % len(SITES)], "linewidth": 1.3})
         loss = [_number((row.get("site_loss") or {}).get(site)) for row in rows]
-        alone = {"marker": ".", "markersize": 4}  # visible between two rounds that the site missed
-        axes.plot([row["round"] for row in rows], np.array(loss), **alone, **style)
+        marker = {"marker": ".", "markersize": 4}  # shows a round between two that the site missed
+        axes.plot([row["round"] for row in rows], np.array(loss), **marker, **style)
     axes.set_title("Federated training loss by hospital")
     axes.set_xlabel("round")
     axes.grid(axis="y")

@@ -4,7 +4,7 @@
 
 A personalising algorithm delivers the model `personal`, one version of the global model per hospital. Where a
 run has it, both `personal` and `federated` are compared with the local model on the hospital's test patients.
-On the hold-out, whose patients belong to no hospital, only the global model is.
+On the hold-out, whose patients belong to no hospital, only `federated` is compared.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,8 @@ def site_gains(measured: Measured, statistic: str, level: float) -> dict[str, An
 
     Returns:
         By site with both a local and the federated model: "own" (federated minus local on the site's test
-        patients) and its "verdict"; "holdout", the same on the hold-out, if there is one; and "personal" with
-        "own" and "verdict" of the personalised model, if there is one.
+        patients) and its "verdict"; "holdout", the difference on the hold-out, if there is one; "personal"
+        with "own" and "verdict" of the personalised model, if there is one.
     """
     gains: dict[str, Any] = {}
     for site, row in measured.items():
@@ -51,8 +51,8 @@ def site_gains(measured: Measured, statistic: str, level: float) -> dict[str, An
         if "personal" in row:
             gains[site]["personal"] = _gain(row["personal"], row[local], statistic, level)
         if HOLDOUT in measured:
-            held_out = measured[HOLDOUT]
-            gains[site][HOLDOUT] = paired_difference(held_out["federated"], held_out[local], level)
+            holdout = measured[HOLDOUT]
+            gains[site][HOLDOUT] = paired_difference(holdout["federated"], holdout[local], level)
     return gains
 
 
@@ -62,8 +62,8 @@ def gain_from(gain: Mapping[str, Any], model: str) -> Mapping[str, Any]:
 
 
 def _gain(model: Resampled, local: Resampled, statistic: str, level: float) -> dict[str, Any]:
-    own = paired_difference(model, local, level)
-    return {"own": own, "verdict": verdict(own[statistic])}
+    gain = paired_difference(model, local, level)
+    return {"own": gain, "verdict": verdict(gain[statistic])}
 
 
 def verdict(gain: Mapping[str, float]) -> str:

@@ -132,14 +132,14 @@ def _hospitals(results: Mapping[str, Any]) -> str:
         [site for site, verdict in verdicts.items() if verdict == name]
         for name in ("gains", "loses", "unclear", "undefined")
     )
-    count, one = len(verdicts), len(gain) <= 1
+    count, singular = len(verdicts), len(gain) <= 1
     if len(gain) == count > 1:
         every = "both" if count == 2 else f"all {count}"
         return f"{every} hospitals gain over their local models, each on its own test patients"
     names = f" ({', '.join(gain)})" if gain else ""
     parts = [
-        f"{len(gain) or 'none'} of {count} hospitals gain{'s' if one else ''} over "
-        f"{'its local model' if one else 'their local models'}{names}",
+        f"{len(gain) or 'none'} of {count} hospitals gain{'s' if singular else ''} over "
+        f"{'its local model' if singular else 'their local models'}{names}",
         _group(lose, "loses", "lose") if lose else "none loses",
     ]
     if unclear:
@@ -149,9 +149,9 @@ def _hospitals(results: Mapping[str, Any]) -> str:
     return f"on their own test patients, {', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _group(sites: Sequence[str], one: str, many: str) -> str:
+def _group(sites: Sequence[str], singular: str, plural: str) -> str:
     """Names up to three hospitals, counts more of them, and appends the verb."""
     if len(sites) > 3:
-        return f"{len(sites)} {many}"
+        return f"{len(sites)} {plural}"
     names = f"{', '.join(sites[:-1])} and {sites[-1]}" if len(sites) > 1 else sites[0]
-    return f"{names} {one if len(sites) == 1 else many}"
+    return f"{names} {singular if len(sites) == 1 else plural}"

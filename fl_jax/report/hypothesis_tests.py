@@ -52,12 +52,13 @@ def sections(
         for data, models in data_sets.items()
     }
     sites = {data: row for data, row in measured.items() if data not in MULTI_SITE}
-    central = {model: _minus_central(table, model, level) for model in FEDERATION_MODELS}
+    minus_central = {model: _minus_central(table, model, level) for model in FEDERATION_MODELS}
     differences = {
         f"{model}_minus_central": {
-            data: {name: one._asdict() for name, one in row.items()} for data, row in rows.items()
+            data: {name: estimate._asdict() for name, estimate in row.items()}
+            for data, row in rows.items()
         }
-        for model, rows in central.items()
+        for model, rows in minus_central.items()
     }
     differences |= {
         f"{model}_minus_local": _minus_local(table, model, level) for model in FEDERATION_MODELS
@@ -66,7 +67,7 @@ def sections(
     return {
         "delong": auroc_intervals(table, level),
         "delong_differences": differences,
-        "non_inferiority": _non_inferiority(central["federated"].get(primary), margin),
+        "non_inferiority": _non_inferiority(minus_central["federated"].get(primary), margin),
         "ranks": {name: _ranks(sites, name, level) for name in statistics},
         "worst_site": {name: _worst_site(sites, name, level) for name in statistics},
     }
@@ -77,16 +78,16 @@ def auroc_intervals(
 ) -> dict[str, dict[str, Any]]:
     """[data set][model][label, macro or micro]: clustered `Estimate` fields, "naive_low" and "naive_high"."""
     return {
-        data: {model: _auroc_intervals(one, level) for model, one in row.items()}
+        data: {model: _auroc_intervals(areas, level) for model, areas in row.items()}
         for data, row in table.items()
     }
 
 
-def _auroc_intervals(one: LabelAreas, level: float) -> dict[str, Any]:
+def _auroc_intervals(areas: LabelAreas, level: float) -> dict[str, Any]:
     """Without p, which would test an AUROC against 0."""
-    naive = delong_estimates(one, level=level, by_patient=False)
+    naive = delong_estimates(areas, level=level, by_patient=False)
     cells = {}
-    for name, clustered in delong_estimates(one, level=level).items():
+    for name, clustered in delong_estimates(areas, level=level).items():
         naive_limits = {"naive_low": naive[name].low, "naive_high": naive[name].high}
         cells[name] = {k: v for k, v in clustered._asdict().items() if k != "p"} | naive_limits
     return cells
@@ -105,7 +106,7 @@ def _minus_central(
 def _minus_local(
     table: Mapping[str, Mapping[str, LabelAreas]], model: str, level: float
 ) -> dict[str, Any]:
-    """Global and personalised models answer two questions, so each is its own family of tests."""
+    """Global and personalised models answer two questions, so their tests are adjusted separately."""
     pairs = {
         (data, local): (row[model], row[local])
         for data, row in table.items()
@@ -122,13 +123,13 @@ def holm_adjusted(
     """Tests many pairs of models, with Holm's adjustment over all pairs of one statistic.
 
     Args:
-        pairs: by data set and name of the pair; both models on the same images.
+        pairs: by (data set, name of the pair), both models evaluated on the same images.
         level: coverage of the intervals.
 
     Returns:
         [data set][name][micro or macro]: `Estimate` fields of first - second, and "p_holm".
     """
-    estimates = {key: delong_estimates(*both, level=level) for key, both in pairs.items()}
+    estimates = {key: delong_estimates(*pair, level=level) for key, pair in pairs.items()}
     table: dict[str, Any] = {}
     for name in TESTED:
         family = [estimate[name] for estimate in estimates.values()]
@@ -139,21 +140,21 @@ def holm_adjusted(
 
 
 def _non_inferiority(
-    central: Mapping[str, Estimate] | None, margin: float
+    differences: Mapping[str, Estimate] | None, margin: float
 ) -> dict[str, Any] | None:
-    if central is None:
+    if differences is None:
         return None
     return {
         name: {
-            **comparisons.non_inferiority(central[name], margin)._asdict(),
-            **{key: getattr(central[name], key) for key in ("estimate", "low", "high")},
+            **comparisons.non_inferiority(differences[name], margin)._asdict(),
+            **{key: getattr(differences[name], key) for key in ("estimate", "low", "high")},
         }
         for name in TESTED
     }
 
 
 def _ranks(sites: Measured, statistic: str, level: float) -> dict[str, Any]:
-    """Of the models that every site's data set has."""
+    """Ranks over the sites' data sets, without the hold-out."""
     return {
         model: {
             **rank.mean._asdict(),

@@ -33,11 +33,9 @@ FIGURE_FILES = [
     f"{name}.{kind}"
     for name in (
         *("gain", "loss", "auroc", "site_loss"),
-        *(
-            f"{c}_{of}"
-            for c in ("roc", "precision_recall", "calibration")
-            for of in ("micro", *LABELS)
-        ),
+        *(f"roc_{label}" for label in figures.MICRO_AND_LABELS),
+        *(f"precision_recall_{label}" for label in figures.MICRO_AND_LABELS),
+        *(f"calibration_{label}" for label in figures.MICRO_AND_LABELS),
     )
     for kind in FORMATS
 ]
@@ -137,18 +135,18 @@ def full_tables(results: Mapping[str, Any]) -> dict[str, Table]:
         ]
         for model in gains.FEDERATION_MODELS
     }
-    gained = [
-        (model, site, place, *statistic.split("/"), *_interval(cell))
+    gain_rows = [
+        (model, site, data, *statistic.split("/"), *_interval(cell))
         for model in gains.FEDERATION_MODELS
         for site, gain in results["gains"].items()
-        for place in ("own", HOLDOUT)
-        for statistic, cell in gains.gain_from(gain, model).get(place, {}).items()
+        for data in ("own", HOLDOUT)
+        for statistic, cell in gains.gain_from(gain, model).get(data, {}).items()
     ]
     columns = ("statistic", "label", *INTERVAL_COLUMNS)
     return {
         "performance": Table(("data", "model", *columns), performance),
         **{name: Table(("data", *columns), rows) for name, rows in central.items() if rows},
-        "gains": Table(("model", "site", "data", *columns), gained),
+        "gains": Table(("model", "site", "data", *columns), gain_rows),
     }
 
 
@@ -174,7 +172,7 @@ def printed_tables(results: Mapping[str, Any]) -> dict[str, Table]:
     }
     statistic = results["primary"]["statistic"]
     tests = results["delong_differences"]
-    gained = [
+    gain_rows = [
         (
             site,
             model,
@@ -184,11 +182,11 @@ def printed_tables(results: Mapping[str, Any]) -> dict[str, Table]:
             gain["verdict"],
         )
         for model in gains.FEDERATION_MODELS
-        for site, both in results["gains"].items()
-        if (gain := gains.gain_from(both, model))
+        for site, site_gains in results["gains"].items()
+        if (gain := gains.gain_from(site_gains, model))
     ]
     header = ("site", "model", "gain", "interval", "p (Holm)", "verdict")
-    return tables | {"gains": Table(header, gained)}
+    return tables | {"gains": Table(header, gain_rows)}
 
 
 def to_latex(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""Judges a model on labelled scans, alone or against other programs, with the statistics of the report.
+"""Evaluates a model on labelled scans, alone or against other programs, with the statistics of the report.
 
 AUROC with DeLong and bootstrap intervals, average precision, operating points chosen on validation data,
 calibration, the challenge's loss and patient-level detection: at every site, at all sites, on the hold-out.
@@ -25,7 +25,7 @@ from fl_jax.report.rendering import render_html
 KEYS = ("data", "model", "minus", "statistic", "label", "interval")
 VALUES = ("estimate", "low", "high", "p", "p_holm")
 BY_STUDY = "a study's probability"
-"""Key of the facts that is present if DICOM studies were judged instead of slices: how a study is scored."""
+"""Key of the fact that says how a DICOM study is scored; absent if predictions are by slice."""
 PERCENTILE, CLUSTERED = "bootstrap of patients", "DeLong, patients as clusters"
 
 Line = tuple[tuple[str, ...], Mapping[str, Any]]
@@ -46,7 +46,7 @@ def compute(
     Args:
         models: predictions by model, ours first, on the same test and hold-out images.
         validation: each model's predictions for choosing its operating points; may have no images.
-        facts: what to state about the data and our model, by name.
+        facts: about the data and our model, by name.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         level: coverage of the intervals, in (0, 1).
@@ -58,17 +58,17 @@ def compute(
         minus each other program.
 
     Raises:
-        ValueError: there is no test or hold-out image, or two models were judged on different images.
+        ValueError: there is no test or hold-out image, or two models were evaluated on different images.
     """
     ours, *others = models
     sets = results.data_sets(models)
     if not sets:
         raise ValueError(
             f"the predictions of {ours!r} have no image of the splits test and holdout: "
-            "there is nothing to judge the model on"
+            "there is nothing to evaluate"
         )
     if len(set(sets) - set(hypothesis_tests.MULTI_SITE)) == 1:
-        del sets[ALL_SITES]  # the only site again, which would be tested twice
+        del sets[ALL_SITES]  # equals the only site, which would be tested twice
     thresholds = {name: youden_thresholds(validation[name]) for name in models}
     measured = resampling.resample_all(sets, thresholds, resamples=resamples, seed=seed)
     areas = {

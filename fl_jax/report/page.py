@@ -39,7 +39,7 @@ def render(
     Returns:
         The page.
     """
-    drawn = figures.draw(results)
+    drawings = figures.draw(results)
     return render_html(
         "page.html",
         filters={"repairs": repairs},
@@ -52,9 +52,9 @@ def render(
         few=gains.FEW_PATIENTS,
         labels=list(LABELS),
         main=results["performance"][results["primary"]["data"]],
-        look=line_styles(results["models"]),
+        styles=line_styles(results["models"]),
         variables=VARIABLES,
-        figure={name: Markup(svg(made, name, _alt(name))) for name, made in drawn.items()},
+        figure={name: Markup(svg(drawing, name, _alt(name))) for name, drawing in drawings.items()},
         outcomes=cases.OUTCOMES,
         per_outcome=cases.CASES_PER_OUTCOME,
         points=OPERATING_POINTS,

@@ -35,7 +35,7 @@ def resample_all(
         [data set][model] for every model of `thresholds`; undefined where a model has no predictions.
     """
 
-    def one(number: int, data: str, model: str) -> Resampled:
+    def resample(number: int, data: str, model: str) -> Resampled:
         rows = data_sets[data].get(model)
         if rows is None:
             return undefined(resamples)
@@ -43,7 +43,7 @@ def resample_all(
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = {
-            data: {model: pool.submit(one, number, data, model) for model in thresholds}
+            data: {model: pool.submit(resample, number, data, model) for model in thresholds}
             for number, data in enumerate(data_sets)
         }
         return {

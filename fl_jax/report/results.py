@@ -2,8 +2,8 @@
 
 The primary statistic is the published study's: the micro AUROC over all labels, on the hold-out or else on
 the test patients of all hospitals. Differences between models are paired: both share resamples of the same
-patients. The model `personal` is each hospital's personalised version of the federated one, judged on that
-hospital's patients; it does not apply to the hold-out, whose patients belong to no hospital.
+patients. The model `personal` is each hospital's personalised version of the federated one, evaluated on
+that hospital's patients; it does not apply to the hold-out, whose patients belong to no hospital.
 """
 
 from collections.abc import Collection, Mapping
@@ -58,7 +58,7 @@ def compute(
         The results; NaN where a statistic is undefined.
 
     Raises:
-        ValueError: two models were judged on different images, or margin is not above 0.
+        ValueError: two models were evaluated on different images, or margin is not above 0.
     """
     models = records.predictions
     sets = data_sets(models)

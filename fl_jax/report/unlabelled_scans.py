@@ -30,9 +30,9 @@ from fl_jax.report.rendering import render_html
 COLUMNS = ("image", "patient", "study", "series", "position", *LABELS)
 BRAIN = DEFAULT_WINDOWS[:1]
 MAX_SLICES = 600
-"""Slices on a page, about 10 KB each; series are shown whole, and at least one is."""
+"""Maximum number on a page, about 10 KB each; series are never cut, and the first is always shown."""
 MAX_REFUSED = 200
-"""Refused files that a page names for one reason."""
+"""Maximum number of refused files that a page lists for one reason."""
 
 
 class ScanPredictions(NamedTuple):
@@ -160,7 +160,7 @@ def render(
         predicted: of `collect` for these slices.
         slices: the dataset, for the pictures.
         refused: of `refusals`.
-        model: what to state about the model, by name.
+        model: facts about it, by name.
 
     Returns:
         A self-contained page.
@@ -168,10 +168,10 @@ def render(
     _, first = np.unique(predicted.series, return_index=True)
     starts = np.sort(first)
     ends = np.append(starts[1:], len(predicted.series))
-    series = [_series(predicted, np.arange(*both)) for both in zip(starts, ends, strict=True)]
+    series = [_series(predicted, np.arange(*bounds)) for bounds in zip(starts, ends, strict=True)]
     shown = 1 + int(np.searchsorted(ends[1:], MAX_SLICES, side="right"))
-    for one in series[:shown]:
-        for cell, hu in zip(one["slices"], slices.hu(predicted.row[one["rows"]]), strict=True):
+    for scan in series[:shown]:
+        for cell, hu in zip(scan["slices"], slices.hu(predicted.row[scan["rows"]]), strict=True):
             cell["picture"] = data_uri(png(windowed(hu, BRAIN)))
     return render_html(
         "unlabelled_scans.html",

@@ -1,26 +1,26 @@
-// Without this script the page shows the same: tables in their order, every case, nothing to download.
+// Sorts and exports tables, filters cases. Without it the page shows the same content.
 
-// What a cell holds: the unrounded number where there is one, else what is written.
+// A cell's value: its unrounded number if it has one, else its text.
 const exact = (cell) => cell.matches("[data-v]") ? cell : cell.querySelector("[data-v]");
 const text = (cell) => cell.innerText.replace(/\s+/g, " ").trim();
 const number = (cell) => {
-  const held = exact(cell);
-  const written = held ? held.dataset.v : text(cell).replace(/\u202f/g, "").replace("\u2212", "-");
+  const tagged = exact(cell);
+  const written = tagged ? tagged.dataset.v : text(cell).replace(/\u202f/g, "").replace("\u2212", "-");
   return written === "" || isNaN(written) ? null : Number(written);
 };
 const rows = (part) => [...part.rows].filter((row) => row.cells.length > 1);
 
-function sortBy(table, column, falling) {
-  const worth = (row) => {
+function sortBy(table, column, descending) {
+  const key = (row) => {
     const value = number(row.cells[column]);
     return value === null ? text(row.cells[column]) : value;
   };
   for (const part of table.tBodies) {
-    const sorted = rows(part).sort((one, other) => {
-      const [a, b] = [worth(one), worth(other)];
-      if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // what is undefined comes last
+    const sorted = rows(part).sort((first, second) => {
+      const [a, b] = [key(first), key(second)];
+      if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1; // undefined comes last
       const order = typeof a === "number" ? a - b : a.localeCompare(b);
-      return falling ? -order : order;
+      return descending ? -order : order;
     });
     part.append(...sorted);
   }
@@ -40,10 +40,10 @@ function csv(table) {
       const line = grouped ? [part.grouped ? part.name : ""] : [];
       head.forEach((_, i) => {
         const cell = row.cells[i];
-        const held = cell && exact(cell);
+        const tagged = cell && exact(cell);
         const value = cell && number(cell);
-        line.push(!cell ? "" : value !== null && value !== undefined ? String(held ? held.dataset.v : value) : text(cell) === "\u2013" ? "" : text(cell));
-        if (limited[i]) line.push(held?.dataset.low ?? "", held?.dataset.high ?? "");
+        line.push(!cell ? "" : value !== null && value !== undefined ? String(tagged ? tagged.dataset.v : value) : text(cell) === "\u2013" ? "" : text(cell));
+        if (limited[i]) line.push(tagged?.dataset.low ?? "", tagged?.dataset.high ?? "");
       });
       lines.push(line);
     }
@@ -60,10 +60,10 @@ for (const table of document.querySelectorAll("figure.table table")) {
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
-      const falling = head.getAttribute("aria-sort") === "ascending";
+      const descending = head.getAttribute("aria-sort") === "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-      sortBy(table, column, falling);
+      head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      sortBy(table, column, descending);
     });
   });
   const caption = table.closest("figure").querySelector("figcaption");
@@ -86,15 +86,15 @@ if (filters) {
   const apply = () => {
     const wanted = Object.fromEntries(new FormData(filters));
     let shown = 0;
-    for (const one of cases) {
-      const is = one.dataset;
-      const score = Number(is.score);
-      one.hidden = !(
-        (!wanted.outcome || is.outcome === wanted.outcome) && (!wanted.site || is.site === wanted.site) &&
-        (!wanted.label || is.labels.split(" ").includes(wanted.label)) &&
+    for (const item of cases) {
+      const fields = item.dataset;
+      const score = Number(fields.score);
+      item.hidden = !(
+        (!wanted.outcome || fields.outcome === wanted.outcome) && (!wanted.site || fields.site === wanted.site) &&
+        (!wanted.label || fields.labels.split(" ").includes(wanted.label)) &&
         score >= Number(wanted.least || 0) && score <= Number(wanted.most || 1)
       );
-      shown += !one.hidden;
+      shown += !item.hidden;
     }
     const order = Number(wanted.order);
     grid.append(...(order ? [...cases].sort((a, b) => order * (a.dataset.score - b.dataset.score)) : cases));
@@ -106,7 +106,7 @@ if (filters) {
   apply();
 }
 
-// Paper has no click: what is folded on the screen is printed open, but for the cases.
+// Prints all sections unfolded, except cases.
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll("details:not(.case)")) fold.open = true;
 });
