@@ -42,7 +42,7 @@ def program(module, *arguments, **more):
         env=os.environ | ONE_DEVICE | more,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
 
 
