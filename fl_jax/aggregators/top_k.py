@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from fl_jax.aggregators.compression import compressed_bytes, inner_aggregator
-from fl_jax.core.trees import per_site
+from fl_jax.core.trees import per_site, put, take
 from fl_jax.core.types import Aggregator, Array
 
 
@@ -71,10 +71,10 @@ def top_k(
     ) -> TopKState:
         p, error = message, state.error
         if error_feedback:
-            p = jax.tree.map(lambda m, e: m + e[site], message, error)
+            p = optax.tree.add(message, take(error, site))
         c = jax.tree.map(sparse, p)
         if error_feedback:
-            error = jax.tree.map(lambda e, p, c: e.at[site].set(p - c), error, p, c)
+            error = put(error, site, optax.tree.sub(p, c))
         return TopKState(error, after.add(state.inner, site, c, weight, key))
 
     def finish(state: TopKState) -> tuple[Any, TopKState]:

@@ -97,13 +97,12 @@ def patient_weights(
     return weights
 
 
-def jackknife_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[int] = 0) -> Floats:
+def jackknife_weights(count: int, *, blocks: int = BLOCKS) -> Floats:
     """The delete-one-block jackknife, from which BCa takes its acceleration.
 
     Args:
         count: G >= 0 patients.
         blocks: the most blocks; patients are dealt to them at random and evenly.
-        seed: for NumPy's default generator.
 
     Returns:
         float64[G, min(G, blocks)] in {0, 1}.
@@ -112,7 +111,7 @@ def jackknife_weights(count: int, *, blocks: int = BLOCKS, seed: int | Sequence[
         raise ValueError(f"blocks={blocks}: at least 2 are needed, {BLOCKS} is usual")
     blocks = min(count, blocks)
     weights = np.ones((count, blocks))
-    order = np.random.default_rng(seed).permutation(count)
+    order = np.random.default_rng(0).permutation(count)
     weights[order, np.arange(count) % max(blocks, 1)] = 0
     return weights
 

@@ -129,11 +129,9 @@ def clustered(
     return Area(theta, positive, negative, (ten, one))
 
 
-def area(
-    truth: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, count: int | None = None
-) -> Area:
-    """`clustered(placements(truth, scores), groups, count)`."""
-    return clustered(placements(truth, scores), groups, count)
+def area(truth: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None) -> Area:
+    """`clustered(placements(truth, scores), groups)`."""
+    return clustered(placements(truth, scores), groups)
 
 
 def covariance(areas: Sequence[Area]) -> Floats:

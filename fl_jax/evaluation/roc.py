@@ -137,48 +137,13 @@ def areas(ranking: Ranking, weights: Floats) -> tuple[Floats, Floats]:
     )
 
 
-def _one(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None) -> tuple[float, float]:
-    ranking = rank(truth, scores)
-    column = np.ones(np.size(truth)) if weights is None else np.asarray(weights, np.float64)
-    auroc, precision = areas(ranking, column[:, None])
-    return float(auroc[0]), float(precision[0])
-
-
-def auroc(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Area under the ROC curve, ties counted one half.
-
-    Args:
-        truth: [N] in {0, 1}.
-        scores: float64[N], probabilities or any increasing function of them.
-        weights: float64[N] >= 0, how often each example counts. Default: 1.
-
-    Returns:
-        In [0, 1]; NaN where a class is absent.
-    """
-    return _one(truth, scores, weights)[0]
-
-
-def average_precision(
-    truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
-) -> float:
-    """Step-wise area under the precision-recall curve; arguments and errors as in `auroc`.
-
-    Returns:
-        In [0, 1]; NaN where a class is absent (without negatives it would be 1 whatever the scores).
-    """
-    return _one(truth, scores, weights)[1]
+def auroc(truth: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve, in [0, 1], ties counted one half; NaN where a class is absent."""
+    return float(areas(rank(truth, scores), np.ones((np.size(truth), 1)))[0][0])
 
 
 def roc_curve(truth: ArrayLike, scores: ArrayLike) -> Curve:
-    """Corners of the ROC curve, from (0, 0) at threshold infinity to (1, 1).
-
-    Args:
-        truth: [N] in {0, 1}.
-        scores: float64[N].
-
-    Returns:
-        The curve without collinear points; empty where a class is absent.
-    """
+    """Corners of the ROC curve from (0, 0), threshold infinity, to (1, 1); empty where a class is absent."""
     with extra("ct"):
         from sklearn import metrics
 

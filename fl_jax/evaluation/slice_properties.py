@@ -105,11 +105,7 @@ def _is_area(text: str) -> bool:
 
 
 def sections(
-    models: Mapping[str, Predictions],
-    properties: SliceProperties,
-    *,
-    level: float,
-    minimum: int = subgroups.MINIMUM,
+    models: Mapping[str, Predictions], properties: SliceProperties, *, level: float
 ) -> dict[str, Any]:
     """Computes the subgroup section of `results.json`.
 
@@ -117,7 +113,6 @@ def sections(
         models: predictions on the primary data, by model; only `SHARED` models are used.
         properties: from `load`.
         level: coverage of the intervals.
-        minimum: subgroups with fewer patients are suppressed.
 
     Returns:
         "minimum"; "controls", the properties whose subgroups share the lesion-free slices as negatives; and
@@ -132,11 +127,13 @@ def sections(
             column = np.array([by_image.get(image, "") for image in data.image.tolist()])
             controls = _without_lesion(data) if name == SIZE else None
             if (column != "").any():
-                rows = subgroups.table(
-                    data, column, controls=controls, minimum=minimum, level=level
-                )
+                rows = subgroups.table(data, column, controls=controls, level=level)
                 table.setdefault(name, {})[model] = _ordered(rows)
-    return {"minimum": minimum, "controls": [SIZE] if SIZE in table else [], "table": table}
+    return {
+        "minimum": subgroups.MINIMUM,
+        "controls": [SIZE] if SIZE in table else [],
+        "table": table,
+    }
 
 
 def _ordered(rows: Mapping[str, Any]) -> dict[str, Any]:

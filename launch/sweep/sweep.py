@@ -29,6 +29,7 @@ import numpy as np
 from fl_jax.core import spec
 from fl_jax.files import atomic
 from fl_jax.files.atomic import atomic_open
+from fl_jax.files.jsonable import jsonable
 from fl_jax.report import sweep_summary
 from launch.cli import processes
 from launch.sweep.cells import Cell, CellFile, plan
@@ -65,7 +66,7 @@ def run_cell(
         results = stored.find(point, seed)
         if results is None:
             began = time.monotonic()
-            results = _finite(runner(cell.settings | point, seed))
+            results = jsonable(runner(cell.settings | point, seed))
             stored.add(point, seed, results, time.monotonic() - began)
             tick()
         return results
@@ -223,12 +224,3 @@ def _value(cell: Cell, results: Mapping[str, Any], metric: str) -> float | None:
 
 def _is_range(values: Sequence[Any]) -> bool:
     return len(values) > 1 and all(isinstance(v, (int, float)) for v in values)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: what is not finite is None."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return value if value is None or np.isfinite(value) else None

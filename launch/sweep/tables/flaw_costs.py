@@ -12,6 +12,7 @@ from fl_jax.evaluation.bootstrap import Resampled
 from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic
 from fl_jax.files.atomic import atomic_open
+from fl_jax.files.jsonable import jsonable
 from fl_jax.report.formatting import csv_text
 from fl_jax.report.style import FEDERATED, INK, MUTED, STYLE
 from launch.sweep.tables.places import Rows, Runs, markdown
@@ -59,8 +60,8 @@ def costs(title: str, settings: Mapping[str, Any], runs: Runs) -> dict[str, Any]
                 line[prefix + name] = float(np.mean([run[prefix + name] for run in runs]))
             line |= {
                 f"{prefix}difference": difference.mean,
-                f"{prefix}low": _finite(difference.low),
-                f"{prefix}high": _finite(difference.high),
+                f"{prefix}low": jsonable(difference.low),
+                f"{prefix}high": jsonable(difference.high),
             }
     for name in COVERAGE:
         line[name] = float(np.mean([r[name] for r in runs])) if name in runs[0] else None
@@ -72,10 +73,6 @@ def _spread(runs: Runs, prefix: str) -> Spread:
     estimates = [np.array([run[f"{prefix}difference"]]) for run in runs]
     pairs = zip(estimates, samples, strict=True)
     return spread([Resampled(("difference",), *pair) for pair in pairs])["difference"]
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
