@@ -6,14 +6,14 @@ Opening reads no pixels and does not import TensorFlow. Record i on disk is row 
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import duplicates
 from fl_jax.data.index import read_index
-from fl_jax.data.metadata import REMEDY, read_summary
+from fl_jax.data.metadata import REMEDY, Options, read_summary
 from fl_jax.data.records import Records
 from fl_jax.files import csv_table
 
@@ -137,6 +137,23 @@ class Slices:
             rows = np.arange(start, min(start + 256, len(self)))
             pixels[rows] = self.hu(rows)
         return dataclasses.replace(self, pixels=pixels)
+
+
+class Identity(NamedTuple):
+    """The source's digest and the options that a dataset was built with; None without a dataset."""
+
+    digest: str | None = None
+    options: Options | None = None
+
+
+def identity(data_dir: str | pathlib.Path) -> Identity:
+    """What identifies the dataset under `data_dir`, without opening it.
+
+    Raises:
+        ValueError: see `metadata.read_summary`.
+    """
+    summary = read_summary(data_dir)
+    return Identity() if summary is None else Identity(summary["digest"], summary["options"])
 
 
 def load(data_dir: str | pathlib.Path) -> Slices:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training's whole state, written by Orbax, with digests that are verified when restored.
+"""Checkpoints written by Orbax, with digests that are verified when restored.
 
 Orbax alone opens a step, `ocp.StandardCheckpointer().restore(directory / step / "arrays")`. Its items:
 
@@ -6,10 +6,10 @@ Orbax alone opens a step, `ocp.StandardCheckpointer().restore(directory / step /
 - `facts`, JSON: the caller's, and `format`; `arrays`, the path, dtype, shape and SHA-256 of each array;
   `digest` of them all; `facts_digest`.
 
-Orbax saves atomically, but it does not notice a flipped bit, and its list of steps may contain one that is
-half deleted. Here a step counts only if it can be read and its digests agree; otherwise it is renamed to
-`damaged_<step>`, and the step before it is restored. `Store.save` returns once everything is on the disk, so
-a power cut costs at most the step under way.
+Orbax saves atomically, but it does not notice a flipped bit, and its list of steps may contain a step that is
+half deleted. A step that cannot be read, or whose digests differ, is renamed to `damaged_<step>`, and the
+previous step is restored. `Store.save` returns once everything is on disk, so a power cut loses at most the
+step in progress.
 
 Orbax writes arrays with tensorstore, which (0.1.86) leaks 25 to 30 KiB of memory a save. This matters after
 tens of thousands of saves; `config.checkpoint_every` makes them fewer.
@@ -31,15 +31,15 @@ import orbax.checkpoint as ocp
 
 from fl_jax.files.atomic import sync
 
-FORMAT = 4
-"""Of what `Store.save` writes; no other is read."""
+FORMAT = 5
+"""Format of what `Store.save` writes; no other is read."""
 _OURS = ("format", "arrays", "facts_digest")
 _OVERHEAD = 2**20
 """Bytes that a step takes besides its arrays, with a margin."""
 
 T = TypeVar("T")
 Named = dict[str, np.ndarray]
-"""Arrays by path, such as `0/server/params/Dense_0/kernel`."""
+"""Arrays by path, such as `state/server/params/Dense_0/kernel`."""
 
 
 class OtherFormatError(ValueError):
@@ -47,7 +47,7 @@ class OtherFormatError(ValueError):
 
 
 class Store:
-    """The checkpoints of one training in one directory, of which the newest are kept."""
+    """The checkpoints of one training in one directory; keeps the newest."""
 
     def __init__(self, directory: str | Path, *, keep: int = 2, read_only: bool = False) -> None:
         """Opens or creates the directory.
@@ -71,14 +71,14 @@ class Store:
         """Saves a pytree of arrays and typed keys, with facts that JSON can express, as one step.
 
         Raises:
-            ValueError: there is a step as new as this one already, or two arrays have the same path.
+            ValueError: the directory has this or a later step, or two arrays have the same path.
             OSError: the disk is full; earlier steps stay as they are.
         """
         self.check_room(tree)
         nested, named = _nested(tree), _by_path(tree)
         rows = _table(named)
         facts = {name: value for name, value in facts.items() if name not in _OURS}
-        facts = json.loads(json.dumps(facts))  # as it will be read
+        facts = json.loads(json.dumps(facts))  # as `read` returns it
         facts |= {"format": FORMAT, "arrays": rows, "digest": _digest(rows)}
         facts["facts_digest"] = _digest(facts)
         items = ocp.args.Composite(
@@ -103,10 +103,10 @@ class Store:
         self._remove(self.steps()[self._keep :])
 
     def check_room(self, tree: Any) -> None:
-        """Refuses a tree that does not fit on the disk.
+        """Checks that a tree fits on the disk.
 
         Raises:
-            OSError: says what is free and what is needed.
+            OSError: it does not; gives the free and the needed space.
         """
         needed = sum(leaf.nbytes for leaf in jax.tree.leaves(_untyped(tree))) + _OVERHEAD
         free = shutil.disk_usage(self.directory).free
@@ -123,15 +123,14 @@ class Store:
 
         Args:
             like: a pytree of the same structure, shapes, dtypes and placement.
-            step: this step and no other; None takes the newest sound one.
+            step: the step to restore; None takes the newest sound one.
             complain: called with a sentence for every damaged step.
 
         Returns:
             Step, tree and facts; None if there is no step.
 
         Raises:
-            ValueError: there are steps but none is sound, or not the requested one; or another version of
-                fl_jax wrote them.
+            ValueError: no step is sound, or the requested one is not, or another version wrote it.
         """
         newest = self._newest(lambda number: self._restore(number, like), step, complain)
         if newest is None:
@@ -183,7 +182,7 @@ class Store:
             _digest({k: v for k, v in facts.items() if k != "facts_digest"})
             != facts["facts_digest"]
         ):
-            raise ValueError("its facts are not those that were saved")
+            raise ValueError("its facts have changed since they were saved")
         rows = {row["path"]: row for row in facts["arrays"]}
         named = _by_path(self._item(step, "arrays", ocp.args.StandardRestore()))
         named |= {
@@ -193,11 +192,11 @@ class Store:
         }
         wrong = [row["path"] for row in _table(named) if rows.pop(row["path"], None) != row]
         if wrong or rows:
-            raise ValueError(f"not as they were saved: {', '.join([*wrong, *rows])}")
+            raise ValueError(f"changed since they were saved: {', '.join([*wrong, *rows])}")
         return named, facts
 
     def close(self) -> None:
-        """Waits for work under way and releases the directory."""
+        """Waits for pending work and releases the directory."""
         self._manager.close()
 
     def _restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a workdir's checkpoints contain, read without the code, config or data that made them."""
+"""Summaries of a workdir's checkpoints, read without the code, config or data of the training."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

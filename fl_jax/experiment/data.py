@@ -25,7 +25,7 @@ from fl_jax.report import partition_figure
 from fl_jax.workdir import Workdir
 
 NATURAL = "natural()"
-"""The partition by the dataset's sites; a hand-written one may then move no patient to another site."""
+"""The partition by the dataset's sites. A hand-written one may then move no patient to another site."""
 
 
 class Experiment(NamedTuple):
@@ -65,7 +65,7 @@ def plan(config: Config, slices: Slices, divided: Partition) -> Experiment:
 
 
 def data_dir(config: Config, workdir: Workdir) -> Path:
-    """The dataset's folder; a head reads the dataset of its backbone unless the config names another."""
+    """The dataset's folder; a head's default is the dataset of its backbone."""
     if config.data_dir:
         return Path(config.data_dir).expanduser()
     backbone = backbone_workdir(config)
@@ -73,22 +73,22 @@ def data_dir(config: Config, workdir: Workdir) -> Path:
 
 
 def backbone_workdir(config: Config) -> Workdir | None:
-    """The experiment whose models are a head's backbones; None without one or with pretrained weights."""
+    """The experiment that trained a head's backbones; None without one or with pretrained weights."""
     if not config.backbone or config.pretrained:
         return None
     return Workdir(Path(config.backbone).expanduser().absolute())
 
 
 def backbone_name(config: Config) -> str:
-    """Which of the backbone's models gives an arm's features."""
+    """Name of the backbone model that computes an arm's features."""
     return config.arm_name if config.backbone_model == "own" else config.backbone_model
 
 
 def open_data(config: Config, workdir: Workdir) -> Slices:
-    """Opens the dataset, its examples as `as_read` makes them.
+    """Opens the dataset and groups its slices into the examples that the config's model reads.
 
     Raises:
-        ValueError: its slices have another size than the config says, or a study lacks a position.
+        ValueError: the slices' size differs from the config's, or a slice of a study lacks a position.
     """
     if logging.get_verbosity() > logging.WARNING:  # TFDS and Orbax log each of their files
         logging.set_verbosity(logging.WARNING)
@@ -106,10 +106,10 @@ def open_data(config: Config, workdir: Workdir) -> Slices:
 def as_read(config: Config, slices: Slices) -> Slices:
     """The dataset with the examples of the config's model: slices, slices with neighbours, or studies.
 
-    A head reads features, which `restore.as_read` puts in place of the pixels.
+    For a head, `restore.as_read` then replaces pixels by features.
 
     Raises:
-        ValueError: a study lacks a position.
+        ValueError: a slice of a study lacks a position.
     """
     if config.adjacent == 3:
         slices = dataclasses.replace(slices, adjacent=neighbours(slices))
@@ -128,11 +128,11 @@ def in_memory(config: Config, slices: Slices) -> Slices:
 def partition(
     config: Config, workdir: Workdir, slices: Slices, reporter: Reporter = SILENT
 ) -> Partition:
-    """Reads a workdir's partition, or makes and writes it; either way it is checked against the dataset.
+    """Reads a workdir's partition, or makes and writes it, and checks it against the dataset.
 
-    `partition.json` says what it was made from, `partition.png` shows it. With other inputs it is made again,
-    unless an arm was trained. One that was written or edited by hand is kept, with a message. Two processes
-    may call this at once.
+    `partition.json` records its inputs, `partition.png` shows it. If the inputs change, it is made again,
+    unless an arm was trained. A partition written or edited by hand is kept, with a message. Safe to call
+    from several processes.
 
     Raises:
         ValueError: an arm was trained with a partition of other inputs.
@@ -151,22 +151,22 @@ def _partition(config: Config, workdir: Workdir, slices: Slices, reporter: Repor
         "stratify": config.stratify,
         "folds": [config.fold, config.folds],
         "seed": config.seed,
-        "dataset": (datasets.read_summary(data_dir(config, workdir)) or {}).get("digest"),
+        "dataset": datasets.identity(data_dir(config, workdir)).digest,
     }
     if path.exists():
-        made_from = read_struct(record, dict[str, Any]) or {}
-        if made_from.pop("digest", None) != sha256(path):
+        previous = read_struct(record, dict[str, Any]) or {}
+        if previous.pop("digest", None) != sha256(path):
             reporter.message(f"{path}: written or edited by hand, kept")
             return load()
-        if made_from == inputs:
+        if previous == inputs:
             return load()
         if workdir.arms():
             raise ValueError(
-                f"{path} was made from {made_from}, and the config says {inputs}: use another --workdir, "
+                f"{path} was made from {previous}, and the config says {inputs}: use another --workdir, "
                 "or remove its folder models"
             )
     train, validation, test = config.fractions
-    made = partitions.by_patient(
+    new = partitions.by_patient(
         slices,
         fractions=(train, validation, test),
         seed=config.seed,
@@ -175,11 +175,11 @@ def _partition(config: Config, workdir: Workdir, slices: Slices, reporter: Repor
         fold=config.fold,
         stratify=config.stratify,
     )
-    # The table appears last and at once: without its record it would pass for a hand-written one.
+    # The table appears last: without its record it would pass for a hand-written one.
     path.unlink(missing_ok=True)
-    new = path.with_suffix(".new")
-    partitions.save(made, new)
-    atomic.write_bytes(workdir.partition_picture, partition_figure.draw(slices, made))
-    atomic.write_json(record, inputs | {"digest": sha256(new)})
-    new.replace(path)
+    temporary = path.with_suffix(".new")
+    partitions.save(new, temporary)
+    atomic.write_bytes(workdir.partition_picture, partition_figure.draw(slices, new))
+    atomic.write_json(record, inputs | {"digest": sha256(temporary)})
+    temporary.replace(path)
     return load()

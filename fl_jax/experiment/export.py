@@ -18,8 +18,8 @@ from fl_jax.files.extras import extra
 from fl_jax.models.pretrained import state_dict
 from fl_jax.workdir import Workdir
 
-_PARAMS = "1/params/"
-"""Path of the best model's parameters in a checkpoint, see `fl_jax.experiment.rounds`."""
+_PARAMS = "best/params/"
+"""Path of the best model's parameters in a checkpoint, see `rounds.Saved`."""
 
 
 def export(workdir: Workdir, model: str, out: Path, *, complain: Callable[[str], None]) -> int:

@@ -18,7 +18,7 @@ from fl_jax.wrappers.ema import ema
 from fl_jax.wrappers.round_schedule import round_schedule, scale_by_round
 
 Config = Any
-"""A `fl_jax.experiment.config.Config`, which checks itself with this module and so is above it."""
+"""A `fl_jax.experiment.config.Config`; `Config.of` imports this module, so it cannot be imported here."""
 RECOMPUTE = "recompute"
 """`aggregate` during training; the statistics are then recomputed, see `setup.finish`."""
 CONTROL = ("fed_avg(keep_optimizer=True)", "weighted_mean()")
@@ -30,12 +30,12 @@ def start(
 ) -> tuple[Algorithm, Aggregator, layouts.State]:
     """Makes an arm's algorithm, aggregator, and state before the first round.
 
-    The central and local arms, which the federated one is compared with, are trained plainly.
+    Central and local arms are plain training, see `CONTROL`.
 
     Args:
         config: the experiment's.
         arm: its name.
-        task: what it learns.
+        task: the arm's.
         sites: S.
         key: the run's key; every arm starts from the same parameters.
     """
@@ -45,7 +45,7 @@ def start(
 
 
 def parts(config: Config, arm: str, task: Task, sites: int) -> tuple[Algorithm, Aggregator]:
-    """The algorithm, with its wrappers, and the aggregator, with the faults before it."""
+    """The algorithm with its wrappers, and the aggregator behind the simulated faults."""
     optimizer = spec.transformation(config.optimizer)
     if config.layer_rates:
         optimizer = layer_rates(optimizer, config.layer_rates)

@@ -1,4 +1,4 @@
-"""Heads that read a study's slices, over the features of an experiment's models or of pretrained ones.
+"""Study heads on the features of an experiment's models, or of pretrained ones.
 
     python -m launch.experiment --config=configs/study_head.py --config.backbone=runs/demo --workdir=runs/head
 
@@ -7,8 +7,8 @@ is trained on images together with the head. By default (`config.backbone_model=
 model of the same arm: a hospital's local head uses its local model, which has seen no other hospital's scans.
 With `federated`, all arms share the federated backbone, so the comparison isolates the head.
 
-No patient on whom a backbone was trained or selected may be one on whom its head is evaluated, so both must
-have the same dataset and the same partition.
+A head must not be evaluated on patients that its backbone was trained or selected on, so both must have the
+same dataset and partition.
 """
 
 from functools import partial
@@ -34,7 +34,7 @@ from fl_jax.tasks.task import Task
 from fl_jax.workdir import Workdir
 
 SAME = ("image_size", "windows", "adjacent")
-"""Fields that say how slices are read, and so must agree with the backbone's."""
+"""Fields that decide a slice's pixels and so must equal the backbone's."""
 
 
 class Reader(NamedTuple):
@@ -76,7 +76,7 @@ def make_reader(
 
 
 def check_same(config: Config, backbone: Config) -> None:
-    """Refuses a head whose config reads slices otherwise than its backbone's.
+    """Refuses a head whose config prepares slices differently from its backbone's.
 
     Raises:
         ValueError: names the field.
@@ -93,7 +93,7 @@ def check_patients(config: Config, workdir: Workdir) -> None:
     """Refuses a head that could be evaluated on patients that its backbone has seen.
 
     Raises:
-        ValueError: dataset or partition differ from the backbone's.
+        ValueError: the dataset or the partition differs from the backbone's.
     """
     backbone = data.backbone_workdir(config)
     if backbone is None:
@@ -158,21 +158,24 @@ def joint_task(config: Config, reader: Reader, positive_weights: np.ndarray | No
 
 
 def as_read(
-    reader: Reader, slices: Slices, summary: Any = None, folder: Path | None = None
+    reader: Reader,
+    slices: Slices,
+    identity: datasets.Identity | None = None,
+    folder: Path | None = None,
 ) -> Slices:
     """Puts features in place of a dataset's pixels.
 
     Args:
         reader: computes the features.
         slices: the dataset, its examples slices or studies.
-        summary: the dataset's, which decides the cached file's name; None for no cache.
+        identity: the dataset's, part of the cached file's name; None for no cache.
         folder: of the cache.
     """
     network, single = reader.network, slices.single_slices()
-    if folder is None or summary is None:
+    if folder is None or identity is None:
         table = features.extract(network.model, reader.variables, network.prepare, single)
     else:
-        depends_on = [summary.get("digest"), summary.get("options"), *reader.depends_on]
+        depends_on = [*identity, *reader.depends_on]
         table = model.cached(network, reader.variables, single, depends_on, folder)
     return features.in_place_of_pixels(slices, table)
 
@@ -180,7 +183,7 @@ def as_read(
 def make_task(
     config: Config, workdir: Workdir, slices: Slices, arm: Arm, reader: Reader
 ) -> tuple[Task, Slices]:
-    """What an arm's head learns and from what; features of a frozen backbone are cached in the workdir.
+    """The task of an arm's head and the dataset it reads; a frozen backbone's features are cached.
 
     Raises:
         ValueError: the backbone may have seen patients on whom the head is evaluated.
@@ -189,7 +192,7 @@ def make_task(
     weights = setup.loss_weights(config, slices, arm)
     if config.trainable:
         return joint_task(config, reader, weights), slices
-    summary = datasets.read_summary(data.data_dir(config, workdir)) or {}
+    identity = datasets.identity(data.data_dir(config, workdir))
     return head_task(config, reader.size, weights), as_read(
-        reader, slices, summary, workdir.features
+        reader, slices, identity, workdir.features
     )

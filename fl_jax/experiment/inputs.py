@@ -1,4 +1,4 @@
-"""`inputs.json` records what an arm's training started from, so that it never resumes with anything else."""
+"""`inputs.json` records the inputs of an arm's training, which resumes with the same ones only."""
 
 import json
 from typing import Any
@@ -15,18 +15,17 @@ from fl_jax.workdir import ArmFolder, Workdir
 
 REMEDY = "restore it from a copy, or remove its folder and train again"
 EXTRA = ("dataset", "partition_digest", "backbone_inputs")
-"""Entries besides the config's fields: digests of what lies outside the config."""
+"""Entries besides the config's fields."""
 
 
 def of(config: Config, workdir: Workdir) -> dict[str, Any]:
-    """What an arm's numbers depend on: fields of the config, and digests of dataset, partition and backbone.
+    """What decides an arm's numbers: config fields, and digests of dataset, partition and backbone.
 
     Raises:
         ValueError: the backbone is not trained.
     """
-    summary = datasets.read_summary(data.data_dir(config, workdir)) or {}
     parts = config.numbers()
-    parts["dataset"] = [summary.get("digest"), summary.get("options")]
+    parts["dataset"] = datasets.identity(data.data_dir(config, workdir))
     parts["partition_digest"] = sha256(workdir.partition)
     backbone = data.backbone_workdir(config)
     if backbone is not None:
@@ -70,7 +69,7 @@ def config_of(values: dict[str, Any]) -> Config:
 
 
 def check(config: Config, workdir: Workdir) -> None:
-    """Refuses to resume an arm whose training started from other inputs.
+    """Refuses to resume an arm that was trained from other inputs.
 
     Raises:
         ValueError: names what differs.

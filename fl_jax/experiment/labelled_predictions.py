@@ -1,4 +1,4 @@
-"""A trained model's predictions of labelled slices, with the validation data that set operating points."""
+"""A model's predictions on labelled slices, and the validation data that set its operating points."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,13 +25,13 @@ NO_PREDICTIONS = Predictions(_TEXT, _TEXT, _TEXT, _TEXT, _NUMBERS.astype(np.uint
 
 
 class LabelledPredictions(NamedTuple):
-    """What a model predicts for labelled slices.
+    """A model's predictions on labelled slices.
 
     Attributes:
         name: of the model.
         scores: on test and hold-out slices, and on validation slices of the same dataset.
         validation: on the slices that set its operating points; may be empty.
-        facts: about data and model, for the page.
+        facts: describe data and model on the page.
     """
 
     name: str
@@ -41,7 +41,7 @@ class LabelledPredictions(NamedTuple):
 
 
 def stored(workdir: Workdir, arm: str) -> LabelledPredictions | None:
-    """The predictions on the experiment's dataset that an arm's training wrote; None without any."""
+    """Reads the predictions that an arm's training wrote; None if there are none."""
     scores = workdir.read_predictions(arm)
     if scores is None:
         return None
@@ -62,27 +62,26 @@ def from_logits(
     best: bool,
     reporter: Reporter,
 ) -> LabelledPredictions:
-    """Splits a model's predictions of a labelled dataset.
+    """Splits a model's predictions on a labelled dataset.
 
-    The experiment's own dataset, recognised by its digest, is used without its training patients. Any other
-    dataset is test data, or hold-out data for the site of that name; operating points then come from the
-    experiment's validation data.
+    In the experiment's dataset, recognised by its digest, training patients are left out. Any other dataset
+    is test data, except its site `holdout`; operating points then come from the experiment's validation data.
 
     Args:
-        model: which predicted.
+        model: the model that predicted.
         slices: the dataset, N slices.
         logits: float64[N, L].
         workdir: of the experiment.
         data_dir: of the dataset.
         best: whether the model is the best round's, whose validation predictions the workdir has.
-        reporter: gets sentences that a reader of the results must know.
+        reporter: gets warnings about the results.
 
     Raises:
         ValueError: a label is missing, or the experiment's partition does not fit its dataset.
     """
     slices.require_labels()
     facts: Facts = {"data": str(data_dir), "slices": len(slices)}
-    if _digest(data_dir) == model.dataset:
+    if datasets.identity(data_dir).digest == model.dataset:
         scores = _split(slices, logits, _partition(workdir, slices))
         facts["training slices left out"] = len(slices) - len(scores.image)
         return LabelledPredictions(
@@ -94,10 +93,6 @@ def from_logits(
     validation, source = _validation(model, workdir, best=best, reporter=reporter)
     facts["operating points from"] = source
     return LabelledPredictions(model.name, scores, validation, facts)
-
-
-def _digest(data_dir: Path) -> str | None:
-    return (datasets.read_summary(data_dir) or {}).get("digest")
 
 
 def _partition(workdir: Workdir, slices: datasets.Slices | None = None) -> partitions.Partition:
@@ -144,12 +139,12 @@ def _count_shared(slices: datasets.Slices, workdir: Workdir, reporter: Reporter)
 def _validation(
     model: restore.Trained, workdir: Workdir, *, best: bool, reporter: Reporter
 ) -> tuple[Predictions, str]:
-    """The model's predictions of the experiment's validation slices, and their source."""
-    written = stored(workdir, model.name)
-    if best and written is not None:
-        return written.validation, "the experiment's validation predictions of this model"
+    """The model's predictions on the experiment's validation slices, and where they come from."""
+    predicted = stored(workdir, model.name)
+    if best and predicted is not None:
+        return predicted.validation, "the experiment's validation predictions of this model"
     data_dir = workdir.find_data()
-    if _digest(data_dir) == model.dataset:
+    if datasets.identity(data_dir).digest == model.dataset:
         slices = restore.as_read(model, datasets.load(data_dir))
         partition = _partition(workdir, slices)
         rows = partition.rows(slices, "validation")

@@ -1,9 +1,8 @@
-"""Builds a config's model and task: random or pretrained, whole or its head, on images or on features."""
+"""Builds a config's model and task: new or pretrained, the whole model or its head, on images or features."""
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ import numpy as np
 from fl_jax.core import spec
 from fl_jax.core.types import LABELS, Params, Study
 from fl_jax.data import windows
-from fl_jax.data.slices import Slices
+from fl_jax.data.slices import Identity, Slices
 from fl_jax.experiment import features
 from fl_jax.files.atomic import sha256
 from fl_jax.models.pretrained.load import pretrained
@@ -30,7 +29,7 @@ from fl_jax.tasks.multi_label_studies import multi_label_studies
 from fl_jax.tasks.task import Task
 
 Config = Any
-"""A `fl_jax.experiment.config.Config`, which checks itself with this module and so is above it."""
+"""A `fl_jax.experiment.config.Config`; `Config.of` imports this module, so it cannot be imported here."""
 
 
 class Network(NamedTuple):
@@ -39,14 +38,14 @@ class Network(NamedTuple):
     Attributes:
         model: the Flax module.
         prepare: HU to its inputs.
-        given: pretrained variables by collection; empty without any.
-        task: what is learned, on slices.
-        loss: keywords of `multi_label` that say how it is learned.
+        weights: pretrained variables by collection; empty if there are none.
+        task: on slices.
+        loss: keyword arguments of `multi_label` that define the loss.
     """
 
     model: nn.Module
     prepare: Any
-    given: dict[str, Any]
+    weights: dict[str, Any]
     task: Task
     loss: dict[str, Any]
 
@@ -54,7 +53,7 @@ class Network(NamedTuple):
 def network(
     config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
 ) -> Network:
-    """Builds a config's model; without `positive_weights`, float32[L], it is for prediction.
+    """Builds a config's model; training needs `positive_weights`, float32[L].
 
     Raises:
         ValueError: fields exclude each other, or the pretrained weights do not fit.
@@ -81,12 +80,12 @@ def network(
             f"config.statistics={config.statistics!r} with trainable={config.trainable!r}: the "
             "statistics of frozen layers do not change; set --config.statistics=frozen"
         )
-    given: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
     if config.pretrained:
-        given = pretrained(
+        weights = pretrained(
             model,
             jax.eval_shape(prepare, example),
-            _weights(config),
+            _weights_file(config),
             digest=config.pretrained_digest,
             head=config.pretrained_head,
             channels=config.pretrained_channels,
@@ -103,16 +102,16 @@ def network(
         augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
         micro_batches=config.accumulate,
         **loss,
-        frozen={name: x for name, x in given.items() if name != "params" and not running},
+        frozen={name: x for name, x in weights.items() if name != "params" and not running},
         running=running,
     )
     if config.trainable:
-        task = train_only(task, config.trainable, given["params"])
-    elif given:
-        task = initialize_from(task, given if running else given["params"])
+        task = train_only(task, config.trainable, weights["params"])
+    elif weights:
+        task = initialize_from(task, weights if running else weights["params"])
     if config.test_flip:
         task = flip_average(task)
-    return Network(model, prepare, given, task, loss)
+    return Network(model, prepare, weights, task, loss)
 
 
 def _label_loss(config: Config) -> LabelLoss:
@@ -123,7 +122,7 @@ def _label_loss(config: Config) -> LabelLoss:
 
 
 def head_task(config: Config, size: int, positive_weights: np.ndarray | None = None) -> Task:
-    """The task of a head over F = `size` features; without weights it is for prediction.
+    """The task of a head over F = `size` features; training needs `positive_weights`, float32[L].
 
     Raises:
         ValueError: `config.model` is no head.
@@ -140,20 +139,20 @@ def head_task(config: Config, size: int, positive_weights: np.ndarray | None = N
 
 
 def on_features(
-    config: Config, made: Network, slices: Slices, summary: Mapping[str, Any], folder: Path
+    config: Config, net: Network, slices: Slices, identity: Identity, folder: Path
 ) -> tuple[Task, Slices]:
     """The head's task and the dataset of features, which are cached as `folder/<digest>.npy`.
 
     Raises:
         ValueError: more than the head is trained, images are augmented, or a field is for whole models only.
     """
-    head = check_features(config, made)
-    table = cached(made, made.given, slices, facts(config, summary), folder)
-    task = features.head_task(made.task, head, table.shape[1], **made.loss)
+    head = check_features(config, net)
+    table = cached(net, net.weights, slices, facts(config, identity), folder)
+    task = features.head_task(net.task, head, table.shape[1], **net.loss)
     return task, features.in_place_of_pixels(slices, table)
 
 
-def check_features(config: Config, made: Network) -> str:
+def check_features(config: Config, net: Network) -> str:
     """Checks that a model's last layer alone is trained, without augmentation.
 
     Returns:
@@ -174,13 +173,13 @@ def check_features(config: Config, made: Network) -> str:
                 f"config.cached_features=True with {name}={getattr(config, name)}: is for models that read "
                 f"images; set --config.{name}={value}"
             )
-    head = getattr(made.model, "head", None)
+    head = getattr(net.model, "head", None)
     if not config.trainable or not isinstance(head, str):
         raise ValueError(
             f"config.cached_features=True with trainable={config.trainable!r}, model={config.model!r}: "
             "give a model with pretrained weights, and its last layer as trainable, such as '^fc/'"
         )
-    shapes: Params = jax.eval_shape(made.task.init, jax.random.key(0))
+    shapes: Params = jax.eval_shape(net.task.init, jax.random.key(0))
     if set(shapes) != {head}:
         raise ValueError(
             f"config.trainable={config.trainable!r}: with cached_features it must train that layer alone; "
@@ -189,32 +188,31 @@ def check_features(config: Config, made: Network) -> str:
     return head
 
 
-def facts(config: Config, summary: Mapping[str, Any]) -> list[Any]:
+def facts(config: Config, identity: Identity) -> list[Any]:
     """What the features of a pretrained model depend on, for `cached`."""
-    known = [summary.get("digest"), summary.get("options"), sha256(_weights(config))]
     return [
-        *known,
+        *(*identity, sha256(_weights_file(config))),
         *(config.model, list(config.windows), config.adjacent, config.pretrained_channels),
     ]
 
 
 def cached(
-    made: Network, variables: Any, slices: Slices, depends_on: list[Any], folder: Path
+    net: Network, variables: Any, slices: Slices, depends_on: list[Any], folder: Path
 ) -> np.ndarray:
     """The features of every slice, float32[N, F], cached as `folder/<digest>.npy`.
 
     Args:
-        made: of `network`; its `model` and `prepare` are used.
+        net: provides `model` and `prepare`.
         variables: of the model.
         slices: the dataset, each slice an example.
-        depends_on: all that the features depend on, in values that JSON can hold; its digest is the name.
-        folder: created if need be.
+        depends_on: all that the features depend on, JSON values; its digest names the file.
+        folder: created if missing.
     """
     name = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{name}.npy"
     if path.exists():
         return np.load(path, allow_pickle=False)
-    table = features.extract(made.model, variables, made.prepare, slices)
+    table = features.extract(net.model, variables, net.prepare, slices)
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     with part.open("wb") as file:
@@ -223,5 +221,5 @@ def cached(
     return table
 
 
-def _weights(config: Config) -> Path:
+def _weights_file(config: Config) -> Path:
     return Path(config.pretrained).expanduser()

@@ -1,4 +1,4 @@
-"""Restores a trained model from its workdir; the dataset that it learned from need not be there."""
+"""Restores a trained model from its workdir, without the dataset that it was trained on."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,12 +9,13 @@ from flax import traverse_util
 
 from fl_jax.core.types import Params
 from fl_jax.data import partition
-from fl_jax.data.slices import Slices
+from fl_jax.data.slices import Identity, Slices
 from fl_jax.experiment import data, federation, heads, inputs
 from fl_jax.experiment import model as models
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.predict import model_of
+from fl_jax.experiment.rounds import Saved
 from fl_jax.workdir import Workdir
 
 
@@ -28,10 +29,11 @@ class Trained(NamedTuple):
         logits: `(params, int16[B, H, W] HU) -> float32[B, L]`; of a head `(params, Study) -> [B, 1 + S, L]`
             over features, or over images if its backbone was trained, too.
         image_size: H = W, pixels.
-        config: what it was trained with.
-        dataset: digest of the dataset that it was trained on, or None.
+        config: of its training.
+        dataset: digest of its training dataset, or None.
         personal: whether the sites have personal models, too.
-        reader: computes a head's features, or did when its training started; None without a head.
+        reader: computes a head's features, with the backbone as the head's training started; None without a
+            head.
     """
 
     name: str
@@ -62,8 +64,8 @@ def load(
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: the name is no arm's, `inputs.json` does not hold what it should, no checkpoint can be
-            read, or the requested one does not exist.
+        ValueError: the name is no arm's, `inputs.json` is malformed, no checkpoint can be read, or the
+            requested one does not exist.
     """
     folder = workdir.arm(name)
     logging.set_verbosity(logging.ERROR)  # Orbax warns that it opens the folder read-only
@@ -71,7 +73,7 @@ def load(
     if values is None or not folder.checkpoints.is_dir():
         there = ", ".join(arm.name for arm in workdir.arms()) or "none"
         raise FileNotFoundError(
-            f"{folder} holds no trained model; the workdir has {there}: choose one with --model, or train it "
+            f"{folder} has no trained model; the workdir has {there}: choose one with --model, or train it "
             "with launch.experiment"
         )
     config = inputs.config_of(values)
@@ -87,27 +89,27 @@ def load(
         config, name, task, sites=sites, key=jax.random.key(config.seed)
     )
     store = Store(folder.checkpoints, read_only=True)
-    like = (state, model_of(state, algorithm.personal))
+    like = Saved(state, model_of(state, algorithm.personal))
     restored = store.restore(like, step=checkpoint, complain=complain)
     store.close()
     if restored is None:
         raise FileNotFoundError(f"{folder.checkpoints} is empty: train the model first")
-    step, (state, best), facts = restored
+    step, saved, facts = restored
     return Trained(
         name=name,
         round=facts["best_round"] if checkpoint is None else step,
-        params=best.params if checkpoint is None else state.server.params,
+        params=saved.best.params if checkpoint is None else saved.state.server.params,
         logits=jax.jit(task.logits),
         image_size=config.image_size,
         config=config,
         dataset=values["dataset"][0],
-        personal=best.personal is not None,
+        personal=saved.best.personal is not None,
         reader=feature_reader,
     )
 
 
 def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
-    """Restores what computes a head's features: a model of the backbone's experiment, or pretrained weights.
+    """Restores the backbone of a head: a model of another experiment, or pretrained weights.
 
     Args:
         config: the head's.
@@ -115,13 +117,15 @@ def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
 
     Raises:
         FileNotFoundError: as `load`.
-        ValueError: as `load`; or the backbone reads slices otherwise, or has no features.
+        ValueError: as `load`; or the backbone reads slices differently, or has no features.
     """
     backbone, shape = data.backbone_workdir(config), _input_shape(config)
     if backbone is None:
         pretrained = config.replace(model=config.backbone, backbone="", trainable="")
         network = models.network(pretrained, shape)
-        return heads.make_reader(network, network.given, models.facts(pretrained, {}), shape)
+        return heads.make_reader(
+            network, network.weights, models.facts(pretrained, Identity()), shape
+        )
     model = load(backbone, data.backbone_name(config), complain=complain)
     heads.check_same(config, model.config)
     if model.reader is not None:
@@ -139,14 +143,14 @@ def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
     network = models.network(model.config, shape)
     variables = model.params
     if model.config.statistics == "frozen":
-        given = traverse_util.flatten_dict(network.given.get("params", {}))
-        params = traverse_util.unflatten_dict(given | traverse_util.flatten_dict(model.params))
-        variables = {**network.given, "params": params}
+        frozen = traverse_util.flatten_dict(network.weights.get("params", {}))
+        params = traverse_util.unflatten_dict(frozen | traverse_util.flatten_dict(model.params))
+        variables = {**network.weights, "params": params}
     return heads.make_reader(network, variables, [model.config.numbers(), model.round], shape)
 
 
 def as_read(model: Trained, slices: Slices) -> Slices:
-    """A dataset with the examples that a model reads; computes the features of all slices for a head."""
+    """A dataset with the examples that a model reads; for a head, computes the features of all slices."""
     slices = data.as_read(model.config, slices)
     if model.reader is None or model.config.trainable:
         return slices

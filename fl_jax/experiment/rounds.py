@@ -1,9 +1,8 @@
 """Trains an arm round by round: federated, central and local training are one code path.
 
-An arm is a federation of one or more sites. Central training is a federation of one site with everybody's
-training patients, a local model one of a single hospital. In every round each arm sees as many examples as
-the participants of the federated arm, all start from the same parameters, and each keeps the round with the
-best macro AUROC on its own validation patients.
+Central training is a federation of one site that has all training patients; local training is a federation
+of one hospital. All arms start from the same parameters and see as many examples per round as the federated
+arm's participants. Each arm keeps the round with the best macro AUROC on its validation patients.
 """
 
 import time
@@ -32,7 +31,7 @@ class Training(NamedTuple):
 
     Attributes:
         arm: sites, examples and participation.
-        task: what it learns.
+        task: the arm's.
         slices: the dataset.
         run: one round in its layout.
         state: before the first round.
@@ -80,6 +79,18 @@ class Progress(NamedTuple):
     restored: bool
 
 
+class Saved(NamedTuple):
+    """The tree of a checkpoint.
+
+    Attributes:
+        state: after the round.
+        best: the model of the best round so far.
+    """
+
+    state: State
+    best: Model
+
+
 def train(
     training: Training,
     store: Store,
@@ -90,14 +101,14 @@ def train(
 ) -> Iterator[Progress]:
     """Trains an arm, resuming from its newest checkpoint.
 
-    With personal models the validation figures, and so the best round, are theirs.
+    With personal models, the validation figures, and so the best round, are those of the personal models.
 
     Args:
         training: the arm.
         store: its checkpoints.
         checkpoint_every: rounds between checkpoints; the last round is always saved.
         reporter: gets the examples of every batch and a message for every damaged checkpoint.
-        stop: asked after every round; if true, the round is saved and training ends.
+        stop: called after every round; if it returns True, the round is saved and training ends.
 
     Yields:
         A `Progress` for the restored round, if there is a checkpoint, then for every round.
@@ -108,13 +119,13 @@ def train(
     """
     arm, slices, last = training.arm, training.slices, len(training.arm.examples)
     current_model = jax.jit(partial(model_of, personal=training.personal))
-    saved = (training.state, current_model(training.state))
+    saved = Saved(training.state, current_model(training.state))
     store.check_room(saved)
     facts: dict[str, Any] = {"best_round": 0, "best_val_macro_auroc": None, "best_val_loss": None}
     restored = store.restore(saved, complain=reporter.message)
     if restored is not None:
         _, saved, facts = restored
-        yield Progress(facts["record"], saved[1], facts, restored=True)
+        yield Progress(facts["record"], saved.best, facts, restored=True)
     state, best = saved
     predict = jax.jit(training.task.logits)
 
@@ -159,7 +170,7 @@ def train(
             best = best._replace(params=training.finish(best.params))
         ends = number == last or stop()
         if ends or number % checkpoint_every == 0:
-            store.save(number, (new, best), facts)
+            store.save(number, Saved(new, best), facts)
         yield Progress(line, best, facts, restored=False)
         if ends:
             return

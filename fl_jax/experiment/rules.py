@@ -1,4 +1,4 @@
-"""Rules between the fields of a config, and specs that must build; what needs neither data nor a device."""
+"""Checks of a config that need neither data nor a device: rules between fields, and specs that must build."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ SYNTHETIC_SITES = 5
 
 
 def check(config: Config) -> None:
-    """Checks all that can be known before work begins.
+    """Checks everything that can be known before any work.
 
     Raises:
         ValueError: one line that names the field, its value, and what is allowed.
@@ -39,7 +39,7 @@ def check(config: Config) -> None:
 
 
 def known_sites(config: Config) -> int | None:
-    """The number of sites that train, S; None if only the data tells."""
+    """Number of training sites, S; None if it depends on the data."""
     with _naming(config, "partition"):
         call = spec.parse(config.partition)
     named = call.kwargs.get("sites", call.args[0] if call.args else None)
@@ -105,18 +105,18 @@ def _check_federation(config: Config, sites: int | None) -> None:
 
 
 def _check_model(config: Config) -> Task | None:
-    """The task, whose shapes are traced, of a model that reads slices."""
+    """Builds and traces the task of a model that reads slices."""
     around = (config.adjacent,) if config.adjacent > 1 else ()
     with _naming(config, "pretrained" if config.pretrained else "model"):
-        made = model.network(config, (*around, config.image_size, config.image_size))
-        jax.eval_shape(made.task.init, jax.random.key(0))
+        network = model.network(config, (*around, config.image_size, config.image_size))
+        jax.eval_shape(network.task.init, jax.random.key(0))
     if config.cached_features:
-        model.check_features(config, made)
-    return made.task
+        model.check_features(config, network)
+    return network.task
 
 
 def _check_head(config: Config) -> Task | None:
-    """The task of a head over F = 8 features; None with a trained backbone, whose shapes its workdir has."""
+    """The task of a head over F = 8 features; None if the backbone trains, too."""
     for name in (
         "loss",
         "mixup",
@@ -197,15 +197,15 @@ def _local_step(algorithm: Any, params: Any, config: Config) -> Any:
 
 @contextlib.contextmanager
 def _naming(config: Config, name: str) -> Iterator[None]:
-    """Turns whatever building a field's value raises into one line that names the field."""
+    """Turns any error from building a field's value into one line that names the field."""
     value = getattr(config, name)
     try:
         yield
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        if said.startswith("config."):
-            raise ValueError(said) from error
-        raise ValueError(f"config.{name}={value!r}: {said.removeprefix(f'{value!r}: ')}") from error
+        text = " ".join(str(error).split()) or type(error).__name__
+        if text.startswith("config."):
+            raise ValueError(text) from error
+        raise ValueError(f"config.{name}={value!r}: {text.removeprefix(f'{value!r}: ')}") from error
 
 
 def _refuse(config: Config, name: str, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Makes an arm ready to train: its task, its layout, and what happens to the final model."""
+"""Prepares an arm for training: task, layout, and the final pass over BatchNorm statistics."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from fl_jax.workdir import Workdir
 from fl_jax.wrappers.recompute_batch_stats import recompute_batch_stats
 
 TOLERANCE = 1e-3
-"""Of recomputed statistics: a thousandth of a standard deviation, or of a variance."""
+"""Of recomputed statistics, relative to a standard deviation or a variance."""
 
 
 def prepare(
@@ -37,12 +37,12 @@ def prepare(
     key: jax.Array,
     reporter: Reporter = SILENT,
 ) -> Training:
-    """Makes an arm ready to train, without writing anything.
+    """Prepares an arm for training; writes nothing.
 
     Args:
         config: the experiment's.
         arm: the arm.
-        task: what it learns, see `make_task` and `fl_jax.experiment.heads`.
+        task: the arm's, see `make_task` and `fl_jax.experiment.heads`.
         slices: the dataset that `task` reads.
         key: the run's key.
         reporter: gets the layout that `auto` chooses, and a summary of recomputed statistics.
@@ -80,12 +80,12 @@ def prepare(
 
 
 def make_task(config: Config, workdir: Workdir, slices: Slices, arm: Arm) -> tuple[Task, Slices]:
-    """What an arm learns and from what; positive weights come from its training labels."""
+    """An arm's task and the dataset it reads; positive weights come from its training labels."""
     network = model.network(config, slices.input_shape, loss_weights(config, slices, arm))
     if not config.cached_features:
         return network.task, slices
-    summary = datasets.read_summary(data_dir(config, workdir)) or {}
-    return model.on_features(config, network, slices, summary, workdir.features)
+    identity = datasets.identity(data_dir(config, workdir))
+    return model.on_features(config, network, slices, identity, workdir.features)
 
 
 def loss_weights(config: Config, slices: Slices, arm: Arm) -> np.ndarray:
@@ -105,7 +105,7 @@ def make_finish(
     personal: Callable[[Any, Any], Params] | None,
     reporter: Reporter = SILENT,
 ) -> Callable[[Params], Params] | None:
-    """Makes what recomputes BatchNorm statistics from the arm's training slices; None without `recompute`.
+    """Returns a function that recomputes BatchNorm statistics on the arm's training slices, or None.
 
     Rounds are compared with the running statistics: recomputing them before each validation would cost
     several forward passes over all training slices, more than the round itself.
@@ -122,13 +122,13 @@ def make_finish(
         )
 
     def finish(params: Params) -> Params:
-        began = time.monotonic()
+        start_time = time.monotonic()
         sites = [partial(pipeline.eval_batches, slices, rows, batch_size=64) for rows in arm.train]
         result = recompute_batch_stats(task.logits, params, sites, tolerance=TOLERANCE)
         first, *others = result.shifts
         reporter.message(
             f"{arm.name}: statistics recomputed in {len(result.shifts)} passes and "
-            f"{time.monotonic() - began:.1f} s, moved by up to {first:.2g}, then "
+            f"{time.monotonic() - start_time:.1f} s, moved by up to {first:.2g}, then "
             f"{', '.join(f'{shift:.1g}' for shift in others)}"
         )
         return result.variables

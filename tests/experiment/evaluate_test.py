@@ -69,8 +69,8 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
         (["--predictions={bad}"], 1, "line 2: Image is 'ID_unknown': no such image among the data"),
         (["--predictions={short}"], 1, "lacks "),
         (["--source=x", "--predictions={theirs}"], 1, "--source is for scans without labels"),
-        (["--model=nobody"], 1, "holds no trained model"),
-        (["--checkpoint=3"], 1, "holds no trained model"),
+        (["--model=nobody"], 1, "has no trained model"),
+        (["--checkpoint=3"], 1, "has no trained model"),
     ],
 )
 def test_what_cannot_be_judged_is_named(workdir, tmp_path, flags, code, words):

@@ -6,6 +6,7 @@ import pytest
 from fl_jax.experiment import export
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.predict import Model
+from fl_jax.experiment.rounds import Saved
 from fl_jax.models.mlp import mlp
 from fl_jax.workdir import Workdir
 
@@ -20,7 +21,7 @@ def workdir(tmp_path, params):
     store = Store(Workdir(tmp_path).arm("central").checkpoints)
     state = {"server": {"params": jax.tree.map(jnp.zeros_like, params)}}
     for step in (1, 2):
-        store.save(step, (state, Model(params, None)), {"best_round": 1})
+        store.save(step, Saved(state, Model(params, None)), {"best_round": 1})
     store.close()
     return Workdir(tmp_path)
 
@@ -33,8 +34,8 @@ def test_there_and_back(workdir, params, tmp_path):
     assert "checkpoint 2" in said[0]
     jax.tree.map(np.testing.assert_array_equal, export.load(out), dict(params))
     x = jnp.ones((3, 8))
-    found = mlp(6, (4,)).apply({"params": export.load(out)}, x)
-    np.testing.assert_array_equal(found, mlp(6, (4,)).apply({"params": params}, x))
+    logits = mlp(6, (4,)).apply({"params": export.load(out)}, x)
+    np.testing.assert_array_equal(logits, mlp(6, (4,)).apply({"params": params}, x))
     with safetensors.safe_open(out, "np") as file:
         assert set(file.keys()) == {
             f"Dense_{i}/{name}" for i in (0, 1) for name in ("kernel", "bias")

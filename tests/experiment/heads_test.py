@@ -17,6 +17,7 @@ from fl_jax.experiment import model as models
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.predict import model_of
+from fl_jax.experiment.rounds import Saved
 from fl_jax.experiment.train import train_arm
 from fl_jax.models.deep_resnet import deep_resnet
 from fl_jax.workdir import EvaluationFolder, Workdir
@@ -53,10 +54,10 @@ def demo(scans, tmp_path_factory):
         state = setup.prepare(config, arm, task, opened.slices, opened.key).state
         inputs.write(config, Workdir(folder))
         store = Store(folder / "models" / "federated" / "checkpoints")
-        begun = model_of(state, None)
-        store.save(1, (state, begun), {"best_round": 1})
+        untrained = model_of(state, None)
+        store.save(1, Saved(state, untrained), {"best_round": 1})
         store.close()
-        found = predict.predict_slices(arm, task, begun, scans, opened.partition)["federated"]
+        found = predict.predict_slices(arm, task, untrained, scans, opened.partition)["federated"]
         (folder / "predictions").mkdir()
         predictions.write(folder / "predictions" / "federated.csv", found)
         config = config.replace(arm="local", site="b")

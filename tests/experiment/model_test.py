@@ -33,7 +33,7 @@ def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
     _, _, state = federation.start(config, "central", made.task, sites=1, key=jax.random.key(0))
     jax.tree.map(
         np.testing.assert_array_equal,
-        {**made.given["params"], "fc": state.server.params["fc"]},
+        {**made.weights["params"], "fc": state.server.params["fc"]},
         state.server.params,
     )
 
@@ -47,7 +47,7 @@ def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
     jax.tree.map(
         np.testing.assert_array_equal,
         state.server.params["batch_stats"],
-        made.given["batch_stats"],
+        made.weights["batch_stats"],
     )
     assert (algorithm.personal is not None) == (rule == "local")
     central, _, _ = federation.start(config, "central", made.task, sites=1, key=key)

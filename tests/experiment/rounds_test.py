@@ -163,6 +163,7 @@ def test_checkpoints_every_few_rounds(slices, partition, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, whole[-1].best, sparse[-1].best)
     store = Store(tmp_path / "sparse", read_only=True)
     assert store.steps() == [5, 4]
+    assert {path.split("/")[0] for path in store.read(5)[0]} == {"state", "best"}
     store.close()
 
 
