@@ -1,36 +1,35 @@
-"""What each flaw of the published study's code costs: one switch each, flipped one by one.
+"""The cost of each flaw in the published study's code, one switch at a time.
 
     python -m launch.sweep --config=configs/as_published.py --workdir=runs/as_published
 
-Each row turns one switch on and compares what is then printed with what is printed without it, from the same
-synthetic cohort, seed and starting point. Never a setting of a study: the flaws live in
-`fl_jax/experiment/runners/published.py` alone. AUROC is the mean over the labels. A seed decides partition,
-starting
-point and order. "Untouched" are the hold-out's patients, with all their pixels.
+Each row turns one flaw on and compares the figure that the flawed code reports with the correct one, from the
+same synthetic cohort, seed and initial parameters. The flaws exist in
+`fl_jax/experiment/runners/published.py` alone; no experiment can use them. A seed decides partition, initial
+parameters and order. AUROC is the mean over labels. "Untouched" means on all pixels of the hold-out.
 
-- `image_level_split`: each site's slices are dealt to train, validation and test one by one, as many to each
-  as in the split by patient, so that a patient's slices are on both sides. Printed: the federated model's
-  AUROC on its own test slices. Difference also on untouched patients.
+- `image_level_split`: each site's slices, not its patients, are split into train, validation and test, in the
+  same proportions, so that a patient's slices land on both sides. Reported: the federated model's AUROC on
+  its test slices. Also the difference on untouched patients.
 - `unequal_budgets`: the central model sees `central_budget` times the examples of the federated one, in
-  batches of `central_batch`. Printed: federated less central AUROC. (That the published central model also
-  had another split is not part of this switch.)
-- `silent_zero_images`: the share `unreadable` of all files, at random, cannot be read. Published: each is an
-  image of zeros with its label, in training, validation and test. Right: it is refused and counted, here left
-  out of all three. Printed: the federated model's AUROC on the hold-out as it was read. Difference also on
-  untouched patients. A training sees as many examples in both.
-- `local_from_federated`: a "local" model is the federated one after one more round at its site. Right: it
-  starts where all others do and never sees another site; it makes as many passes over its slices as in the
-  federation. Printed: federated AUROC less the local models' mean.
-- `naive_intervals`: DeLong's interval takes the slices of a patient for independent; right: patients are the
-  clusters. Printed: the width of the 95 % interval of the federated model's AUROC. Each of `resamples`
-  cohorts, drawn with replacement from the hold-out's patients, gets both intervals: coverage is the share
-  that holds the hold-out's own AUROC.
-- `bleed_free_weights`: a label's positive weight is bleed-free images to positives; right: all images without
-  that label to its positives. Both up to `positive_weight_ceiling`, high enough to bind neither much.
-  Printed: the federated model's AUROC.
+  batches of `central_batch`. Reported: federated minus central AUROC. (The published central model also had
+  another split, which this switch leaves out.)
+- `silent_zero_images`: a random share `unreadable` of all files cannot be read. As published, each becomes an
+  image of zeros that keeps its label, in training, validation and test. Correct: it is refused and counted.
+  Both trainings see the same number of examples. Reported: the federated model's AUROC on the hold-out as
+  read. Also the difference on untouched patients.
+- `local_from_federated`: a "local" model is the federated one after one more round at its site. Correct: it
+  starts from the common initial parameters, never sees another site, and makes as many passes over its
+  slices as in the federation. Reported: federated AUROC minus the mean of the local models'.
+- `naive_intervals`: DeLong's interval treats a patient's slices as independent. Correct: patients are
+  clusters. Reported: the width of the 95 % interval of the federated model's AUROC, and the coverage of both
+  intervals, i.e. the share of `resamples` cohorts, drawn with replacement from the hold-out's patients, whose
+  interval contains the AUROC of the whole hold-out.
+- `bleed_free_weights`: a label's positive weight is the number of bleed-free images over its positives.
+  Correct: all images without that label over its positives. Both are capped at `positive_weight_ceiling`,
+  which is high enough to bind rarely. Reported: the federated model's AUROC.
 
-Hold-out results are printed on the hold-out, so that nothing but the flaw moves. Intervals resample patients
-within their sites, both ways on the same resamples, and add the spread between seeds.
+Hold-out figures with and without a flaw use the same hold-out, so only the flaw differs. Intervals resample
+patients within sites, the same resamples for both, and include the spread between seeds.
 """
 
 from ml_collections import ConfigDict
@@ -48,7 +47,7 @@ FLAWS = {
 
 
 def study() -> ConfigDict:
-    """The study that is the same in all rows: small, and trained from random parameters."""
+    """The experiment that all rows share: small, trained from random parameters."""
     config = ich_fed_avg.get_config()
     config.image_size = 64
     config.fractions = (0.6, 0.15, 0.25)

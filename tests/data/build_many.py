@@ -31,13 +31,13 @@ def write(root: pathlib.Path, files: int) -> None:
     tables = []
     for number in range(files):
         patient = number // SLICES
-        own = one
+        image_bytes = one
         for mark in marks[::-1]:
             width = len(mark) - 3
-            own = own.replace(mark, f"ID_{patient + 2**24:0{width}x}".encode())
+            image_bytes = image_bytes.replace(mark, f"ID_{patient + 2**24:0{width}x}".encode())
         pixels = (number % 1000).to_bytes(2, "little") + (number // 1000).to_bytes(2, "little")
         image = f"ID_{number:09x}"
-        (data / f"{image}.dcm").write_bytes(own[:-4000] + pixels + own[-3996:])
+        (data / f"{image}.dcm").write_bytes(image_bytes[:-4000] + pixels + image_bytes[-3996:])
         tables += make_rsna.lines(image, ["subdural"] if number % 7 == 0 else [])
     make_rsna.write_table(root, tables)
 
@@ -76,7 +76,7 @@ def main(folder: pathlib.Path, files: int, workers: int) -> None:
     whole = time.monotonic() - began
     began = time.monotonic()
     opened = load(folder / "data")
-    found = {
+    counts = {
         "sample": "files, seconds, MB, MB of the largest reader",
         "listed": listed,
         "listing_seconds": listing,
@@ -88,7 +88,7 @@ def main(folder: pathlib.Path, files: int, workers: int) -> None:
         "slices": len(opened),
         "site": summary["sites"]["rsna"],
     }
-    print(json.dumps(found))
+    print(json.dumps(counts))
 
 
 if __name__ == "__main__":  # reading processes import this file too

@@ -19,18 +19,18 @@ SYNTAXES = {
 """Lossless ones, by name."""
 
 
-def compress(made: pydicom.Dataset, syntax: str) -> bytes:
+def compress(scan: pydicom.Dataset, syntax: str) -> bytes:
     """The file of an uncompressed data set, with its pixels compressed."""
     if not syntax.startswith("JPEG lossless"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made.compress(SYNTAXES[syntax], generate_instance_uid=False)
-        return make_dicom.encode(made)
-    stored = np.frombuffer(made.PixelData, "<u2").reshape(made.Rows, made.Columns)
-    made.PixelData = encapsulate([lossless_jpeg(stored & 2**made.BitsStored - 1, made.BitsStored)])
-    made["PixelData"].is_undefined_length = True
-    made.file_meta.TransferSyntaxUID = SYNTAXES[syntax]
-    return make_dicom.encode(made)
+            scan.compress(SYNTAXES[syntax], generate_instance_uid=False)
+        return make_dicom.encode(scan)
+    stored = np.frombuffer(scan.PixelData, "<u2").reshape(scan.Rows, scan.Columns)
+    scan.PixelData = encapsulate([lossless_jpeg(stored & 2**scan.BitsStored - 1, scan.BitsStored)])
+    scan["PixelData"].is_undefined_length = True
+    scan.file_meta.TransferSyntaxUID = SYNTAXES[syntax]
+    return make_dicom.encode(scan)
 
 
 def lossless_jpeg(pixels: np.ndarray, bits: int) -> bytes:

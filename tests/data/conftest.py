@@ -10,11 +10,11 @@ def _both_parsers_agree(monkeypatch):
     differ = []
 
     def scanned(data):
-        found = scan.scan(data)
-        if found is not None:
+        header = scan.scan(data)
+        if header is not None:
             parsed = parse.with_pydicom(data)
-            differ.extend([] if found == parsed else [(found, parsed)])
-        return found
+            differ.extend([] if header == parsed else [(header, parsed)])
+        return header
 
     monkeypatch.setattr(parse, "scan", scanned)
     yield

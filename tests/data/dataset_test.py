@@ -84,20 +84,20 @@ def test_labels_are_the_tables(source, data_dir):
 
 def test_rows_in_any_order_on_disk_and_in_memory(data_dir):
     slices = load(data_dir)
-    held = slices.in_memory()
+    loaded = slices.in_memory()
     rows = np.array([5, 0, 26, 5])
-    np.testing.assert_array_equal(slices.hu(rows), held.hu(rows))
-    np.testing.assert_array_equal(held.hu(rows)[0], held.hu(rows)[3])
+    np.testing.assert_array_equal(slices.hu(rows), loaded.hu(rows))
+    np.testing.assert_array_equal(loaded.hu(rows)[0], loaded.hu(rows)[3])
     assert slices.hu(np.zeros(0, int)).shape == (0, 16, 16)
     assert slices.pixels is None
-    assert held.in_memory() is held
+    assert loaded.in_memory() is loaded
 
 
 def test_summary(data_dir):
     summary = read_summary(data_dir)
     assert summary is not None
     assert summary["refused"] == 0
-    assert {site: found["patients"] for site, found in summary["sites"].items()} == SITES
+    assert {site: counts["patients"] for site, counts in summary["sites"].items()} == SITES
     alpha = summary["sites"]["alpha"]
     assert (alpha["studies"], alpha["slices"]) == (4, 12)
     slices = load(data_dir)

@@ -31,9 +31,9 @@ def test_equal_pictures_are_found_by_their_digest():
     disc, air = make_dicom.disc().astype(np.int16), np.full((24, 24), -1000, np.int16)
     for hu in (disc, disc + 1, air, disc, air, np.roll(disc, 1)):
         pictures.add(hu)
-    found = pictures.repeated()
-    assert list(found) == [0, 3]  # air is nobody's
-    assert found[0] == found[3]
+    digests = pictures.repeated()
+    assert list(digests) == [0, 3]  # air is nobody's
+    assert digests[0] == digests[3]
     assert duplicates.PictureDigests().repeated() == {}
 
 
@@ -46,33 +46,33 @@ def test_links_go_through_chains():
 
 def test_the_dataset_reports_them(shared):
     summary, slices = shared
-    found = summary["sites"]["rsna"]
-    assert (found["shared_pictures"], found["linked_patients"]) == (4, 3)
+    counts = summary["sites"]["rsna"]
+    assert (counts["shared_pictures"], counts["linked_patients"]) == (4, 3)
     names = [f"p{patient + 1:02d}" for patient in (0, 7, 9)]  # as the dataset numbers them
     assert slices.linked == dict.fromkeys(names, names[0])
     assert len(slices) == 38
-    assert found["patients"] == 12
+    assert counts["patients"] == 12
 
 
 def test_no_shared_picture_straddles_a_split(shared):
     _, slices = shared
     for seed in range(20):
-        made = partition.by_patient(slices, seed=seed)
-        sides = dict(zip(made.patient.tolist(), made.split.tolist(), strict=True))
+        divided = partition.by_patient(slices, seed=seed)
+        sides = dict(zip(divided.patient.tolist(), divided.split.tolist(), strict=True))
         assert len(sides) == 12
         assert len({sides[patient] for patient in slices.linked}) == 1
-        assert {"train", "validation", "test"} == set(made.split)
-        order = [(s, partition.SPLITS.index(x), p) for p, s, x in zip(*made, strict=True)]
+        assert {"train", "validation", "test"} == set(divided.split)
+        order = [(s, partition.SPLITS.index(x), p) for p, s, x in zip(*divided, strict=True)]
         assert order == sorted(order)
 
 
 def test_a_partition_that_parts_them_is_refused(shared, tmp_path):
     _, slices = shared
-    made = partition.by_patient(slices, seed=0)
-    split = made.split.copy()
-    row = made.patient.tolist().index("p10")
+    divided = partition.by_patient(slices, seed=0)
+    split = divided.split.copy()
+    row = divided.patient.tolist().index("p10")
     split[row] = "test" if split[row] != "test" else "train"
-    partition.save(made._replace(split=split), tmp_path / "partition.csv")
+    partition.save(divided._replace(split=split), tmp_path / "partition.csv")
     with pytest.raises(ValueError, match=r"'p10' .* 'p01' .*share a picture"):
         partition.load(tmp_path / "partition.csv", slices)
 
@@ -137,6 +137,6 @@ def test_neither_partition_nor_training_takes_them(loose, shared):
         partition.by_patient(loose[1], seed=0)
     labelled = shared[1]
     assert labelled.labelled
-    made = partition.by_patient(labelled, seed=0)
+    divided = partition.by_patient(labelled, seed=0)
     with pytest.raises(ValueError, match="no labels: it is for inference only"):
-        plan_arms(loose[1], made, rounds=1, epochs=1, min_sites=1, key=jax.random.key(0))
+        plan_arms(loose[1], divided, rounds=1, epochs=1, min_sites=1, key=jax.random.key(0))

@@ -40,10 +40,12 @@ def test_shares_are_those_that_were_drawn():
 
 def test_the_minimum_leaves_the_others_as_they_were_dealt():
     free = dirichlet(LABELS, 20, alpha=0.1, seed=0, minimum=0)
-    held = dirichlet(LABELS, 20, alpha=0.1, seed=0, minimum=10)
+    filled = dirichlet(LABELS, 20, alpha=0.1, seed=0, minimum=10)
     short = sum(max(10 - len(part), 0) for part in free)
     assert short > 0
-    moved = sum(len(np.setdiff1d(after, before)) for before, after in zip(free, held, strict=True))
+    moved = sum(
+        len(np.setdiff1d(after, before)) for before, after in zip(free, filled, strict=True)
+    )
     assert moved == short
 
 

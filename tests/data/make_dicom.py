@@ -69,23 +69,23 @@ def _dataset(hu: np.ndarray | None, header: dict[str, Any]) -> pydicom.Dataset:
     values.setdefault("HighBit", int(values["BitsStored"] or 16) - 1)
     kind = "<i2" if values["PixelRepresentation"] else "<u2"
     values.setdefault("PixelData", stored.astype(np.int64).astype(kind).tobytes())
-    made = pydicom.Dataset()
+    original = pydicom.Dataset()
     for key, value in values.items():
         if value is not None:
-            setattr(made, key, value)
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = syntax
-    made.file_meta.MediaStorageSOPClassUID = UID(values["SOPClassUID"] or CT_IMAGE)
-    made.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
-    return made
+            setattr(original, key, value)
+    original.file_meta = FileMetaDataset()
+    original.file_meta.TransferSyntaxUID = syntax
+    original.file_meta.MediaStorageSOPClassUID = UID(values["SOPClassUID"] or CT_IMAGE)
+    original.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+    return original
 
 
-def encode(made: pydicom.Dataset, **options: Any) -> bytes:
+def encode(original: pydicom.Dataset, **options: Any) -> bytes:
     """The bytes of the file."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pydicom.dcmwrite(buffer, made, enforce_file_format=True, **options)
+        pydicom.dcmwrite(buffer, original, enforce_file_format=True, **options)
     return buffer.getvalue()
 
 

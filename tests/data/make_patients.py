@@ -30,8 +30,8 @@ def facts(patients: dict[str, int], slices: int = 4, seed: int = 0) -> Facts:
     return Facts(np.array(patient)[order], np.array(site)[order], np.array(labels, np.uint8)[order])
 
 
-def sides(made: Partition) -> dict[str, tuple[str, str]]:
-    return {p: (site, split) for p, site, split in zip(*map(list, made), strict=True)}
+def sides(partition: Partition) -> dict[str, tuple[str, str]]:
+    return {p: (site, split) for p, site, split in zip(*map(list, partition), strict=True)}
 
 
 DATA = facts({"a": 40, "b": 11, "holdout": 7})

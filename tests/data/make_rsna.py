@@ -13,8 +13,8 @@ ORDER = (*LABELS[1:], "any")
 
 def lines(image: str, positive: Iterable[str] = ()) -> list[str]:
     """The six lines of an image; `any` is positive where a subtype is."""
-    found = set(positive) | ({"any"} if positive else set())
-    return [f"{image}_{label},{int(label in found)}" for label in ORDER]
+    positives = set(positive) | ({"any"} if positive else set())
+    return [f"{image}_{label},{int(label in positives)}" for label in ORDER]
 
 
 def write_table(folder: pathlib.Path, rows: Iterable[str]) -> pathlib.Path:
@@ -65,8 +65,8 @@ def write_rsna(
     for first, second in shared:
         number, name = first * slices, f"ID_{0xFFF000 + 16 * first + second:09x}"
         content = make_dicom.disc(brain=20.0 + first, seed=number)
-        made = image(number, second, slices, PixelData=content.astype("<i2").tobytes())
-        (data / f"{name}.dcm").write_bytes(made)
+        original = image(number, second, slices, PixelData=content.astype("<i2").tobytes())
+        (data / f"{name}.dcm").write_bytes(original)
         rows += lines(name)
     write_table(root, rows)
     return root

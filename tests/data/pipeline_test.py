@@ -139,10 +139,10 @@ def test_evaluation_of_three_slices(slices):
 
 
 def test_balanced_batches_are_of_the_balanced_order(on_disk):
-    held = on_disk.in_memory()
-    found = np.concatenate([batch.labels for batch in train(held, balanced=True)])[:18]
-    wanted = held.labels[ROWS][balanced_order(held.labels[ROWS], 18, 1, 2, "a")]
-    np.testing.assert_array_equal(found, wanted)
+    loaded = on_disk.in_memory()
+    drawn = np.concatenate([batch.labels for batch in train(loaded, balanced=True)])[:18]
+    wanted = loaded.labels[ROWS][balanced_order(loaded.labels[ROWS], 18, 1, 2, "a")]
+    np.testing.assert_array_equal(drawn, wanted)
 
 
 # --- evaluation batches

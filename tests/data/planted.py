@@ -34,32 +34,32 @@ def write(root: pathlib.Path, sites: dict[str, int]) -> pathlib.Path:
 
 def plant(path: pathlib.Path) -> None:
     """Adds the secrets to a file, and gives it identifiers that are easy to look for."""
-    found = pydicom.dcmread(path)
+    header = pydicom.dcmread(path)
     for keyword, value in SECRETS.items():
-        setattr(found, keyword, value)
-    found.PatientID = f"MRN7700{found.PatientID}"
+        setattr(header, keyword, value)
+    header.PatientID = f"MRN7700{header.PatientID}"
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
-        number = sum(map(ord, found[keyword].value))
-        setattr(found, keyword, f"1.2.840.9876543.{number}.{found[keyword].value[-1]}")
-    found.SOPInstanceUID = f"{found.SeriesInstanceUID}.{found.InstanceNumber}"
-    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
+        number = sum(map(ord, header[keyword].value))
+        setattr(header, keyword, f"1.2.840.9876543.{number}.{header[keyword].value[-1]}")
+    header.SOPInstanceUID = f"{header.SeriesInstanceUID}.{header.InstanceNumber}"
+    header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
     inner = pydicom.Dataset()
     inner.PatientName = SECRETS["PatientName"]
-    found.RequestAttributesSequence = pydicom.Sequence([inner])
-    block = found.private_block(0x0099, "Planted by Zyglewicz", create=True)
+    header.RequestAttributesSequence = pydicom.Sequence([inner])
+    block = header.private_block(0x0099, "Planted by Zyglewicz", create=True)
     block.add_new(1, "LO", "ACC5551234")
-    found.preamble = b"Zyglewicz".ljust(128, b"\0")
-    found.save_as(path)
+    header.preamble = b"Zyglewicz".ljust(128, b"\0")
+    header.save_as(path)
 
 
 def secrets(root: pathlib.Path) -> set[bytes]:
-    """What must be found nowhere: the values' parts, the IDs and the UIDs of all files under `root`."""
-    found = {part.encode() for value in SECRETS.values() for part in value.split("^")}
-    found |= {b"Zyglewicz", b"1.2.840.9876543", b"MRN7700"}
+    """What must be planted nowhere: the values' parts, the IDs and the UIDs of all files under `root`."""
+    planted = {part.encode() for value in SECRETS.values() for part in value.split("^")}
+    planted |= {b"Zyglewicz", b"1.2.840.9876543", b"MRN7700"}
     for path in root.rglob("*.dcm"):
         header = pydicom.dcmread(path, stop_before_pixels=True)
-        found |= {header.PatientID.encode(), header.StudyInstanceUID.encode()}
-    return found
+        planted |= {header.PatientID.encode(), header.StudyInstanceUID.encode()}
+    return planted
 
 
 def leaks(folder: pathlib.Path, wanted: set[bytes]) -> list[tuple[str, bytes]]:

@@ -70,9 +70,9 @@ def test_each_slice_has_the_mean_logit_of_its_windows():
     assert len(examples) == 2
     assert set(studies.rows(examples)) == set(rows)
     answers = np.zeros((2, 65, 6)) + np.array([[[1.0]], [[3.0]]])
-    found = studies.slice_logits(answers, examples, rows)
+    logits = studies.slice_logits(answers, examples, rows)
     place = studies.pixels[rows, 0, 0]
-    np.testing.assert_array_equal(found[:, 0], np.where(place < 16, 1, np.where(place < 64, 2, 3)))
+    np.testing.assert_array_equal(logits[:, 0], np.where(place < 16, 1, np.where(place < 64, 2, 3)))
     assert studies.examples(rows[:1]).tolist() == [1]
 
 

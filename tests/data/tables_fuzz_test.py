@@ -54,10 +54,10 @@ def fuzz(tmp_path, seed, text, read, sound, inputs=600):
     def judge(data):
         path.write_bytes(data)
         try:
-            found = read(path)
+            table = read(path)
         except ValueError as error:
             return "refused" if str(path) in str(error) else f"unnamed: {error}"
-        sound(found)
+        sound(table)
         return "read"
 
     with nothing_written(tmp_path, "table.csv"):
@@ -71,8 +71,8 @@ def test_site_labels(tmp_path):
 
 
 def test_the_challenges_labels(tmp_path):
-    def sound(found):
-        for image, bits in found.items():
+    def sound(bits_of):
+        for image, bits in bits_of.items():
             assert image.isprintable()
             assert not re.search(r"[/\\\0]", image)
             assert bits >> len(LABELS) == 2 ** len(LABELS) - 1
@@ -114,18 +114,18 @@ def index_text(*rows):
 INDEX = index_text(*map(row, range(9)))
 
 
-def sound_index(found):
-    numbers = {name: np.array(found[name], float) for name in ("position", "slope", "intercept")}
+def sound_index(columns):
+    numbers = {name: np.array(columns[name], float) for name in ("position", "slope", "intercept")}
     assert all(np.isfinite(column).all() for column in numbers.values())
     for name in ("thickness", "spacing_row", "spacing_column"):
-        lengths = np.array(found[name], float)
+        lengths = np.array(columns[name], float)
         assert (np.isnan(lengths) | ((lengths > 0) & np.isfinite(lengths))).all()
-    assert len({*found["image"]}) == len(found["image"])
-    assert all(is_name(image) for image in found["image"])
-    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", site) for site in found["site"])
-    assert all({*found[label]} <= {"0", "1", ""} for label in LABELS)
-    assert {*found["signed"]} <= {"0", "1"}
-    assert {len(column) for column in found.values()} == {len(found["image"])}
+    assert len({*columns["image"]}) == len(columns["image"])
+    assert all(is_name(image) for image in columns["image"])
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", site) for site in columns["site"])
+    assert all({*columns[label]} <= {"0", "1", ""} for label in LABELS)
+    assert {*columns["signed"]} <= {"0", "1"}
+    assert {len(column) for column in columns.values()} == {len(columns["image"])}
 
 
 def test_an_index(tmp_path):
@@ -147,11 +147,11 @@ def test_pictures_that_are_shared(tmp_path):
 def test_files_that_were_refused(tmp_path):
     lines = [f"a,/s/{n},{('truncated', 'not CT')[n % 2]},because\n" for n in range(8)]
 
-    def sound(found):
-        assert {one.reason for one in found} <= {*Reason}
-        for one in found:
-            assert one.number == len(one.files)
-            assert all((name + detail).isprintable() for name, detail in one.files)
+    def sound(reasons):
+        assert {row.reason for row in reasons} <= {*Reason}
+        for row in reasons:
+            assert row.number == len(row.files)
+            assert all((name + detail).isprintable() for name, detail in row.files)
 
     text = "site,path,reason,detail\n" + "".join(lines)
     fuzz(tmp_path, 19, text, refusals, sound, 300)

@@ -34,7 +34,7 @@ def test_no_damage_gives_other_numbers(sound, tmp_path):
     )
     number = 0
 
-    def made(generator):
+    def draw(generator):
         return files[int(generator.integers(len(files)))], int(generator.integers(4)), generator
 
     def judge(case):
@@ -58,22 +58,22 @@ def test_no_damage_gives_other_numbers(sound, tmp_path):
         store = None
         try:
             store = Store(folder)
-            found = store.restore(tree(0), complain=said.append)
+            result = store.restore(tree(0), complain=said.append)
         except ValueError as error:
             return "refused" if str(folder) in str(error) else f"unnamed: {error!r}"
         finally:
             if store:
                 store.close()
             shutil.rmtree(folder)
-        assert found is not None, name
-        step, restored, facts = found
+        assert result is not None, name
+        step, restored, facts = result
         np.testing.assert_array_equal(restored["w"], tree(step)["w"], err_msg=name)
         assert int(restored["n"]) == step
         assert facts["best"] == step / 2, name
         assert step == 2 or said, f"{name}: the step before, without a word"
         return f"step {step}"
 
-    outcomes = each(10, count(40), made, judge)
+    outcomes = each(10, count(40), draw, judge)
     assert outcomes["step 1"]
     assert outcomes["step 2"]
     assert outcomes.keys() <= {"step 1", "step 2", "refused"}, outcomes

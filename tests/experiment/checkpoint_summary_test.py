@@ -26,13 +26,13 @@ def workdir(tmp_path):
 
 
 def test_every_step_with_its_arrays(workdir):
-    found = list(summarize_checkpoints(workdir))
-    assert [(step.arm, step.step) for step in found] == [
+    steps = list(summarize_checkpoints(workdir))
+    assert [(step.arm, step.step) for step in steps] == [
         *(("central", 2), ("central", 1)),
         *(("federated", 2), ("federated", 1)),
     ]
-    assert {step.state for step in found} == {SOUND}
-    first = found[0]
+    assert {step.state for step in steps} == {SOUND}
+    first = steps[0]
     assert [(row["path"], row["shape"], row["bytes"]) for row in first.arrays] == [
         *(("0/key", [2], 8), ("0/w", [3, 2], 24), ("1", [], 4)),
     ]

@@ -46,9 +46,9 @@ def test_dtypes_that_numpy_has_no_name_for(tmp_path):
     saved |= {"bit": jnp.array([True, False]), "empty": jnp.zeros((0, 3), jnp.float8_e4m3fn)}
     saved |= {"none": np.zeros((2, 0), np.int64), "scalar": np.zeros((), np.uint8)}
     store.save(1, saved, {})
-    found = store.restore(saved, complain=silent)
-    assert found is not None
-    for name, array in found[1].items():
+    restored = store.restore(saved, complain=silent)
+    assert restored is not None
+    for name, array in restored[1].items():
         assert array.dtype == saved[name].dtype
         np.testing.assert_array_equal(array, saved[name])
     named, _ = store.read(1)
@@ -217,11 +217,11 @@ def test_a_reader_changes_nothing_and_can_choose_its_step(tmp_path):
     spoil(tmp_path / "3")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     for step, value in ((None, 2), (2, 2)):
-        found = Store(tmp_path, read_only=True).restore(
+        restored = Store(tmp_path, read_only=True).restore(
             tree(0), step=step, complain=lambda sentence: None
         )
-        assert found is not None
-        assert found[0] == found[1]["w"][0, 0] == value
+        assert restored is not None
+        assert restored[0] == restored[1]["w"][0, 0] == value
     for step, words in (
         (1, r"step=1: .* has the steps \[3, 2\]"),
         (3, r"none of the checkpoints \[3\]"),
@@ -269,8 +269,8 @@ def like():
     return Pair(tree(0, (3, 2)), (tree(0, (3, 2)),))
 
 
-def same(found, expected):
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+def same(result, expected):
+    for a, b in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
         if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
             a, b = jax.random.key_data(a), jax.random.key_data(b)
         np.testing.assert_array_equal(a, b)
@@ -311,9 +311,9 @@ def test_facts_that_were_changed_are_damage(tmp_path):
     path = tmp_path / "2" / "facts" / "metadata"
     path.write_text(path.read_text().replace('"best_round": 1', '"best_round": 2'))
     said = []
-    found = Store(tmp_path).restore(tree(0), complain=said.append)
-    assert found is not None
-    assert found[0] == 1
+    restored = Store(tmp_path).restore(tree(0), complain=said.append)
+    assert restored is not None
+    assert restored[0] == 1
     assert "its facts have changed since they were saved" in said[0]
 
 
@@ -344,10 +344,10 @@ def test_every_file_of_the_last_step_damaged_in_turn(tmp_path):
                 path.write_bytes(bytes(kept))
             said = []
             store = Store(folder)
-            found = store.restore(tree(0), complain=said.append)
+            result = store.restore(tree(0), complain=said.append)
             store.close()
-            assert found is not None
-            step, restored, facts = found
+            assert result is not None
+            step, restored, facts = result
             same(restored, tree(step))
             assert facts["best_round"] == step
             assert said if step == 1 else not said, (name, damage)

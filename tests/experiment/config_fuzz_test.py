@@ -123,7 +123,7 @@ def _leaves(tree):
 def test_flags_are_parsed_or_refused(tmp_path, monkeypatch):
     names = list(demo.get_config())
 
-    def made(generator):
+    def draw(generator):
         name = names[int(generator.integers(len(names)))]
         if not generator.integers(6):
             name = WORDS[int(generator.integers(len(WORDS)))]
@@ -141,5 +141,5 @@ def test_flags_are_parsed_or_refused(tmp_path, monkeypatch):
             return "refused" if str(error) else "without a word"
         return "parsed"
 
-    outcomes = each(9, count(300), made, judge)
+    outcomes = each(9, count(300), draw, judge)
     assert outcomes.keys() == {"parsed", "refused"}, outcomes

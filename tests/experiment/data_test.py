@@ -122,7 +122,7 @@ def test_central_and_local_models_are_trained_plainly_whatever_the_federation_do
         training = setup.prepare(config, arm, task, opened.slices, opened.key)
         state, personal[name] = training.state, training.personal
         kept[name] = type(state.sites).__name__
-    assert [name for name, made in personal.items() if made] == ["federated"]
+    assert [name for name, model in personal.items() if model] == ["federated"]
     assert kept["federated"] == "PersonalSite"
     assert kept["central"] == kept["local_b"] != "PersonalSite"
 
@@ -202,9 +202,9 @@ def test_a_dataset_over_the_memory_limit_stays_on_disk(config, tmp_path, slices,
     monkeypatch.setattr(datasets, "load", lambda folder: on_disk)
     gibibytes = slices.pixels.nbytes / 2**30
     config = config.replace(memory_limit=gibibytes)
-    held = data.load(config, Workdir(tmp_path)).slices.pixels
-    assert held is not None
-    assert (held == slices.pixels).all()
+    loaded = data.load(config, Workdir(tmp_path)).slices.pixels
+    assert loaded is not None
+    assert (loaded == slices.pixels).all()
     config = config.replace(memory_limit=0.99 * gibibytes)
     assert data.load(config, Workdir(tmp_path)).slices.pixels is None
 
@@ -251,10 +251,10 @@ def test_a_run_with_all_options_goes_on_with_the_same_bits_and_predicts_as_it_wa
     assert files["whole"].read_bytes() == halves.read_bytes() != files["plain"].read_bytes()
 
     restored = restore.load(Workdir(tmp_path / "whole"), complain=pytest.fail)
-    found = predictions.read(files["whole"])
-    rows = [list(slices.image).index(name) for name in found.image[:5]]
+    predicted = predictions.read(files["whole"])
+    rows = [list(slices.image).index(name) for name in predicted.image[:5]]
     logits = restored.logits(restored.params, slices.pixels[rows])
-    np.testing.assert_allclose(found.scores[:5], jax.nn.sigmoid(logits), rtol=1e-4)
+    np.testing.assert_allclose(predicted.scores[:5], jax.nn.sigmoid(logits), rtol=1e-4)
     last = restore.load(Workdir(tmp_path / "whole"), checkpoint=3, complain=pytest.fail)
     assert jax.tree.structure(last.params) == jax.tree.structure(restored.params)
 
@@ -266,21 +266,21 @@ def test_each_option_changes_what_it_is_for_and_nothing_else(config, tmp_path):
     labels = draw.integers(0, 2, (4, 6)).astype(np.float32)
     key = jax.random.key(1)
 
-    def made():
+    def outcomes():
         task = models.network(config, (8, 8)).task
         params = task.init(key)
         batch = Batch(hu, labels, np.ones(4, np.float32))
-        found = {
+        values = {
             "loss": float(task.loss(params, batch, key)),
             "logits": np.asarray(task.logits(params, hu)).tolist(),
             "sampling": data.load(config, Workdir(tmp_path)).arms["local_a"].balanced,
         }
         for arm in ("federated", "central"):
             state = federation.start(config, arm, task, sites=1, key=key)[-1]
-            found[arm] = type(state.server).__name__, len(jax.tree.leaves(state.sites))
-        return found
+            values[arm] = type(state.server).__name__, len(jax.tree.leaves(state.sites))
+        return values
 
-    before, default = made(), config
+    before, default = outcomes(), config
     changes = {
         ("loss", "focal()"): {"loss"},
         ("mixup", 1.0): {"loss"},
@@ -292,7 +292,7 @@ def test_each_option_changes_what_it_is_for_and_nothing_else(config, tmp_path):
     }
     for (name, value), what in changes.items():
         config = default.replace(**{name: value})
-        after = made()
+        after = outcomes()
         assert {key for key in after if after[key] != before[key]} - {"loss"} == what - {"loss"}, (
             name
         )
@@ -301,4 +301,4 @@ def test_each_option_changes_what_it_is_for_and_nothing_else(config, tmp_path):
         )
     config = default.replace(batch_size=6, accumulate=3)  # of a batch of 4
     with pytest.raises(ValueError, match="accumulate=3: does not divide the 4"):
-        made()
+        outcomes()

@@ -50,9 +50,11 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
     assert sorted(path.name for path in out.iterdir()) == [
         *("evaluation.csv", "evaluation.html", "evaluation.json", "judged.csv")
     ]
-    found = json.loads((out / "evaluation.json").read_text())
-    assert found["models"] == ["federated", "theirs", "elm's own"]
-    assert found["thresholds"]["theirs"]["any"] is not None  # it judged the validation images, too
+    results = json.loads((out / "evaluation.json").read_text())
+    assert results["models"] == ["federated", "theirs", "elm's own"]
+    assert (
+        results["thresholds"]["theirs"]["any"] is not None
+    )  # it judged the validation images, too
     printed = _program(f"--workdir={workdir}", "--resamples=20", "--json")
     assert json.loads(printed.stdout)["results"]["models"] == ["federated"]
     ours = predictions.read(out / "judged.csv")
@@ -96,49 +98,51 @@ def test_what_is_written_is_not_read(workdir, tmp_path):
     assert "which this command writes: give another --out" in done.stderr
 
 
-@pytest.fixture(name="own")
-def _own(slices, tmp_path):
+@pytest.fixture(name="experiment")
+def _experiment(slices, tmp_path):
     """An experiment's dataset summary and partition, and a model that reads one number."""
-    made = partition.by_patient(slices, fractions=(0.5, 0.25, 0.25), seed=0)
-    partition.save(made, tmp_path / "partition.csv")
+    divided = partition.by_patient(slices, fractions=(0.5, 0.25, 0.25), seed=0)
+    partition.save(divided, tmp_path / "partition.csv")
     (tmp_path / "data").mkdir()
     make_summary.write(tmp_path / "data")
     model = SimpleNamespace(name="local_a", dataset="d")
-    return tmp_path, model, made
+    return tmp_path, model, divided
 
 
-def _judge(slices, own, data_dir, said, best=True):
-    workdir, model, _ = own
+def _judge(slices, experiment, data_dir, said, best=True):
+    workdir, model, _ = experiment
     logits = np.linspace(-2, 2, slices.labels.size).reshape(slices.labels.shape)
     reporter = Reporter()
     reporter.message = said.append
-    found = labelled_predictions.from_logits(
+    predicted = labelled_predictions.from_logits(
         model, slices, logits, Workdir(workdir), data_dir, best=best, reporter=reporter
     )
-    return found, logits
+    return predicted, logits
 
 
-def test_the_studys_training_patients_are_left_out(slices, own):
-    workdir, _, made = own
+def test_the_studys_training_patients_are_left_out(slices, experiment):
+    workdir, _, divided = experiment
     said = []
-    found, logits = _judge(slices, own, workdir / "data", said)
-    rows = np.concatenate([made.rows(slices, s) for s in ("validation", "test", "holdout")])
-    assert found.scores.image.tolist() == slices.image[rows].tolist()
-    np.testing.assert_array_equal(found.scores.scores, special.expit(logits[rows]))
-    trained_on = set(made.patient[made.split == "train"].tolist())
-    assert not trained_on & set(found.scores.patient.tolist())
-    assert set(found.scores.split.tolist()) == {"validation", "test", "holdout"}
-    assert set(found.validation.site.tolist()) == {"a"}  # a local model chooses on its own patients
-    assert found.facts["training slices left out"] == len(slices) - rows.size
+    labelled, logits = _judge(slices, experiment, workdir / "data", said)
+    rows = np.concatenate([divided.rows(slices, s) for s in ("validation", "test", "holdout")])
+    assert labelled.scores.image.tolist() == slices.image[rows].tolist()
+    np.testing.assert_array_equal(labelled.scores.scores, special.expit(logits[rows]))
+    trained_on = set(divided.patient[divided.split == "train"].tolist())
+    assert not trained_on & set(labelled.scores.patient.tolist())
+    assert set(labelled.scores.split.tolist()) == {"validation", "test", "holdout"}
+    assert set(labelled.validation.site.tolist()) == {
+        "a"
+    }  # a local model chooses on its own patients
+    assert labelled.facts["training slices left out"] == len(slices) - rows.size
     assert said == []
 
 
-def test_other_data_are_test_data_with_the_studys_operating_points(slices, own, tmp_path):
-    workdir, _, made = own
+def test_other_data_are_test_data_with_the_studys_operating_points(slices, experiment, tmp_path):
+    workdir, _, divided = experiment
     other = tmp_path / "other"
     other.mkdir()
     make_summary.write(other, digest="another")
-    kept, _ = _judge(slices, own, workdir / "data", [])
+    kept, _ = _judge(slices, experiment, workdir / "data", [])
     (workdir / "predictions").mkdir()
     predictions.write(workdir / "predictions" / "local_a.csv", kept.scores)
     (workdir / "data" / "slices").mkdir()
@@ -148,28 +152,30 @@ def test_other_data_are_test_data_with_the_studys_operating_points(slices, own, 
         pairs = zip(slices.image.tolist(), slices.patient.tolist(), strict=True)
         writer.writerows({"image": image, "patient": patient} for image, patient in pairs)
     said = []
-    found, _ = _judge(slices, own, other, said)
-    assert found.scores.image.tolist() == slices.image.tolist()
-    assert set(found.scores.split[slices.site == "holdout"].tolist()) == {"holdout"}
-    assert set(found.scores.split[slices.site != "holdout"].tolist()) == {"test"}
-    np.testing.assert_allclose(found.validation.scores, kept.validation.scores, rtol=1e-8)
-    number = made.rows(slices, "train").size
-    assert found.facts["images with the name of a training image"] == number
+    labelled, _ = _judge(slices, experiment, other, said)
+    assert labelled.scores.image.tolist() == slices.image.tolist()
+    assert set(labelled.scores.split[slices.site == "holdout"].tolist()) == {"holdout"}
+    assert set(labelled.scores.split[slices.site != "holdout"].tolist()) == {"test"}
+    np.testing.assert_allclose(labelled.validation.scores, kept.validation.scores, rtol=1e-8)
+    number = divided.rows(slices, "train").size
+    assert labelled.facts["images with the name of a training image"] == number
     assert said[0].startswith(f"{number} of {len(slices)} images have the name of a training image")
 
 
-def test_without_the_studys_validation_data_there_is_no_operating_point(slices, own, tmp_path):
+def test_without_the_studys_validation_data_there_is_no_operating_point(
+    slices, experiment, tmp_path
+):
     said = []
-    (own[0] / "data" / "summary.json").unlink()
-    found, _ = _judge(slices, own, tmp_path / "other", said, best=False)
-    assert found.validation.image.size == 0
+    (experiment[0] / "data" / "summary.json").unlink()
+    labelled, _ = _judge(slices, experiment, tmp_path / "other", said, best=False)
+    assert labelled.validation.image.size == 0
     assert said == [
         "the experiment's validation data are not on this disk: only the fixed operating point is known"
     ]
-    assert found.facts["images with the name of a training image"].startswith("unknown")
+    assert labelled.facts["images with the name of a training image"].startswith("unknown")
 
 
-def test_slices_without_labels_are_not_judged(slices, own):
+def test_slices_without_labels_are_not_judged(slices, experiment):
     lost = dataclasses.replace(slices, labels=np.full(slices.labels.shape, -1, np.int8))
     with pytest.raises(ValueError, match="the dataset has no labels"):
-        _judge(lost, own, own[0] / "data", [])
+        _judge(lost, experiment, experiment[0] / "data", [])

@@ -32,14 +32,14 @@ def data(slices):
 
 
 @pytest.fixture
-def held(data):
-    found = predictions.Predictions(
+def holdout(data):
+    predicted = predictions.Predictions(
         *(data.image, data.patient, data.site),
         split=np.where(data.site == "holdout", "holdout", "train"),
         truth=data.labels.astype(np.uint8),
         scores=np.full(data.labels.shape, 0.5),
     )
-    return predictions.select(found, found.split == "holdout")
+    return predictions.select(predicted, predicted.split == "holdout")
 
 
 @pytest.fixture
@@ -66,17 +66,17 @@ def model(monkeypatch):
     return trained.Trained("federated", 3, looks, task.logits, SIZE, Config(), None, False)
 
 
-def found(*inputs, seed=0):
+def measured(*inputs, seed=0):
     saliency, panels = explain.explain(*inputs, digest="digest", seed=seed, resamples=50)
     return jsonable(saliency), panels
 
 
-def test_a_model_that_looks_at_the_lesion_has_its_whole_map_there(model, data, held, cohort):
-    results, panels = found(model, data, held, cohort)
+def test_a_model_that_looks_at_the_lesion_has_its_whole_map_there(model, data, holdout, cohort):
+    results, panels = measured(model, data, holdout, cohort)
     assert (results["round"], results["predictions"]) == (3, "digest")
     for place, name in enumerate(LABELS[1:]):
         row = results["subtypes"][name]
-        assert row["fit"] == held.truth[:, place + 1].sum() == row["slices"]
+        assert row["fit"] == holdout.truth[:, place + 1].sum() == row["slices"]
         assert row["share"]["estimate"] == pytest.approx(1)
         assert row["chance"]["estimate"] == pytest.approx(INSIDE[place].sum() / 24**2, rel=0.03)
         assert row["random_share"]["estimate"] == pytest.approx(row["chance"]["estimate"], abs=0.04)
@@ -85,18 +85,18 @@ def test_a_model_that_looks_at_the_lesion_has_its_whole_map_there(model, data, h
         assert panels[name].shape == (4 * SIZE, explain.SHOWN * SIZE)
 
 
-def test_a_model_that_looks_elsewhere_has_none_of_its_map_there(model, data, held, cohort):
+def test_a_model_that_looks_elsewhere_has_none_of_its_map_there(model, data, holdout, cohort):
     away = model._replace(params={"w": model.params["w"][:, ::-1]})  # the lesions' mirror images
-    results, _ = found(away, data, held, cohort)
+    results, _ = measured(away, data, holdout, cohort)
     assert [row["share"]["estimate"] for row in results["subtypes"].values()] == [0] * 5
 
 
 def test_slices_are_drawn_by_the_seed_and_no_more_than_wanted(
-    model, data, held, cohort, monkeypatch
+    model, data, holdout, cohort, monkeypatch
 ):
     monkeypatch.setattr(explain, "MOST", 4)
     (first, panels), (again, same), (_, other) = (
-        found(model, data, held, cohort, seed=seed) for seed in (0, 0, 1)
+        measured(model, data, holdout, cohort, seed=seed) for seed in (0, 0, 1)
     )
     assert {row["slices"] for row in first["subtypes"].values()} == {4}
     assert first == again
@@ -105,10 +105,10 @@ def test_slices_are_drawn_by_the_seed_and_no_more_than_wanted(
     assert any((panels[name] != other[name]).any() for name in LABELS[1:])
 
 
-def test_a_subtype_without_a_lesion_is_said_to_have_none(model, data, held, cohort):
-    truth = held.truth.copy()
+def test_a_subtype_without_a_lesion_is_said_to_have_none(model, data, holdout, cohort):
+    truth = holdout.truth.copy()
     truth[:, 2] = 0
-    results, panels = found(model, data, held._replace(truth=truth), cohort)
+    results, panels = measured(model, data, holdout._replace(truth=truth), cohort)
     assert results["subtypes"][LABELS[2]] is None
     assert LABELS[2] not in panels
 
@@ -122,12 +122,12 @@ def test_a_mask_is_where_the_slice_has_it_at_the_models_size(cohort, data):
     np.testing.assert_array_equal(resize(picture, SIZE, square) >= 50, mask[0])
 
 
-def test_without_masks_the_remedy_is_named(model, data, held, tmp_path):
+def test_without_masks_the_remedy_is_named(model, data, holdout, tmp_path):
     with pytest.raises(FileNotFoundError, match="masks: lesions are known for"):
-        found(model, data, held, tmp_path / "none")
+        measured(model, data, holdout, tmp_path / "none")
 
 
-def test_a_model_of_three_slices_is_refused(model, data, held, cohort):
+def test_a_model_of_three_slices_is_refused(model, data, holdout, cohort):
     around = dataclasses.replace(data, adjacent=np.zeros((len(data.image), 3), int))
     with pytest.raises(ValueError, match="read a single slice"):
-        found(model, around, held, cohort)
+        measured(model, around, holdout, cohort)

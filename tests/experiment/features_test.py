@@ -62,12 +62,12 @@ def trained(task, dataset):
 
 def test_training_on_features_is_training_the_head_on_images(slices, whole, given):
     on_images = train_only(whole, "^head/", given)
-    found = extract(Model(), {"params": given}, prepare, slices, batch_size=16)
-    assert found.shape == (len(slices), 5)
-    assert found.dtype == np.float32
+    features = extract(Model(), {"params": given}, prepare, slices, batch_size=16)
+    assert features.shape == (len(slices), 5)
+    assert features.dtype == np.float32
     on_features = head_task(on_images, "head", 5, positive_weights=WEIGHTS)
     one, _ = trained(on_images, slices)
-    other, metrics = trained(on_features, in_place_of_pixels(slices, found))
+    other, metrics = trained(on_features, in_place_of_pixels(slices, features))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), one, other)
     np.testing.assert_array_equal(metrics["bytes"], 4 * (5 * 6 + 6) + 4)  # and the weight
     assert jnp.abs(one["head"]["bias"]).max() > 1e-3
@@ -80,10 +80,10 @@ def test_a_task_that_trains_more_than_the_head(whole):
 
 @pytest.mark.parametrize("shape", [(3, 5), (5,)])
 def test_features_of_another_dataset(slices, shape):
-    with pytest.raises(ValueError, match="must be finite, a row for each"):
+    with pytest.raises(ValueError, match="must be one finite row for each"):
         in_place_of_pixels(slices, np.zeros(shape, np.float32))
 
 
 def test_features_that_are_not_finite(slices):
-    with pytest.raises(ValueError, match="must be finite"):
+    with pytest.raises(ValueError, match="must be one finite row"):
         in_place_of_pixels(slices, np.full((len(slices), 2), np.nan, np.float32))

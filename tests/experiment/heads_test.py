@@ -57,9 +57,11 @@ def demo(scans, tmp_path_factory):
         untrained = model_of(state, None)
         store.save(1, Saved(state, untrained), {"best_round": 1})
         store.close()
-        found = predict.predict_slices(arm, task, untrained, scans, opened.partition)["federated"]
+        predicted = predict.predict_slices(arm, task, untrained, scans, opened.partition)[
+            "federated"
+        ]
         (folder / "predictions").mkdir()
-        predictions.write(folder / "predictions" / "federated.csv", found)
+        predictions.write(folder / "predictions" / "federated.csv", predicted)
         config = config.replace(arm="local", site="b")
         inputs.write(config, Workdir(folder))
     return folder
@@ -112,15 +114,15 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
 def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
     config = config.replace(arm="local", site="b")
     assert data.backbone_name(config) == "local_b"
-    with pytest.raises(FileNotFoundError, match="local_b holds no trained model"):
+    with pytest.raises(FileNotFoundError, match="local_b has no trained model"):
         restore.reader(config, complain=pytest.fail)
     config = config.replace(backbone_model="federated")
     read = restore.reader(config, complain=pytest.fail)
     assert read.size == 4
     federated = restore.load(Workdir(demo), complain=pytest.fail).params
     jax.tree.map(np.testing.assert_array_equal, read.variables, {"params": federated})
-    found = heads.as_read(read, scans).hu(np.arange(len(scans)))
-    logits = found @ federated["Dense_0"]["kernel"] + federated["Dense_0"]["bias"]
+    table = heads.as_read(read, scans).hu(np.arange(len(scans)))
+    logits = table @ federated["Dense_0"]["kernel"] + federated["Dense_0"]["bias"]
     single = predictions.read(demo / "predictions" / "federated.csv")
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in single.image])
@@ -132,13 +134,13 @@ def test_a_head_and_its_backbone_begin_as_they_were(config, demo, tmp_path, scan
     read = restore.reader(config, complain=pytest.fail)
     opened = data.load(config, Workdir(tmp_path))
     arm = opened.arms["federated"]
-    alone, found = heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
+    alone, read_slices = heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
     config = config.replace(trainable="^backbone/", max_degrees=5.0, flip=True)
     task, images = heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
     params, head = task.init(opened.key), alone.init(opened.key)
     rows = arm.validation
     logits = predict.score(jax.jit(task.logits), params, images, rows)
-    frozen = predict.score(jax.jit(alone.logits), head, found, rows)
+    frozen = predict.score(jax.jit(alone.logits), head, read_slices, rows)
     np.testing.assert_allclose(logits, frozen, rtol=1e-4, atol=1e-5)
     monkeypatch.setattr(predict, "LARGEST_BATCH", 1)  # a study at a time
     again = predict.score(jax.jit(task.logits), params, images, rows)
@@ -238,6 +240,6 @@ def test_a_head_reads_slices_as_its_backbone_does(config, tmp_path, field, value
 
 
 def test_models_that_give_no_features():
-    made = models.Network(study_head, None, {}, None, None)  # pyright: ignore[reportArgumentType]
+    network = models.Network(study_head, None, {}, None, None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="has no features of a slice"):
-        heads.make_reader(made, {}, [], (8, 8))
+        heads.make_reader(network, {}, [], (8, 8))

@@ -4,12 +4,14 @@ import pytest
 import weight_files
 
 from configs import demo
+from fl_jax.data.metadata import Options
+from fl_jax.data.slices import Identity
 from fl_jax.experiment import features, federation, predict
 from fl_jax.experiment import model as models
 from fl_jax.experiment.config import Config
 from fl_jax.models.deep_resnet import deep_resnet
 
-SUMMARY = {"digest": "1", "options": {}}
+IDENTITY = Identity("1", Options(layout="sites", image_size=8, repairs=[]))
 
 
 @pytest.fixture
@@ -29,11 +31,11 @@ def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
     params = models.network(config, (8, 8)).task.init(jax.random.key(0))
     assert jax.tree.map(np.shape, params) == {"fc": {"kernel": (512, 6), "bias": (6,)}}
     config = config.replace(trainable="", layer_rates=(("^fc/", 10.0), ("", 0.1)))
-    made = models.network(config, (8, 8))
-    _, _, state = federation.start(config, "central", made.task, sites=1, key=jax.random.key(0))
+    network = models.network(config, (8, 8))
+    _, _, state = federation.start(config, "central", network.task, sites=1, key=jax.random.key(0))
     jax.tree.map(
         np.testing.assert_array_equal,
-        {**made.weights["params"], "fc": state.server.params["fc"]},
+        {**network.weights["params"], "fc": state.server.params["fc"]},
         state.server.params,
     )
 
@@ -41,16 +43,16 @@ def test_a_new_head_is_trained_alone_or_all_of_the_model(config):
 @pytest.mark.parametrize("rule", ["aggregate", "local", "naive"])
 def test_statistics_begin_with_the_files_and_follow_their_rule(config, rule):
     config = config.replace(trainable="", statistics=rule)
-    made = models.network(config, (8, 8))
+    network = models.network(config, (8, 8))
     key = jax.random.key(0)
-    algorithm, _, state = federation.start(config, "federated", made.task, sites=2, key=key)
+    algorithm, _, state = federation.start(config, "federated", network.task, sites=2, key=key)
     jax.tree.map(
         np.testing.assert_array_equal,
         state.server.params["batch_stats"],
-        made.weights["batch_stats"],
+        network.weights["batch_stats"],
     )
     assert (algorithm.personal is not None) == (rule == "local")
-    central, _, _ = federation.start(config, "central", made.task, sites=1, key=key)
+    central, _, _ = federation.start(config, "central", network.task, sites=1, key=key)
     assert central.personal is None
     config = config.replace(trainable="^fc/")
     with pytest.raises(ValueError, match="statistics of frozen layers do not change"):
@@ -71,27 +73,27 @@ def test_fields_that_do_not_go_together(config):
 def test_what_a_head_on_features_has_no_use_for(config, slices, tmp_path):
     for name, value in (("test_flip", True), ("accumulate", 2), ("remat", True)):
         wrong = config.replace(**{name: value})
-        made = models.network(wrong, slices.input_shape)
+        network = models.network(wrong, slices.input_shape)
         with pytest.raises(ValueError, match=f"cached_features=True with {name}="):
-            models.on_features(wrong, made, slices, SUMMARY, tmp_path)
+            models.on_features(wrong, network, slices, IDENTITY, tmp_path)
 
 
 def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, monkeypatch):
-    made = models.network(config, slices.input_shape, np.arange(1.0, 7.0))
-    task, dataset = models.on_features(config, made, slices, SUMMARY, tmp_path)
+    network = models.network(config, slices.input_shape, np.arange(1.0, 7.0))
+    task, dataset = models.on_features(config, network, slices, IDENTITY, tmp_path)
     assert dataset.input_shape == (512,)
     params = task.init(jax.random.key(0))
     rows = np.array([3, 0, 40])
-    on_images = predict.score(made.task.logits, params, slices, rows)
+    on_images = predict.score(network.task.logits, params, slices, rows)
     np.testing.assert_allclose(
         predict.score(task.logits, params, dataset, rows), on_images, rtol=1e-3, atol=1e-3
     )
     monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("computed again"))
-    _, again = models.on_features(config, made, slices, SUMMARY, tmp_path)
+    _, again = models.on_features(config, network, slices, IDENTITY, tmp_path)
     np.testing.assert_array_equal(again.hu(rows), dataset.hu(rows))
     config = config.replace(windows=("brain", "brain", "brain"))
     with pytest.raises(pytest.fail.Exception, match="computed again"):
-        models.on_features(config, made, slices, SUMMARY, tmp_path)
+        models.on_features(config, network, slices, IDENTITY, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_where_features_do_not_stand_for_images(
     config, slices, tmp_path, monkeypatch, field, value, message
 ):
     config = config.replace(**{field: value})
-    made = models.network(config, slices.input_shape)
+    network = models.network(config, slices.input_shape)
     monkeypatch.setattr(features, "extract", lambda *_: np.zeros((len(slices), 512), np.float32))
     with pytest.raises(ValueError, match=message):
-        models.on_features(config, made, slices, SUMMARY, tmp_path)
+        models.on_features(config, network, slices, IDENTITY, tmp_path)

@@ -25,10 +25,10 @@ KEY = jax.random.key(0)
 @pytest.fixture(scope="module")
 def studies(slices):
     """Three sites' studies of three or four slices, whose labels are in their features."""
-    found = np.asarray(slices.labels, np.float32) + 0.1 * np.arange(6)
+    features = np.asarray(slices.labels, np.float32) + 0.1 * np.arange(6)
     position = 5.0 * np.arange(len(slices), dtype=np.float32)
     return in_place_of_pixels(
-        group_into_studies(dataclasses.replace(slices, position=position)), found
+        group_into_studies(dataclasses.replace(slices, position=position)), features
     )
 
 
@@ -67,27 +67,27 @@ def test_layouts_agree_on_studies(arm, studies, task):
             studies, rows, batch_size=2, examples=len(rows), seed=0, round_index=0, site="abc"[site]
         )
 
-    found = []
+    runs = []
     for make in (layouts.sequential, layouts.vmapped):
         state = layouts.init(algorithm, weighted_mean(), params, 3, KEY)
         state, metrics = make(algorithm, weighted_mean())(state, batches, np.ones(3, bool))
-        found.append((state.server.params, metrics["loss"]))
+        runs.append((state.server.params, metrics["loss"]))
         assert metrics["examples"].tolist() == arm[0].examples[0].tolist()
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
-    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), found[0][0], params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *runs)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), runs[0][0], params)
     assert max(jax.tree.leaves(moved)) > 1e-3
 
 
 def test_whole_studies_are_judged_by_the_answer_for_them(arm, studies, task):
     model = Model(task.init(KEY), None)
-    found = predict_studies(arm[0], task, model, studies, arm[1])
+    predicted = predict_studies(arm[0], task, model, studies, arm[1])
     slices = predict_slices(arm[0], task, model, studies, arm[1])["federated"]
-    assert set(found.image) == set(slices.patient)  # a study a patient
-    for name, split, truth in zip(found.image, found.split, found.truth, strict=True):
-        own = slices.patient == name
-        assert set(slices.split[own]) == {split}
-        np.testing.assert_array_equal(truth, slices.truth[own].max(0))
-    number = studies.examples(np.flatnonzero(studies.patient == found.image[0]))
+    assert set(predicted.image) == set(slices.patient)  # a study a patient
+    for name, split, truth in zip(predicted.image, predicted.split, predicted.truth, strict=True):
+        rows = slices.patient == name
+        assert set(slices.split[rows]) == {split}
+        np.testing.assert_array_equal(truth, slices.truth[rows].max(0))
+    number = studies.examples(np.flatnonzero(studies.patient == predicted.image[0]))
     (batch,) = pipeline.eval_batches(studies, number, batch_size=1)
     logit = task.logits(model.params, batch.inputs)[0, 0]
-    np.testing.assert_allclose(found.scores[0], jax.nn.sigmoid(logit), rtol=1e-5)
+    np.testing.assert_allclose(predicted.scores[0], jax.nn.sigmoid(logit), rtol=1e-5)

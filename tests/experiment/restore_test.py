@@ -42,12 +42,12 @@ def test_no_inputs_break_the_promise(written):
         except (FileNotFoundError, ValueError) as error:
             if str(written) in str(error):
                 return "refused"
-        found = inputs.read(ArmFolder(written.parent))
-        assert found is not None
-        assert found.keys() <= whole.keys() | {*FIELDS, "backbone_inputs"}
+        result = inputs.read(ArmFolder(written.parent))
+        assert result is not None
+        assert result.keys() <= whole.keys() | {*FIELDS, "backbone_inputs"}
         for name, value in whole.items():
             kinds = (int, float) if isinstance(value, float) else type(value)
-            assert isinstance(found[name], kinds), name
+            assert isinstance(result[name], kinds), name
         return "read"
 
     with nothing_written(written.parents[2]):

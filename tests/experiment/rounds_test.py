@@ -103,9 +103,9 @@ def test_every_site_has_training_and_validation_slices(slices, partition, split,
 def test_an_arm_sees_its_own_patients_and_no_others(slices, partition):
     arms = plan(slices, partition)
     for name, arm in arms.items():
-        own = set("abc") if name in ("federated", "central") else {name[-1]}
+        sites = set("abc") if name in ("federated", "central") else {name[-1]}
         rows = np.concatenate([*arm.train, arm.validation])
-        assert set(slices.site[rows]) == own
+        assert set(slices.site[rows]) == sites
         assert len(set(rows)) == len(rows)
         train = set(slices.patient[np.concatenate(arm.train)])
         assert not train & set(slices.patient[arm.validation])
@@ -245,14 +245,14 @@ def test_predictions_cover_own_validation_every_test_set_and_the_holdout(
     arm, task, progress = run(slices, partition, tmp_path, name="local_b", rounds=1)
     predicted = predict_slices(arm, task, progress[-1].best, slices, partition)
     assert list(predicted) == ["local_b"]
-    found = predicted["local_b"]
-    assert set(found.site[found.split == "validation"]) == {"b"}
-    assert set(found.site[found.split == "test"]) == set("abc")
-    assert set(found.site[found.split == "holdout"]) == {"holdout"}
-    assert len(set(found.image)) == len(found.image)
-    row = list(slices.image).index(found.image[-1])
+    table = predicted["local_b"]
+    assert set(table.site[table.split == "validation"]) == {"b"}
+    assert set(table.site[table.split == "test"]) == set("abc")
+    assert set(table.site[table.split == "holdout"]) == {"holdout"}
+    assert len(set(table.image)) == len(table.image)
+    row = list(slices.image).index(table.image[-1])
     logits = task.logits(progress[-1].best.params, slices.pixels[row][None])
-    np.testing.assert_allclose(found.scores[-1], jax.nn.sigmoid(logits)[0], rtol=1e-5)
+    np.testing.assert_allclose(table.scores[-1], jax.nn.sigmoid(logits)[0], rtol=1e-5)
 
 
 def test_each_site_predicts_its_own_patients_with_its_own_model(slices, partition, tmp_path):
@@ -260,26 +260,26 @@ def test_each_site_predicts_its_own_patients_with_its_own_model(slices, partitio
     model = progress[-1].best
     predicted = predict_slices(arm, task, model, slices, partition)
     assert list(predicted) == ["federated", "personal"]
-    everything, own = predicted["federated"], predicted["personal"]
+    everything, personal = predicted["federated"], predicted["personal"]
     inside = everything.split != "holdout"
     assert not inside.all()
     for name in ("image", "patient", "site", "split", "truth"):
-        np.testing.assert_array_equal(getattr(own, name), getattr(everything, name)[inside])
-    for number, image in enumerate(own.image):
+        np.testing.assert_array_equal(getattr(personal, name), getattr(everything, name)[inside])
+    for number, image in enumerate(personal.image):
         row = list(slices.image).index(image)
         mine = of_site(model.personal, arm.sites.index(slices.site[row]))
         logits = task.logits(mine, slices.pixels[row][None])
-        np.testing.assert_allclose(own.scores[number], jax.nn.sigmoid(logits)[0], rtol=1e-5)
-    assert np.abs(own.scores - everything.scores[inside]).max() > 1e-3
+        np.testing.assert_allclose(personal.scores[number], jax.nn.sigmoid(logits)[0], rtol=1e-5)
+    assert np.abs(personal.scores - everything.scores[inside]).max() > 1e-3
 
 
 def test_personal_models_are_validated_each_on_its_own_site(slices, partition, tmp_path):
     arm, task, progress = run(slices, partition, tmp_path, rounds=1, factory=ditto)
     predicted = predict_slices(arm, task, progress[-1].best, slices, partition)
-    found = {}
+    losses = {}
     for name, data in predicted.items():
         data = select(data, data.split == "validation")
         scores = np.clip(data.scores, 1e-12, 1 - 1e-12)
-        found[name] = -np.log(np.where(data.truth > 0, scores, 1 - scores)).mean()
-    assert progress[-1].record["val_loss"] == pytest.approx(found["personal"], rel=1e-6)
-    assert found["personal"] != pytest.approx(found["federated"], rel=1e-4)
+        losses[name] = -np.log(np.where(data.truth > 0, scores, 1 - scores)).mean()
+    assert progress[-1].record["val_loss"] == pytest.approx(losses["personal"], rel=1e-6)
+    assert losses["personal"] != pytest.approx(losses["federated"], rel=1e-4)

@@ -22,9 +22,9 @@ def test_a_histogram_by_hand():
     image = np.zeros((1, 2, 4, 2), np.float32)
     image[0, :, :2, 0] = [[0, 0.5], [0.25, 1]]  # bins at 0, 1/2, 1; a quarter is half of two bins
     image[0, :, :2, 1] = 0.75
-    found = histograms(image, patch=2, bins=3)
-    assert found.shape == (1, 1, 2, 6)
-    first, second = np.reshape(found[0, 0], (2, 3, 2))  # place, bin, window
+    histogram = histograms(image, patch=2, bins=3)
+    assert histogram.shape == (1, 1, 2, 6)
+    first, second = np.reshape(histogram[0, 0], (2, 3, 2))  # place, bin, window
     np.testing.assert_allclose(first[:, 0], [1.5 / 4, 1.5 / 4, 1 / 4])
     np.testing.assert_allclose(first[:, 1], [0, 0.5, 0.5])
     np.testing.assert_allclose(second[0], 1)
@@ -32,8 +32,8 @@ def test_a_histogram_by_hand():
 
 def test_bins_sum_to_one():
     images = jax.random.uniform(jax.random.key(0), (2, 12, 8, 3))
-    found = histograms(images, patch=4, bins=5).reshape(2, 3, 2, 5, 3)
-    np.testing.assert_allclose(found.sum(3), 1, rtol=1e-6)
+    histogram = histograms(images, patch=4, bins=5).reshape(2, 3, 2, 5, 3)
+    np.testing.assert_allclose(histogram.sum(3), 1, rtol=1e-6)
 
 
 def test_patches_must_fill_the_image():
@@ -49,9 +49,9 @@ def test_every_normalisation_has_its_layers_and_reads_a_batch(norm):
     rest = {name: x for name, x in variables.items() if name != "params"}
     assert [*rest] == (["batch_stats"] if norm == "batch" else [])
     names = "/".join(map(str, jax.tree.leaves_with_path(variables["params"])))
-    found = [name for name in ("BatchNorm", "GroupNorm", "StandardisedConv") if name in names]
+    layers = [name for name in ("BatchNorm", "GroupNorm", "StandardisedConv") if name in names]
     layer = {"batch": "BatchNorm", "none": "StandardisedConv"}.get(norm, "GroupNorm")
-    assert found == [layer]
+    assert layers == [layer]
 
     apply = jax.jit(partial(model.apply, mutable=[*rest]))
     outputs, changed = apply(variables, images, mask)

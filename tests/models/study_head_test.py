@@ -28,11 +28,11 @@ def studies(slots=6, padding=0.0):
 
 
 def reversed_along_z(study):
-    found = [np.array(field) for field in study]
+    fields = [np.array(field) for field in study]
     for row, n in enumerate(LENGTHS):
-        found[0][row, :n] = study.slices[row, :n][::-1]
-        found[1][row, :n] = -study.position[row, :n][::-1]
-    return Study(*found)
+        fields[0][row, :n] = study.slices[row, :n][::-1]
+        fields[1][row, :n] = -study.position[row, :n][::-1]
+    return Study(*fields)
 
 
 def real(outputs):
@@ -41,37 +41,37 @@ def real(outputs):
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def made(request):
+def head(request):
     model = study_head(request.param, 8, heads=2, dropout=0.0)
     variables = jax.jit(model.init)(KEY, studies())
     apply = jax.jit(model.apply)
     return lambda study: apply(variables, study)
 
 
-def test_a_logit_for_the_study_and_for_each_slice(made):
-    outputs = made(studies())
+def test_a_logit_for_the_study_and_for_each_slice(head):
+    outputs = head(studies())
     assert outputs.shape == (2, 7, 6)
     assert outputs.dtype == jnp.float32
 
 
 @pytest.mark.parametrize(("slots", "padding"), [(6, 1e3), (6, np.nan), (9, 0.0)])
-def test_padding_changes_nothing(made, slots, padding):
-    other = made(studies(slots, padding))
-    for a, b in zip(real(made(studies())), real(other), strict=True):
+def test_padding_changes_nothing(head, slots, padding):
+    other = head(studies(slots, padding))
+    for a, b in zip(real(head(studies())), real(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_a_study_is_read_alone(made):
+def test_a_study_is_read_alone(head):
     study = studies()
     other = Study(*(np.stack([2 * field[0], field[1]]) for field in study[:2]), study.mask)
-    np.testing.assert_array_equal(made(other)[1, :4], made(study)[1, :4])
+    np.testing.assert_array_equal(head(other)[1, :4], head(study)[1, :4])
 
 
-def test_every_slice_hears_of_every_other_and_of_the_spacing(made):
+def test_every_slice_hears_of_every_other_and_of_the_spacing(head):
     study = studies()
 
     def moved(change):
-        return np.abs(real(made(change))[0] - real(made(study))[0]).max(-1)
+        return np.abs(real(head(change))[0] - real(head(study))[0]).max(-1)
 
     for slice in range(LENGTHS[0]):
         slices = study.slices.copy()
@@ -86,11 +86,11 @@ def test_every_slice_hears_of_every_other_and_of_the_spacing(made):
 
 
 def test_places_by_hand():
-    found = places(
+    features = places(
         Study(np.zeros((1, 4, 1)), np.array([[-3.0, 2.0, 12.0, 99.0]]), np.arange(4)[None] < 3)
     )
     expected = [[0, 0.5, 0, 0.15], [0.5, 1, 0.05, 0.1], [1, 0, 0.15, 0], [0, 0, 0, 0]]
-    np.testing.assert_allclose(found[0], expected, atol=1e-6)
+    np.testing.assert_allclose(features[0], expected, atol=1e-6)
 
 
 def test_a_gru_reads_both_ways_alike():
@@ -136,10 +136,10 @@ def test_the_loss_is_the_mean_of_studies_whatever_their_padding():
     task = multi_label_studies(
         Fixed(), studies(), positive_weights=np.full(6, 3.0), study_weight=0.5
     )  # pyright: ignore
-    found = task.loss(jnp.zeros(()), Batch(studies(), labels, np.ones(2)), KEY)
+    result = task.loss(jnp.zeros(()), Batch(studies(), labels, np.ones(2)), KEY)
     first = np.log(2) + 0.5 * np.log(4)  # negative: its probability is 3/4
     second = 3 * np.log(2) + 0.5 * np.log(4 / 3)  # its slices are positive, and weighted
-    np.testing.assert_allclose(found, (first + second) / 2, rtol=1e-6)
+    np.testing.assert_allclose(result, (first + second) / 2, rtol=1e-6)
     alone = task.loss(jnp.zeros(()), Batch(studies(), labels, np.array([0.0, 1.0])), KEY)
     np.testing.assert_allclose(alone, second, rtol=1e-6)
     none = Batch(jax.tree.map(np.zeros_like, studies()), np.zeros_like(labels), np.zeros(2))

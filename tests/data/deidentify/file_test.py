@@ -31,11 +31,11 @@ PLANTED = {
 
 
 def person(**header):
-    made = make_dicom.dataset(**PLANTED | header)
-    made.private_block(0x0033, "ACME", create=True).add_new(1, "LO", "Gundula W.")
-    made.ScheduledProcedureStepSequence = [pydicom.Dataset()]
-    made.ScheduledProcedureStepSequence[0].PatientName = PLANTED["PatientName"]
-    return make_dicom.encode(made)
+    original = make_dicom.dataset(**PLANTED | header)
+    original.private_block(0x0033, "ACME", create=True).add_new(1, "LO", "Gundula W.")
+    original.ScheduledProcedureStepSequence = [pydicom.Dataset()]
+    original.ScheduledProcedureStepSequence[0].PatientName = PLANTED["PatientName"]
+    return make_dicom.encode(original)
 
 
 def read(data):
@@ -51,15 +51,15 @@ def reason(data, key=KEY):
 
 
 def test_nothing_that_was_planted_is_left():
-    made = deidentify(person(), KEY)
+    exported = deidentify(person(), KEY)
     for planted in PLANTED.values():
         for word in re.findall(r"[\w.]{4,}", planted):
-            assert word.encode() not in made.data, planted
-    header = read(made.data)
+            assert word.encode() not in exported.data, planted
+    header = read(exported.data)
     assert header.PatientIdentityRemoved == "YES"
     assert header.DeidentificationMethod
     assert not any(element.tag.is_private for element in header)
-    assert made.data[:128] == bytes(128)
+    assert exported.data[:128] == bytes(128)
 
 
 def test_the_slice_is_the_same():
@@ -75,13 +75,13 @@ def test_the_slice_is_the_same():
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"])
 def test_pixels_and_transfer_syntax_stay(syntax):
     original = person(syntax=syntax)
-    made = read(deidentify(original, KEY).data)
-    assert made.file_meta.TransferSyntaxUID == syntax
-    assert made.PixelData == read(original).PixelData
+    exported = read(deidentify(original, KEY).data)
+    assert exported.file_meta.TransferSyntaxUID == syntax
+    assert exported.PixelData == read(original).PixelData
 
 
 def test_pseudonyms_keep_patients_studies_and_series_together():
-    made = [
+    exported = [
         read(deidentify(person(**header), KEY).data)
         for header in (
             {},
@@ -91,7 +91,7 @@ def test_pseudonyms_keep_patients_studies_and_series_together():
         )
     ]
     patients, studies, series, images = (
-        [str(header[keyword].value) for header in made]
+        [str(header[keyword].value) for header in exported]
         for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     )
     assert patients[0] == patients[1] == patients[2] != patients[3]
@@ -108,9 +108,9 @@ def test_another_key_gives_other_pseudonyms_and_the_same_key_the_same_bytes():
 
 
 def test_a_kept_text_that_names_the_patient_is_emptied_and_said():
-    made = deidentify(person(BodyPartExamined="HEAD WAGENKNECHT"), KEY)
-    assert made.cleared == ("BodyPartExamined",)
-    assert b"WAGENKNECHT" not in made.data
+    exported = deidentify(person(BodyPartExamined="HEAD WAGENKNECHT"), KEY)
+    assert exported.cleared == ("BodyPartExamined",)
+    assert b"WAGENKNECHT" not in exported.data
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_what_must_not_be_exported_is_refused(header, expected):
 
 
 def test_graphics_in_the_unused_bits_of_pixels_are_refused():
-    made = make_dicom.dataset(**PLANTED)
-    made.add_new(0x60000010, "US", 24)  # an overlay without data of its own
-    assert reason(make_dicom.encode(made)) is Reason.OVERLAY
-    made.add_new(0x60003000, "OW", bytes(72))
-    assert bytes(72) in make_dicom.encode(made)
+    original = make_dicom.dataset(**PLANTED)
+    original.add_new(0x60000010, "US", 24)  # an overlay without data of its own
+    assert reason(make_dicom.encode(original)) is Reason.OVERLAY
+    original.add_new(0x60003000, "OW", bytes(72))
+    assert bytes(72) in make_dicom.encode(original)
     assert not [
-        e for e in read(deidentify(make_dicom.encode(made), KEY).data) if e.tag.group == 0x6000
+        e for e in read(deidentify(make_dicom.encode(original), KEY).data) if e.tag.group == 0x6000
     ]
 
 

@@ -26,16 +26,16 @@ from fl_jax.data.dicom import Reason, Repair, pixels
 @pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, RLELossless, ExplicitVRBigEndian])
 @pytest.mark.parametrize("signed", [0, 1])
 def test_values_are_pydicoms(syntax, signed):
-    made = dataset(PixelRepresentation=signed, RescaleIntercept=-1024)
+    original = dataset(PixelRepresentation=signed, RescaleIntercept=-1024)
     if syntax == RLELossless:
-        made.compress(RLELossless)
-        data = encode(made)
+        original.compress(RLELossless)
+        data = encode(original)
     elif syntax == ExplicitVRBigEndian:
-        swapped = np.frombuffer(made.PixelData, "<u2").astype(">u2").tobytes()
+        swapped = np.frombuffer(original.PixelData, "<u2").astype(">u2").tobytes()
         data = encode(dataset(PixelRepresentation=signed, syntax=syntax, RescaleIntercept=-1024,
                               stored=disc() + 1024, PixelData=swapped))  # fmt: skip
     else:
-        data = encode(made) if syntax is None else ct(
+        data = encode(original) if syntax is None else ct(
             PixelRepresentation=signed, RescaleIntercept=-1024, syntax=syntax
         )  # fmt: skip
     with warnings.catch_warnings():
@@ -114,10 +114,10 @@ def test_the_fast_path_never_sees_compressed_pixels(syntax, monkeypatch):
 
 
 def encapsulated(syntax):
-    made = dataset(PixelData=encapsulate([bytes(64)]))
-    made.file_meta.TransferSyntaxUID = syntax
-    made["PixelData"].is_undefined_length = True
-    return encode(made)
+    original = dataset(PixelData=encapsulate([bytes(64)]))
+    original.file_meta.TransferSyntaxUID = syntax
+    original["PixelData"].is_undefined_length = True
+    return encode(original)
 
 
 def test_compressed_without_a_decoder(monkeypatch):

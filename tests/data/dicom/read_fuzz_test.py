@@ -84,7 +84,7 @@ def good(tmp_path_factory):
     return parts, other
 
 
-def made(generator, good):
+def mutated(generator, good):
     parts, other = good
     size = (None, 8, 33)[int(generator.integers(3))]
     if generator.integers(4):
@@ -154,7 +154,7 @@ def by_pydicom(data):
 def test_no_file_breaks_the_promise(good, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     with nothing_written(tmp_path):
-        outcomes = each(1, count(2000), lambda generator: made(generator, good), judge)
+        outcomes = each(1, count(2000), lambda generator: mutated(generator, good), judge)
     out, err = capfd.readouterr()
     assert not out
     assert not err
@@ -167,5 +167,5 @@ def test_no_file_breaks_the_promise(good, tmp_path, monkeypatch, capfd):
 
 
 def test_an_input_is_a_function_of_seed_and_number(good):
-    one, two = (made(np.random.default_rng((1, 7)), good) for _ in range(2))
+    one, two = (mutated(np.random.default_rng((1, 7)), good) for _ in range(2))
     assert one == two

@@ -74,8 +74,8 @@ def test_a_gantry_tilt_of_twenty_degrees_is_axial():
 
 
 def test_other_alphabets_group_by_their_own_name():
-    made = dataset(PatientID="Käthe", SpecificCharacterSet="ISO_IR 100")
-    assert accepted(encode(made)).patient == "Käthe"
+    original = dataset(PatientID="Käthe", SpecificCharacterSet="ISO_IR 100")
+    assert accepted(encode(original)).patient == "Käthe"
 
 
 REFUSED = {
@@ -234,11 +234,11 @@ def test_real_head_has_an_independent_readers_values():
 @needs_real
 def test_real_oddities_are_refused_by_name():
     folder = REAL / "ct_philips_oddities"
-    found = {
+    reasons = {
         f"{path.parent.name}/{path.name}": dicom.read(path, size=64).reason  # type: ignore[union-attr]
         for path in folder.glob("*/*")
     }
-    assert found == {
+    assert reasons == {
         "localizers/DIRFILE": Reason.NOT_DICOM,
         "localizers/I10": Reason.LOCALIZER,
         "summary_pages/DIRFILE": Reason.NOT_DICOM,

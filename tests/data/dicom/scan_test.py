@@ -23,15 +23,15 @@ FOURS = (b"\xff\xff\xff\xff", bytes(4), b"\x08\0\x05\0", b"\xfe\xff\x0d\xe0", b"
 
 def rich(syntax=None, undefined=False):
     """A file with what scanners add: a sequence, private elements, a character set, padding at the end."""
-    made = dataset(SpecificCharacterSet="ISO_IR 100", **({"syntax": syntax} if syntax else {}))
+    original = dataset(SpecificCharacterSet="ISO_IR 100", **({"syntax": syntax} if syntax else {}))
     item = pydicom.Dataset()
     item.ReferencedSOPInstanceUID = "1.2.3"
-    made.ReferencedImageSequence = [item]
-    made["ReferencedImageSequence"].is_undefined_length = undefined
-    made.add_new(0x00090010, "LO", "MAKER")
-    made.add_new(0x00091001, "UN", b"abcd")
-    made.add_new(0xFFFCFFFC, "OB", bytes(6))
-    return encode(made)
+    original.ReferencedImageSequence = [item]
+    original["ReferencedImageSequence"].is_undefined_length = undefined
+    original.add_new(0x00090010, "LO", "MAKER")
+    original.add_new(0x00091001, "UN", b"abcd")
+    original.add_new(0xFFFCFFFC, "OB", bytes(6))
+    return encode(original)
 
 
 PLAIN = {
@@ -63,10 +63,10 @@ DEFERRED = {
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_plain_file_is_scanned(name):
-    found = scan(PLAIN[name])
-    assert found is not None
-    assert found == parse.with_pydicom(PLAIN[name])
-    assert len(found.values) > 20
+    header = scan(PLAIN[name])
+    assert header is not None
+    assert header == parse.with_pydicom(PLAIN[name])
+    assert len(header.values) > 20
 
 
 @pytest.mark.parametrize("name", DEFERRED)
@@ -80,7 +80,7 @@ def spoilt(source: random.Random) -> bytes:
     end = pixels + 14 if pixels > 0 else len(data)
     for _ in range(source.choice([1, 1, 1, 2, 3])):
         at = source.randrange(128, min(end, len(data)))
-        written = [found.start() + 132 for found in re.finditer(rb"[A-Z]{2}", bytes(data[132:end]))]
+        written = [match.start() + 132 for match in re.finditer(rb"[A-Z]{2}", bytes(data[132:end]))]
         change = source.randrange(7)
         if change == 0:
             data[at] = source.randrange(256)
@@ -104,12 +104,12 @@ def compare(files: int, seed: int) -> collections.Counter[str]:
     source, counts = random.Random(seed), collections.Counter()
     for _ in range(files):
         data = spoilt(source)
-        found = scan(data)
-        if found is None:
+        header = scan(data)
+        if header is None:
             counts["deferred"] += 1
             continue
         counts["scanned"] += 1
-        assert found == parse.with_pydicom(data)
+        assert header == parse.with_pydicom(data)
     return counts
 
 

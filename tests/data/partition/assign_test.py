@@ -9,38 +9,38 @@ from fl_jax.data import partition as partitions
 
 def test_the_partition_stays_what_it_was():
     # Made by the first version. A change here changes every study that is begun anew, and the README.
-    made = partitions.by_patient(facts({"a": 6, "b": 4, "holdout": 1}, seed=2), seed=3)
-    assert ["/".join(line) for line in zip(*(c.tolist() for c in made), strict=True)] == [
+    partition = partitions.by_patient(facts({"a": 6, "b": 4, "holdout": 1}, seed=2), seed=3)
+    assert ["/".join(line) for line in zip(*(c.tolist() for c in partition), strict=True)] == [
         *("a1/a/train", "a2/a/train", "a3/a/train", "a5/a/train", "a4/a/validation", "a0/a/test"),
         *("b1/b/train", "b3/b/train", "b0/b/validation", "b2/b/test", "holdout0/holdout/holdout"),
     ]
 
 
 def test_every_patient_once_and_whole():
-    made = partitions.by_patient(DATA, seed=0)
-    assert sorted(made.patient.tolist()) == sorted(set(DATA.patient.tolist()))
-    rows = [made.rows(DATA, split) for split in partitions.SPLITS]
+    partition = partitions.by_patient(DATA, seed=0)
+    assert sorted(partition.patient.tolist()) == sorted(set(DATA.patient.tolist()))
+    rows = [partition.rows(DATA, split) for split in partitions.SPLITS]
     assert sorted(np.concatenate(rows).tolist()) == list(range(len(DATA.patient)))
     for i, left in enumerate(rows):
         for right in rows[i + 1 :]:
             assert not set(DATA.patient[left]) & set(DATA.patient[right])
-    assert set(DATA.site[made.rows(DATA, "holdout")]) == {"holdout"}
-    assert made.sites == ("a", "b")
+    assert set(DATA.site[partition.rows(DATA, "holdout")]) == {"holdout"}
+    assert partition.sites == ("a", "b")
 
 
 def test_sizes_are_the_fractions():
-    made = partitions.by_patient(DATA, fractions=(0.6, 0.2, 0.2), seed=0)
-    at_a = made.split[made.site == "a"]
+    partition = partitions.by_patient(DATA, fractions=(0.6, 0.2, 0.2), seed=0)
+    at_a = partition.split[partition.site == "a"]
     assert [int((at_a == split).sum()) for split in partitions.SPLITS[:3]] == [24, 8, 8]
 
 
 def test_rows_of_a_site_are_its_own_in_order():
-    made = partitions.by_patient(DATA, seed=0)
-    at_a, at_b = (made.rows(DATA, "train", site) for site in "ab")
+    partition = partitions.by_patient(DATA, seed=0)
+    at_a, at_b = (partition.rows(DATA, "train", site) for site in "ab")
     assert set(DATA.site[at_a]) == {"a"}
     assert (np.diff(at_a) > 0).all()
-    assert sorted([*at_a, *at_b]) == made.rows(DATA, "train").tolist()
-    assert made.rows(DATA, "train", "holdout").size == 0
+    assert sorted([*at_a, *at_b]) == partition.rows(DATA, "train").tolist()
+    assert partition.rows(DATA, "train", "holdout").size == 0
 
 
 def test_the_seed_decides_and_the_order_of_rows_does_not():
@@ -63,10 +63,10 @@ def test_a_site_that_comes_or_goes_changes_no_other():
 @pytest.mark.parametrize("patients", [3, 4, 5, 6, 7])
 @pytest.mark.parametrize("seed", range(4))
 def test_tiny_sites_keep_three_splits(patients, seed):
-    made = partitions.by_patient(facts({"tiny": patients}, seed=seed), seed=seed)
-    assert set(made.split) == {"train", "validation", "test"}
-    assert (made.split == "train").sum() >= 1
-    assert len(made.patient) == patients
+    partition = partitions.by_patient(facts({"tiny": patients}, seed=seed), seed=seed)
+    assert set(partition.split) == {"train", "validation", "test"}
+    assert (partition.split == "train").sum() >= 1
+    assert len(partition.patient) == patients
 
 
 def test_labels_follow_the_fractions_better_than_chance():
@@ -79,10 +79,10 @@ def test_labels_follow_the_fractions_better_than_chance():
         shares = [has[split == s].sum(0) / has.sum(0) for s in partitions.SPLITS[:3]]
         return np.abs(np.array(shares) - np.array([[0.7], [0.15], [0.15]])).max()
 
-    made = partitions.by_patient(data, seed=0)
-    ours = unevenness(made.split[np.argsort(made.patient)])
+    partition = partitions.by_patient(data, seed=0)
+    ours = unevenness(partition.split[np.argsort(partition.patient)])
     rng = np.random.default_rng(0)
-    chance = [unevenness(rng.permutation(made.split)) for _ in range(200)]
+    chance = [unevenness(rng.permutation(partition.split)) for _ in range(200)]
     assert ours <= np.quantile(chance, 0.02)
     assert ours < 0.07  # two of some thirty patients
 
@@ -92,8 +92,8 @@ def test_a_rare_label_reaches_every_split():
     names = np.unique(data.patient)
     labels = np.zeros_like(data.labels)
     labels[np.isin(data.patient, names[[2, 9, 15]]), 1] = 1  # three epidural patients
-    made = partitions.by_patient(data._replace(labels=labels), seed=0)
-    where = made.split[np.isin(made.patient, names[[2, 9, 15]])]
+    partition = partitions.by_patient(data._replace(labels=labels), seed=0)
+    where = partition.split[np.isin(partition.patient, names[[2, 9, 15]])]
     assert sorted(where) == ["test", "train", "validation"]
 
 

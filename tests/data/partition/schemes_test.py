@@ -30,8 +30,8 @@ class Cohort:
 
 
 def cohort():
-    found = facts({"x": 150, "holdout": 20}, seed=4)
-    number = np.array([int(name.strip("xholdut")) for name in found.patient])
+    summary = facts({"x": 150, "holdout": 20}, seed=4)
+    number = np.array([int(name.strip("xholdut")) for name in summary.patient])
     scanner = number % 3
     dialect = {
         "bits_stored": np.where(scanner == 0, 12, 16),
@@ -40,9 +40,9 @@ def cohort():
         "kernel": np.array(["H30s", "UB", "SOFT"])[scanner],
         "spacing": 0.4 + 0.001 * number,
     }
-    labels = found.labels.copy()
+    labels = summary.labels.copy()
     labels[:, 0] = labels[:, 1:].any(1)
-    return Cohort(found.patient, found.site, labels, dialect)
+    return Cohort(summary.patient, summary.site, labels, dialect)
 
 
 COHORT = cohort()
@@ -52,40 +52,40 @@ def make(text, slices=COHORT, seed=0, **options):
     return partitions.by_patient(slices, seed=seed, scheme=spec.build(text, PACKAGE), **options)
 
 
-def sizes(made):
-    return np.array([(made.site == site).sum() for site in made.sites])
+def sizes(partition):
+    return np.array([(partition.site == site).sum() for site in partition.sites])
 
 
-def per_site(made, slices=COHORT):
+def per_site(partition, slices=COHORT):
     """[sites, L], the share of a site's patients that have each label."""
     units = gather(slices, {})
-    at = np.searchsorted(units.name, made.patient)
-    return np.array([units.labels[at[made.site == site]].mean(0) for site in made.sites])
+    at = np.searchsorted(units.name, partition.patient)
+    return np.array([units.labels[at[partition.site == site]].mean(0) for site in partition.sites])
 
 
 @pytest.mark.parametrize("text", MADE)
 def test_a_scheme_deals_every_patient_once_by_the_seed_alone(text):
-    made = make(text)
-    assert made.sites == ("site_1", "site_2", "site_3", "site_4")
-    assert sorted(made.patient.tolist()) == sorted(set(COHORT.patient.tolist()))
-    assert set(made.patient[made.split == "holdout"]) == set(
+    partition = make(text)
+    assert partition.sites == ("site_1", "site_2", "site_3", "site_4")
+    assert sorted(partition.patient.tolist()) == sorted(set(COHORT.patient.tolist()))
+    assert set(partition.patient[partition.split == "holdout"]) == set(
         COHORT.patient[COHORT.site == "holdout"]
     )
-    for site in made.sites:
-        assert set(made.split[made.site == site]) == {"train", "validation", "test"}
+    for site in partition.sites:
+        assert set(partition.split[partition.site == site]) == {"train", "validation", "test"}
     turned = dataclasses.replace(
         COHORT,
         **{name: getattr(COHORT, name)[::-1] for name in ("patient", "site", "labels")},
         dialect={name: column[::-1] for name, column in COHORT.dialect.items()},
     )
-    assert sides(make(text, turned)) == sides(made)
-    assert sides(make(text, seed=1)) != sides(made)
+    assert sides(make(text, turned)) == sides(partition)
+    assert sides(make(text, seed=1)) != sides(partition)
 
 
 def test_iid_sites_are_equal():
-    made = make("iid(sites=4)")
-    assert sizes(made).tolist() == [38, 37, 38, 37]
-    assert np.ptp(per_site(made), axis=0).max() < 0.3
+    partition = make("iid(sites=4)")
+    assert sizes(partition).tolist() == [38, 37, 38, 37]
+    assert np.ptp(per_site(partition), axis=0).max() < 0.3
 
 
 def test_dirichlet_skews_labels_more_the_smaller_alpha_is():
@@ -104,12 +104,12 @@ def test_quantity_skews_numbers():
 
 @pytest.mark.parametrize("labels", [2, 3])
 def test_pathological_sites_have_so_many_kinds(labels):
-    made = make(f"pathological(sites=4, labels={labels})")
+    partition = make(f"pathological(sites=4, labels={labels})")
     units = gather(COHORT, {})
-    own = units.site != "holdout"
-    kind = dict(zip(units.name[own], rarest_label(units.labels[own]), strict=True))
-    for site in made.sites:
-        assert len({kind[p] for p in made.patient[made.site == site]}) == labels
+    training = units.site != "holdout"
+    kind = dict(zip(units.name[training], rarest_label(units.labels[training]), strict=True))
+    for site in partition.sites:
+        assert len({kind[p] for p in partition.patient[partition.site == site]}) == labels
     assert len(set(kind.values())) == len(LABELS)  # five subtypes and none
 
 
@@ -122,9 +122,9 @@ def test_a_kind_is_the_rarest_label():
 
 
 def test_acquisition_keeps_scanners_together_and_labels_out_of_it():
-    def scanners(made):
+    def scanners(split):
         kernel = dict(zip(COHORT.patient.tolist(), COHORT.dialect["kernel"], strict=True))
-        return [len({kernel[p] for p in made.patient[made.site == site]}) for site in made.sites]
+        return [len({kernel[p] for p in split.patient[split.site == site]}) for site in split.sites]
 
     assert scanners(make("acquisition(sites=3)")) == [1, 1, 1]
     assert scanners(make("acquisition(sites=6)")) == [1] * 6
@@ -134,28 +134,28 @@ def test_acquisition_keeps_scanners_together_and_labels_out_of_it():
     assert moved == {p: site for p, (site, _) in sides(make("acquisition(sites=4)")).items()}
 
 
-def unevenness(made, fractions=(0.7, 0.15, 0.15)):
+def unevenness(partition, fractions=(0.7, 0.15, 0.15)):
     """The most patients by which a label's positives in a site's split miss their fraction."""
     units = gather(COHORT, {})
-    at = np.searchsorted(units.name, made.patient)
+    at = np.searchsorted(units.name, partition.patient)
     most = 0.0
-    for site in made.sites:
-        here = made.site == site
+    for site in partition.sites:
+        here = partition.site == site
         total = units.labels[at[here]].sum(0)
         for split, fraction in zip(partitions.SPLITS, fractions, strict=False):
-            got = units.labels[at[here & (made.split == split)]].sum(0)
+            got = units.labels[at[here & (partition.split == split)]].sum(0)
             most = max(most, np.abs(got - fraction * total).max())
     return most
 
 
 @pytest.mark.parametrize("text", MADE)
 def test_label_rates_differ_little_between_splits(text):
-    made = make(text, stratify="exchange")
-    assert unevenness(made) <= min(2, unevenness(make(text)))
-    splits = [(made.site == site) & (made.split == "train") for site in made.sites]
+    partition = make(text, stratify="exchange")
+    assert unevenness(partition) <= min(2, unevenness(make(text)))
+    splits = [(partition.site == site) & (partition.split == "train") for site in partition.sites]
     greedy = make(text)
     assert [s.sum() for s in splits] == [
-        ((greedy.site == site) & (greedy.split == "train")).sum() for site in made.sites
+        ((greedy.site == site) & (greedy.split == "train")).sum() for site in partition.sites
     ]
 
 
@@ -163,12 +163,12 @@ def test_label_rates_differ_little_between_splits(text):
 
 
 def test_every_patient_is_tested_in_one_fold():
-    made = [partitions.by_patient(DATA, seed=0, folds=5, fold=fold) for fold in range(5)]
-    tested = [one.patient[one.split == "test"] for one in made]
-    own = set(DATA.patient[DATA.site != "holdout"])
-    assert sorted(np.concatenate(tested)) == sorted(own)
-    for one in made:
-        at_a = one.split[one.site == "a"]
+    folds = [partitions.by_patient(DATA, seed=0, folds=5, fold=number) for number in range(5)]
+    tested = [fold.patient[fold.split == "test"] for fold in folds]
+    training = set(DATA.patient[DATA.site != "holdout"])
+    assert sorted(np.concatenate(tested)) == sorted(training)
+    for fold in folds:
+        at_a = fold.split[fold.site == "a"]
         assert [(at_a == s).sum() for s in ("train", "validation", "test")] == [26, 6, 8]
 
 
@@ -196,12 +196,12 @@ GROUPS = {"x3": "g", "x77": "g", "x140": "g", "x8": "h", "x9": "h"}
 @pytest.mark.parametrize("text", ["natural()", *MADE])
 @pytest.mark.parametrize("seed", range(3))
 def test_linked_patients_stay_on_one_side(text, seed):
-    made = sides(make(text, seed=seed, groups=GROUPS))
-    assert len(made) == 170
-    assert made["x3"] == made["x77"] == made["x140"]
-    assert made["x8"] == made["x9"]
+    partition = sides(make(text, seed=seed, groups=GROUPS))
+    assert len(partition) == 170
+    assert partition["x3"] == partition["x77"] == partition["x140"]
+    assert partition["x8"] == partition["x9"]
     linked = dataclasses.replace(COHORT, linked=GROUPS)
-    assert sides(make(text, linked, seed=seed)) == made
+    assert sides(make(text, linked, seed=seed)) == partition
 
 
 def test_groups_of_one_change_nothing():
@@ -212,11 +212,11 @@ def test_groups_of_one_change_nothing():
 def test_linked_patients_at_two_sites_or_splits_are_named():
     with pytest.raises(ValueError, match="'x3', linked to 'holdout1', is at site"):
         make("natural()", groups={"x3": "g", "holdout1": "g"})
-    made = make("natural()")
-    two = {made.split[made.patient == name][0]: name for name in made.patient}
+    partition = make("natural()")
+    two = {partition.split[partition.patient == name][0]: name for name in partition.patient}
     linked = dict.fromkeys((two["train"], two["test"]), "g")
     with pytest.raises(ValueError, match="share a picture: put both in one split"):
-        partitions.check_disjoint(made, dataclasses.replace(COHORT, linked=linked))
+        partitions.check_disjoint(partition, dataclasses.replace(COHORT, linked=linked))
 
 
 # --- errors

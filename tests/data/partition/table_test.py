@@ -89,14 +89,14 @@ def test_bad_files(path, old, new, message):
 
 
 def test_rows_refuse_what_they_do_not_know():
-    made = partitions.by_patient(DATA, seed=0)
+    partition = partitions.by_patient(DATA, seed=0)
     with pytest.raises(ValueError, match="split is 'valid'"):
-        made.rows(DATA, "valid")
+        partition.rows(DATA, "valid")
     with pytest.raises(ValueError, match="site is 'z'"):
-        made.rows(DATA, "train", "z")
+        partition.rows(DATA, "train", "z")
     stranger = DATA._replace(patient=np.where(DATA.patient == "a3", "new", DATA.patient))
     with pytest.raises(ValueError, match="patient 'new'"):
-        made.rows(stranger, "train")
+        partition.rows(stranger, "train")
 
 
 def test_a_partition_made_by_hand_is_checked():

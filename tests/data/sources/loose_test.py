@@ -12,12 +12,12 @@ def test_every_file_of_a_tree_is_listed_without_labels(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "gone.dcm").symlink_to(tmp_path / "nowhere")
-    found = sources.list_source(tmp_path, layout="loose")
-    assert [item.image for item in found.items] == ["a.DCM", "b/2/x", "b/2/x.dcm", "b/notes.txt"]
-    assert {(item.site, item.labels) for item in found.items} == {("loose", None)}
-    assert pathlib.Path(found.items[1].path) == tmp_path / "b" / "2" / "x"
+    listing = sources.list_source(tmp_path, layout="loose")
+    assert [item.image for item in listing.items] == ["a.DCM", "b/2/x", "b/2/x.dcm", "b/notes.txt"]
+    assert {(item.site, item.labels) for item in listing.items} == {("loose", None)}
+    assert pathlib.Path(listing.items[1].path) == tmp_path / "b" / "2" / "x"
     (tmp_path / "b" / "2" / "x").write_bytes(b"xy")
-    assert sources.list_source(tmp_path, layout="loose").digest != found.digest
+    assert sources.list_source(tmp_path, layout="loose").digest != listing.digest
 
 
 def test_an_empty_tree(tmp_path):

@@ -21,13 +21,13 @@ def listing(folder: pathlib.Path, rows, files=(f"{A}.dcm", f"{B}.dcm")):
 
 
 def test_six_lines_are_one_image(tmp_path):
-    found = listing(tmp_path, make_rsna.lines(B, ["subdural"]) + make_rsna.lines(A))
+    listed = listing(tmp_path, make_rsna.lines(B, ["subdural"]) + make_rsna.lines(A))
     path = tmp_path / "stage_2_train"
-    assert found.items == [
+    assert listed.items == [
         (str(path / f"{A}.dcm"), A, "rsna", (0, 0, 0, 0, 0, 0)),
         (str(path / f"{B}.dcm"), B, "rsna", (1, 0, 0, 0, 0, 1)),
     ]
-    assert found.counts == {
+    assert listed.counts == {
         "rsna": dict.fromkeys(
             ("duplicate_labels", "any_repaired", "labels_without_image", "images_without_label"), 0
         )
@@ -37,8 +37,8 @@ def test_six_lines_are_one_image(tmp_path):
 def test_each_label_is_its_own(tmp_path):
     names = [f"ID_{n:09x}" for n in range(6)]
     rows = [row for n, name in enumerate(names) for row in make_rsna.lines(name, [LABELS[n]])]
-    found = listing(tmp_path, sorted(rows), [f"{name}.dcm" for name in names])
-    for n, item in enumerate(found.items):
+    listed = listing(tmp_path, sorted(rows), [f"{name}.dcm" for name in names])
+    for n, item in enumerate(listed.items):
         assert item.labels == tuple(int(k in (0, n)) for k in range(6))
 
 
@@ -46,9 +46,9 @@ def test_known_faults_are_counted(tmp_path):
     rows = [*make_rsna.lines(A, ["epidural"]), *make_rsna.lines(A, ["epidural"])]
     rows += [row.replace("any,1", "any,0") for row in make_rsna.lines(B, ["subdural"])]
     rows += make_rsna.lines("ID_00000000c")
-    found = listing(tmp_path, rows, [f"{A}.dcm", f"{B}.DCM", "ID_00000000d.dcm", "x.dcm"])
-    assert [item.labels for item in found.items] == [(1, 1, 0, 0, 0, 0), (1, 0, 0, 0, 0, 1)]
-    assert found.counts["rsna"] == {
+    listed = listing(tmp_path, rows, [f"{A}.dcm", f"{B}.DCM", "ID_00000000d.dcm", "x.dcm"])
+    assert [item.labels for item in listed.items] == [(1, 1, 0, 0, 0, 0), (1, 0, 0, 0, 0, 1)]
+    assert listed.counts["rsna"] == {
         "duplicate_labels": 6,
         "any_repaired": 1,
         "labels_without_image": 1,

@@ -38,9 +38,9 @@ def check(results):
 
 
 def test_a_federated_model_and_what_is_kept(run, tmp_path):
-    found = run(SETTINGS, 0)
-    check(found)
-    assert found["micro_at_a"] == found["best_micro_at_a"]
+    result = run(SETTINGS, 0)
+    check(result)
+    assert result["micro_at_a"] == result["best_micro_at_a"]
     assert not [*tmp_path.rglob("federated")]
     assert [*tmp_path.rglob("partition.csv")]
 
@@ -60,8 +60,8 @@ def test_local_models_other_seeds_and_the_same_seed_again(run, tmp_path):
 def test_without_a_dataset_it_draws_the_cohort(tmp_path):
     small = {"seed": 0, "scale": 0.08, "matrix": 64}
     run = cohort((0,), tmp_path)
-    found = run(SETTINGS | {"data_dir": "", "cohort": small, "image_size": 16}, 0)
-    assert 0 < found["own_micro"] < 1
+    result = run(SETTINGS | {"data_dir": "", "cohort": small, "image_size": 16}, 0)
+    assert 0 < result["own_micro"] < 1
     assert len([*tmp_path.glob("*/data_16")]) == 1
 
 

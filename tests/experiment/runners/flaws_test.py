@@ -106,14 +106,14 @@ def clusters(patients: int, each: int, *, alike: bool) -> Predictions:
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_slices_that_count_as_patients_cost_coverage_only_where_they_are_alike(alike):
-    found = flaws.coverage(clusters(40, 10, alike=alike), resamples=100, seed=0)
-    assert found["undefined"] == 0
-    assert found["difference"] == found["published"] - found["right"]
-    assert len(found["samples"]) == 100
-    assert found["coverage_right"] > 0.85
+    shares = flaws.coverage(clusters(40, 10, alike=alike), resamples=100, seed=0)
+    assert shares["undefined"] == 0
+    assert shares["difference"] == shares["published"] - shares["right"]
+    assert len(shares["samples"]) == 100
+    assert shares["coverage_right"] > 0.85
     if alike:
-        assert found["coverage_published"] < 0.6
-        assert found["published"] < found["right"] / 2
+        assert shares["coverage_published"] < 0.6
+        assert shares["published"] < shares["right"] / 2
     else:
-        assert found["coverage_published"] > 0.85
-        assert found["published"] == pytest.approx(found["right"], rel=0.25)
+        assert shares["coverage_published"] > 0.85
+        assert shares["published"] == pytest.approx(shares["right"], rel=0.25)

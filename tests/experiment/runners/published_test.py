@@ -34,16 +34,18 @@ def test_the_switches_are_those_of_the_config():
 @pytest.mark.slow  # trains models: minutes on two cores
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_flaw_against_the_study_done_right(run, flaw):
-    found = run(SETTINGS | {flaw: True}, 0)
+    result = run(SETTINGS | {flaw: True}, 0)
     prefixes = [""]
     if flaw in ("image_level_split", "silent_zero_images"):
         prefixes.append("untouched_")
     for prefix in prefixes:
-        cost = found[f"{prefix}published"] - found[f"{prefix}right"]
-        assert found[f"{prefix}difference"] == pytest.approx(cost, nan_ok=flaw == "naive_intervals")
-        assert len(found[f"{prefix}samples"]) == 20
+        cost = result[f"{prefix}published"] - result[f"{prefix}right"]
+        assert result[f"{prefix}difference"] == pytest.approx(
+            cost, nan_ok=flaw == "naive_intervals"
+        )
+        assert len(result[f"{prefix}samples"]) == 20
         assert cost != 0  # of an interval it is NaN: so few patients have none
-    assert ("untouched_published" in found) == (len(prefixes) == 2)
+    assert ("untouched_published" in result) == (len(prefixes) == 2)
 
 
 @pytest.mark.slow

@@ -49,8 +49,8 @@ def test_values_and_gradients_are_the_stock_ones(image, kernel, padding, strides
         jax.tree.leaves(result(jax.lax.conv_general_dilated, x, w, padding, strides)),
         strict=True,
     )
-    for found, wanted in pairs:
-        np.testing.assert_allclose(found, wanted, atol=2e-4, rtol=1e-4)
+    for actual, wanted in pairs:
+        np.testing.assert_allclose(actual, wanted, atol=2e-4, rtol=1e-4)
 
 
 def test_it_is_taken_where_it_helps_and_only_there():
@@ -78,5 +78,5 @@ def test_under_vmap_too():
     w = jax.random.normal(jax.random.key(1), (3, 3, 3, 8, 8))
     together = jax.vmap(lambda x, w: result(convolution, x, w)[1])(x, w)
     one = result(convolution, x[1], w[1])[1]
-    for found, wanted in zip(together, one, strict=True):
-        np.testing.assert_allclose(found[1], wanted, atol=1e-4)
+    for actual, wanted in zip(together, one, strict=True):
+        np.testing.assert_allclose(actual[1], wanted, atol=1e-4)

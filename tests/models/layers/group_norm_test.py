@@ -22,10 +22,10 @@ def test_values_and_gradients_are_those_of_flax(shape, groups):
         total = lambda params, x: jnp.sum(target * model.apply(params, x))  # noqa: E731
         return jax.jit(jax.value_and_grad(total, argnums=(0, 1)))(params, x)
 
-    for found, wanted in zip(
+    for actual, wanted in zip(
         jax.tree.leaves(result(ours)), jax.tree.leaves(result(flax)), strict=True
     ):
-        np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-4)
+        np.testing.assert_allclose(actual, wanted, rtol=2e-4, atol=2e-4)
 
 
 def test_arithmetic_by_hand():

@@ -22,5 +22,5 @@ def test_max_pool_and_its_gradient_are_those_of_flax(shape, window, strides, pad
     def result(pool):
         return jax.value_and_grad(lambda x: jnp.sum(pool(x, window, strides, padding) ** 2))(x)
 
-    for found, wanted in zip(result(layers.max_pool), result(nn.max_pool), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    for actual, wanted in zip(result(layers.max_pool), result(nn.max_pool), strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-6)

@@ -105,9 +105,9 @@ def test_training_by_a_batch_s_moments_is_that_of_flax():
 
         return jax.jit(jax.grad(of, (0, 1), has_aux=True))(x, variables["params"])
 
-    found = ends(lambda v, x: Norm("batch").apply(v, x, mask, mutable=["batch_stats"]), ours)
+    outputs = ends(lambda v, x: Norm("batch").apply(v, x, mask, mutable=["batch_stats"]), ours)
     wanted = ends(lambda v, x: stock.apply(v, x, mask=real, mutable=["batch_stats"]), inner)
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+    for a, b in zip(jax.tree.leaves(outputs), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 

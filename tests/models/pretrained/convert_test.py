@@ -20,22 +20,22 @@ def ends(model):
 
 @pytest.mark.parametrize("model", [deep_resnet(18), convnext()], ids=["resnet", "convnext"])
 def test_every_leaf_is_found(model):
-    found = convert(state_dict(model), shapes(model), **ends(model))
-    assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, shapes(model))
+    converted = convert(state_dict(model), shapes(model), **ends(model))
+    assert jax.tree.map(jnp.shape, converted) == jax.tree.map(jnp.shape, shapes(model))
 
 
 def test_the_layout_of_a_kernel():
     model = deep_resnet(18)
     given = state_dict(model)
-    found = convert(given, shapes(model), **ends(model))["params"]
+    converted = convert(given, shapes(model), **ends(model))["params"]
     kernel, dense = given["layer2.0.downsample.0.weight"], given["fc.weight"]
     np.testing.assert_allclose(
-        found["layer2_0"]["downsample_0"]["kernel"][0, 0], kernel[..., 0, 0].T
+        converted["layer2_0"]["downsample_0"]["kernel"][0, 0], kernel[..., 0, 0].T
     )
     np.testing.assert_allclose(
-        found["conv1"]["kernel"][1, 2, 0, 5], given["conv1.weight"][5, 0, 1, 2]
+        converted["conv1"]["kernel"][1, 2, 0, 5], given["conv1.weight"][5, 0, 1, 2]
     )
-    np.testing.assert_allclose(found["fc"]["kernel"], dense.T)
+    np.testing.assert_allclose(converted["fc"]["kernel"], dense.T)
 
 
 def test_densenets_names_of_today_and_of_the_public_file():
@@ -47,9 +47,9 @@ def test_densenets_names_of_today_and_of_the_public_file():
             + re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", rule, name): value
             for name, value in wanted.items()
         }
-        found = convert(given, shapes(model), **ends(model))["params"]
+        converted = convert(given, shapes(model), **ends(model))["params"]
         np.testing.assert_allclose(
-            found["denseblock2"]["denselayer3"]["norm2"]["BatchNorm_0"]["scale"],
+            converted["denseblock2"]["denselayer3"]["norm2"]["BatchNorm_0"]["scale"],
             wanted["denseblock2.denselayer3.norm2.weight"],
         )
 
@@ -58,9 +58,9 @@ def test_other_labels_take_a_new_head():
     given, model = state_dict(deep_resnet(18, labels=10)), deep_resnet(18, labels=6)
     with pytest.raises(ValueError, match=r"fc\.\w+ is .*use a new head"):
         convert(given, shapes(model), **ends(model))
-    found = convert(given, shapes(model), **ends(model), new_head=True)
-    assert "fc" not in found["params"]
-    assert "conv1" in found["params"]
+    converted = convert(given, shapes(model), **ends(model), new_head=True)
+    assert "fc" not in converted["params"]
+    assert "conv1" in converted["params"]
 
 
 def test_other_channels_repeat_those_there_are():
@@ -70,8 +70,8 @@ def test_other_channels_repeat_those_there_are():
         convert(given, shapes(model, 7), **ends(model))
     kernel = given["conv1.weight"].transpose(2, 3, 1, 0)
     for channels in (7, 6):
-        found = convert(given, shapes(model, channels), **ends(model), repeat_channels=True)
-        first = found["params"]["conv1"]["kernel"]
+        converted = convert(given, shapes(model, channels), **ends(model), repeat_channels=True)
+        first = converted["params"]["conv1"]["kernel"]
         assert first.shape == (7, 7, channels, 64)
         np.testing.assert_allclose(first[:, :, 4], kernel[:, :, 1] * 3 / channels, rtol=1e-6)
     np.testing.assert_allclose(first.sum(2), kernel.sum(2), atol=1e-5)  # 6 equal channels as 3

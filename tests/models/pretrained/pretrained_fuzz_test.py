@@ -37,8 +37,8 @@ VALUES = (
 
 def changed(generator, tree):
     """JSON with one value or name that is another, missing or moved."""
-    found = json.loads(json.dumps(tree))
-    inner, keys = found, [*found]
+    changed_tree = json.loads(json.dumps(tree))
+    inner, keys = changed_tree, [*changed_tree]
     for _ in range(int(generator.integers(3))):
         deeper = [key for key in keys if isinstance(inner[key], dict | list) and inner[key]]
         if not deeper:
@@ -57,10 +57,10 @@ def changed(generator, tree):
             inner[key] = other
         case _:
             inner[key] = value
-    return found
+    return changed_tree
 
 
-def made(generator, data):
+def mutated(generator, data):
     size = int.from_bytes(data[:8], "little")
     header, body = data[8 : 8 + size], data[8 + size :]
     match int(generator.integers(7)):
@@ -91,19 +91,19 @@ def test_no_safetensors_breaks_the_promise(tmp_path):
             with pytest.raises(ValueError, match="damaged or a different one"):
                 state_dict.read(path, stated)
         try:
-            found = state_dict.read(path, hashlib.sha256(data).hexdigest())
+            arrays = state_dict.read(path, hashlib.sha256(data).hexdigest())
         except ValueError as error:
             return "refused" if str(path) in str(error) and len(str(error)) < 600 else repr(error)
         size = int.from_bytes(data[:8], "little")
-        assert sum(value.nbytes for value in found.values()) == len(data) - 8 - size
+        assert sum(value.nbytes for value in arrays.values()) == len(data) - 8 - size
         with contextlib.suppress(ValueError):
-            convert.convert(found, MODEL, stem="conv1", head="fc", repeat_channels=True)
+            convert.convert(arrays, MODEL, stem="conv1", head="fc", repeat_channels=True)
         with contextlib.suppress(ValueError):
             export.load(path)
         return "read"
 
     with nothing_written(tmp_path, path.name):
-        outcomes = each(11, count(300), lambda generator: made(generator, good), judge)
+        outcomes = each(11, count(300), lambda generator: mutated(generator, good), judge)
     assert outcomes.keys() == {"read", "refused"}, outcomes
     assert min(outcomes.values()) > 20, outcomes
 
@@ -167,10 +167,10 @@ def test_no_pth_breaks_the_promise(tmp_path):
     def judge(data):
         path.write_bytes(data)
         try:
-            found = state_dict.read(path, hashlib.sha256(data).hexdigest())
+            arrays = state_dict.read(path, hashlib.sha256(data).hexdigest())
         except ValueError as error:
             return "refused" if str(path) in str(error) else repr(error)
-        assert all(isinstance(value, np.ndarray) for value in found.values())
+        assert all(isinstance(value, np.ndarray) for value in arrays.values())
         return "read"
 
     def broken(generator):

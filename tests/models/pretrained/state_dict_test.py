@@ -33,11 +33,11 @@ def test_arrays_of_every_kind(tmp_path):
         "none": np.zeros((0, 3)),
     }
     path = tmp_path / "w.safetensors"
-    found = read(path, weight_files.write(path, arrays)[:8].upper())
-    assert found.keys() == arrays.keys()
+    values = read(path, weight_files.write(path, arrays)[:8].upper())
+    assert values.keys() == arrays.keys()
     for name, value in arrays.items():
-        assert found[name].dtype == value.dtype
-        np.testing.assert_array_equal(found[name], value)
+        assert values[name].dtype == value.dtype
+        np.testing.assert_array_equal(values[name], value)
 
 
 def test_the_digest_may_be_in_the_name(tmp_path):

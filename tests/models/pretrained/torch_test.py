@@ -59,9 +59,9 @@ def test_logits_are_those_of_pytorch(name, tmp_path):
     images = np.random.default_rng(2).normal(size=(2, 50, 64, 3)).astype(np.float32)
     wanted = run(other, images)
     variables = pretrained(ours, images, save(other, tmp_path))
-    found = jax.jit(ours.apply)(variables, images)
+    outputs = jax.jit(ours.apply)(variables, images)
     assert np.abs(wanted).max() > 0.1
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_moments_of_a_batch_are_those_of_pytorch():
@@ -73,9 +73,9 @@ def test_moments_of_a_batch_are_those_of_pytorch():
     numbers = {k: v.numpy().copy() for k, v in other.state_dict().items()}
     shapes = jax.eval_shape(ours.init, jax.random.key(0), images)
     variables = convert(numbers, shapes, stem="conv1", head="fc")
-    found, changed = ours.apply(variables, images, mask=np.ones(4), mutable=["batch_stats"])
+    outputs, changed = ours.apply(variables, images, mask=np.ones(4), mutable=["batch_stats"])
     wanted = run(other.train(), images)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-4)
     kept = changed["batch_stats"]["bn1"]["BatchNorm_0"]
     np.testing.assert_allclose(kept["mean"], other.bn1.running_mean, rtol=1e-4, atol=1e-5)
     # PyTorch keeps the variance with n - 1 in its denominator, Flax with n.
@@ -102,8 +102,8 @@ def test_nothing_in_a_file_is_executed(tmp_path):
 def test_a_parameter_that_learns_is_read_and_a_sparse_one_refused(tmp_path):
     path = tmp_path / "w.pth"
     torch.save({"w": torch.nn.Parameter(torch.ones(2))}, path)
-    found = state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    np.testing.assert_array_equal(found["w"], np.ones(2))
+    arrays = state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    np.testing.assert_array_equal(arrays["w"], np.ones(2))
     torch.save({"w": torch.eye(2).to_sparse()}, path)
     with pytest.raises(ValueError, match="not a plain array"):
         state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -121,6 +121,6 @@ def test_half_precision_is_read(tmp_path):
     value = torch.arange(6.0).reshape(2, 3)
     path = tmp_path / "half.pth"
     torch.save({"a": value.bfloat16(), "b": value.half()}, path)
-    found = state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    arrays = state_dict.read(path, hashlib.sha256(path.read_bytes()).hexdigest())
     for name in "ab":
-        np.testing.assert_array_equal(found[name], value.numpy())
+        np.testing.assert_array_equal(arrays[name], value.numpy())
