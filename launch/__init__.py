@@ -1,9 +1,8 @@
-"""Thin programs: flags in, library calls, logs and files out."""
+"""Programs: they parse flags, call `fl_jax.experiment` and print."""
 
 import os
 
-# Said once for every program and for the processes that it starts: TensorFlow only feeds data here, and
-# what it prints while it loads says nothing to a reader.
+# For every program and its child processes: TensorFlow only feeds data, so its start-up messages are noise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -1,4 +1,4 @@
-"""Benchmarks: ratios to a floor that is measured in the same run; a table for people, JSON for later.
+"""Benchmarks: ratios to a floor measured in the same run, as tables or JSON.
 
     python -m launch.benchmark --suite=round [--cases=REGEX] [--devices=2]
     python -m launch.benchmark --suite=ingest

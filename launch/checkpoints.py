@@ -1,4 +1,4 @@
-"""Lists a workdir's checkpoints, without the code, config or data that made them.
+"""Lists a workdir's checkpoints, without the code, config or data of the training.
 
     python -m launch.checkpoints --workdir=DIR [--model=federated] [--arrays]
 

@@ -1,10 +1,10 @@
-"""Writes DICOM files without the persons: pseudonyms from a key, no dates, pixels untouched.
+"""De-identifies DICOM files: pseudonyms from a key, no dates, unchanged pixels.
 
     (umask 077; head -c 32 /dev/urandom | base64 > FILE)
     python -m launch.deidentify --source=DIR --out=DIR --key=FILE
 
-What stays, what goes, and what this cannot do is in fl_jax/data/README.md. Files that are refused are
-named on the screen and nowhere else, since their names may tell of persons.
+fl_jax/data/README.md says what is kept, what is removed, and the limits. Refused files are listed on the
+screen only, since their names may identify patients.
 """
 
 from pathlib import Path
@@ -15,16 +15,16 @@ from rich.console import Console
 from fl_jax.data.deidentify import folder
 from launch.cli import output, progress
 
-SOURCE = flags.DEFINE_string("source", None, "Folder to read; it is left as it is.", required=True)
+SOURCE = flags.DEFINE_string("source", None, "Folder to read; stays unchanged.", required=True)
 OUT = flags.DEFINE_string("out", None, "Folder to write, empty or new.", required=True)
-KEY = flags.DEFINE_string("key", "", "File of the secret that pseudonyms come from.")
+KEY = flags.DEFINE_string("key", "", "File with the secret key of the pseudonyms.")
 LAYOUT = flags.DEFINE_enum("layout", "sites", list(folder.LAYOUTS), "How the source is laid out.")
 SHOWN = 10
-"""Refused files of a reason that are named."""
+"""Refused files listed per reason."""
 
 
 def main(argv: list[str]) -> None:
-    """Exports and says what was refused; exit status 1 where nothing could be exported."""
+    """Exports and lists refused files; exit status 1 if nothing could be exported."""
     if len(argv) > 1:
         raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
     out = Path(OUT.value).expanduser()

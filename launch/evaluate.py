@@ -1,6 +1,6 @@
-"""Runs a trained model on scans, and evaluates it if these have labels.
+"""Predicts scans with a trained model, and evaluates the predictions if the scans have labels.
 
-    python -m launch.evaluate --workdir=runs/demo                       the experiment's own test data
+    python -m launch.evaluate --workdir=runs/demo                       the experiment's test data
     python -m launch.evaluate --workdir=runs/demo --data=DIR [--checkpoint=N --model=central]
     python -m launch.evaluate --workdir=runs/demo --predictions=theirs.csv --predictions=NAME=FILE
     python -m launch.evaluate --workdir=runs/demo --source=DIR_OF_DICOM --out=DIR
@@ -8,14 +8,14 @@
 `--data` takes a dataset of launch.prepare_data. Probabilities go to predictions.csv and predictions.html. If
 every slice has labels, evaluation.{json,csv,html} have the statistics, per site and pooled, and judged.csv
 the predictions behind them; training patients of the experiment's dataset are left out. Without `--data`
-and `--checkpoint`, the predictions that the training wrote are evaluated and no model runs. `--by_study`
+and `--checkpoint`, the training's predictions are evaluated and no model runs. `--by_study`
 evaluates these by DICOM study: a head's own predictions, or the largest probability of a study's slices.
 `--predictions` names files of other programs in the format of judged.csv (Image, subtype and pred_label
 suffice), which are compared with the model on the same images.
 
-`--source` takes scans without labels. Every file below it is tried; what is no axial CT slice is refused,
-with the reason on the page. The dataset made from it, data/ in the output folder, contains the headers'
-identifiers. Without `--out` results go to WORKDIR/evaluations/MODEL.
+`--source` takes scans without labels. It reads every file in the tree; anything but an axial CT slice is
+refused, with the reason on the page. The dataset, data/ in the output folder, keeps the files' names. Without
+`--out` results go to WORKDIR/evaluations/MODEL.
 """
 
 from pathlib import Path

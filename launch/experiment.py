@@ -3,8 +3,8 @@
     python -m launch.experiment --config=configs/demo.py --workdir=DIR [--config.rounds=3 ...]
 
 Complete stages whose inputs are unchanged are skipped, so the same command resumes an interrupted experiment.
-With `config.jobs` over 1, that many arms train in parallel, each in its own process: two small models on one
-core each are faster than one after the other on two. The number changes no result.
+With `config.jobs` above 1, that many arms train in parallel processes: two small models on one core each are
+faster than one after the other on two cores. Results do not depend on it.
 
 SIGTERM ends the experiment after the current rounds, which are saved, with exit status 75; a second SIGTERM
 ends it at once.

@@ -1,10 +1,10 @@
-"""Measures where a model looks against the lesions that were drawn into the synthetic cohort.
+"""Compares a model's saliency maps with the lesions drawn into the synthetic cohort.
 
     python -m launch.explain --workdir=runs/demo && python -m launch.report --workdir=runs/demo
 
-Needs the cohort's masks and the dataset. Measures SmoothGrad maps of at most 40 hold-out slices a subtype,
-see `fl_jax.experiment.explain`, and writes saliency.json and pictures, which the report shows. Takes some
-40 s of processor time for the demo.
+Needs the cohort's masks and the dataset. Computes SmoothGrad maps of at most 40 hold-out slices per subtype,
+see `fl_jax.experiment.explain`, and writes saliency.json and pictures, which the report shows. About 40 s of
+CPU time for the demo.
 """
 
 from pathlib import Path

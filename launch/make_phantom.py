@@ -1,8 +1,8 @@
-"""Writes the synthetic cohort: head CT of patients who do not exist, as DICOM in site folders.
+"""Writes the synthetic cohort: head CT of artificial patients, as DICOM in site folders.
 
     python -m launch.make_phantom --out=DIR --seed=0
 
-A second call with the same flags recognises the complete cohort and does nothing.
+A complete cohort of the same flags is kept.
 """
 
 from pathlib import Path
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
 
 
 def table(summary: CohortSummary) -> Table:
-    """A cohort's counts as a table, one row per site and one of sums."""
+    """A cohort's counts, one row per site and one of sums."""
     out = Table(title="Synthetic cohort: positive slices per label")
     for name in ("site", "patients", "bleeding", "slices", *SHORT.values(), "MB"):
         out.add_column(name, justify="left" if name == "site" else "right")

@@ -1,9 +1,9 @@
-"""Builds the dataset from DICOM folders, once, and shows what each site holds.
+"""Builds a dataset from DICOM files and prints its counts by site.
 
     python -m launch.prepare_data --source=DIR --layout=sites --data_dir=DIR --image_size=128
 
-A dataset of the same source and options is recognised and left as it is. A file that cannot be read
-is refused with its reason: see the last table, and `<data_dir>/refused.csv` for each file.
+A complete dataset of the same source and options is kept. Files that cannot be read are refused: the last
+table counts the reasons, `<data_dir>/refused.csv` lists the files.
 """
 
 from pathlib import Path
@@ -20,13 +20,13 @@ LAYOUT = flags.DEFINE_enum("layout", "sites", list(sources.LAYOUTS), "How the fo
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset goes.", required=True)
 IMAGE_SIZE = flags.DEFINE_integer("image_size", 128, "Height and width, pixels.", lower_bound=1)
 MAX_REFUSED = flags.DEFINE_float(
-    "max_refused", 0.01, "Share of files that may be refused before it is an error.", 0.0, 1.0
+    "max_refused", 0.01, "Largest share of files that may be refused.", 0.0, 1.0
 )
 REPAIRS = flags.DEFINE_multi_enum(
     "repair",
     [repair.name for repair in dicom.Repair],
     [*(repair.name for repair in dicom.Repair), "NONE"],
-    "What may be put right in a file; repeat the flag. A file that needs another repair is refused.",
+    "Permitted repair; may be repeated. A file that needs another repair is refused.",
 )
 WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
 

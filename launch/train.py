@@ -2,7 +2,7 @@
 
     python -m launch.train --config=configs/ich_fed_avg.py --workdir=DIR --config.arm=central
 
-Resumes from the newest checkpoint; a complete arm is left as it is. SIGTERM ends the training after the
+Resumes from the newest checkpoint; a complete arm is skipped. SIGTERM ends the training after the
 current round, which is saved, with exit status 75; a second SIGTERM ends it at once.
 """
 
@@ -40,6 +40,6 @@ if __name__ == "__main__":
     flags.DEFINE_bool(
         "attached",
         False,
-        "Show messages only, and end when standard input does: the parent is gone.",
+        "Show messages only, and end when standard input closes because the parent process ended.",
     )
     app.run(main, flags_parser=config_flag.parse)

@@ -1,19 +1,18 @@
-"""The contract of every algorithm, aggregator and layout; a new file among them is tested automatically.
+"""The contract of every algorithm, aggregator and layout; new files are picked up automatically.
 
 Layouts agree to 1e-5 (absolute, or relative for values above 1) after four rounds from values of order 1.
-They run the same float32 operations, but XLA fuses them differently, and a batched product sums in another
-order. Each operation may be off by half a unit in the last place, 6e-8 relative; the 20 or so consecutive
-operations of a step add up to about 1e-6, and a round's few steps to a few of that. Operations that round
-by design (a quantiser, a selection of messages) would turn this into a full step for a value within 1e-6 of
-a threshold; these inputs have none.
+They run the same float32 operations, but XLA fuses them differently and sums batched products in another
+order. Each operation has a rounding error of 6e-8 relative; some 20 consecutive operations per step add up to
+about 1e-6, and a round has a few steps. Quantisers and message selection could amplify this for values within
+1e-6 of a threshold; these inputs have none.
 
-The default run has every algorithm under the weighted mean on every layout but `whole_round`, which is
-`vmapped` in one program; every aggregator under FedAvg on `sequential` and `vmapped`; and each aggregator
-under every second kind of message (one algorithm per list of shapes) on `sequential`. `-m slow` runs the rest
-of the product.
+The default run covers every algorithm with the weighted mean on all layouts but `whole_round`, which is
+`vmapped` in one program; every aggregator with FedAvg on `sequential` and `vmapped`; and each aggregator with
+every second message structure (one algorithm per list of shapes) on `sequential`. `-m slow` runs the rest of
+the product.
 
-`<algorithm> <rule>` is an algorithm wrapped in `federated_batch_stats`, for a network with BatchNorm, under
-the weighted mean. The default run has FedAvg on three layouts and three others on `sequential`.
+`<algorithm> <rule>` is an algorithm wrapped in `federated_batch_stats`, for a network with BatchNorm, with
+the weighted mean. The default run covers FedAvg on three layouts and three others on `sequential`.
 """
 
 from collections.abc import Callable
@@ -39,7 +38,7 @@ from fl_jax.wrappers.batch_stats import RULES, federated_batch_stats
 ALGORITHMS = spec.names("fl_jax.algorithms")
 AGGREGATORS = spec.names("fl_jax.aggregators")
 LAYOUTS = ("sequential", "vmapped", "whole_round", "mesh")
-SITES = 8  # Bulyan wants seven, and one may be absent
+SITES = 8  # Bulyan needs seven, and one may be absent
 EVERYONE = np.ones(SITES, bool)
 ABSENT = EVERYONE & (np.arange(SITES) != 1)
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -60,7 +59,7 @@ class Round(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A round's output, and how many programs were compiled for it."""
+    """A round's output, and the number of programs compiled for it."""
 
     state: layouts.State
     metrics: dict[str, Any]
@@ -74,34 +73,34 @@ def algorithm(name: str) -> Algorithm:
     factory = getattr(import_module(f"fl_jax.algorithms.{name}"), name)
     keeps = "keep_optimizer" in signature(factory).parameters  # momentum, from round to round
     text = f"{name}({'keep_optimizer=True' if keeps else ''})"
-    made = spec.build(text, "fl_jax.algorithms", loss, optax.sgd(0.1, momentum=0.9))
-    return federated_batch_stats(made, rule) if rule else made
+    built = spec.build(text, "fl_jax.algorithms", loss, optax.sgd(0.1, momentum=0.9))
+    return federated_batch_stats(built, rule) if rule else built
 
 
 def initial(name: str):
     return normalised_variables() if " " in name else network_params()
 
 
-def kind(name: str) -> tuple[tuple[int, ...], ...]:
-    """The shapes of what a site sends."""
+def message_shapes(name: str) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a site's message."""
 
-    made = algorithm(name)
+    built = algorithm(name)
 
     def report():
         params, key = network_params(), jax.random.key(0)
-        broadcast, site = made.broadcast(made.init_server(params)), made.init_site(params)
-        return made.client.finish(broadcast, site, made.client.start(broadcast, site, key))[0]
+        broadcast, site = built.broadcast(built.init_server(params)), built.init_site(params)
+        return built.client.finish(broadcast, site, built.client.start(broadcast, site, key))[0]
 
     return tuple(leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(report).message))
 
 
 def cases():
-    """All cases, those of a pair side by side; what the default run leaves out is marked slow."""
-    kinds = {kind(name): name for name in [*ALGORITHMS, "fed_avg"]}
+    """All cases, grouped by algorithm and aggregator; those outside the default run are marked slow."""
+    by_shapes = {message_shapes(name): name for name in [*ALGORITHMS, "fed_avg"]}
     for name in ALGORITHMS:
         names = LAYOUTS[:1] if algorithm(name).chained else LAYOUTS
         for aggregator, layout in product(AGGREGATORS, names):
-            every_second = [*kinds.values()][AGGREGATORS.index(aggregator) % 2 :: 2]
+            every_second = [*by_shapes.values()][AGGREGATORS.index(aggregator) % 2 :: 2]
             quick = (
                 (aggregator == "weighted_mean" and (layout != "whole_round" or name == "fed_avg"))
                 or (name == "fed_avg" and layout in LAYOUTS[:2])
@@ -109,24 +108,26 @@ def cases():
             )
             case = Case(name, aggregator, layout)
             yield pytest.param(case, id="-".join(case), marks=() if quick else pytest.mark.slow)
-    yield from carried()
+    yield from cases_with_statistics()
 
 
 SEVERAL = ("apfl", "ditto", "ifca")
-"""They train several models at a site, which statistics refuse."""
-CARRIED = ("fed_avg aggregate", "fed_bn local", "scaffold aggregate", "cyclic naive")
-"""What the default run has of algorithms with statistics."""
+"""They train several models at a site, which `federated_batch_stats` refuses."""
+QUICK_WITH_STATISTICS = ("fed_avg aggregate", "fed_bn local", "scaffold aggregate", "cyclic naive")
+"""Algorithms with running statistics in the default run."""
 
 
-def carried():
-    """The same with running statistics, which each algorithm takes along in the same way."""
+def cases_with_statistics():
+    """Every algorithm with every rule for running statistics."""
     for name, rule in product(ALGORITHMS, RULES):
         if name in SEVERAL:
             continue
         for layout in LAYOUTS[:1] if algorithm(name).chained else LAYOUTS:
             case = Case(f"{name} {rule}", "weighted_mean", layout)
-            everywhere = case.algorithm == CARRIED[0] and layout != "whole_round"
-            quick = everywhere or (case.algorithm in CARRIED and layout == "sequential")
+            everywhere = case.algorithm == QUICK_WITH_STATISTICS[0] and layout != "whole_round"
+            quick = everywhere or (
+                case.algorithm in QUICK_WITH_STATISTICS and layout == "sequential"
+            )
             yield pytest.param(case, id="-".join(case), marks=() if quick else pytest.mark.slow)
 
 
@@ -169,7 +170,7 @@ def _count_compilations():
 
 
 class Run(NamedTuple):
-    """A layout as a function of (state, round), the state before round 0, and what `HISTORY` gave."""
+    """A layout as a function of (state, round), the initial state, and the rounds of `HISTORY`."""
 
     run: Callable[[layouts.State, Round], tuple[layouts.State, dict[str, Any]]]
     start: layouts.State
@@ -195,9 +196,9 @@ def layout(name, *parts):
         return lambda s, r: whole(s, r.batches, r.present & ~(r.dropout & at_four))
     if name == "mesh":
         two = jax.make_mesh((2,), ("site",), devices=jax.devices()[:2])
-        made = layouts.mesh(*parts, two)
+        run_round = layouts.mesh(*parts, two)
     else:
-        made = getattr(layouts, name)(*parts)
+        run_round = getattr(layouts, name)(*parts)
 
     def run(state, given):
         def batches(site):
@@ -206,13 +207,13 @@ def layout(name, *parts):
                 if given.dropout and site == 4:
                     raise layouts.Dropout
 
-        return made(state, batches, given.present)
+        return run_round(state, batches, given.present)
 
     return run
 
 
 def plain(tree):
-    """NumPy arrays only, as a checkpoint would hold them."""
+    """NumPy arrays only, as in a checkpoint."""
     is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
     return jax.tree.map(lambda x: np.array(jax.random.key_data(x) if is_key(x) else x), tree)
 
@@ -245,7 +246,7 @@ def test_it_compiles_in_the_first_round_only(case):
 @every_case
 def test_layouts_agree(case):
     if case.layout == "sequential":
-        pytest.skip("the reference for the others")
+        pytest.skip("the reference of the other layouts")
     others = ran(case._replace(layout="sequential")).rows
     for row, other in zip(ran(case).rows, others, strict=True):
         close(row.state, other.state, **TOLERANCE)
@@ -267,7 +268,7 @@ def test_a_split_run_equals_an_uninterrupted_one(case):
 
 
 @every_case
-def test_what_is_not_there_changes_nothing(case):
+def test_absent_sites_change_nothing(case):
     run, _, rows = ran(case)
     state = rows[0].state
     absent = run(state, Round(BATCHES, ABSENT))
@@ -278,13 +279,13 @@ def test_what_is_not_there_changes_nothing(case):
 
 
 @every_case
-def test_what_is_not_finite_is_left_out(case):
+def test_messages_that_are_not_finite_are_left_out(case):
     run, start, _ = ran(case)
-    with_it, metrics = run(start, Round(spoiled(BATCHES, 1)))
+    with_nan, metrics = run(start, Round(spoiled(BATCHES, 1)))
     without, _ = run(start, Round(BATCHES, ABSENT))
     np.testing.assert_array_equal(metrics["accepted"], ABSENT)
-    equal(with_it._replace(participated=without.participated), without)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(plain(with_it.server.params)))
+    equal(with_nan._replace(participated=without.participated), without)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(plain(with_nan.server.params)))
 
 
 @every_case
@@ -301,14 +302,14 @@ def test_the_order_of_the_sites_does_not_matter(case):
 
     server = twice(BATCHES)
     if any(map(np.any, jax.tree.leaves(jax.tree.map(np.not_equal, twice(BATCHES, 1), server)))):
-        pytest.skip("each site draws from a key of its own, which goes by its place")
+        pytest.skip("each site's random key depends on its index")
     order = np.array([3, 7, 0, 6, 1, 5, 2, 4])
     permuted = twice(jax.tree.map(lambda x: x[order], BATCHES))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), permuted, server)
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_several_models_at_a_site_take_no_statistics_along(name):
+def test_several_models_at_a_site_refuse_running_statistics(name):
     with pytest.raises(ValueError, match="trains one model at a site"):
         ran(Case(f"{name} aggregate", "weighted_mean", "sequential"))
 

@@ -1,4 +1,4 @@
-"""A tiny study from drawn patients to the report, by the programs that a user calls."""
+"""A tiny experiment from synthetic patients to the report, run by the programs that a user calls."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ TINY = (
 )
 MODELS = 7
 ONE_DEVICE = {"XLA_FLAGS": ""}
-"""Nothing need be compiled for each of the tests' four."""
+"""The tests have four devices; one saves compilations."""
 
 
 def program(module, *arguments, **more):
@@ -48,13 +48,13 @@ def program(module, *arguments, **more):
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
+    folder = tmp_path_factory.mktemp("experiment")
     done = program("experiment", *TINY, f"--workdir={folder}")
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def test_the_study_leaves_what_it_promises(workdir):
+def test_an_experiment_writes_all_its_files(workdir):
     assert len(list((workdir / "predictions").glob("*.csv"))) == MODELS
     assert len(list((workdir / "models").glob("*/done.json"))) == MODELS
     results = json.loads((workdir / "results.json").read_text())
@@ -73,21 +73,21 @@ def test_the_study_leaves_what_it_promises(workdir):
         assert rounds == [1, 2]
 
 
-def test_the_page_needs_no_network_and_the_report_no_model(workdir):
+def test_the_report_needs_no_network_and_no_model(workdir):
     page = (workdir / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
-    made = [workdir / name for name in ("results.json", "cross_site.json", "report.html")]
-    made += [path for name in ("figures", "tables") for path in (workdir / name).iterdir()]
-    before = {path: path.read_bytes() for path in made}
+    outputs = [workdir / name for name in ("results.json", "cross_site.json", "report.html")]
+    outputs += [path for name in ("figures", "tables") for path in (workdir / name).iterdir()]
+    before = {path: path.read_bytes() for path in outputs}
     (workdir / "results.json").unlink()
     again = program("report", f"--workdir={workdir}", PYTHONHASHSEED="7", OMP_NUM_THREADS="3")
     assert again.returncode == 0, again.stderr
-    assert len(made) > 20
-    assert [path.name for path in made if path.read_bytes() != before[path]] == []
+    assert len(outputs) > 20
+    assert [path.name for path in outputs if path.read_bytes() != before[path]] == []
 
 
-def test_a_browser_shows_the_page_and_has_nothing_to_say(workdir, tmp_path):
+def test_a_browser_shows_the_report_without_errors(workdir, tmp_path):
     manifest = json.loads((workdir / "manifest.json").read_text())
     dom, console = browse(workdir / "report.html", tmp_path)
     assert console == []
@@ -97,7 +97,7 @@ def test_a_browser_shows_the_page_and_has_nothing_to_say(workdir, tmp_path):
     assert "</footer>" in dom
 
 
-def test_the_manifest_has_the_shape_that_the_report_is_tested_with(workdir):
+def test_the_manifest_has_the_types_of_the_reports_test_data(workdir):
     manifest = json.loads((workdir / "manifest.json").read_text())
     assert {name: type(value) for name, value in manifest.items()} == {
         name: type(value) for name, value in MANIFEST.items()
@@ -105,7 +105,7 @@ def test_the_manifest_has_the_shape_that_the_report_is_tested_with(workdir):
     assert set(MANIFEST["config"]) <= set(manifest["config"])
 
 
-def test_the_same_command_again_skips_what_is_done(workdir):
+def test_the_same_command_skips_complete_stages(workdir):
     stamps = {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")}
     again = program("experiment", *TINY, f"--workdir={workdir}")
     assert again.returncode == 0, again.stderr
@@ -115,7 +115,7 @@ def test_the_same_command_again_skips_what_is_done(workdir):
     assert {p: p.stat().st_mtime_ns for p in workdir.glob("models/*/done.json")} == stamps
 
 
-def test_nothing_that_is_written_names_a_patient(workdir):
+def test_no_output_contains_an_identifier(workdir):
     keywords = ["PatientName", "PatientID", "AccessionNumber", "StudyID", *UIDS]
     planted = set()
     for path in (workdir / "cohort").rglob("*.dcm"):
@@ -130,7 +130,7 @@ def test_nothing_that_is_written_names_a_patient(workdir):
         assert not [value for value in planted if value in data], path
 
 
-def test_a_model_judges_scans_without_labels(workdir, tmp_path):
+def test_scans_without_labels_are_predicted(workdir, tmp_path):
     stamps = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
     source = workdir / "cohort" / "holdout"
     done = program("evaluate", f"--workdir={workdir}", f"--source={source}", f"--out={tmp_path}")
@@ -143,8 +143,8 @@ def test_a_model_judges_scans_without_labels(workdir, tmp_path):
         lines = list(csv.DictReader(file))
     assert len(lines) == (judged.split == "holdout").sum()
     for line in lines:
-        own = [float(line[label]) for label in LABELS]
-        np.testing.assert_allclose(own, known[Path(line["image"]).stem], atol=1e-6)
+        probabilities = [float(line[label]) for label in LABELS]
+        np.testing.assert_allclose(probabilities, known[Path(line["image"]).stem], atol=1e-6)
     page = (tmp_path / "predictions.html").read_text()
     assert page.count("data:image/png;base64,") == len(lines)
     other = program(
@@ -155,7 +155,7 @@ def test_a_model_judges_scans_without_labels(workdir, tmp_path):
 
 
 @needs_real
-def test_a_real_head_is_judged_and_what_is_beside_it_refused(workdir, tmp_path):
+def test_real_scans_are_predicted_and_other_files_refused(workdir, tmp_path):
     done = program("evaluate", f"--workdir={workdir}", f"--source={REAL}", f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
     with (tmp_path / "predictions.csv").open() as file:
@@ -167,18 +167,18 @@ def test_a_real_head_is_judged_and_what_is_beside_it_refused(workdir, tmp_path):
         assert f"{reason}: " in page
 
 
-def test_the_model_that_is_asked_for_is_the_one_that_judges(workdir, tmp_path):
+def test_another_model_and_checkpoint_can_be_evaluated(workdir, tmp_path):
     data = (f"--workdir={workdir}", f"--data={workdir / 'data'}", f"--out={tmp_path}")
     model = sorted(path.name for path in (workdir / "models").glob("local_*"))[0]
     done = program("evaluate", *data, f"--model={model}", "--checkpoint=2")
     assert done.returncode == 0, done.stderr
     assert f"predicted by {model}, round 2" in done.stderr
     assert f"{model}</td>" in (tmp_path / "predictions.html").read_text()
-    kept = predictions.read(workdir / "predictions" / f"{model}.csv")
+    stored = predictions.read(workdir / "predictions" / f"{model}.csv")
     judged = predictions.read(tmp_path / "judged.csv")
-    assert set(judged.image.tolist()) >= set(kept.image.tolist())
-    found = json.loads((tmp_path / "evaluation.json").read_text())
-    assert found["facts"]["round"] == 2
+    assert set(judged.image.tolist()) >= set(stored.image.tolist())
+    results = json.loads((tmp_path / "evaluation.json").read_text())
+    assert results["facts"]["round"] == 2
     assert "evaluation.html" in done.stdout
     with pytest.raises(
         FileNotFoundError, match=r"no trained model; .* has central, federated, loc"
@@ -188,24 +188,24 @@ def test_the_model_that_is_asked_for_is_the_one_that_judges(workdir, tmp_path):
         trained.load(Workdir(workdir), model, checkpoint=9, complain=pytest.fail)
 
 
-def test_a_training_refuses_a_workdir_that_was_begun_otherwise(workdir):
+def test_a_training_refuses_a_workdir_of_another_config(workdir):
     other = program("train", *TINY, f"--workdir={workdir}", "--config.optimizer=sgd(0.1)")
     assert other.returncode == 1
     assert "optimizer: 'adam(1e-3)' there, 'sgd(0.1)' now" in other.stderr
 
 
-def test_bad_arguments_end_with_one_line(tmp_path):
+def test_a_missing_dataset_is_named_in_one_line(tmp_path):
     done = program("train", "--config=configs/demo.py", f"--workdir={tmp_path}")
     assert done.returncode == 1
     assert "launch.prepare_data" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_where_the_model_looks_is_measured_and_shown(workdir):
+def test_saliency_is_measured_and_shown(workdir):
     done = program("explain", f"--workdir={workdir}", "--resamples=20")
     assert done.returncode == 0, done.stderr
-    found = json.loads((workdir / "saliency.json").read_text())
-    measured = {name for name, row in found["subtypes"].items() if row}
+    results = json.loads((workdir / "saliency.json").read_text())
+    measured = {name for name, row in results["subtypes"].items() if row}
     assert measured
     assert {path.stem for path in (workdir / "saliency").glob("*.png")} == measured
     again = program("report", f"--workdir={workdir}")

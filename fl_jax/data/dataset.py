@@ -3,7 +3,7 @@
 On disk, under `data_dir`:
 
     slices/                 pixel records, a TFDS dataset; record i is row i of the index; see `records`
-    slices/index.csv        all metadata of each slice, so that nobody reads pixels for it; see `index`
+    slices/index.csv        metadata of each slice, so that no pixels are read for it; see `index`
     slices/duplicates.csv   images whose picture occurs more than once; see `duplicates`
     refused.csv             site, path, reason and detail of each file that the last build refused
     summary.json            what the dataset was built from, counts by site, digests; see `metadata`

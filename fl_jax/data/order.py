@@ -38,8 +38,8 @@ def balanced_order(
 ) -> np.ndarray:
     """Alternates examples without and with a finding, and balances the subtypes among the latter.
 
-    An example with several subtypes may be drawn for each. Examples with `any` alone form a class of their
-    own.
+    An example with several subtypes may be drawn for each. Examples with `any` alone form a separate
+    class.
 
     Args:
         labels: {0, 1}[n, L] of the site's examples, `any` first.

@@ -1,4 +1,4 @@
-"""Names of sites: which texts are valid, and the two names with a meaning of their own."""
+"""Valid names of sites, and the two reserved ones."""
 
 import re
 

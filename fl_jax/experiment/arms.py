@@ -1,4 +1,4 @@
-"""Plans the arms of an experiment: who trains on what, with the same number of examples in every arm."""
+"""Plans the arms of an experiment, with the same number of training examples in each."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ from fl_jax.data.slices import Slices
 
 
 class Arm(NamedTuple):
-    """What one arm trains on.
+    """The sites, examples and rounds of one arm.
 
     Attributes:
         name: `federated`, `central` or `local_<site>`.
         sites: names of its S sites; the central arm has one, `all`.
-        train: training examples of each site, int[n_s]: rows of the dataset, or numbers of studies.
-        validation: rows of its sites that select the best round, int[n].
-        participating: bool[R, S], which sites take part in each round.
+        train: training examples of each site, int[n_s]: rows of the dataset, or indices of studies.
+        validation: rows that select the best round, int[n].
+        participating: bool[R, S], participation of each site in each round.
         examples: int[R, S], examples per site and round, repeats included.
         balanced: whether examples are drawn by their labels, see `fl_jax.data.order`.
     """
@@ -59,7 +59,7 @@ def plan_arms(
         min_sites: see `core.participation`.
         key: the run's key, which decides participation.
         local_budget: `'examples'`: a local model sees as many examples as the federated one, however
-            small its site; `'epochs'`: it makes as many passes over its slices as in the federation.
+            small its site; `'epochs'`: as many passes over its slices as in the federation.
         balanced: see `Arm`; budgets stay the same.
 
     Returns:
@@ -78,8 +78,8 @@ def plan_arms(
     slices.require_labels()
     sites = partition.sites
     train = tuple(slices.examples(partition.rows(slices, "train", site)) for site in sites)
-    held_back = tuple(partition.rows(slices, "validation", site) for site in sites)
-    for name, parts in (("training", train), ("validation", held_back)):
+    validation_rows = tuple(partition.rows(slices, "validation", site) for site in sites)
+    for name, parts in (("training", train), ("validation", validation_rows)):
         for site, rows in zip(sites, parts, strict=True):
             if not len(rows):
                 raise ValueError(
@@ -97,5 +97,5 @@ def plan_arms(
     for index, (site, rows) in enumerate(zip(sites, train, strict=True)):
         budget = total if local_budget == "examples" else examples[:, index : index + 1]
         name = f"local_{site}"
-        planned[name] = Arm(name, (site,), (rows,), held_back[index], always, budget)
+        planned[name] = Arm(name, (site,), (rows,), validation_rows[index], always, budget)
     return {name: arm._replace(balanced=balanced) for name, arm in planned.items()}

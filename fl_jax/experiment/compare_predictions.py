@@ -1,4 +1,4 @@
-"""Statistics of a model's predictions, compared with other programs' predictions of the same images."""
+"""Evaluates a model's predictions next to other programs' predictions on the same images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from fl_jax.report.results import visible_validation
 from fl_jax.workdir import EvaluationFolder, Workdir
 
 LARGEST = "the largest of its slices"
-"""Source of a study's probability, for a model of slices."""
+"""How a model of slices predicts a study."""
 
 
 class OtherPrograms(NamedTuple):
@@ -50,7 +50,7 @@ def read_others(files: Sequence[str], ours: LabelledPredictions) -> OtherProgram
             name, file = Path(argument).stem, argument
         if name == ours.name or name in scores:
             raise ValueError(
-                f"--predictions={argument}: the name {name!r} is taken; write OTHER_NAME={file}"
+                f"--predictions={argument}: the name {name!r} is in use; write OTHER_NAME={file}"
             )
         path = Path(file).expanduser()
         if not path.is_file():
@@ -72,8 +72,8 @@ def compare(
     """Evaluates our model and other programs, and writes the results, their table, the page and `judged.csv`.
 
     Args:
-        ours: our model's predictions, which `judged.csv` has in the format of other programs' files.
-        others: of `read_others`.
+        ours: our model's predictions; `judged.csv` has them in the format of other programs' files.
+        others: see `read_others`.
         out: the folder to write to.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
@@ -84,9 +84,9 @@ def compare(
         The results, see `labelled_scans.compute`.
 
     Raises:
-        ValueError: a file of another program would be overwritten; an image belongs to no known study; or as
+        ValueError: a file of another program would be overwritten; the study of an image is unknown; or as
             `labelled_scans.compute`.
-        FileNotFoundError: `studies_of` without its dataset, which says what study an image is of.
+        FileNotFoundError: `studies_of` without its dataset, which maps images to studies.
     """
     for path in others.facts.values():
         if Path(path).expanduser().resolve() == out.judged.resolve():

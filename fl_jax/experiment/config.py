@@ -18,15 +18,15 @@ Layers = tuple[tuple[str, float], ...]
 
 
 class Meta(NamedTuple):
-    """What is known of a field beyond its type and default.
+    """Documentation and limits of a field.
 
     Attributes:
         group: heading under which the field is listed.
-        doc: what it means, in a line.
+        doc: one line.
         low: smallest value.
         high: largest value.
-        choices: allowed values; empty if others are allowed, too.
-        numbers: whether it decides what a training computes, not only where, how fast or what for.
+        choices: allowed values; empty if `low` and `high` or the type decide.
+        numbers: whether it changes what a training computes, rather than where, how fast or what for.
     """
 
     group: str
@@ -53,7 +53,7 @@ _machine = partial(_field, "Machine", numbers=False)
 
 @dataclasses.dataclass(frozen=True)
 class Cohort:
-    """The synthetic cohort, which stands in where neither `source` nor `data_dir` is given."""
+    """The synthetic cohort, the default without `source` and `data_dir`."""
 
     seed: int = _data(0, "Seed of the patients.", low=0, high=2**63 - 1)
     scale: float = _data(1.0, "Number of patients, 1 being the demo's.", low=1e-3, high=1e4)
@@ -65,7 +65,7 @@ class Cohort:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings of an experiment. Types, ranges and choices are checked whenever one is made.
+    """Settings of an experiment; creating one checks types, ranges and choices.
 
     Raises:
         ValueError: names the field, its value, and what is allowed.
@@ -279,13 +279,13 @@ class Config:
 
     @classmethod
     def of(cls, values: Any) -> "Config":
-        """Makes a `Config` and checks all that can be known before work begins.
+        """Makes a `Config` and checks everything that can be known before any work.
 
         Beyond types and ranges, every spec is built, the model's shapes are traced, and fields that
         exclude each other are refused.
 
         Args:
-            values: by name, such as a `ConfigDict`; what is missing has its default.
+            values: by name, such as a `ConfigDict`; missing fields have their defaults.
 
         Raises:
             ValueError: one line that names the field, its value, and what is allowed.
@@ -309,7 +309,7 @@ class Config:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields by name, in values that JSON can hold."""
+        """All fields by name, as JSON values."""
         return {name: _plain(getattr(self, name)) for name in FIELDS}
 
     def numbers(self) -> dict[str, Any]:
@@ -344,10 +344,10 @@ def config_dict() -> Any:
 
 
 def check_name(name: str) -> None:
-    """Refuses a name that is no field, such as `round` or `cohort.seeds`.
+    """Checks that a name is a field, such as `rounds` or `cohort.seed`.
 
     Raises:
-        ValueError: with the field that was probably meant.
+        ValueError: it is not; suggests a similar one.
     """
     known = [*FIELDS, *(f"cohort.{name}" for name in COHORT)]
     if name not in known:
@@ -357,7 +357,7 @@ def check_name(name: str) -> None:
 
 
 def allowed(name: str) -> str:
-    """What a field may be, in words: `int in 1..1048576`."""
+    """The values that a field allows, in words: `int in 1..1048576`."""
     meta, kind = _entry(name)
     if meta.choices:
         return " | ".join(map(str, meta.choices))
@@ -381,17 +381,17 @@ def _entry(name: str) -> tuple[Meta, Any]:
 
 
 def _check_fields(config: Any, prefix: str = "") -> None:
-    """Checks and normalises each field of a dataclass as it is made."""
+    """Checks and normalises the fields of a new dataclass."""
     for name, kind in get_type_hints(type(config)).items():
         value = getattr(config, name)
-        fitting: Any = _cast(value, kind)
+        converted: Any = _cast(value, kind)
         meta: Meta = type(config).__dataclass_fields__[name].metadata["meta"]
-        if fitting is None or not _is_allowed(meta, fitting):
+        if converted is None or not _is_allowed(meta, converted):
             near = difflib.get_close_matches(str(value), [str(c) for c in meta.choices], n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
             must = allowed(f"{prefix}{name}")
             raise ValueError(f"config.{prefix}{name}={value!r}: must be {must}{meant}")
-        object.__setattr__(config, name, fitting)
+        object.__setattr__(config, name, converted)
 
 
 def _is_allowed(meta: Meta, value: Any) -> bool:
@@ -401,7 +401,7 @@ def _is_allowed(meta: Meta, value: Any) -> bool:
 
 
 def _cast(value: Any, kind: Any) -> Any:
-    """The value as the field's type; None if it has another one."""
+    """Converts a value to the field's type; None if it does not fit."""
     if kind is Cohort and not isinstance(value, Cohort | str) and hasattr(value, "items"):
         for name in dict(value):
             check_name(f"cohort.{name}")

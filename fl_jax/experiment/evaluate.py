@@ -1,4 +1,4 @@
-"""Runs a trained model on scans, and evaluates it if these have labels."""
+"""Predicts scans with a trained model, and evaluates the predictions if the scans have labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from fl_jax.workdir import EvaluationFolder, Workdir
 
 
 class Request(NamedTuple):
-    """What to evaluate on what.
+    """A model, the scans to predict, and where results go.
 
     Attributes:
         model: the arm.
@@ -47,7 +47,7 @@ class Request(NamedTuple):
 
     @property
     def uses_stored_predictions(self) -> bool:
-        """Whether the training's own predictions answer the request, so that no model runs."""
+        """Whether the training's predictions suffice, so that no model runs."""
         return self.source is None and self.data is None and self.checkpoint is None
 
     def folder(self, workdir: Workdir) -> EvaluationFolder:
@@ -59,11 +59,11 @@ class Request(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation gave.
+    """Results and files of an evaluation.
 
     Attributes:
         results: see `evaluation.compute`; None for scans without labels.
-        files: what was written.
+        files: the files written.
     """
 
     results: dict[str, Any] | None
@@ -71,7 +71,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluation:
-    """Predicts, unless the training has, and evaluates against the labels, if there are any.
+    """Predicts, unless the training's predictions suffice, and evaluates against labels, if there are any.
 
     Raises:
         ValueError: the request contradicts itself, a file is invalid, or the dataset has another image size.
@@ -117,10 +117,10 @@ def predict(
     """Predicts a prepared dataset, and writes the predictions and their page.
 
     Args:
-        model: to predict with.
+        model: the model.
         data_dir: the dataset, with or without labels.
         out: the folder to write to.
-        source: the folder to which names of refused files are relative.
+        source: names of refused files are shown relative to this folder.
 
     Returns:
         The dataset's N slices, and their logits float64[N, L].

@@ -1,8 +1,8 @@
-"""Measures where a model looks against the lesions that were drawn into a synthetic cohort.
+"""Compares a model's saliency maps with the lesions drawn into a synthetic cohort.
 
-SmoothGrad maps of hold-out slices with a lesion of each subtype give the share of the map inside the lesion,
-to compare with the lesion's share of the head, and the map's rank correlation with that of a model whose
-parameters are random, in whole or in one part. Intervals resample patients.
+For hold-out slices with a lesion of each subtype: the share of the SmoothGrad map inside the lesion, next to
+the lesion's share of the head, and the map's rank correlation with that of a model with random parameters,
+all of them or one part (the sanity check of Adebayo et al., 2018). Intervals resample patients.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ from fl_jax.workdir.schema import Interval, Saliency, SubtypeMaps
 
 BATCH, SHOWN = 16, 3
 MOST = 40
-"""Slices of a subtype that are measured, drawn without replacement."""
+"""Slices measured per subtype, drawn without replacement."""
 CHECKED = 16
-"""Of these, slices on which random parameters are tried: each part of the model needs a map."""
+"""Of these, slices for the sanity check, which needs a map for each part of the model."""
 SAMPLES, NOISE = 16, 5.0
 RULE = (
     "hold-out slices whose label is set and whose drawn lesion covers a pixel at the model's size; "
@@ -53,7 +53,7 @@ class Explanation(NamedTuple):
 
 
 class _Slices(NamedTuple):
-    """The slices of one subtype that are measured."""
+    """The measured slices of one subtype."""
 
     hu: NDArray[np.int16]
     lesion: NDArray[np.bool_]
@@ -70,7 +70,7 @@ def explain_workdir(
     resamples: int = 1000,
     complain: Callable[[str], None],
 ) -> Saliency:
-    """Explains an arm's model on the hold-out, and writes `saliency.json` and its pictures.
+    """Explains an arm's model on the hold-out; writes `saliency.json` and its pictures.
 
     Args:
         workdir: of `launch.experiment`.
@@ -122,7 +122,7 @@ def explain(
         slices: the dataset.
         holdout: predictions of the hold-out's slices.
         cohort: the synthetic cohort, with its masks.
-        digest: SHA-256 of the predictions, by which the report knows whether this is of its model.
+        digest: SHA-256 of the predictions; the report compares it with its own.
         seed: of noise, random parameters and resampling.
         resamples: of patients.
 
@@ -144,21 +144,21 @@ def explain(
     subtypes: dict[Any, SubtypeMaps | None] = {}
     panels: dict[str, NDArray[np.uint8]] = {}
     for label, subtype in enumerate(LABELS[1:], start=1):
-        fit = [
+        eligible = [
             at
             for at, name in enumerate(holdout.image.tolist())
             if holdout.truth[at, label] and name in lesions and lesions[name][label - 1].any()
         ]
-        if not fit:
+        if not eligible:
             subtypes[subtype] = None
             continue
-        chosen = np.random.default_rng([seed, label]).permutation(fit)[:MOST]
+        chosen = np.random.default_rng([seed, label]).permutation(eligible)[:MOST]
         names = holdout.image[chosen].tolist()
         hu = slices.hu(np.array([row[name] for name in names]))
         lesion = np.stack([lesions[name][label - 1] for name in names])
         measured = _Slices(hu, lesion, saliency.head(hu), holdout.patient[chosen])
         subtypes[subtype], panels[subtype] = _measure(
-            *(model.params, random, maps, label, measured, len(fit)),
+            *(model.params, random, maps, label, measured, len(eligible)),
             partial(saliency.clustered_mean, resamples=resamples, seed=seed),
         )
     return Explanation(
@@ -240,9 +240,9 @@ def _measure(
     hu, lesion, head, patient = slices
     trained = maps(params, hu, label)
     share, chance = saliency.share_inside(trained, lesion, head)
-    tried = slice(0, CHECKED)
-    other = {part: maps(changed, hu[tried], label) for part, changed in random.items()}
-    blind, _ = saliency.share_inside(other["all"], lesion[tried], head[tried])
+    checked = slice(0, CHECKED)
+    other = {part: maps(changed, hu[checked], label) for part, changed in random.items()}
+    blind, _ = saliency.share_inside(other["all"], lesion[checked], head[checked])
     measured = SubtypeMaps(
         fit=fit,
         slices=len(hu),
@@ -251,17 +251,19 @@ def _measure(
         chance=mean(chance, patient),
         difference=mean(share - chance, patient),
         checked_slices=len(blind),
-        checked_share=mean(share[tried], patient[tried]),
-        random_share=mean(blind, patient[tried]),
+        checked_share=mean(share[checked], patient[checked]),
+        random_share=mean(blind, patient[checked]),
         correlation={
             part: mean(
-                saliency.similarity(trained[tried], one, head[tried] & (trained[tried] + one > 0)),
-                patient[tried],
+                saliency.similarity(
+                    trained[checked], one, head[checked] & (trained[checked] + one > 0)
+                ),
+                patient[checked],
             )
             for part, one in other.items()
         },
     )
-    _, first = np.unique(patient[tried], return_index=True)
+    _, first = np.unique(patient[checked], return_index=True)
     shown = np.sort(first)[:SHOWN]
     return measured, _panel(hu[shown], lesion[shown], trained[shown], other["all"][shown])
 

@@ -1,4 +1,4 @@
-"""Exports a model's parameters as a safetensors file, which other frameworks read.
+"""Exports a model's parameters to a safetensors file, which other frameworks read.
 
 An array's name is its path in Flax's tree, such as `Dense_0/kernel`. Layouts are Flax's: a dense kernel is
 [in, out], a convolution's [H, W, in, out]. The file's metadata contain `model`, `best_round` and the
@@ -28,7 +28,7 @@ def export(workdir: Workdir, model: str, out: Path, *, complain: Callable[[str],
     Args:
         workdir: of `launch.experiment` or `launch.train`.
         model: `federated`, `central` or `local_<site>`.
-        out: the file, written as a whole or not at all.
+        out: the file, written atomically.
         complain: called with a sentence for every damaged checkpoint.
 
     Returns:

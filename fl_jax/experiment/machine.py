@@ -1,4 +1,4 @@
-"""The machine: cores, devices, threads, and a description of it."""
+"""Cores, devices and threads of this machine."""
 
 import os
 import platform
@@ -15,12 +15,10 @@ def cores() -> int:
 
 
 def split(devices: int) -> None:
-    """Splits the CPU into devices of one thread each; call it before JAX looks for devices.
+    """Splits the CPU into devices of one thread each; call it before JAX initialises its devices.
 
-    What XLA:CPU delegates to YNNPACK uses all threads nevertheless.
-
-    Two sites on a thread each are faster than one site on two threads, since a small model's operations
-    are too short to be shared. Accelerators are left as they are.
+    Two sites on one thread each are faster than one site on two threads, since a small model's operations
+    are too short to parallelise. YNNPACK still uses all threads. Accelerators are not affected.
 
     Args:
         devices: how many; 0 or 1 leaves one device with all threads.
@@ -29,19 +27,17 @@ def split(devices: int) -> None:
         ValueError: when the number is negative.
     """
     if devices < 0:
-        raise ValueError(
-            f"devices={devices}: must be 0, which leaves the machine as it is, or more"
-        )
+        raise ValueError(f"devices={devices}: must be at least 0; 0 changes nothing")
     if devices > 1:
         flags = (
             f"--xla_force_host_platform_device_count={devices} --xla_cpu_multi_thread_eigen=false"
         )
-        # What a person set comes after and so decides.
+        # The user's flags come last and win.
         os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 
 THREADS = ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS")
-"""Where XLA:CPU and its libraries read their number of threads; XLA's flags do not reach all of them."""
+"""Environment variables from which XLA:CPU and its libraries read their number of threads."""
 
 
 def use_threads(threads: int) -> None:
@@ -58,9 +54,9 @@ def use_threads(threads: int) -> None:
 
 
 def use(config: Config) -> None:
-    """Prepares this process for `launch.experiment`; before JAX's first computation.
+    """Prepares the process of `launch.experiment`; call it before JAX's first computation.
 
-    If arms train in processes of their own, this process leaves accelerators alone.
+    If arms train in child processes, this process does not use accelerators.
     """
     use_threads(config.threads)
     if config.jobs > 1:

@@ -1,4 +1,4 @@
-"""Records in `manifest.json` what an experiment ran: config, command, versions, machine and times."""
+"""`manifest.json`: an experiment's config, command, versions, machine and times."""
 
 import datetime
 import importlib.metadata
@@ -34,7 +34,7 @@ class ManifestWriter:
             self.describe(training=True)
 
     def describe(self, *, training: bool) -> None:
-        """Records the config and, before any training, what trains it."""
+        """Records the config and, before a training, command, versions and machine."""
         config = self._config.to_dict()
         data = data_dir(self._config, self._workdir)
         if data != self._workdir.data:  # absolute, so that a report finds it from any folder
@@ -60,13 +60,13 @@ class ManifestWriter:
             name: the stage's.
             work: runs it; returns False if there was nothing to do.
         """
-        began, worked = time.monotonic(), True
+        start_time, worked = time.monotonic(), True
         try:
             worked = work()
         finally:
             stages = dict(self.manifest.stages)
             if worked:
-                stages[name] = round((stages.get(name) or 0.0) + time.monotonic() - began, 1)
+                stages[name] = round((stages.get(name) or 0.0) + time.monotonic() - start_time, 1)
             self._write(stages=stages)
 
     def _write(self, **changes: Any) -> None:

@@ -16,8 +16,8 @@ TRACKED = ("loss", "val_loss", "val_macro_auroc", "images_per_second")
 class Metrics:
     """`metrics.jsonl` and tracked scalars of one training; no round appears twice.
 
-    A round is one line, appended in one write, so time and memory of a round do not grow with their number
-    and a reader sees whole lines. A line that a crash cut off is dropped by the next one.
+    Each round appends one line in one write, so its cost does not grow with the number of rounds, and readers
+    see whole lines. The next round drops a line that a crash cut off.
     """
 
     def __init__(self, path: Path, *, tracker: str = "none", folder: Path | None = None) -> None:
@@ -48,16 +48,16 @@ class Metrics:
                     yield json.loads(line)
 
     def record(self, record: dict[str, Any]) -> None:
-        """Writes a round; rounds after it, of a run that was cut off, are dropped."""
+        """Writes a round; drops later rounds of an interrupted run."""
         if record["round"] <= self._last or self._cut:
             known = [r for r in self.records() if r["round"] < record["round"]]
             write_text(self._path, "".join(json.dumps(r) + "\n" for r in known))
         with self._path.open("ab", buffering=0) as file:
             line = json.dumps(record).encode() + b"\n"
-            if file.write(line) < len(line):  # a disk that fills up takes a part and says nothing
+            if file.write(line) < len(line):  # a full disk writes a part without an error
                 self._cut = True
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-            os.fsync(file.fileno())  # before the next checkpoint, which would leave a gap behind it
+            os.fsync(file.fileno())  # before the next checkpoint, so that no round is missing
         self._last, self._cut = record["round"], False
         scalars = {name: record[name] for name in TRACKED if record[name] is not None}
         scalars |= {f"site_loss/{site}": loss for site, loss in record["site_loss"].items()}

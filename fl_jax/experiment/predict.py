@@ -1,4 +1,4 @@
-"""Scores slices with a trained model, and predicts the patients that an arm is evaluated on."""
+"""Scores slices with a trained model, and predicts an arm's evaluation patients."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ LARGEST_BATCH = 2**24
 
 
 class Model(NamedTuple):
-    """What prediction needs of a state.
+    """The parameters of a state that prediction needs.
 
     Attributes:
         params: the global model.
@@ -54,7 +54,7 @@ def outputs(
     *,
     batch_size: int = 64,
 ) -> np.ndarray:
-    """What a model returns for examples, float64[n, ...]: logits [L], or a study's [1 + S, L].
+    """A model's outputs for examples, float64[n, ...]: logits [L], or [1 + S, L] for a study.
 
     Batches are smaller if their inputs would exceed `LARGEST_BATCH`, as whole studies of images do.
     """
@@ -78,22 +78,22 @@ def score(
 def score_by_site(
     predict: Predict, model: Model, arm: Arm, slices: Slices, rows: np.ndarray
 ) -> np.ndarray:
-    """The logits of slices, each by its site's personal model; by the global one if there are none."""
+    """The logits of slices by their site's personal model, or by the global one if there are none."""
     if model.personal is None:
         return score(predict, model.params, slices, rows)
     logits = np.empty(slices.labels[rows].shape)
     for number, site in enumerate(arm.sites):
-        here = slices.site[rows] == site
-        if here.any():
+        at_site = slices.site[rows] == site
+        if at_site.any():
             params = jax.tree.map(lambda leaf, number=number: leaf[number], model.personal)
-            logits[here] = score(predict, params, slices, rows[here])
+            logits[at_site] = score(predict, params, slices, rows[at_site])
     return logits
 
 
 def evaluated(arm: Arm, slices: Slices, partition: Partition) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that an arm is evaluated on, int[n], and their splits.
+    """An arm's evaluation rows, int[n], and their splits.
 
-    They are the arm's own validation slices, every site's test slices, and the hold-out.
+    These are the arm's validation slices, every site's test slices, and the hold-out.
     """
     slices.require_labels()
     parts = {
@@ -108,11 +108,11 @@ def evaluated(arm: Arm, slices: Slices, partition: Partition) -> tuple[np.ndarra
 def predict_slices(
     arm: Arm, task: Task, model: Model, slices: Slices, partition: Partition
 ) -> dict[str, Predictions]:
-    """Predicts the slices that an arm is evaluated on.
+    """Predicts an arm's evaluation slices.
 
     Returns:
-        Under the arm's name those of the global model. With personal models, under `personal`, each site's
-        slices by the site's model; the hold-out belongs to no site and is left out there.
+        Predictions of the global model under the arm's name. With personal models, also under `personal`,
+        each site's slices by that site's model, without the hold-out, which belongs to no site.
     """
     rows, split = evaluated(arm, slices, partition)
     predict = jax.jit(task.logits)

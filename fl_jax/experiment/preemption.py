@@ -1,4 +1,4 @@
-"""How a program is ended from outside: by SIGTERM, as clusters do, or because its parent ended."""
+"""Ends a program on SIGTERM, as clusters send it, or when its parent process ends."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 STATUS = os.EX_TEMPFAIL
-"""75: ended on request with everything saved; the same command resumes."""
+"""Exit status 75: stopped on request, everything is saved; the same command resumes."""
 
 
 def end_on_sigterm() -> None:
-    """Turns SIGTERM into `SystemExit` with `STATUS`, so that files are closed and children ended."""
+    """Turns SIGTERM into `SystemExit` with `STATUS`, so that files are closed and children are ended."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(STATUS)
@@ -40,16 +40,16 @@ def noted() -> Iterator[Callable[[], bool]]:
     """Records the first SIGTERM; the second ends the process at once. For the main thread.
 
     Yields:
-        `() -> bool`, whether SIGTERM arrived; valid after the block, too.
+        `() -> bool`, whether SIGTERM arrived; also valid after the block.
     """
-    asked = threading.Event()
+    received = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
-        asked.set()
+        received.set()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     before = signal.signal(signal.SIGTERM, note)
     try:
-        yield asked.is_set
+        yield received.is_set
     finally:
         signal.signal(signal.SIGTERM, before)

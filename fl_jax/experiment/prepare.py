@@ -1,4 +1,4 @@
-"""Prepares datasets for experiments: of a source of DICOM files, or of the synthetic cohort."""
+"""Prepares an experiment's dataset from DICOM files or from the synthetic cohort, and reports progress."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def prepare(
     repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
     reporter: Reporter = SILENT,
 ) -> dataset.Summary:
-    """`fl_jax.data.dataset.prepare`, reported; arguments and errors are the same."""
+    """`fl_jax.data.dataset.prepare`, with progress and messages reported; same arguments and errors."""
     logging.set_verbosity(logging.WARNING)  # TFDS logs each of its files
 
     worked = False

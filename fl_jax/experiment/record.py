@@ -1,4 +1,4 @@
-"""A round as a line of `metrics.jsonl`, and which of two rounds validates better."""
+"""Metrics of a round as a line of `metrics.jsonl`, and the comparison of two rounds on validation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ def better(new: dict[str, Any], facts: dict[str, Any]) -> bool:
 def of_round(
     arm: Arm, number: int, metrics: Metrics, seconds: float, faults: Sequence[Fault]
 ) -> dict[str, Any]:
-    """A round's metrics by the names of sites, in values that JSON can hold.
+    """A round's metrics by site name, as JSON values.
 
     Args:
         arm: the training.
@@ -53,7 +53,7 @@ def of_round(
     """
     present, accepted = np.asarray(metrics["participating"]), np.asarray(metrics["accepted"])
     examples, loss = np.asarray(metrics["examples"]), np.asarray(metrics["loss"])
-    taken, left_out = np.flatnonzero(accepted), np.flatnonzero(present & ~accepted)
+    aggregated, left_out = np.flatnonzero(accepted), np.flatnonzero(present & ~accepted)
     seen = int(np.nansum(examples[present]))  # NaN at a site that sent nothing
     names = lambda where: [arm.sites[site] for site in np.flatnonzero(where)]  # noqa: E731
     struck = [
@@ -62,12 +62,14 @@ def of_round(
     ]
     return {
         "round": number,
-        "loss": float(np.average(loss[taken], weights=examples[taken])) if taken.size else None,
+        "loss": float(np.average(loss[aggregated], weights=examples[aggregated]))
+        if aggregated.size
+        else None,
         "examples": seen,
         "seconds": round(seconds, 3),
         "images_per_second": round(seen / seconds, 1),
         "participants": names(present),
-        "site_loss": {arm.sites[site]: float(loss[site]) for site in taken},
+        "site_loss": {arm.sites[site]: float(loss[site]) for site in aggregated},
         "left_out": {arm.sites[site]: _reason(metrics, int(site)) for site in left_out},
         "faults": {
             name: sorted({site for other, hit in struck if other == name for site in hit})

@@ -1,16 +1,16 @@
-"""`Reporter` is how an experiment tells a program what it is doing."""
+"""`Reporter`: callbacks by which an experiment reports progress to a program."""
 
 from typing import Any
 
 
 class Reporter:
-    """Follows an experiment. This one stays silent; a program overrides what it shows.
+    """Follows an experiment. This one is silent; programs override what they show.
 
     Methods may be called from several threads.
     """
 
     def message(self, text: str) -> None:
-        """Takes a sentence: what is skipped, resumed, chosen, or damaged."""
+        """A sentence about what is skipped, resumed, chosen or damaged."""
 
     def progress(self, stage: str, done: int, total: int, unit: str) -> None:
         """`done` of `total` units of a stage such as `cohort` are finished."""
@@ -19,7 +19,7 @@ class Reporter:
         """The dataset is complete; `summary` is `fl_jax.data.dataset.Summary`."""
 
     def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
-        """An arm's training starts; it will see so many examples in so many rounds."""
+        """An arm's training starts, with the numbers of examples and rounds that it will see."""
 
     def examples_seen(self, arm: str, count: int) -> None:
         """An arm has trained on `count` more examples."""

@@ -17,7 +17,7 @@ from fl_jax.report.build import build
 from fl_jax.workdir import Workdir
 
 TrainArms = Callable[[list[Config], dict[str, Arm]], None]
-"""Trains arms, given a config and the plan of each; see `run`."""
+"""`(configs, plans by arm)`: trains these arms, see `run`."""
 
 
 def run(
@@ -32,11 +32,11 @@ def run(
 
     Args:
         config: the experiment's.
-        workdir: gets everything.
+        workdir: for all output.
         command: the command line, for the manifest.
         reporter: follows the experiment.
-        train_arms: trains the arms that are not complete, for instance each in its own process; None trains
-            one after the other in this process.
+        train_arms: trains the incomplete arms, for instance in parallel processes; None trains one after
+            the other in this process.
 
     Returns:
         The results, as in `results.json`.
@@ -47,24 +47,24 @@ def run(
         OSError: the workdir cannot be written, or the disk is full.
         SystemExit: SIGTERM arrived during a training, and the round is saved.
     """
-    survey = surveys.summarize(config.survey)  # a bad file is refused before training
+    survey = surveys.summarize(config.survey)  # fails before training if the file is bad
     with workdir.lock("experiment"):
         manifest = ManifestWriter(workdir, config, command)
         _prepare_data(config, workdir, manifest, reporter)
         arms = _arms(config, workdir, reporter)
-        left = [arm for arm in arms if not workdir.is_complete(arm.arm_name)]
+        incomplete = [arm for arm in arms if not workdir.is_complete(arm.arm_name)]
         for arm in arms:
-            if arm not in left:
+            if arm not in incomplete:
                 reporter.message(f"{arm.arm_name}: complete, skipped")
-        manifest.describe(training=bool(left))
+        manifest.describe(training=bool(incomplete))
 
         def train() -> bool:
-            if left and train_arms:
-                train_arms(left, data.load(config, workdir).arms)
+            if incomplete and train_arms:
+                train_arms(incomplete, data.load(config, workdir).arms)
             else:
-                for arm in left:
+                for arm in incomplete:
                     train_arm(arm, workdir, reporter)
-            return bool(left)
+            return bool(incomplete)
 
         manifest.stage("training", train)
         reporter.message("report ...")
@@ -100,7 +100,7 @@ def _prepare_data(
 
 
 def _arms(config: Config, workdir: Workdir, reporter: Reporter) -> list[Config]:
-    """A config for each arm, none of which may have been trained from other inputs."""
+    """The config of each arm; refuses arms that were trained from other inputs."""
     sites = data.partition(config, workdir, data.open_data(config, workdir), reporter).sites
     arms = [config.replace(arm="federated", site=""), config.replace(arm="central", site="")]
     arms += [config.replace(arm="local", site=site) for site in sites]

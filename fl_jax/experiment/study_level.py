@@ -21,8 +21,8 @@ def aggregator(workdir: Workdir) -> Callable[[Predictions], Predictions]:
     index = workdir.find_data() / "slices" / "index.csv"
     if not index.exists():
         raise FileNotFoundError(
-            f"--by_study: there is no {index}, which says what study an image is of; put the dataset that "
-            f"was trained on, or a link to it, at {index.parent.parent}"
+            f"--by_study: there is no {index}, which maps images to studies; put the training dataset, "
+            f"or a link to it, at {index.parent.parent}"
         )
     columns = read_index(index, ("image", "study"))
     study = dict(zip(columns["image"], columns["study"], strict=True))

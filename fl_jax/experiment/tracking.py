@@ -1,4 +1,4 @@
-"""Trackers: where the scalars of a training go for people to watch, TensorBoard by default.
+"""Trackers of a training's scalars: TensorBoard by default, MLflow or W&B.
 
 All trackers write to a folder on this machine and send nothing over the network unless the user asks for it:
 MLflow follows MLFLOW_TRACKING_URI, W&B follows WANDB_MODE, which is `offline` here unless it is set.
@@ -32,7 +32,7 @@ def make_tracker(kind: str, folder: Path, *, name: str, first_step: int = 1) -> 
 
     Args:
         kind: one of `TRACKERS`.
-        folder: for the tracker's files; it is made if need be.
+        folder: for the tracker's files; created if missing.
         name: of the run, such as `federated`.
         first_step: the first step that will be logged. TensorBoard hides older events from here on.
 
@@ -66,7 +66,7 @@ class TensorBoard:
         purge = first_step if first_step > 1 else None
         with extra("ct"):
             from tensorboardX import SummaryWriter
-        # Names of event files hold the second alone, so a quick resume would overwrite the first file.
+        # Event files are named by the second, so a quick resume would overwrite the first file.
         suffix = f".{os.getpid()}.{first_step}"
         self._writer = SummaryWriter(str(folder), purge_step=purge, filename_suffix=suffix)
 
@@ -101,8 +101,8 @@ class MLflow:
         if earlier:
             self._run = earlier[0].info.run_id
         else:
-            made = self._client.create_run(number, tags={"fl_jax_run": run}, run_name=name)
-            self._run = made.info.run_id
+            created = self._client.create_run(number, tags={"fl_jax_run": run}, run_name=name)
+            self._run = created.info.run_id
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """See `Tracker`."""
@@ -141,5 +141,5 @@ class WeightsAndBiases:
 
 
 def _identity(folder: Path) -> str:
-    """The same text for the same folder, by which a resumed training finds its run."""
+    """A digest of the folder, by which a resumed training finds its run."""
     return hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]

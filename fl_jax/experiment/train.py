@@ -38,7 +38,7 @@ def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> 
 
 
 def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
-    began, name = time.monotonic(), config.arm_name
+    start_time, name = time.monotonic(), config.arm_name
     folder = workdir.arm(name)
     experiment = data.load(config, workdir)
     if name not in experiment.arms:
@@ -57,7 +57,7 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
     else:
         task, slices = setup.make_task(config, workdir, experiment.slices, arm)
     training = setup.prepare(config, arm, task, slices, experiment.key, reporter)
-    inputs.write(config, workdir)  # only now, so that a config that is refused starts no run
+    inputs.write(config, workdir)  # after all checks: a refused config writes nothing
     reporter.arm_started(name, examples=arm.budget, rounds=config.rounds)
     store, log = Store(folder.checkpoints), Metrics(folder.metrics, tracker=config.tracker)
     progress = None
@@ -101,7 +101,7 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
         examples_seen=examples,
         seconds=round(seconds, 1),
         images_per_second=round(examples / seconds, 1),
-        wall_seconds=round(time.monotonic() - began, 1),
+        wall_seconds=round(time.monotonic() - start_time, 1),
         parameters=training.parameters,
         predictions=[*predictions],
         device=f"{jax.device_count()} x {jax.devices()[0].device_kind}",

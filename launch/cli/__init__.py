@@ -1,1 +1,1 @@
-"""Parts that several programs share: progress, processes, tables, output."""
+"""Shared by the programs: flags, progress, processes, tables, output."""

@@ -1,4 +1,4 @@
-"""The flags `--config` and `--workdir`: an error is one line, and --help lists every field."""
+"""The flags `--config` and `--workdir`, with errors in one line and a help that lists every field."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ HELP = {"-h", "-help", "--help", "--helpfull", "-helpfull", "--helpshort", "-hel
 
 
 def define() -> None:
-    """Defines both flags, which a program needs."""
+    """Defines both flags as required."""
     config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
     flags.DEFINE_string("workdir", None, "Folder for everything that the program writes.")
     flags.mark_flags_as_required(["config", "workdir"])
@@ -25,7 +25,7 @@ def parse(argv: list[str]) -> list[str]:
         argv: the program and its arguments.
 
     Returns:
-        What is no flag.
+        The arguments that are not flags.
     """
     if HELP & set(argv):
         print(_help())
@@ -54,7 +54,7 @@ def _one_line(error: Exception) -> str:
 
 def _help() -> str:
     main = sys.modules["__main__"]
-    own = flags.FLAGS.get_key_flags_for_module(main)
-    named = [f"  --{flag.name}={flag.default!r}\n      {flag.help}" for flag in own]
+    defined = flags.FLAGS.get_key_flags_for_module(main)
+    named = [f"  --{flag.name}={flag.default!r}\n      {flag.help}" for flag in defined]
     lines = ["", "Flags:", *named, "", "Fields of the config, with their defaults:", ""]
     return "\n".join([str(main.__doc__).strip(), *lines, config.describe()])

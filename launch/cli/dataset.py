@@ -1,4 +1,4 @@
-"""Tables of what a dataset holds and of what was refused, repaired or left out."""
+"""Tables of a dataset's counts, and of files and labels that were refused, repaired or left out."""
 
 from rich import box
 from rich.table import Table
@@ -7,19 +7,19 @@ from fl_jax.core.types import LABELS
 from fl_jax.data import dataset as builder
 
 SHORT = dict(zip(LABELS, ("any", "EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
-"""The labels as a narrow table can show them."""
+"""Abbreviations of the labels, for narrow tables."""
 LEFT_OUT = {
     "labels_without_image": "label without image",
     "images_without_label": "image without label",
     "duplicate_labels": "duplicate label line",
     "any_repaired": "'any' set from a subtype",
 }
-"""Labels that a listing counts besides the files that it reads, in words."""
+"""Counts of a listing, in words."""
 SHARED = {
     "shared_pictures": "image identical to another",
-    "linked_patients": "patient kept on the side of one with an identical image",
+    "linked_patients": "patient kept in the split of one with an identical image",
 }
-"""What is counted about identical images, in words."""
+"""Counts of identical images, in words."""
 
 
 def table(summary: builder.Summary) -> Table:
@@ -47,7 +47,7 @@ def table(summary: builder.Summary) -> Table:
 
 
 def notes(summary: builder.Summary) -> Table | None:
-    """What was refused, repaired or left out, by reason and site; None where nothing was."""
+    """Files and labels refused, repaired or left out, by reason and site; None if there are none."""
     where: dict[tuple[str, str], dict[str, int]] = {}
     for site, counted in summary["sites"].items():
         kinds = {("refused", reason): count for reason, count in counted["refused"].items()}

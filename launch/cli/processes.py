@@ -1,9 +1,9 @@
-"""Trainings side by side, each in its own process on its share of the cores.
+"""Parallel trainings, one process each, on a share of the cores.
 
-Progress is read from the `metrics.jsonl` that each training writes; its messages come over standard error.
-When one training fails, or this process is asked to end, the others get SIGTERM and are waited for, since a
-training saves its round first. A second SIGTERM ends them at once. Every child has a pipe from this process
-as its standard input, so it also ends when this process is killed, see `preemption.end_with_parent`.
+Progress comes from each training's `metrics.jsonl`, messages from its standard error. If a training fails,
+or this process receives SIGTERM, the others receive SIGTERM, save their round and end; a second SIGTERM ends
+them at once. Each child's standard input is a pipe from this process, so it also ends if this process is
+killed, see `preemption.end_with_parent`.
 """
 
 import json
@@ -27,11 +27,11 @@ from fl_jax.experiment.reporter import Reporter
 from fl_jax.workdir import Workdir
 
 POLL = 0.5
-"""Seconds between two looks into the metrics of running trainings."""
+"""Seconds between reads of the metrics of running trainings."""
 
 
 class Training(NamedTuple):
-    """A training as a command: its arm, the program with its arguments, and its `metrics.jsonl`."""
+    """A training's arm, command and `metrics.jsonl`."""
 
     arm: str
     command: Sequence[str]
@@ -44,23 +44,23 @@ def run(
     """Runs trainings, `jobs` at a time.
 
     Args:
-        trainings: see `launch.train --attached`.
-        jobs: how many at a time, at least 1.
-        environment: of every process.
+        trainings: commands of `launch.train --attached`.
+        jobs: number of parallel processes, at least 1.
+        environment: of each process.
         reporter: gets the rounds of each arm and every line that a program writes to standard error.
 
     Raises:
         ValueError: a program failed.
-        SystemExit: a program was ended by SIGTERM and has saved, see `preemption`.
+        SystemExit: SIGTERM ended a program, which saved its round, see `preemption`.
     """
     running = _Running()
     followers = [Follower(training.arm, training.metrics) for training in trainings]
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_train, t, environment, running, reporter) for t in trainings]
         try:
-            left: set[Future[None]] = {*futures}
-            while left:
-                done, left = wait(left, timeout=POLL, return_when="FIRST_COMPLETED")
+            pending: set[Future[None]] = {*futures}
+            while pending:
+                done, pending = wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
                 for follower in followers:
                     follower.report(reporter)
                 for future in done:
@@ -100,7 +100,7 @@ class Follower:
 
 
 class _Running:
-    """The processes that run; one that starts after the end was called is ended too."""
+    """The running processes; `terminate` also ends those that start later."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[str]] = []
@@ -159,10 +159,10 @@ def train_arms(
 
     Args:
         workdir: the experiment's.
-        arguments: flags of `launch.experiment`, which every training gets.
+        arguments: flags of `launch.experiment`, passed to every training.
         jobs: see `run`.
         reporter: follows all of them.
-        arms: a config each.
+        arms: the config of each arm.
         plans: the arms by name.
 
     Raises:
@@ -187,11 +187,11 @@ def train_arms(
 
 
 def choose(jobs: int, threads: int) -> int:
-    """How many trainings run side by side.
+    """Chooses the number of parallel trainings.
 
     Args:
-        jobs: as in the config; 0 chooses: one on an accelerator, on CPU up to four that the cores carry.
-        threads: of each training; 0 for all cores, so that one at a time is chosen.
+        jobs: as in the config; 0 means one on an accelerator, and up to four on CPU, as the cores allow.
+        threads: of each training; 0 for all cores, hence one training at a time.
     """
     if jobs:
         return jobs

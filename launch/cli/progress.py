@@ -1,4 +1,4 @@
-"""What a program shows while it works: bars on a terminal, a line every 30 s in a log, errors in one line."""
+"""Progress of a program: bars on a terminal, a line every 30 s in a log, errors in one line."""
 
 import contextlib
 import sys
@@ -16,22 +16,22 @@ from fl_jax.workdir import locks
 from launch.cli import dataset
 
 EVERY = 30.0
-"""Seconds between two lines about the same work in a log."""
+"""Seconds between log lines about the same work."""
 
 
 def console() -> Console:
-    """The console on standard error, which leaves standard output to results."""
+    """The console on standard error; standard output is for results."""
     return Console(stderr=True, highlight=False)
 
 
 class Messages(Reporter):
-    """Prints messages, and nothing about progress; for a training whose parent follows its metrics."""
+    """Prints messages but no progress, for a training whose parent process follows its metrics."""
 
     def __init__(self, out: Console) -> None:
         self._out = out
 
     def message(self, text: str) -> None:
-        """Prints a sentence as it is: `[/a/path]` is no markup."""
+        """Prints a sentence verbatim: `[/a/path]` is no markup."""
         self._out.print(text, markup=False, soft_wrap=True)
 
     def dataset_ready(self, summary: Any) -> None:
@@ -43,7 +43,7 @@ class Messages(Reporter):
 
 
 class Bars(Messages):
-    """A bar for each stage and each arm, with the time that is left."""
+    """A bar with the remaining time for each stage and arm."""
 
     def __init__(self, out: Console) -> None:
         super().__init__(out)
@@ -75,7 +75,7 @@ class Bars(Messages):
         self.display.advance(self._tasks[arm], count)
 
     def round_finished(self, arm: str, record: dict[str, Any]) -> None:
-        """Shows the figures of a round next to the arm's bar."""
+        """Shows a round next to the arm's bar."""
         self.display.update(self._tasks[arm], note=round_note(record, self._rounds[arm]))
 
     def _add(self, name: str, total: int) -> None:
@@ -84,7 +84,7 @@ class Bars(Messages):
 
 
 class LogLines(Messages):
-    """A line about each stage and each arm every 30 s, and one when it is done."""
+    """A line about each stage and arm every 30 s, and one at its end."""
 
     def __init__(self, out: Console, *, every: float = EVERY) -> None:
         super().__init__(out)
@@ -95,23 +95,23 @@ class LogLines(Messages):
         self._note: dict[str, str] = {}
 
     def progress(self, stage: str, done: int, total: int, unit: str) -> None:
-        """Prints how far a stage is."""
+        """Prints the progress of a stage."""
         self._print(stage, f"{done:,} of {total:,} {unit}", last=done == total)
 
     def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
-        """Remembers what an arm has to do."""
+        """Prints the plan of an arm."""
         self._planned[arm], self._seen[arm], self._note[arm] = (examples, rounds), 0, ""
         self._print(arm, f"{rounds} rounds, {examples:,} examples", last=True)
 
     def examples_seen(self, arm: str, count: int) -> None:
-        """Prints how far an arm is."""
+        """Prints the progress of an arm."""
         with self._lock:
             self._seen[arm] += count
         share = self._seen[arm] / self._planned[arm][0]
         self._print(arm, f"{share:4.0%}  {self._note[arm]}".rstrip(), last=False)
 
     def round_finished(self, arm: str, record: dict[str, Any]) -> None:
-        """Prints the figures of a round."""
+        """Prints a round."""
         rounds = self._planned[arm][1]
         self._note[arm] = round_note(record, rounds)
         self._print(arm, self._note[arm], last=record["round"] == rounds)
@@ -140,7 +140,7 @@ def reporter(out: Console | None = None) -> Iterator[Messages]:
 
 
 def round_note(record: dict[str, Any], rounds: int) -> str:
-    """A round in one line, with the sites whose message was refused, and why."""
+    """A round in one line, with the sites that were left out and the reasons."""
     loss, auroc = (
         "undefined" if value is None else f"{value:.{digits}f}"
         for value, digits in ((record["loss"], 3), (record["val_macro_auroc"], 4))
@@ -161,7 +161,7 @@ def ticker(report: Reporter, stage: str, unit: str) -> Callable[[int, int], None
 
 @contextlib.contextmanager
 def readable_errors() -> Iterator[None]:
-    """Turns an error that says what to do into its sentence and exit status 1."""
+    """Turns expected errors into one line on standard error and exit status 1."""
     before, threading.excepthook = threading.excepthook, _of_thread
     try:
         yield
@@ -176,6 +176,6 @@ def readable_errors() -> Iterator[None]:
 
 
 def _of_thread(arguments: threading.ExceptHookArgs) -> None:
-    """Silences tensorboardX's writer thread; a full disk shows in the next file that is written."""
+    """Silences tensorboardX's writer thread; a full disk shows at the next write of ours."""
     if not type(arguments.thread).__module__.startswith("tensorboardX."):
         threading.__excepthook__(arguments)

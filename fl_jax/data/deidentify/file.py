@@ -1,15 +1,15 @@
 """De-identifies a DICOM file of a CT slice by an allow-list of elements.
 
 Follows the Basic Application Level Confidentiality Profile (PS3.15, E.2) as far as research exports need it. The
-profile lists elements to remove (table E.1-1), and each edition adds more. This module lists elements to keep,
-so that private elements, sequences, overlays, comments and anything unforeseen are gone. None of `KEPT` is in
+profile lists elements to remove (table E.1-1), and each edition adds more. This module lists elements to keep
+and drops all others: private elements, sequences, overlays, comments and anything unforeseen. None of `KEPT` is in
 that table (edition 2026c). Maintained libraries (`deid`, `dicom-anonymizer`, `dicognito`) remove by the table,
 and none derives pseudonyms from a key file.
 
 | element | outcome |
 |---|---|
 | `KEPT`: pixels and what describes them, the scanner's make and settings, position | copied byte by byte |
-| a text of `KEPT` that holds a word of the patient's name, ID, accession number or birth date | emptied, counted |
+| a text of `KEPT` that contains a word of the patient's name, ID, accession number or birth date | emptied, counted |
 | Patient ID and Name | `P` and 16 hexadecimal digits of HMAC-SHA256(key, Patient ID) |
 | UIDs of study, series, image and frame of reference | `2.25.` and 128 bits of HMAC-SHA256(key, UID) |
 | `EMPTIED`: birth date, sex, date and time of the study, accession number, referring physician, study's ID | empty |
@@ -152,35 +152,35 @@ def deidentify(data: bytes, key: bytes) -> Deidentified:
 
 def _deidentify(original: pydicom.FileDataset, key: bytes) -> Deidentified:
     _check(original)
-    made, words = pydicom.Dataset(), _words(original)
+    output, words = pydicom.Dataset(), _words(original)
     cleared = []
     for keyword in KEPT:
         tag = Tag(tag_for_keyword(keyword) or 0)
         if tag not in original:
             continue
         if dictionary_VR(tag) in ("CS", "LO", "SH") and _split(original[tag].value) & words:
-            setattr(made, keyword, "")
+            setattr(output, keyword, "")
             cleared.append(keyword)
         else:
-            made[tag] = original.get_item(tag)  # unconverted bytes
+            output[tag] = original.get_item(tag)  # unconverted bytes
     for keyword in EMPTIED:
-        setattr(made, keyword, "")
+        setattr(output, keyword, "")
     patient = "P" + pseudonym(key, "patient", str(original.PatientID).strip())
-    made.PatientID = made.PatientName = patient
+    output.PatientID = output.PatientName = patient
     for keyword in (*UIDS, "FrameOfReferenceUID"):
         if original.get(keyword):
-            setattr(made, keyword, uid(key, str(original[keyword].value).strip()))
-    made.PatientIdentityRemoved = "YES"
-    made.DeidentificationMethod = METHOD
-    made.LongitudinalTemporalInformationModified = "REMOVED"
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = original.file_meta.TransferSyntaxUID
-    made.file_meta.MediaStorageSOPClassUID = UID(CT_IMAGE)
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+            setattr(output, keyword, uid(key, str(original[keyword].value).strip()))
+    output.PatientIdentityRemoved = "YES"
+    output.DeidentificationMethod = METHOD
+    output.LongitudinalTemporalInformationModified = "REMOVED"
+    output.file_meta = FileMetaDataset()
+    output.file_meta.TransferSyntaxUID = original.file_meta.TransferSyntaxUID
+    output.file_meta.MediaStorageSOPClassUID = UID(CT_IMAGE)
+    output.file_meta.MediaStorageSOPInstanceUID = output.SOPInstanceUID
     written = io.BytesIO()
-    pydicom.dcmwrite(written, made, enforce_file_format=True)
+    pydicom.dcmwrite(written, output, enforce_file_format=True)
     _same_pixels(original, written.getvalue())
-    uids = str(made.SeriesInstanceUID), str(made.SOPInstanceUID)
+    uids = str(output.SeriesInstanceUID), str(output.SOPInstanceUID)
     return Deidentified(written.getvalue(), patient, *uids, tuple(cleared))
 
 

@@ -26,7 +26,7 @@ from fl_jax.data.sources.listing import image_of
 MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
 LAYOUTS = ("sites", "folder")
 TWICE = "another image has its name"
-"""Reason of refusal for a second file of one image, e.g. `x.dcm` beside `x.DCM`."""
+"""Reason to refuse a second file of one image, e.g. `x.DCM` next to `x.dcm`."""
 
 
 class Exported(NamedTuple):
@@ -106,19 +106,19 @@ def deidentify_folder(
     written: list[str] = []
     for done, (path, site) in enumerate(files, 1):
         try:
-            made = deidentify(path.read_bytes(), key)
+            exported = deidentify(path.read_bytes(), key)
         except RefusedError as error:
             refused.setdefault(error.reason.value, []).append(str(path))
         else:
-            target = out / _place(path, site, made, key)
+            target = out / _place(path, site, exported, key)
             if target.exists():
                 refused.setdefault(TWICE, []).append(str(path))
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(made.data)
+                target.write_bytes(exported.data)
                 written.append(target.stem)
-                patients.add(made.patient)
-                cleared.update(made.cleared)
+                patients.add(exported.patient)
+                cleared.update(exported.cleared)
         progress(done, len(files))
     if layout == "sites":
         for site in sorted({site for _, site in files}):
@@ -153,9 +153,9 @@ def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
             yield path, ""
 
 
-def _place(path: pathlib.Path, site: str, made: Deidentified, key: bytes) -> pathlib.Path:
+def _place(path: pathlib.Path, site: str, exported: Deidentified, key: bytes) -> pathlib.Path:
     if not site:
-        return pathlib.Path(made.patient, made.series, f"{made.image}.dcm")
+        return pathlib.Path(exported.patient, exported.series, f"{exported.image}.dcm")
     name = image_of(path.name)
     return pathlib.Path(site, "input", "data", f"{image_name(key, name)}.dcm")
 

@@ -59,11 +59,7 @@ def scan(data: bytes) -> Header | None:
         if implicit and written.isalpha() and written.isupper():
             return None
         values = _values(data, begin, implicit)
-    except (
-        DeferredError,
-        KeyError,
-        struct.error,
-    ):  # KeyError: another syntax; struct.error: truncated
+    except (DeferredError, KeyError, struct.error):  # not plain, another syntax, truncated
         return None
     return Header(values, "<", syntax, meta.get(MEDIA, b"").decode())
 

@@ -1,4 +1,4 @@
-"""`Patients`, what a scheme may use: labels, site, and how the files were written."""
+"""`Patients`, a scheme's input: labels, site, and how the files were written."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def gather(slices: HasPatients, groups: Mapping[str, str]) -> Patients:
 
     Args:
         slices: the dataset; if it has `dialect`, that maps the names of `DIALECT` to arrays [N].
-        groups: maps a patient to the name of its group; all others are on their own.
+        groups: maps a patient to the name of its group; a patient without one forms a unit alone.
 
     Returns:
         The patients.

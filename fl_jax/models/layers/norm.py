@@ -59,10 +59,10 @@ class Norm(nn.Module):
             Like `x`, of type `dtype` for batch and channels.
         """
         if self.kind == "batch":
-            given: Any = {"epsilon": self.epsilon, "dtype": self.dtype, "name": "BatchNorm_0"}
+            options: Any = {"epsilon": self.epsilon, "dtype": self.dtype, "name": "BatchNorm_0"}
             if mask is None:
-                return nn.BatchNorm(use_running_average=True, **given)(x)
-            return _OfBatch(**given)(x, mask)
+                return nn.BatchNorm(use_running_average=True, **options)(x)
+            return _OfBatch(**options)(x, mask)
         if self.kind == "channels":
             return nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype)(x)
         if self.kind == "none":

@@ -56,9 +56,9 @@ def convert(
     Raises:
         ValueError: an array is missing, unused, of the wrong shape or not finite; names it.
     """
-    given = {_name(name): (name, value) for name, value in state_dict.items()}
-    if len(given) < len(state_dict):
-        raise ValueError(f"the state dict has {len(state_dict) - len(given)} duplicate names")
+    arrays = {_name(name): (name, value) for name, value in state_dict.items()}
+    if len(arrays) < len(state_dict):
+        raise ValueError(f"the state dict has {len(state_dict) - len(arrays)} duplicate names")
     converted: dict[tuple[str, ...], jax.Array] = {}
     expected: dict[tuple[str, ...], Any] = traverse_util.flatten_dict(variables)
     used, missing = set(), []
@@ -67,10 +67,10 @@ def convert(
         used.add(name)
         if new_head and path[1] == head:
             continue
-        if name not in given:
+        if name not in arrays:
             missing.append("/".join(path))
             continue
-        theirs, value = given[name]
+        theirs, value = arrays[name]
         with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused below
             value = _layout(np.asarray(value, np.float32), leaf.ndim, path[-1])
         if repeat_channels and path[1:] == (stem, "kernel") and value.ndim == 4 and value.size:
@@ -82,7 +82,7 @@ def convert(
         converted[path] = jnp.asarray(value)
     unused = [
         theirs
-        for name, (theirs, _) in given.items()
+        for name, (theirs, _) in arrays.items()
         if name not in used and not theirs.endswith(_COUNTER)
     ]
     if missing or unused:
@@ -121,10 +121,10 @@ def _repeat(value: np.ndarray, channels: int) -> np.ndarray:
     return value[:, :, np.arange(channels) % theirs] * (theirs / channels)
 
 
-def _remedy(theirs: str, given: tuple[int, ...], ours: str, expected: tuple[int, ...]) -> str:
+def _remedy(theirs: str, actual: tuple[int, ...], ours: str, expected: tuple[int, ...]) -> str:
     return (
-        f"{theirs} is {given}, but the model's {ours} is {expected}: use a new head for other labels, repeat "
-        "channels for other inputs; otherwise the weights belong to another model"
+        f"{theirs} is {actual}, but the model's {ours} is {expected}: use a new head for other labels, "
+        "repeat channels for other inputs; otherwise the weights belong to another model"
     )
 
 
