@@ -20,7 +20,7 @@ from typing import Any
 from absl import app, flags
 
 from fl_jax.experiment import machine
-from launch.cli import output
+from launch.cli import arguments, output
 
 FLAGS = flags.FLAGS
 SUITES = {
@@ -50,8 +50,7 @@ def benchmark(suite: str, options: Any) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     """Parses flags and runs the suite."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    arguments.only_flags(argv)
     tables = sys.stderr if FLAGS.json else sys.stdout
     try:
         with contextlib.redirect_stdout(tables):

@@ -15,7 +15,7 @@ from rich.table import Table
 from fl_jax.experiment.checkpoint_summary import SOUND, StepSummary, summarize_checkpoints
 from fl_jax.files.text import printable
 from fl_jax.workdir import Workdir
-from launch.cli import output, progress
+from launch.cli import arguments, output, progress
 
 FLAGS = flags.FLAGS
 COLUMNS = ("arm", "step", "best", "loss", "val AUROC", "arrays", "MiB", "digest", "state")
@@ -56,8 +56,7 @@ def _number(value: float | None, digits: int) -> str:
 
 def main(argv: list[str]) -> None:
     """Parses flags, prints the tables, and exits with 1 if a step is damaged."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    arguments.only_flags(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax reports each damaged file as well
     with progress.readable_errors():
         steps = list(summarize_checkpoints(Workdir(FLAGS.workdir), FLAGS.model))

@@ -13,7 +13,7 @@ from absl import app, flags
 from rich.console import Console
 
 from fl_jax.data.deidentify import folder
-from launch.cli import output, progress
+from launch.cli import arguments, output, progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read; stays unchanged.", required=True)
 OUT = flags.DEFINE_string("out", None, "Folder to write, empty or new.", required=True)
@@ -25,8 +25,7 @@ SHOWN = 10
 
 def main(argv: list[str]) -> None:
     """Exports and lists refused files; exit status 1 if nothing could be exported."""
-    if len(argv) > 1:
-        raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
+    arguments.only_flags(argv)
     out = Path(OUT.value).expanduser()
     with progress.readable_errors(), progress.reporter() as reporter:
         key = folder.read_key(Path(KEY.value).expanduser())

@@ -25,15 +25,14 @@ from absl import app, flags
 from fl_jax.experiment.evaluate import Request, evaluate
 from fl_jax.report import labelled_scans
 from fl_jax.workdir import Workdir
-from launch.cli import output, progress
+from launch.cli import arguments, output, progress
 
 FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
     """Parses flags and calls `evaluate`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    arguments.only_flags(argv)
     source, data, out = (
         None if path is None else Path(path).expanduser()
         for path in (FLAGS.source, FLAGS.data, FLAGS.out)

@@ -13,15 +13,14 @@ from absl import app, flags
 
 from fl_jax.experiment.explain import explain_workdir
 from fl_jax.workdir import Workdir
-from launch.cli import output, progress
+from launch.cli import arguments, output, progress
 
 FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
     """Parses flags and calls `explain_workdir`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    arguments.only_flags(argv)
     workdir = Workdir(FLAGS.workdir)
     with progress.readable_errors():
         result = explain_workdir(

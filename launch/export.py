@@ -12,15 +12,14 @@ from absl import app, flags, logging
 
 from fl_jax.experiment.export import export
 from fl_jax.workdir import Workdir
-from launch.cli import output, progress
+from launch.cli import arguments, output, progress
 
 FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
     """Parses flags and calls `export`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    arguments.only_flags(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax reports each damaged file as well
     out, complain = Path(FLAGS.out).expanduser(), progress.Messages(progress.console()).message
     with progress.readable_errors():

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fl_jax.phantom.cohort import CohortSummary, make_cohort
 from fl_jax.phantom.sites import SITES
-from launch.cli import output, progress
+from launch.cli import arguments, output, progress
 from launch.cli.dataset import SHORT
 
 _OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
@@ -26,8 +26,7 @@ _NAMES = flags.DEFINE_list("sites", [site.name for site in SITES], "Sites to wri
 
 def main(argv: list[str]) -> None:
     """Makes the cohort that the flags describe and prints its table."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}: every option is a flag")
+    arguments.only_flags(argv)
     known = {site.name: site for site in SITES}
     unknown = [name for name in _NAMES.value if name not in known]
     if unknown:

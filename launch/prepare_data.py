@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fl_jax.data import dicom, sources
 from fl_jax.experiment import prepare
-from launch.cli import output, progress
+from launch.cli import arguments, output, progress
 
 SOURCE = flags.DEFINE_string("source", None, "Folder to read.", required=True)
 LAYOUT = flags.DEFINE_enum("layout", "sites", list(sources.LAYOUTS), "How the folder is laid out.")
@@ -33,8 +33,7 @@ WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default o
 
 def main(argv: list[str]) -> None:
     """Prepares the dataset and prints its tables; an error is one line and exit status 1."""
-    if len(argv) > 1:
-        raise app.UsageError(f"what is {argv[1]!r}? Every option is a flag; see --help")
+    arguments.only_flags(argv)
     data_dir = Path(DATA_DIR.value).expanduser()
     with progress.readable_errors(), progress.reporter() as reporter:
         summary = prepare.prepare(

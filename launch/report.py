@@ -21,7 +21,7 @@ from fl_jax.report.build import build
 from fl_jax.report.headline import sentence
 from fl_jax.workdir import SeedsFolder, Workdir, read_records
 from fl_jax.workdir.schema import Manifest
-from launch.cli import progress
+from launch.cli import arguments, progress
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of launch.experiment; repeat it to merge seeds.", required=True
@@ -67,8 +67,7 @@ def merge(workdirs: list[Workdir], out: SeedsFolder) -> None:
 
 def main(argv: list[str]) -> None:
     """Parses flags, then rebuilds one report or merges several."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags start with --")
+    arguments.only_flags(argv)
     logging.set_verbosity(logging.ERROR)  # fontTools logs every glyph of a PDF
     workdirs = [Workdir(name) for name in _WORKDIR.value]
     if len(workdirs) > 1 and (_OUT.value is None or _SURVEY.value is not None):

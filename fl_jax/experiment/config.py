@@ -317,6 +317,12 @@ class Config:
         return {k: v for k, v in self.to_dict().items() if FIELDS[k].numbers}
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the input of a model of slices: (H, W), or (3, H, W) with adjacent slices."""
+        around = (self.adjacent,) if self.adjacent > 1 else ()
+        return (*around, self.image_size, self.image_size)
+
+    @property
     def arm_name(self) -> str:
         """`federated`, `central` or `local_<site>`.
 

@@ -92,7 +92,7 @@ def network(
         )
     loss = {
         "positive_weights": positive_weights,
-        "label_loss": _label_loss(config),
+        "label_loss": label_loss(config),
         "mix": mixup(config.mixup) if config.mixup else None,
     }
     task = multi_label(
@@ -114,11 +114,16 @@ def network(
     return Network(model, prepare, weights, task, loss)
 
 
-def _label_loss(config: Config) -> LabelLoss:
-    label_loss: LabelLoss = spec.build(config.loss, "fl_jax.tasks.losses")
+def label_loss(config: Config) -> LabelLoss:
+    """Builds a config's loss.
+
+    Raises:
+        ValueError: its weights are not one per label.
+    """
+    loss: LabelLoss = spec.build(config.loss, "fl_jax.tasks.losses")
     labels = jnp.zeros((1, len(LABELS)))
-    jax.eval_shape(label_loss, labels, labels, labels[0])  # refuses other than one weight a label
-    return label_loss
+    jax.eval_shape(loss, labels, labels, labels[0])
+    return loss
 
 
 def head_task(config: Config, size: int, positive_weights: np.ndarray | None = None) -> Task:

@@ -80,7 +80,7 @@ def load(
     sites = len(partition.load(workdir.partition).sites) if name == "federated" else 1
     feature_reader = reader(config, complain=complain) if config.backbone else None
     if feature_reader is None:
-        task = models.network(config, _input_shape(config)).task
+        task = models.network(config, config.input_shape).task
     elif config.trainable:
         task = heads.joint_task(config, feature_reader)
     else:
@@ -119,7 +119,7 @@ def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
         FileNotFoundError: as `load`.
         ValueError: as `load`; or the backbone reads slices differently, or has no features.
     """
-    backbone, shape = data.backbone_workdir(config), _input_shape(config)
+    backbone, shape = data.backbone_workdir(config), config.input_shape
     if backbone is None:
         pretrained = config.replace(model=config.backbone, backbone="", trainable="")
         network = models.network(pretrained, shape)
@@ -155,8 +155,3 @@ def as_read(model: Trained, slices: Slices) -> Slices:
     if model.reader is None or model.config.trainable:
         return slices
     return heads.as_read(model.reader, slices)
-
-
-def _input_shape(config: Config) -> tuple[int, ...]:
-    around = (config.adjacent,) if config.adjacent > 1 else ()
-    return (*around, config.image_size, config.image_size)

@@ -13,7 +13,6 @@ from fl_jax.core import layouts, spec
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.experiment import federation, model
-from fl_jax.tasks import losses
 from fl_jax.tasks.fine_tune import layer_rates
 from fl_jax.tasks.task import Task
 
@@ -53,8 +52,7 @@ def _check_training(config: Config) -> None:
     if config.batch_size % config.accumulate:
         _refuse(config, "accumulate", f"must divide batch_size={config.batch_size}")
     with _naming(config, "loss"):
-        labels = jnp.zeros((1, len(LABELS)))
-        jax.eval_shape(spec.build(config.loss, losses.__name__), labels, labels, labels[0])
+        model.label_loss(config)
     with _naming(config, "optimizer"):
         optimizer = spec.transformation(config.optimizer)
         params = {"w": jnp.zeros((2, 2))}
@@ -106,9 +104,8 @@ def _check_federation(config: Config, sites: int | None) -> None:
 
 def _check_model(config: Config) -> Task | None:
     """Builds and traces the task of a model that reads slices."""
-    around = (config.adjacent,) if config.adjacent > 1 else ()
     with _naming(config, "pretrained" if config.pretrained else "model"):
-        network = model.network(config, (*around, config.image_size, config.image_size))
+        network = model.network(config, config.input_shape)
         jax.eval_shape(network.task.init, jax.random.key(0))
     if config.cached_features:
         model.check_features(config, network)
@@ -189,8 +186,7 @@ def _check_start(config: Config, task: Task, sites: int | None) -> None:
 def _local_step(algorithm: Any, params: Any, config: Config) -> Any:
     server, site = algorithm.init_server(params), algorithm.init_site(params)
     local = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(0))
-    around = (config.adjacent,) if config.adjacent > 1 else ()
-    shape = (config.accumulate, *around, config.image_size, config.image_size)
+    shape = (config.accumulate, *config.input_shape)
     labels = jnp.zeros((shape[0], len(LABELS)))
     return algorithm.client.step(local, Batch(jnp.zeros(shape, jnp.int16), labels, labels[:, 0]))
 

@@ -10,7 +10,7 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from fl_jax.experiment import preemption
-from launch.cli import processes, progress
+from launch.cli import arguments, processes, progress
 from launch.sweep.sweep import sweep
 
 FLAGS = flags.FLAGS
@@ -18,8 +18,7 @@ FLAGS = flags.FLAGS
 
 def main(argv: list[str]) -> None:
     """Parses flags and calls `sweep`."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}: flags begin with --")
+    arguments.only_flags(argv)
     logging.set_verbosity(logging.WARNING)  # jax reports each accelerator that is not there
     console, config = Console(), FLAGS.config
     config.jobs = processes.choose(config.jobs, 1)  # threads of one process, which share its XLA

@@ -40,7 +40,7 @@ def _data_dir(source, tmp_path_factory):
 
 @pytest.fixture(name="copy")
 def _copy(source, tmp_path):
-    """A source of its own, to spoil."""
+    """A private copy of the source, to damage."""
     return pathlib.Path(shutil.copytree(source, tmp_path / "source"))
 
 

@@ -85,7 +85,7 @@ def test_reading_processes_end_with_a_build_that_is_killed(tmp_path):
         "                    progress=kill)\n"
     )
     command = [sys.executable, script, source, tmp_path / "data"]
-    out = tmp_path / "out"  # a pipe would be held open by whoever is left
+    out = tmp_path / "out"  # a remaining child would keep a pipe open
     with out.open("w") as file:
         done = subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
     assert done.returncode == -signal.SIGKILL

@@ -81,7 +81,7 @@ def test_sites_may_be_made(config, tmp_path, slices):
     assert opened.arms["federated"].sites == opened.partition.sites == names
     for name, rows in zip(names, opened.arms["federated"].train, strict=True):
         assert set(opened.slices.site[rows]) == {name}
-    assert set(slices.site) == {"a", "b", "c", "holdout"}  # the dataset's own are left alone
+    assert set(slices.site) == {"a", "b", "c", "holdout"}  # the dataset's sites are unchanged
     assert (tmp_path / "partition.png").exists()
     config = config.replace(folds=3, fold=1)
     assert (data.load(config, Workdir(tmp_path)).partition.split == "test").sum() == 6

@@ -132,7 +132,7 @@ def test_the_studys_training_patients_are_left_out(slices, experiment):
     assert set(labelled.scores.split.tolist()) == {"validation", "test", "holdout"}
     assert set(labelled.validation.site.tolist()) == {
         "a"
-    }  # a local model chooses on its own patients
+    }  # a local model is selected on its site's patients
     assert labelled.facts["training slices left out"] == len(slices) - rows.size
     assert said == []
 

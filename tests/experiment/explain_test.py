@@ -19,7 +19,7 @@ from fl_jax.files.jsonable import jsonable
 
 SIZE = 32
 INSIDE = np.zeros((5, SIZE, SIZE), bool)
-"""Where each subtype's lesion is: no two alike, and none its own mirror image."""
+"""Where each subtype's lesion is: all different, none symmetric."""
 for number in range(5):
     INSIDE[number, 8 + 2 * number : 10 + 2 * number, 9 : 13 + number] = True
 

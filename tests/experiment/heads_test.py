@@ -1,4 +1,4 @@
-"""A head on the features of a study's own models: trained, judged, and refused where it leaks."""
+"""Heads on the features of an experiment's models: training, evaluation, and refusal of patient leaks."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ FACTS = {"digest": "1", "options": {}}
 
 @pytest.fixture(scope="module")
 def scans(slices):
-    """The small dataset, its slices at places of their own, the first at the top."""
+    """The small dataset with a distinct position for each slice, from top to bottom."""
     position = -6.0 * np.arange(len(slices), dtype=np.float32)
     return dataclasses.replace(slices, position=position)
 
@@ -41,7 +41,7 @@ def _data(scans, monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo(scans, tmp_path_factory):
-    """A study whose federated model is as it began, and has predicted; a local one has only begun."""
+    """An experiment with an untrained federated model and its predictions, and the inputs of a local arm."""
     folder = tmp_path_factory.mktemp("demo")
     config = Config.parse(study_head.get_config())
     config = config.replace(backbone="", model=SMALL, image_size=8, min_sites=2)

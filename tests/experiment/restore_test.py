@@ -12,7 +12,7 @@ from fl_jax.workdir import ArmFolder, Workdir
 
 @pytest.fixture
 def written(slices, tmp_path):
-    """The `inputs.json` of a training that has not begun."""
+    """The `inputs.json` of a training without checkpoints."""
     kept = Config().numbers() | {"dataset": ["1", {"layout": "sites"}], "partition_digest": "2"}
     path = tmp_path / "models" / "federated" / "inputs.json"
     (path.parent / "checkpoints").mkdir(parents=True)

@@ -130,7 +130,7 @@ def test_what_must_not_be_exported_is_refused(header, expected):
 
 def test_graphics_in_the_unused_bits_of_pixels_are_refused():
     original = make_dicom.dataset(**PLANTED)
-    original.add_new(0x60000010, "US", 24)  # an overlay without data of its own
+    original.add_new(0x60000010, "US", 24)  # an overlay without data
     assert reason(make_dicom.encode(original)) is Reason.OVERLAY
     original.add_new(0x60003000, "OW", bytes(72))
     assert bytes(72) in make_dicom.encode(original)

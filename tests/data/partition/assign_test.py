@@ -8,7 +8,7 @@ from fl_jax.data import partition as partitions
 
 
 def test_the_partition_stays_what_it_was():
-    # Made by the first version. A change here changes every study that is begun anew, and the README.
+    # The partition of the first version. A change here changes all new experiments and the README.
     partition = partitions.by_patient(facts({"a": 6, "b": 4, "holdout": 1}, seed=2), seed=3)
     assert ["/".join(line) for line in zip(*(c.tolist() for c in partition), strict=True)] == [
         *("a1/a/train", "a2/a/train", "a3/a/train", "a5/a/train", "a4/a/validation", "a0/a/test"),
