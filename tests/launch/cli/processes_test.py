@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
 from fl_jax.experiment.reporter import Reporter
@@ -172,10 +173,10 @@ def runs(number):
 )
 def test_how_many_run_side_by_side(monkeypatch, jobs, threads, cores, expected):
     monkeypatch.setattr(processes, "cores", lambda: cores)
-    monkeypatch.setattr(processes, "_has_accelerator", lambda: False)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
     assert processes.choose(jobs, threads) == expected
 
 
 def test_an_accelerator_is_one_trainings(monkeypatch):
-    monkeypatch.setattr(processes, "_has_accelerator", lambda: True)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert processes.choose(0, 1) == 1

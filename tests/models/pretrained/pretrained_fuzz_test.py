@@ -14,8 +14,8 @@ import pytest
 import weight_files
 from fuzzing import WORDS, count, each, flipped, nothing_written
 
+from fl_jax.experiment import export
 from fl_jax.models.pretrained import convert, state_dict
-from launch import export
 
 ARRAYS = {
     "conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch, to compare models: pip install torch")
-import launch.torch_models as theirs  # noqa: E402
+import torch_models as theirs  # noqa: E402
 
 from fl_jax.models.convnext import ConvNeXt  # noqa: E402
 from fl_jax.models.deep_resnet import DeepResNet, deep_resnet  # noqa: E402
