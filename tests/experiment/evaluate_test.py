@@ -65,8 +65,8 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
 @pytest.mark.parametrize(
     ("flags", "code", "words"),
     [
-        (["--predictions=federated={theirs}"], 1, "the name 'federated' is taken"),
-        (["--predictions={theirs}", "--predictions={theirs}"], 1, "the name 'theirs' is taken"),
+        (["--predictions=federated={theirs}"], 1, "the name 'federated' is in use"),
+        (["--predictions={theirs}", "--predictions={theirs}"], 1, "the name 'theirs' is in use"),
         (["--predictions=nowhere.csv"], 1, "there is no file nowhere.csv"),
         (["--predictions={bad}"], 1, "line 2: Image is 'ID_unknown': no such image among the data"),
         (["--predictions={short}"], 1, "lacks "),
