@@ -6,17 +6,12 @@ age, scanner and dialect are independent of bleeding.
 
 from dataclasses import dataclass
 
+from fl_jax.core.types import LABELS
 from fl_jax.data.site_names import HOLDOUT
 from fl_jax.phantom.dicom_writer import Dialect
 from fl_jax.phantom.scanner.scan import Scanner
 
-EDH, IPH, IVH, SAH, SDH = (
-    "epidural",
-    "intraparenchymal",
-    "intraventricular",
-    "subarachnoid",
-    "subdural",
-)
+EDH, IPH, IVH, SAH, SDH = LABELS[1:]
 
 
 @dataclass(frozen=True)
