@@ -47,7 +47,7 @@ def test_without_a_hold_out_personal_models_have_an_operating_point_like_the_oth
     assert "n/a" not in text_of(page)
 
 
-def test_models_that_were_judged_on_other_images_are_refused(copy):
+def test_models_evaluated_on_different_images_are_refused(copy):
     path = copy / "predictions" / "central.csv"
     data = predictions.read(path)
     predictions.write(path, predictions.select(data, np.arange(data.image.size) != 3))
@@ -113,8 +113,8 @@ def test_pictures_come_from_the_dataset_by_name(monkeypatch):
         texts, series, series, series, series, numbers, labels, numbers, (2, 2), None, pixels
     )
     monkeypatch.setattr("fl_jax.data.slices.load", lambda data_dir: slices)
-    found = dataset_thumbnails("anywhere")(["a", "unknown", "c"])
-    assert {name: hu.tolist() for name, hu in found.items()} == {
+    thumbnails = dataset_thumbnails("anywhere")(["a", "unknown", "c"])
+    assert {name: hu.tolist() for name, hu in thumbnails.items()} == {
         "a": pixels[[0, 1, 2]].tolist(),
         "c": pixels[[0, 0, 1]].tolist(),  # the series begins here
     }

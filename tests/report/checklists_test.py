@@ -32,12 +32,12 @@ def _changed(results, **parts):
 
 def _answers(text):
     """Answers by item, of CLAIM and of TRIPOD+AI."""
-    found = []
+    tables = []
     for part in text.split("\n## ")[1:]:
         rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in part.splitlines() if "|" in line]
         assert {len(row) for row in rows} == {3}
-        found.append({item.strip(): answer.strip() for item, _, answer in rows[2:]})
-    return found
+        tables.append({item.strip(): answer.strip() for item, _, answer in rows[2:]})
+    return tables
 
 
 def test_every_item_is_there_once_in_order_and_answered(results):

@@ -20,7 +20,7 @@ def _select(built, model, split="holdout"):
     return predictions.select(data, data.split == split)
 
 
-def test_operating_points_are_chosen_on_validation_and_judged_on_the_hold_out(built, results):
+def test_operating_points_are_chosen_on_validation_and_evaluated_on_the_hold_out(built, results):
     data, seen = _select(built, "local_birch"), _select(built, "local_birch", "validation")
     seen = predictions.select(seen, seen.site == "birch")
     points = results["operating_points"]["local_birch"]

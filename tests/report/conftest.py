@@ -35,13 +35,13 @@ def built(finished, tmp_path_factory):
 
 @pytest.fixture
 def unsaved(monkeypatch):
-    """Leaves the figures' PDF and SVG files empty, which take two thirds of a report's time."""
+    """Leaves PDF and SVG figures empty: drawing them takes two thirds of a report's time."""
     monkeypatch.setattr(journal, "_saved", lambda *_: b"")
 
 
 @pytest.fixture(scope="session")
 def program():
-    """`launch.report` as a process of its own, with files of figures as in `unsaved`."""
+    """`launch.report` in a subprocess, with empty figure files as in `unsaved`."""
     return lambda *flags: subprocess.run(
         [sys.executable, "-c", UNSAVED, *flags], capture_output=True, text=True
     )
@@ -49,6 +49,6 @@ def program():
 
 @pytest.fixture
 def copy(finished, tmp_path, unsaved):
-    """A workdir that a test may break; a report of it is without files of figures."""
+    """A finished experiment that a test may break; its report has empty figure files."""
     shutil.copytree(finished, tmp_path / "work")
     return tmp_path / "work"

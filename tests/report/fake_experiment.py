@@ -104,9 +104,9 @@ def make(workdir: Path, *, seed: int = 0, rounds: int = 10) -> Path:
     (workdir / "predictions").mkdir(parents=True)
     for number, model in enumerate(names):
         skill = SKILL[model.split("_")[0]] + (0.35 * (3 - number) if number > 1 else 0)
-        own = np.array([model.endswith(where) for where in site])
+        home = np.array([model.endswith(where) for where in site])
         scores = _scores(rng, truth, skill, common)
-        # The largest hospital's own model beats the federation at home, the second one's equals it.
+        # The largest hospital's local model beats the federation at home, the second one's equals it.
         better = _scores(rng, truth, skill + {2: 2.4, 3: 1.3}.get(number, 0.7), common)
         data = predictions.Predictions(
             np.array(image),
@@ -114,7 +114,7 @@ def make(workdir: Path, *, seed: int = 0, rounds: int = 10) -> Path:
             np.array(site),
             np.array(split),
             truth,
-            np.where(own[:, None], better, scores),
+            np.where(home[:, None], better, scores),
         )
         predictions.write(workdir / "predictions" / f"{model}.csv", data)
         folder = workdir / "models" / model
@@ -137,7 +137,7 @@ def make(workdir: Path, *, seed: int = 0, rounds: int = 10) -> Path:
 
 
 def add_personal(workdir: Path) -> None:
-    """Each site's patients as its own model of the federation would see them, here without an error."""
+    """Perfect predictions by the personalised model of each site."""
     data = predictions.read(workdir / "predictions" / "federated.csv")
     data = predictions.select(data, data.split != "holdout")
     perfect = data._replace(scores=(data.scores + data.truth) / 2)

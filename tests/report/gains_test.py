@@ -32,8 +32,8 @@ def test_gains_and_their_tests_are_of_the_personal_models_too(personal):
     workdir, results = personal
     tests = results["delong_differences"]["personal_minus_local"]
     for site, gain in results["gains"].items():
-        own = results["performance"][site][f"local_{site}"]["auroc"]["micro"]["estimate"]
-        assert gain["personal"]["own"]["auroc/micro"]["estimate"] == pytest.approx(1 - own)
+        local = results["performance"][site][f"local_{site}"]["auroc"]["micro"]["estimate"]
+        assert gain["personal"]["own"]["auroc/micro"]["estimate"] == pytest.approx(1 - local)
         assert gain["personal"]["verdict"] == "gains"
         assert "holdout" not in gain["personal"]
     mine, local = (
@@ -48,8 +48,8 @@ def test_gains_and_their_tests_are_of_the_personal_models_too(personal):
     _, patients = np.unique(np.repeat(both[0].patient, labels), return_inverse=True)
     areas = [area(rows.truth.ravel(), rows.scores.ravel(), patients) for rows in both]
     wanted = contrast(areas, [1, -1])
-    found = tests["birch"]["local_birch"]["micro"]
-    assert (found["estimate"], found["p"]) == pytest.approx((wanted.estimate, wanted.p))
+    test = tests["birch"]["local_birch"]["micro"]
+    assert (test["estimate"], test["p"]) == pytest.approx((wanted.estimate, wanted.p))
     family = [row["micro"] for site in tests.values() for row in site.values()]
     assert len(family) == len(fake_experiment.SITES) ** 2
     adjusted = holm([row["p"] for row in family])
@@ -119,7 +119,7 @@ def test_personal_models_are_one_more_column_which_the_hold_out_does_not_have(pe
         assert results[name] == before[name]
 
 
-def test_few_patients_and_many_tests_are_said_beside_the_gains():
+def test_caveats_adjust_for_all_tests_and_name_sites_with_few_patients():
     interval = {"auroc/micro": {"estimate": 0.1, "low": 0.01, "high": 0.2}}
     results = {
         "primary": {"statistic": "auroc/micro"},

@@ -24,12 +24,12 @@ def _select(built, model, split="holdout"):
     return predictions.select(data, data.split == split)
 
 
-def test_the_clustered_interval_stands_beside_the_bootstrap_and_the_naive_one(built, results):
+def test_clustered_intervals_are_those_of_delong_and_wider_than_naive_ones(built, results):
     data = _select(built, "federated")
     _, patients = np.unique(data.patient, return_inverse=True)
-    each = np.repeat(patients, len(LABELS))
+    groups = np.repeat(patients, len(LABELS))
     expected = delong.contrast(
-        [delong.area(data.truth.ravel(), data.scores.ravel(), each)], [1], logit=True
+        [delong.area(data.truth.ravel(), data.scores.ravel(), groups)], [1], logit=True
     )
     cell = results["delong"]["holdout"]["federated"]["micro"]
     for name in ("estimate", "error", "low", "high"):
@@ -52,16 +52,16 @@ def test_every_local_model_is_tested_on_every_site_and_adjusted_for_all(results)
             [np.nan if c[name]["p"] is None else c[name]["p"] for c in cells]
         )
         np.testing.assert_allclose([c[name]["p_holm"] or np.nan for c in cells], adjusted)
-    own = table["elm"]["local_elm"]["micro"]
+    local = table["elm"]["local_elm"]["micro"]
     gain = results["gains"]["elm"]["own"]["auroc/micro"]
-    assert own["estimate"] == pytest.approx(gain["estimate"], abs=1e-12)
+    assert local["estimate"] == pytest.approx(gain["estimate"], abs=1e-12)
 
 
 def test_the_margin_is_the_configs_and_decides(built, results, tmp_path, unsaved):
-    found = results["non_inferiority"]["micro"]
+    test = results["non_inferiority"]["micro"]
     gap = results["delong_differences"]["federated_minus_central"]["holdout"]["micro"]
-    assert (found["margin"], found["verdict"]) == (0.02, "non-inferior")
-    assert found["low"] == gap["low"] > -0.02
+    assert (test["margin"], test["verdict"]) == (0.02, "non-inferior")
+    assert test["low"] == gap["low"] > -0.02
     for name in ("federated", "central"):
         (tmp_path / "predictions").mkdir(exist_ok=True)
         predictions.write(tmp_path / "predictions" / f"{name}.csv", _select(built, name))

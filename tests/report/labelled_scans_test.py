@@ -24,7 +24,7 @@ def models(finished):
 
 
 @pytest.fixture(scope="module")
-def found(models):
+def evaluation(models):
     validation = {name: results.visible_validation(name, data) for name, data in models.items()}
     lost = predictions.select(models["theirs"], np.zeros(models["theirs"].image.size, bool))
     return labelled_scans.compute(
@@ -32,27 +32,30 @@ def found(models):
     )
 
 
-def test_the_numbers_are_the_reports(found, built):
+def test_the_numbers_are_the_reports(evaluation, built):
     report = json.loads((built / "results.json").read_text())
     for data in (*fake_experiment.SITES, "all_sites", "holdout"):
         for model in ("federated", "central"):
-            assert found["delong"][data][model] == report["delong"][data][model]
-            assert found["performance"][data][model] == report["performance"][data][model]
-    held = found["clinical"]["holdout"]
+            assert evaluation["delong"][data][model] == report["delong"][data][model]
+            assert evaluation["performance"][data][model] == report["performance"][data][model]
+    clinical = evaluation["clinical"]["holdout"]
     for part in ("operating_points", "calibration", "challenge_loss", "temperature"):
-        assert held[part]["federated"] == report[part]["federated"]
-    assert held["patients"]["maximum"]["federated"] == report["patients"]["maximum"]["federated"]
-    assert found["thresholds"]["federated"] == report["thresholds"]["federated"]
+        assert clinical[part]["federated"] == report[part]["federated"]
+    assert (
+        clinical["patients"]["maximum"]["federated"] == report["patients"]["maximum"]["federated"]
+    )
+    assert evaluation["thresholds"]["federated"] == report["thresholds"]["federated"]
     gap = report["delong_differences"]["federated_minus_central"]["holdout"]["micro"]
-    cell = found["delong_differences"]["holdout"]["central"]["micro"]
+    cell = evaluation["delong_differences"]["holdout"]["central"]["micro"]
     assert {name: cell[name] for name in gap} == gap
     assert (
-        found["differences"]["holdout"]["central"] == report["federated_minus_central"]["holdout"]
+        evaluation["differences"]["holdout"]["central"]
+        == report["federated_minus_central"]["holdout"]
     )
 
 
-def test_holm_is_over_all_programs_and_data_sets(found):
-    table = found["delong_differences"]
+def test_holm_is_over_all_programs_and_data_sets(evaluation):
+    table = evaluation["delong_differences"]
     assert list(table) == [*fake_experiment.SITES, "all_sites", "holdout"]
     cells = [cell["micro"] for row in table.values() for cell in row.values()]
     assert len(cells) == 14
@@ -60,24 +63,24 @@ def test_holm_is_over_all_programs_and_data_sets(found):
     np.testing.assert_allclose(comparisons.holm(known("p")), known("p_holm"))
 
 
-def test_without_validation_images_only_the_fixed_operating_point_is_left(found):
-    points = found["clinical"]["holdout"]["operating_points"]["theirs"]
+def test_without_validation_images_only_the_fixed_operating_point_is_left(evaluation):
+    points = evaluation["clinical"]["holdout"]["operating_points"]["theirs"]
     assert points["fixed_0.4"]["any"]["recall"]["estimate"] is not None
     assert points["youden"]["any"]["threshold"] is None
     assert points["youden"]["any"]["recall"]["estimate"] is None
-    assert set(found["thresholds"]["theirs"].values()) == {None}
+    assert set(evaluation["thresholds"]["theirs"].values()) == {None}
 
 
-def test_what_is_undefined_is_counted(found):
+def test_what_is_undefined_is_counted(evaluation):
     cells = [
         cell
-        for model in found["performance"]["holdout"].values()
+        for model in evaluation["performance"]["holdout"].values()
         for labels in model.values()
         for cell in labels.values()
     ]
     missing = sum(cell["estimate"] is None for cell in cells)
     assert missing >= 24  # the operating points of the program without validation images
-    counted = found["undefined"]["holdout"]
+    counted = evaluation["undefined"]["holdout"]
     assert (counted["figures"], counted["of"]) == (missing, len(cells))
     assert counted["in_resamples"] == sum(
         cell["estimate"] is not None and cell["undefined"] > 0 for cell in cells
@@ -90,52 +93,54 @@ def test_a_label_of_one_class_is_named_and_has_no_number(models):
     truth[:, 1], truth[:, 2] = 0, 1
     data = data._replace(truth=truth)
     validation = results.visible_validation("federated", data)
-    found = labelled_scans.compute({"federated": data}, {"federated": validation}, {}, resamples=20)
+    evaluation = labelled_scans.compute(
+        {"federated": data}, {"federated": validation}, {}, resamples=20
+    )
     lost = ["epidural", "intraparenchymal"]
-    assert found["data_sets"]["holdout"]["one_class"] == lost
+    assert evaluation["data_sets"]["holdout"]["one_class"] == lost
     for label in lost:
-        assert found["delong"]["holdout"]["federated"][label]["estimate"] is None
-    assert found["delong"]["holdout"]["federated"]["macro"]["estimate"] is not None
-    assert "hold-out: epidural, intraparenchymal" in text_of(labelled_scans.render(found))
+        assert evaluation["delong"]["holdout"]["federated"][label]["estimate"] is None
+    assert evaluation["delong"]["holdout"]["federated"]["macro"]["estimate"] is not None
+    assert "hold-out: epidural, intraparenchymal" in text_of(labelled_scans.render(evaluation))
 
 
 def test_one_site_is_not_tested_twice(models):
     data = {n: predictions.select(d, d.site == "alder") for n, d in models.items()}
-    found = labelled_scans.compute(data, data, {}, resamples=20)
-    assert list(found["data_sets"]) == ["alder"]
-    assert found["primary"] == "alder"
+    evaluation = labelled_scans.compute(data, data, {}, resamples=20)
+    assert list(evaluation["data_sets"]) == ["alder"]
+    assert evaluation["primary"] == "alder"
 
 
-def test_the_csv_has_every_number_in_a_line_of_its_own(found):
-    lines = list(csv.DictReader(io.StringIO(labelled_scans.as_csv(found))))
+def test_the_csv_has_every_number_in_a_line_of_its_own(evaluation):
+    lines = list(csv.DictReader(io.StringIO(labelled_scans.as_csv(evaluation))))
     assert tuple(lines[0]) == labelled_scans.KEYS + labelled_scans.VALUES
     keys = [tuple(line[name] for name in labelled_scans.KEYS) for line in lines]
     assert len(set(keys)) == len(keys)
     row = dict(zip(keys, lines, strict=True))
     line = row["holdout", "federated", "", "auroc", "micro", "DeLong, patients as clusters"]
-    cell = found["delong"]["holdout"]["federated"]["micro"]
+    cell = evaluation["delong"]["holdout"]["federated"]["micro"]
     assert [float(line[n]) for n in ("estimate", "low", "high")] == [
         cell[n] for n in ("estimate", "low", "high")
     ]
     naive = row["holdout", "federated", "", "auroc", "micro", "DeLong, naive"]
     assert float(naive["low"]) == cell["naive_low"]
     tested = row["elm", "federated", "theirs", "auroc", "micro", "DeLong, patients as clusters"]
-    test = found["delong_differences"]["elm"]["theirs"]["micro"]
+    test = evaluation["delong_differences"]["elm"]["theirs"]["micro"]
     assert (float(tested["p"]), float(tested["p_holm"])) == (test["p"], test["p_holm"])
     lost = row["holdout", "theirs", "", "threshold_at_youden", "any", ""]
     assert lost["estimate"] == ""
     drawn = row["holdout", "central", "", "average_precision", "micro", "bootstrap of patients"]
-    ap = found["performance"]["holdout"]["central"]["average_precision"]["micro"]
+    ap = evaluation["performance"]["holdout"]["central"]["average_precision"]["micro"]
     assert float(drawn["high"]) == ap["high"]
 
 
-def test_a_browser_shows_the_page(found, tmp_path):
+def test_a_browser_shows_the_page(evaluation, tmp_path):
     path = tmp_path / "evaluation.html"
-    path.write_text(labelled_scans.render(found))
+    path.write_text(labelled_scans.render(evaluation))
     dom, console = browse(path, tmp_path)
     assert console == []
     text = text_of(dom)
-    assert labelled_scans.sentence(found) in text
+    assert labelled_scans.sentence(evaluation) in text
     for words in (
         "minus theirs",
         "minus central",
@@ -144,7 +149,7 @@ def test_a_browser_shows_the_page(found, tmp_path):
         "Brier score",
     ):
         assert words in text
-    cell = found["delong"]["holdout"]["central"]["micro"]
+    cell = evaluation["delong"]["holdout"]["central"]["micro"]
     assert f"{cell['estimate']:.4f} {cell['low']:.4f}–{cell['high']:.4f}" in text
     assert "://" not in path.read_text()
 
@@ -165,7 +170,7 @@ def test_bad_input_is_named(models):
         labelled_scans.compute(other, other, {}, resamples=2)
 
 
-def test_studies_are_called_so(found):
-    whole = found | {"facts": {labelled_scans.BY_STUDY: "the largest of its slices"}}
-    assert re.search(r", \d+ studies\) the ", labelled_scans.sentence(whole))
-    assert "Positive studies" in text_of(labelled_scans.render(whole))
+def test_predictions_by_study_are_counted_in_studies(evaluation):
+    by_study = evaluation | {"facts": {labelled_scans.BY_STUDY: "the largest of its slices"}}
+    assert re.search(r", \d+ studies\) the ", labelled_scans.sentence(by_study))
+    assert "Positive studies" in text_of(labelled_scans.render(by_study))

@@ -29,7 +29,7 @@ def _noisy(data, seed):
 @pytest.fixture(scope="module")
 def workdirs(tmp_path_factory):
     """Three seeds of one experiment; the last has other test patients at alder and birch."""
-    found = []
+    roots = []
     for number in range(3):
         root = fake_experiment.make(tmp_path_factory.mktemp("seeds") / f"s{number}")
         manifest = json.loads((root / "manifest.json").read_text())
@@ -45,8 +45,8 @@ def workdirs(tmp_path_factory):
                 lost = (data.split == "test") & np.isin(data.patient, ["alder-000", "birch-001"])
                 data = predictions.select(data, ~lost)
             predictions.write(path, data)
-        found.append(root)
-    return found
+        roots.append(root)
+    return roots
 
 
 @pytest.fixture(scope="module")
@@ -55,69 +55,69 @@ def runs(workdirs):
 
 
 @pytest.fixture(scope="module")
-def found(runs):
+def merged(runs):
     return merged_seeds.compute(runs, resamples=40, ignored=("jobs",))
 
 
-def test_the_hold_out_is_taken_apart_as_the_statistics_say(runs, found):
-    number = list(found["data_sets"]).index("holdout")
+def test_the_spread_on_the_hold_out_is_that_of_seed_variance(runs, merged):
+    number = list(merged["data_sets"]).index("holdout")
 
     def measured(model, run):
         data = run.predictions[model]
-        held = predictions.select(data, data.split == "holdout")
-        held = predictions.select(held, np.argsort(held.image))
+        holdout = predictions.select(data, data.split == "holdout")
+        holdout = predictions.select(holdout, np.argsort(holdout.image))
         chosen = operating_points.youden_thresholds(visible_validation(model, data))
-        return bootstrap_metrics.measure(held, chosen, resamples=40, seed=(0, number))
+        return bootstrap_metrics.measure(holdout, chosen, resamples=40, seed=(0, number))
 
     ours = [measured("federated", run) for run in runs.values()]
-    cell = found["spread"]["holdout"]["federated"]["auroc/micro"]
+    cell = merged["spread"]["holdout"]["federated"]["auroc/micro"]
     expected = seed_variance.spread(ours)["auroc/micro"]
     assert {name: cell[name] for name in expected._fields} == pytest.approx(expected._asdict())
     name = ours[0].names.index("auroc/micro")
-    assert cell["values"] == [float(one.estimate[name]) for one in ours]
+    assert cell["values"] == [float(run.estimate[name]) for run in ours]
     assert cell["between"] > 0
     theirs = [measured("central", run) for run in runs.values()]
     gaps = seed_variance.spread([difference(*both) for both in zip(ours, theirs, strict=True)])
-    cell = found["differences"]["holdout"]["central"]["auroc/macro"]
+    cell = merged["differences"]["holdout"]["central"]["auroc/macro"]
     assert cell["low"] == pytest.approx(gaps["auroc/macro"].low)
-    assert [run["seed"] for run in found["runs"]] == [0, 1, 2]
+    assert [run["seed"] for run in merged["runs"]] == [0, 1, 2]
 
 
-def test_other_patients_leave_no_interval(found):
-    assert found["data_sets"]["holdout"]["same_patients"]
-    assert found["data_sets"]["elm"]["same_patients"]
-    assert not found["data_sets"]["alder"]["same_patients"]
-    assert found["data_sets"]["alder"]["patients"] == [44, 44, 43]
-    cell = found["spread"]["alder"]["federated"]["auroc/micro"]
+def test_other_patients_leave_no_interval(merged):
+    assert merged["data_sets"]["holdout"]["same_patients"]
+    assert merged["data_sets"]["elm"]["same_patients"]
+    assert not merged["data_sets"]["alder"]["same_patients"]
+    assert merged["data_sets"]["alder"]["patients"] == [44, 44, 43]
+    cell = merged["spread"]["alder"]["federated"]["auroc/micro"]
     assert cell["mean"] == pytest.approx(np.mean(cell["values"]))
     assert cell["between"] == pytest.approx(np.std(cell["values"], ddof=1))
     assert (cell["within"], cell["error"], cell["low"], cell["high"]) == (None,) * 4
 
 
-def test_every_spread_is_in_the_csv_and_the_first_in_the_table(found):
-    lines = list(csv.DictReader(io.StringIO(merged_seeds.as_csv(found))))
+def test_every_spread_is_in_the_csv_and_the_first_in_the_table(merged):
+    lines = list(csv.DictReader(io.StringIO(merged_seeds.as_csv(merged))))
     assert list(lines[0]) == [*merged_seeds.COLUMNS, "s0", "s1", "s2"]
     wanted = ("holdout", "federated", "central", "auroc", "micro")
     (line,) = [row for row in lines if tuple(row.values())[:5] == wanted]
-    cell = found["differences"]["holdout"]["central"]["auroc/micro"]
+    cell = merged["differences"]["holdout"]["central"]["auroc/micro"]
     assert float(line["between"]) == cell["between"]
     assert float(line["s2"]) == cell["values"][2]
-    table = merged_seeds.as_markdown(found)
+    table = merged_seeds.as_markdown(merged)
     assert "| Micro AUROC, hold-out | seed 0 | seed 1 | seed 2 | mean (95\u00a0%) |" in table
     assert (
-        f"| federated | {found['spread']['holdout']['federated']['auroc/micro']['values'][0]:.3f} |"
+        f"| federated | {merged['spread']['holdout']['federated']['auroc/micro']['values'][0]:.3f} |"
         in table
     )
     assert "| federated − central | " in table
 
 
-def test_a_browser_shows_the_page(found, tmp_path):
+def test_a_browser_shows_the_page(merged, tmp_path):
     path = tmp_path / "seeds.html"
-    path.write_text(merged_seeds.render(found))
+    path.write_text(merged_seeds.render(merged))
     dom, console = browse(path, tmp_path)
     assert console == []
     text = text_of(dom)
-    cell = found["spread"]["holdout"]["federated"]["auroc/micro"]
+    cell = merged["spread"]["holdout"]["federated"]["auroc/micro"]
     assert f"{cell['mean']:.3f} {cell['low']:.3f}–{cell['high']:.3f}" in text
     assert "43, 44 patients" in text.replace("44, 43", "43, 44")
     assert "each seed has other test patients" in text
@@ -162,5 +162,5 @@ def test_the_program_merges_workdirs(workdirs, tmp_path):
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["seeds.csv", "seeds.html", "seeds.json", "seeds.md"]
     assert (tmp_path / "out" / "seeds.md").read_text() in done.stdout
-    found = json.loads((tmp_path / "out" / "seeds.json").read_text())
-    assert found["bootstrap"]["resamples"] == 20
+    merged = json.loads((tmp_path / "out" / "seeds.json").read_text())
+    assert merged["bootstrap"]["resamples"] == 20

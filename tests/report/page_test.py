@@ -53,11 +53,11 @@ def test_every_number_of_the_tables_is_in_results(built):
     walk({name: results[name] for name in results if name not in ("roc", "learning")})
     cells = re.findall(r"<td[^>]*>(.*?)</td>", _page(built), flags=re.DOTALL)
     cells = [re.sub(r'title="[^"]*"', "", cell) for cell in cells]
-    found = {
+    shown = {
         number for cell in cells for number in re.findall(r"(?<![\d.])\d\.\d{2,4}(?![\d.])", cell)
     }
-    assert len(found) > 300
-    assert found <= known
+    assert len(shown) > 300
+    assert shown <= known
 
 
 def test_the_page_states_data_methods_and_provenance(built):

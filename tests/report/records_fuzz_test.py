@@ -43,11 +43,11 @@ def workdir(copy):
 def test_no_file_of_an_experiment_breaks_the_page(workdir, monkeypatch):
     good = {name: (workdir / name).read_bytes() for name in FILES}
     whole = records.read_records(Workdir(workdir))
-    found = results.compute(whole, resamples=2) | {"survey": None}
+    computed = results.compute(whole, resamples=2) | {"survey": None}
     draw = page.figures.draw
-    names = dict.fromkeys(draw(jsonable(found)))
+    names = dict.fromkeys(draw(jsonable(computed)))
     monkeypatch.setattr(Workdir, "read_predictions", lambda self, model: whole.predictions[model])
-    monkeypatch.setattr(page.figures, "draw", lambda found: names)
+    monkeypatch.setattr(page.figures, "draw", lambda _: names)
     monkeypatch.setattr(page, "svg", lambda *drawn: "")
 
     def judge(case):
@@ -61,7 +61,7 @@ def test_no_file_of_an_experiment_breaks_the_page(workdir, monkeypatch):
         finally:
             path.write_bytes(good[name])
         read = json.loads(
-            json.dumps(jsonable(found | results.from_records(changed)), allow_nan=False)
+            json.dumps(jsonable(computed | results.from_records(changed)), allow_nan=False)
         )
         assert "<script>alert" not in page.render(read, None, {})
         if name.endswith("jsonl"):
@@ -80,9 +80,9 @@ def test_no_file_of_an_experiment_breaks_the_page(workdir, monkeypatch):
 
 @pytest.mark.parametrize("subtype", ["../../secret", "/etc/passwd", "a\0b", "any"])
 def test_a_map_is_of_a_known_subtype(workdir, subtype):
-    found = json.loads((workdir / "saliency.json").read_text())
-    found["subtypes"] = {subtype: ROW}
-    (workdir / "saliency.json").write_text(json.dumps(found))
+    saliency = json.loads((workdir / "saliency.json").read_text())
+    saliency["subtypes"] = {subtype: ROW}
+    (workdir / "saliency.json").write_text(json.dumps(saliency))
     with pytest.raises(ValueError, match=r"saliency\.json: subtypes is .*: Invalid"):
         records.read_records(Workdir(workdir))
 
@@ -124,13 +124,13 @@ def test_no_survey_breaks_the_promise(tmp_path):
     def judge(data):
         path.write_bytes(data)
         try:
-            found = survey.summarize(path, ITEMS)
+            summary = survey.summarize(path, ITEMS)
         except ValueError as error:
             return "refused" if str(path) in str(error) and len(str(error)) < 2000 else repr(error)
-        for item in found["scales"]:
-            assert sum(item["counts"]) + item["missing"] == found["respondents"]
-        for item in found["texts"]:
-            assert len(item["answers"]) + item["missing"] == found["respondents"]
+        for item in summary["scales"]:
+            assert sum(item["counts"]) + item["missing"] == summary["respondents"]
+        for item in summary["texts"]:
+            assert len(item["answers"]) + item["missing"] == summary["respondents"]
             assert all(re.sub(r"[\n\r\t]", "", text).isprintable() for text in item["answers"])
         return "read"
 

@@ -17,9 +17,9 @@ def _results(workdir):
 def test_estimates_are_those_of_the_prediction_files(built):
     table = _results(built)["performance"]
     data = predictions.read(built / "predictions" / "local_birch.csv")
-    held = predictions.select(data, data.split == "holdout")
-    own = predictions.select(data, (data.split == "test") & (data.site == "birch"))
-    for name, rows in (("holdout", held), ("birch", own)):
+    holdout = predictions.select(data, data.split == "holdout")
+    birch = predictions.select(data, (data.split == "test") & (data.site == "birch"))
+    for name, rows in (("holdout", holdout), ("birch", birch)):
         cells = table[name]["local_birch"]
         assert cells["auroc"]["micro"]["estimate"] == pytest.approx(
             metrics.roc_auc_score(rows.truth.ravel(), rows.scores.ravel()), abs=1e-12

@@ -28,7 +28,7 @@ def explained(copy):
         **{"random_share": _interval(0.0519), "checked_share": _interval(0.3)},
         "correlation": {"Conv_0": _interval(0.6123), "all": _interval(-0.1234)},
     }
-    found = {
+    saliency = {
         **{
             "model": "federated",
             "round": 3,
@@ -40,7 +40,7 @@ def explained(copy):
         "predictions": sha256(copy / "predictions" / "federated.csv"),
         "subtypes": {"epidural": row, "subdural": None},
     }
-    (copy / "saliency.json").write_text(json.dumps(found))
+    (copy / "saliency.json").write_text(json.dumps(saliency))
     (copy / "saliency").mkdir()
     (copy / "saliency" / "epidural.png").write_bytes(pictures.png(np.zeros((8, 8), np.uint8)))
     return copy

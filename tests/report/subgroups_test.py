@@ -50,7 +50,7 @@ def _drawn(path, data):
 
 
 @pytest.fixture
-def held(copy):
+def holdout(copy):
     """The hold-out of an experiment whose dataset's index is on disk."""
     data = predictions.read(copy / "predictions" / "federated.csv")
     data = predictions.select(data, data.split == "holdout")
@@ -59,15 +59,15 @@ def held(copy):
     return data
 
 
-def test_the_report_has_the_rows_of_the_index(copy, held):
+def test_the_report_has_the_rows_of_the_index(copy, holdout):
     results = build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)
     table = results["subgroups"]["table"]
     assert list(table) == ["slice thickness", "manufacturer", "kernel", "stored pixels"]
     assert list(table["slice thickness"]["federated"]) == ["< 2.5 mm", "≥ 5 mm", ""]
     assert list(table["stored pixels"]["central"]) == ["12 bit unsigned, intercept -1024"]
-    number = np.unique(held.patient, return_inverse=True)[1]
+    number = np.unique(holdout.patient, return_inverse=True)[1]
     thin = np.where(number % 3 == 1, "thin", "other")
-    expected = subgroups.table(held, thin)["thin"]
+    expected = subgroups.table(holdout, thin)["thin"]
     row = table["slice thickness"]["federated"]["< 2.5 mm"]
     assert (row["patients"], row["slices"]) == (20, expected["slices"])
     assert row["auroc"]["micro"] == json.loads(json.dumps(expected["auroc"]["micro"]))
@@ -81,22 +81,22 @@ def test_the_report_has_the_rows_of_the_index(copy, held):
 
 
 @pytest.mark.parametrize("where", ["cohort", "elsewhere"])
-def test_the_size_of_a_bleed_is_known_where_the_cohort_was_drawn(copy, held, where):
-    _drawn(copy / where / "truth" / "slices.csv", held)
+def test_the_size_of_a_bleed_is_known_where_the_cohort_was_drawn(copy, holdout, where):
+    _drawn(copy / where / "truth" / "slices.csv", holdout)
     if where == "elsewhere":
         manifest = json.loads((copy / "manifest.json").read_text())
         manifest["config"]["source"] = str(copy / where)
         (copy / "manifest.json").write_text(json.dumps(manifest))
-    found = build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)["subgroups"]
-    rows = found["table"][slice_properties.SIZE]["federated"]
+    sections = build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)["subgroups"]
+    rows = sections["table"][slice_properties.SIZE]["federated"]
     assert list(rows) == ["< 100 mm²", "100 to < 500 mm²"]
-    bleeds = held.truth[:, 0] == 1
-    small = np.where(np.arange(held.image.size) % 2 == 0, "small", "large")
-    expected = subgroups.table(held, small, controls=~bleeds)
+    bleeds = holdout.truth[:, 0] == 1
+    small = np.where(np.arange(holdout.image.size) % 2 == 0, "small", "large")
+    expected = subgroups.table(holdout, small, controls=~bleeds)
     for row, name in (("< 100 mm²", "small"), ("100 to < 500 mm²", "large")):
         assert rows[row]["slices"] == expected[name]["slices"] == expected[name]["positives"]["any"]
         assert rows[row]["auroc"]["any"]["estimate"] == expected[name]["auroc"]["any"]["estimate"]
-    assert found["controls"] == [slice_properties.SIZE]
+    assert sections["controls"] == [slice_properties.SIZE]
     assert "compared with all slices without hemorrhage" in text_of(
         (copy / "report.html").read_text()
     )
@@ -108,7 +108,7 @@ def test_without_an_index_the_page_says_so(built):
     assert "index is not in this workdir" in text_of((built / "report.html").read_text())
 
 
-def test_a_dataset_of_other_images_has_no_subgroup(copy, held):
+def test_a_dataset_of_other_images_has_no_subgroup(copy, holdout):
     path = copy / "data" / "slices" / "index.csv"
     path.write_text(path.read_text().replace("ID_", "OTHER_"))
     assert (
@@ -117,8 +117,8 @@ def test_a_dataset_of_other_images_has_no_subgroup(copy, held):
     )
 
 
-def test_a_broken_file_is_named(copy, held):
-    _drawn(copy / "cohort" / "truth" / "slices.csv", held)
+def test_a_broken_file_is_named(copy, holdout):
+    _drawn(copy / "cohort" / "truth" / "slices.csv", holdout)
     path = copy / "cohort" / "truth" / "slices.csv"
     path.write_text(path.read_text().replace("area_subdural", "areas"))
     with pytest.raises(

@@ -11,28 +11,28 @@ COLUMNS = {"accuracy": "test accuracy", "loss": "test loss"}
 
 def row(name, accuracy, loss=(None, None, None), panel="", **more):
     metrics = {"accuracy": sweep_summary.summary(accuracy), "loss": sweep_summary.summary(loss)}
-    for found in metrics.values():
-        found["difference"] = sweep_summary.difference(found["values"], (1.0, 1.0, 1.0))
+    for result in metrics.values():
+        result["difference"] = sweep_summary.difference(result["values"], (1.0, 1.0, 1.0))
     return {"panel": panel, "name": name, "metrics": metrics, "chosen": {}} | more
 
 
 def test_mean_and_standard_error_by_hand():
-    found = sweep_summary.summary([1.0, 2.0, 6.0])
-    assert found["mean"] == 3
+    result = sweep_summary.summary([1.0, 2.0, 6.0])
+    assert result["mean"] == 3
     # squares 4 + 1 + 9 = 14, over n - 1 is 7, over n is 7 / 3
-    assert found["standard_error"] == pytest.approx((7 / 3) ** 0.5)
-    assert found["values"] == [1.0, 2.0, 6.0]
+    assert result["standard_error"] == pytest.approx((7 / 3) ** 0.5)
+    assert result["values"] == [1.0, 2.0, 6.0]
 
 
 def test_one_seed_has_no_error_and_an_undefined_run_undefines_the_mean():
     assert sweep_summary.summary([2.0]) == {"mean": 2.0, "standard_error": None, "values": [2.0]}
-    found = sweep_summary.summary([2.0, None])
-    assert (found["mean"], found["standard_error"]) == (None, None)
+    result = sweep_summary.summary([2.0, None])
+    assert (result["mean"], result["standard_error"]) == (None, None)
 
 
 def test_differences_are_paired():
-    found = sweep_summary.difference([1.0, 2.0, 3.0], [0.5, 1.5, 2.5])
-    assert (found["mean"], found["standard_error"]) == (0.5, 0.0)
+    result = sweep_summary.difference([1.0, 2.0, 3.0], [0.5, 1.5, 2.5])
+    assert (result["mean"], result["standard_error"]) == (0.5, 0.0)
     assert sweep_summary.difference([1.0], [None])["mean"] is None
 
 
@@ -92,14 +92,14 @@ def test_panels_of_the_same_rows_share_their_order():
 
 
 def test_csv_is_unrounded():
-    (found,) = csv.DictReader(
+    (result,) = csv.DictReader(
         sweep_summary.as_csv([row("a", [1.0, 2.0, 6.0])], COLUMNS).splitlines()
     )
-    assert float(found["accuracy_mean"]) == 3
-    assert float(found["accuracy_standard_error"]) == (7 / 3) ** 0.5
-    assert float(found["accuracy_difference_mean"]) == 2
-    assert found["loss_mean"] == ""
-    assert (found["method"], found["seeds"]) == ("a", "3")
+    assert float(result["accuracy_mean"]) == 3
+    assert float(result["accuracy_standard_error"]) == (7 / 3) ** 0.5
+    assert float(result["accuracy_difference_mean"]) == 2
+    assert result["loss_mean"] == ""
+    assert (result["method"], result["seeds"]) == ("a", "3")
 
 
 def test_rows_without_any_value_draw_nothing():

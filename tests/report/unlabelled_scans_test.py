@@ -35,25 +35,25 @@ def _scores():
 
 
 def test_numbers_follow_the_names_and_slices_the_position(scans, scores):
-    found = unlabelled_scans.collect(scans, scores)
-    assert found.image.tolist() == ["a/5", "a/6", "a/7", "b/1", "b/0", "b/3", "b/4", "b/2"]
-    assert found.series.tolist() == ["P1.1.1"] * 3 + ["P2.1.1"] * 2 + ["P2.1.2"] * 3
-    assert found.patient.tolist() == ["P1"] * 3 + ["P2"] * 5
-    assert found.study.tolist() == ["P1.1"] * 3 + ["P2.1"] * 5
-    np.testing.assert_array_equal(found.scores, scores[found.row])
-    np.testing.assert_array_equal(found.position, scans.position[found.row])
+    predicted = unlabelled_scans.collect(scans, scores)
+    assert predicted.image.tolist() == ["a/5", "a/6", "a/7", "b/1", "b/0", "b/3", "b/4", "b/2"]
+    assert predicted.series.tolist() == ["P1.1.1"] * 3 + ["P2.1.1"] * 2 + ["P2.1.2"] * 3
+    assert predicted.patient.tolist() == ["P1"] * 3 + ["P2"] * 5
+    assert predicted.study.tolist() == ["P1.1"] * 3 + ["P2.1"] * 5
+    np.testing.assert_array_equal(predicted.scores, scores[predicted.row])
+    np.testing.assert_array_equal(predicted.position, scans.position[predicted.row])
     with pytest.raises(ValueError, match="scores has shape"):
         unlabelled_scans.collect(scans, scores[:3])
 
 
 def test_the_csv_has_every_probability_and_no_identifier(scans, scores, tmp_path):
-    found = unlabelled_scans.collect(scans, scores)
-    unlabelled_scans.write(tmp_path / "predictions.csv", found)
+    predicted = unlabelled_scans.collect(scans, scores)
+    unlabelled_scans.write(tmp_path / "predictions.csv", predicted)
     text = (tmp_path / "predictions.csv").read_text()
     lines = list(csv.DictReader(text.splitlines()))
     assert tuple(lines[0]) == unlabelled_scans.COLUMNS
     read = np.array([[float(line[label]) for label in LABELS] for line in lines])
-    np.testing.assert_allclose(read, found.scores, atol=1e-9)
+    np.testing.assert_allclose(read, predicted.scores, atol=1e-9)
     assert lines[5]["position"] == "-2.5"
     assert not any(name in text for name in ("DOE", "ROE", "1.2.3", "1.2.4"))
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
@@ -75,9 +75,9 @@ def test_refusals_are_counted_by_reason_and_named_from_the_source(tmp_path):
 
 
 def test_a_browser_shows_slices_in_order_with_their_probabilities(scans, scores, tmp_path):
-    found = unlabelled_scans.collect(scans, scores)
+    predicted = unlabelled_scans.collect(scans, scores)
     refused = [unlabelled_scans.Refused("truncated", 300, [("b/<9>", "short")])]
-    page = unlabelled_scans.render(found, scans, refused, MODEL)
+    page = unlabelled_scans.render(predicted, scans, refused, MODEL)
     (tmp_path / "page.html").write_text(page)
     dom, console = browse(tmp_path / "page.html", tmp_path)
     assert console == []
@@ -85,7 +85,7 @@ def test_a_browser_shows_slices_in_order_with_their_probabilities(scans, scores,
     for words in ("8 slices of 2 patients", "300 files refused", "truncated: 300", "b/<9>"):
         assert words in text
     assert "And 299 more" in text
-    places = [text.index(name) for name in found.image]
+    places = [text.index(name) for name in predicted.image]
     assert places == sorted(places)
     assert "−2.5 mm" in text
     assert dom.count("data:image/png;base64,") == 8
@@ -94,10 +94,10 @@ def test_a_browser_shows_slices_in_order_with_their_probabilities(scans, scores,
 
 
 def test_a_page_shows_whole_series_up_to_its_limit(scans, scores, monkeypatch):
-    found = unlabelled_scans.collect(scans, scores)
+    predicted = unlabelled_scans.collect(scans, scores)
     for limit, pictures in ((1, 3), (4, 3), (5, 5), (7, 5), (8, 8)):
         monkeypatch.setattr(unlabelled_scans, "MAX_SLICES", limit)
-        page = unlabelled_scans.render(found, scans, [], MODEL)
+        page = unlabelled_scans.render(predicted, scans, [], MODEL)
         assert page.count("data:image/png;base64,") == pictures
         assert ("predictions.csv has all of them" in page) == (pictures < 8)
     assert "Every file could be read" in page
