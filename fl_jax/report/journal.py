@@ -89,7 +89,7 @@ def add_legend(figure: Figure, models: Sequence[str]) -> None:
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     if len(lines) > 1:
-        order = {model: place for place, model in enumerate(models)}
+        order = {model: number for number, model in enumerate(models)}
         labels = sorted(lines, key=lambda label: order.get(label, 0))
         figure.legend(
             [lines[label] for label in labels],

@@ -11,7 +11,7 @@ from fl_jax.data.partition import SPLITS, HasPatients, Partition
 from fl_jax.report.style import PAPER, RULE, STYLE
 
 SHADES = ("#0072b2", "#56b4e9", "#e69f00", "#999999")
-"""Of the splits, from Okabe and Ito's palette."""
+"""A colour for each split, from Okabe and Ito's palette."""
 NO_BLEED = "no bleeding"
 
 
@@ -26,14 +26,14 @@ def counts(slices: HasPatients, partition: Partition) -> tuple[list[str], np.nda
         The S sites in alphabetical order, and int[S, splits, 1 + L]: patients without any label, then
         patients with each label. A patient with two labels counts under both.
     """
-    names, inverse = np.unique(slices.patient, return_inverse=True)
-    has = np.zeros((len(names), len(LABELS)), bool)
+    patients, inverse = np.unique(slices.patient, return_inverse=True)
+    has = np.zeros((len(patients), len(LABELS)), bool)
     np.logical_or.at(has, inverse, slices.labels > 0)
     has = np.concatenate([~has.any(1, keepdims=True), has], axis=1)
     sites = sorted(set(partition.site.tolist()))
-    line = np.searchsorted(names, partition.patient)
-    sides = [[(partition.site == a) & (partition.split == b) for b in SPLITS] for a in sites]
-    return sites, np.array([[has[line[side]].sum(0) for side in row] for row in sides])
+    has = has[np.searchsorted(patients, partition.patient)]
+    masks = [[(partition.site == a) & (partition.split == b) for b in SPLITS] for a in sites]
+    return sites, np.array([[has[mask].sum(0) for mask in row] for row in masks])
 
 
 def draw(slices: HasPatients, partition: Partition) -> bytes:
@@ -44,11 +44,11 @@ def draw(slices: HasPatients, partition: Partition) -> bytes:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1 + 3.1 * columns, 0.7 + 1.9 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-        for panel, name, here in zip(panels, sites, table, strict=False):
-            start = np.zeros(here.shape[1])
-            for split, shade, counted in zip(SPLITS, SHADES, here, strict=True):
-                panel.barh([NO_BLEED, *LABELS], counted, left=start, color=shade, label=split)
-                start += counted
+        for panel, name, by_split in zip(panels, sites, table, strict=False):
+            start = np.zeros(by_split.shape[1])
+            for split, shade, patients in zip(SPLITS, SHADES, by_split, strict=True):
+                panel.barh([NO_BLEED, *LABELS], patients, left=start, color=shade, label=split)
+                start += patients
             panel.set_title(f"{name}: {(partition.site == name).sum()} patients")
             panel.grid(axis="x", color=RULE)
             panel.set_axisbelow(True)
