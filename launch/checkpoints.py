@@ -71,11 +71,12 @@ def main(argv: list[str]) -> None:
             console.print(contents(step))
 
     output.show([step._asdict() for step in steps], text)
-    damaged = [f"{step.arm} {step.step}" for step in steps if step.state != SOUND]
+    damaged = [f"{step.arm} {step.step}" for step in steps if step.state.startswith("damaged")]
     if damaged:
         print(
             f"damaged: {', '.join(damaged)}; training resumes from the step before", file=sys.stderr
         )
+    if any(step.state != SOUND for step in steps):
         sys.exit(1)
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from absl import app, flags, logging
 
 from fl_jax.experiment.config import Config
-from launch.cli import config_flag
+from launch.cli import config_flag, output
 
 FLAGS = flags.FLAGS
 
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
                 reporter=reporter,
                 train_arms=in_parallel if jobs > 1 else None,
             )
-            reporter.message(f"\n{sentence(results)}\n\nreport: {workdir.report}")
+        output.show(results, lambda: print(f"{sentence(results)}\n{workdir.report}"))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from fl_jax.report.build import build
 from fl_jax.report.headline import sentence
 from fl_jax.workdir import SeedsFolder, Workdir, read_records
 from fl_jax.workdir.schema import Manifest
-from launch.cli import arguments, progress
+from launch.cli import arguments, output, progress
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of launch.experiment; repeat it to merge seeds.", required=True
@@ -41,8 +41,8 @@ def rebuild(workdir: Workdir) -> None:
     config = (workdir.read_manifest() or Manifest()).config
     path = config.get("survey") or "" if _SURVEY.value is None else _SURVEY.value
     answers = survey.summarize(path)
-    print(sentence(build(workdir, resamples=_RESAMPLES.value, seed=_SEED.value, survey=answers)))
-    print(workdir.report)
+    results = build(workdir, resamples=_RESAMPLES.value, seed=_SEED.value, survey=answers)
+    output.show(results, lambda: print(sentence(results), workdir.report, sep="\n"))
 
 
 def merge(workdirs: list[Workdir], out: SeedsFolder) -> None:
@@ -61,8 +61,7 @@ def merge(workdirs: list[Workdir], out: SeedsFolder) -> None:
     write_text(out.table, merged_seeds.as_csv(merged))
     write_text(out.markdown, table)
     write_text(out.page, merged_seeds.render(merged))
-    print(table)
-    print(out.page)
+    output.show(merged, lambda: print(table, out.page, sep="\n"))
 
 
 def main(argv: list[str]) -> None:
@@ -82,4 +81,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    output.define_json_flag()
     app.run(main)

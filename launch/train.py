@@ -9,7 +9,7 @@ current round, which is saved, with exit status 75; a second SIGTERM ends it at 
 from absl import app, flags, logging
 
 from fl_jax.experiment.config import Config
-from launch.cli import config_flag
+from launch.cli import config_flag, output
 
 FLAGS = flags.FLAGS
 
@@ -32,7 +32,8 @@ def main(argv: list[str]) -> None:
 
         with progress.reporter() as shown:
             reporter = progress.Messages(progress.console()) if FLAGS.attached else shown
-            train_arm(config, Workdir(FLAGS.workdir), reporter)
+            done = train_arm(config, Workdir(FLAGS.workdir), reporter)
+        output.show(done, lambda: None)
 
 
 if __name__ == "__main__":

@@ -173,9 +173,10 @@ class Store:
             OtherFormatError: another version of fl_jax wrote the step.
         """
         facts = self._item(step, "facts", ocp.args.JsonRestore())
-        if facts["format"] != FORMAT:
+        written = facts.get("format", 1)
+        if written != FORMAT:
             raise OtherFormatError(
-                f"{self.directory}: step {step} has format {facts['format']}, and this version of fl_jax "
+                f"{self.directory}: step {step} has format {written}, and this version of fl_jax "
                 f"reads format {FORMAT}: use the version that wrote it, or remove the folder"
             )
         if (

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.checkpoint import OtherFormatError, Store
 from fl_jax.workdir import Workdir
 
 SOUND = "sound"
+OTHER = "other format"
 
 
 class StepSummary(NamedTuple):
@@ -17,7 +18,7 @@ class StepSummary(NamedTuple):
         step: rounds done.
         facts: what was saved with the arrays; empty if the step is damaged.
         arrays: of each array `path`, `dtype`, `shape`, `sha256` and `bytes`.
-        state: `SOUND`, or `damaged: ` and the reason.
+        state: `SOUND`, or `damaged: ` or `other format: ` and the reason.
     """
 
     arm: str
@@ -53,6 +54,8 @@ def summarize_checkpoints(workdir: Workdir, arm: str = "") -> Iterator[StepSumma
 def _summarize(store: Store, arm: str, step: int) -> StepSummary:
     try:
         named, facts = store.read(step)
+    except OtherFormatError as error:
+        return StepSummary(arm, step, {}, [], f"{OTHER}: {error}")
     except Exception as error:  # whatever a damaged file makes Orbax raise
         return StepSummary(arm, step, {}, [], f"damaged: {error}")
     rows = [row | {"bytes": named[row["path"]].nbytes} for row in facts["arrays"]]

@@ -403,7 +403,7 @@ def _check_fields(config: Any, prefix: str = "") -> None:
 def _is_allowed(meta: Meta, value: Any) -> bool:
     if meta.choices:
         return value in meta.choices
-    return not isinstance(value, int | float) or meta.low <= value <= meta.high
+    return not isinstance(value, (int, float)) or meta.low <= value <= meta.high
 
 
 def _cast(value: Any, kind: Any) -> Any:

@@ -44,24 +44,28 @@ def load(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> Exper
         ValueError: the config does not fit the data.
     """
     slices = open_data(config, workdir)
-    return plan(config, slices, partition(config, workdir, slices, reporter))
+    return experiment(config, slices, partition(config, workdir, slices, reporter))
 
 
-def plan(config: Config, slices: Slices, divided: Partition) -> Experiment:
-    """Plans the arms of a dataset and its partition."""
+def experiment(config: Config, slices: Slices, divided: Partition) -> Experiment:
+    """Puts a dataset, in memory if it fits, its partition and the plan of its arms together."""
+    arms = plan(config, slices, divided)
     slices = dataclasses.replace(slices, site=divided.sites_of(slices))
-    key = jax.random.key(config.seed)
-    arms = plan_arms(
-        slices,
+    return Experiment(in_memory(config, slices), divided, arms, jax.random.key(config.seed))
+
+
+def plan(config: Config, slices: Slices, divided: Partition) -> dict[str, Arm]:
+    """Plans the arms of a dataset and its partition."""
+    return plan_arms(
+        dataclasses.replace(slices, site=divided.sites_of(slices)),
         divided,
         rounds=config.rounds,
         epochs=config.epochs,
         min_sites=config.min_sites,
-        key=key,
+        key=jax.random.key(config.seed),
         local_budget=config.local_budget,
         balanced=config.sampling == "balanced",
     )
-    return Experiment(in_memory(config, slices), divided, arms, key)
 
 
 def data_dir(config: Config, workdir: Workdir) -> Path:

@@ -87,7 +87,7 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
     data_dir = request.data or workdir.find_data()
     if request.source is not None:
         data_dir = out.data
-        prepare.prepare(
+        summary = prepare.prepare(
             request.source,
             layout="loose",
             data_dir=data_dir,
@@ -96,6 +96,7 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
             workers=request.workers,
             reporter=reporter,
         )
+        reporter.dataset_ready(summary)
     slices, logits = predict(model, data_dir, out, source=request.source or "")
     reporter.message(f"{len(slices)} slices predicted by {model.name}, round {model.round}")
     files = [out.predictions, out.predictions_page]

@@ -54,9 +54,13 @@ def read(arm: ArmFolder) -> dict[str, Any] | None:
         return None
     lacking = [name for name, field in FIELDS.items() if field.numbers and name not in values]
     try:
-        if lacking or "dataset" not in values:
-            raise ValueError(f"lacks {[*lacking, 'dataset'][0]}")
-        msgspec.convert(values["dataset"], tuple[str | None, dict[str, Any] | None])
+        lacking += [name for name in ("dataset", "partition_digest") if name not in values]
+        if lacking:
+            raise ValueError(f"lacks {lacking[0]}")
+        try:
+            msgspec.convert(values["dataset"], tuple[str | None, dict[str, Any] | None])
+        except msgspec.ValidationError as error:
+            raise ValueError(f"dataset is {values['dataset']!r:.100}: {error}") from error
         config_of(values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; {REMEDY}") from error

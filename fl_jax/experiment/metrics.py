@@ -32,10 +32,7 @@ class Metrics:
         self._last = max((record["round"] for record in self.records()), default=0)
         self._cut = path.exists() and path.read_bytes()[-1:] != b"\n"
         self._tracker = make_tracker(
-            tracker,
-            folder or path.parent / tracker,
-            name=path.parent.name,
-            first_step=self._last + 1,
+            tracker, folder or path.parent / tracker, name=path.parent.name
         )
 
     def records(self) -> Iterator[dict[str, Any]]:

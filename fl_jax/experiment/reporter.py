@@ -9,6 +9,9 @@ class Reporter:
     Methods may be called from several threads.
     """
 
+    def waiting(self) -> None:
+        """Called now and then while other processes work."""
+
     def message(self, text: str) -> None:
         """A sentence about what is skipped, resumed, chosen or damaged."""
 

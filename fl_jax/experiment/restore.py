@@ -30,7 +30,7 @@ class Trained(NamedTuple):
             over features, or over images if its backbone was trained, too.
         image_size: H = W, pixels.
         config: of its training.
-        dataset: digest of its training dataset, or None.
+        inputs: what decided its numbers: config, dataset, partition and backbone; see `inputs.read`.
         personal: whether the sites have personal models, too.
         reader: computes a head's features, with the backbone as the head's training started; None without a
             head.
@@ -42,9 +42,14 @@ class Trained(NamedTuple):
     logits: Callable[[Params, Any], jax.Array]
     image_size: int
     config: Config
-    dataset: str | None
+    inputs: dict[str, Any]
     personal: bool
     reader: heads.Reader | None = None
+
+    @property
+    def dataset(self) -> str | None:
+        """Digest of the training dataset."""
+        return self.inputs["dataset"][0]
 
 
 def load(
@@ -102,7 +107,7 @@ def load(
         logits=jax.jit(task.logits),
         image_size=config.image_size,
         config=config,
-        dataset=values["dataset"][0],
+        inputs=values,
         personal=saved.best.personal is not None,
         reader=feature_reader,
     )
@@ -146,7 +151,7 @@ def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
         frozen = traverse_util.flatten_dict(network.weights.get("params", {}))
         params = traverse_util.unflatten_dict(frozen | traverse_util.flatten_dict(model.params))
         variables = {**network.weights, "params": params}
-    return heads.make_reader(network, variables, [model.config.numbers(), model.round], shape)
+    return heads.make_reader(network, variables, [model.inputs, model.round], shape)
 
 
 def as_read(model: Trained, slices: Slices) -> Slices:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 
 from fl_jax.core.layouts import Round, State
+from fl_jax.core.rounds import TooFewError
 from fl_jax.core.types import Batch, Params
 from fl_jax.data import pipeline
 from fl_jax.data.slices import Slices
@@ -126,6 +127,8 @@ def train(
     if restored is not None:
         _, saved, facts = restored
         yield Progress(facts["record"], saved.best, facts, restored=True)
+        if stop():
+            return
     state, best = saved
     predict = jax.jit(training.task.logits)
 
@@ -143,8 +146,7 @@ def train(
             reporter.examples_seen(arm.name, int(batch.mask.sum()))
             yield batch
 
-    before = time.monotonic()
-    for new, metrics in run_faulty_rounds(
+    results = run_faulty_rounds(
         training.run,
         state,
         until=last,
@@ -154,7 +156,18 @@ def train(
         steps=lambda number, site: -(-int(arm.examples[number, site]) // training.batch_size),
         min_sites=training.min_sites,
         void=training.void,
-    ):
+    )
+    unsaved: tuple[int, Saved, dict[str, Any]] | None = None
+    before = time.monotonic()
+    while True:
+        try:
+            new, metrics = next(results)
+        except StopIteration:
+            return
+        except TooFewError:
+            if unsaved is not None:
+                store.save(*unsaved)
+            raise
         seconds = time.monotonic() - before
         current = current_model(new)
         logits = score_by_site(predict, current, arm, slices, arm.validation)
@@ -168,10 +181,11 @@ def train(
         facts = facts | {"record": line}
         if training.finish is not None and number == last:
             best = best._replace(params=training.finish(best.params))
-        ends = number == last or stop()
-        if ends or number % checkpoint_every == 0:
-            store.save(number, Saved(new, best), facts)
+        unsaved = (number, Saved(new, best), facts)
+        if number == last or number % checkpoint_every == 0 or stop():
+            store.save(*unsaved)
+            unsaved = None
         yield Progress(line, best, facts, restored=False)
-        if ends:
+        if unsaved is None and stop():
             return
         before = time.monotonic()

@@ -1,6 +1,7 @@
 """Checks of a config that need neither data nor a device: rules between fields, and specs that must build."""
 
 import contextlib
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from fl_jax.core import layouts, spec
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.experiment import federation, model
+from fl_jax.experiment.tracking import PACKAGES
 from fl_jax.tasks.fine_tune import layer_rates
 from fl_jax.tasks.task import Task
 
@@ -30,11 +32,11 @@ def check(config: Config) -> None:
     """
     _check_training(config)
     _check_data(config)
+    _check_tracker(config)
     sites = known_sites(config)
     _check_federation(config, sites)
     task = _check_head(config) if config.backbone else _check_model(config)
-    if task is not None:
-        _check_start(config, task, sites)
+    _check_start(config, task, sites)
 
 
 def known_sites(config: Config) -> int | None:
@@ -61,7 +63,8 @@ def _check_training(config: Config) -> None:
         layer_rates(optimizer, config.layer_rates)
     if config.round_schedule:
         with _naming(config, "round_schedule"):
-            ends = federation.factors(config.round_schedule, min(config.rounds, 2))
+            factor_of = spec.schedule(config.round_schedule, {"rounds": config.rounds})
+            ends = [float(jnp.asarray(factor_of(number))) for number in (0, config.rounds - 1)]
             if not all(0 <= factor < float("inf") for factor in ends):
                 raise ValueError(f"gives the factors {ends}; they must be at least 0, and finite")
 
@@ -89,6 +92,12 @@ def _check_data(config: Config) -> None:
         _refuse(config, "data_dir", "there is no such folder; prepare it with launch.prepare_data")
 
 
+def _check_tracker(config: Config) -> None:
+    package = PACKAGES.get(config.tracker)
+    if package is not None and importlib.util.find_spec(package) is None:
+        _refuse(config, "tracker", f"run: pip install 'fl_jax[{config.tracker}]'")
+
+
 def _off(total: float) -> bool:
     return not abs(total - 1) <= 1e-6
 
@@ -102,7 +111,7 @@ def _check_federation(config: Config, sites: int | None) -> None:
         spec.build(config.aggregator, "fl_jax.aggregators")
 
 
-def _check_model(config: Config) -> Task | None:
+def _check_model(config: Config) -> Task:
     """Builds and traces the task of a model that reads slices."""
     with _naming(config, "pretrained" if config.pretrained else "model"):
         network = model.network(config, config.input_shape)
@@ -112,8 +121,8 @@ def _check_model(config: Config) -> Task | None:
     return network.task
 
 
-def _check_head(config: Config) -> Task | None:
-    """The task of a head over F = 8 features; None if the backbone trains, too."""
+def _check_head(config: Config) -> Task:
+    """The task of a head over F = 8 features."""
     for name in (
         "loss",
         "mixup",
@@ -150,7 +159,7 @@ def _check_head(config: Config) -> Task | None:
         _refuse(
             config, "backbone", "there is no such folder; give the workdir of a finished experiment"
         )
-    return None if config.trainable else task
+    return task
 
 
 def _check_pattern(config: Config) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fl_jax.data import slices
+from fl_jax.data import metadata, slices
 from fl_jax.experiment import data, inputs, prepare
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
@@ -51,7 +51,7 @@ def run(
     with workdir.lock("experiment"):
         manifest = ManifestWriter(workdir, config, command)
         _prepare_data(config, workdir, manifest, reporter)
-        arms = _arms(config, workdir, reporter)
+        arms, plans = _arms(config, workdir, reporter)
         incomplete = [arm for arm in arms if not workdir.is_complete(arm.arm_name)]
         for arm in arms:
             if arm not in incomplete:
@@ -60,7 +60,7 @@ def run(
 
         def train() -> bool:
             if incomplete and train_arms:
-                train_arms(incomplete, data.load(config, workdir).arms)
+                train_arms(incomplete, plans)
             else:
                 for arm in incomplete:
                     train_arm(arm, workdir, reporter)
@@ -84,7 +84,8 @@ def _prepare_data(
         manifest.stage("cohort", lambda: prepare.draw_cohort(cohort, source, reporter))
 
     def build_dataset() -> bool:
-        before = slices.read_summary(data_dir)
+        current = metadata.read_version(data_dir) == metadata.VERSION  # others are rebuilt
+        before = slices.read_summary(data_dir) if current else None
         summary = prepare.prepare(
             source,
             layout=config.source_layout,
@@ -99,11 +100,15 @@ def _prepare_data(
     manifest.stage("dataset", build_dataset)
 
 
-def _arms(config: Config, workdir: Workdir, reporter: Reporter) -> list[Config]:
-    """The config of each arm; refuses arms that were trained from other inputs."""
-    sites = data.partition(config, workdir, data.open_data(config, workdir), reporter).sites
+def _arms(
+    config: Config, workdir: Workdir, reporter: Reporter
+) -> tuple[list[Config], dict[str, Arm]]:
+    """The config and the plan of each arm; refuses arms that were trained from other inputs."""
+    opened = data.open_data(config, workdir)
+    partition = data.partition(config, workdir, opened, reporter)
+    sites = partition.sites
     arms = [config.replace(arm="federated", site=""), config.replace(arm="central", site="")]
     arms += [config.replace(arm="local", site=site) for site in sites]
     for arm in arms:
         inputs.check(arm, workdir)
-    return arms
+    return arms, data.plan(config, opened, partition)

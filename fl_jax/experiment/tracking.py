@@ -13,6 +13,8 @@ from typing import Protocol
 from fl_jax.files.extras import extra
 
 TRACKERS = ("tensorboard", "mlflow", "wandb", "none")
+PACKAGES = {"mlflow": "mlflow", "wandb": "wandb"}
+"""Packages of trackers that have an extra of the same name."""
 
 
 class Tracker(Protocol):
@@ -27,14 +29,13 @@ class Tracker(Protocol):
         ...
 
 
-def make_tracker(kind: str, folder: Path, *, name: str, first_step: int = 1) -> Tracker:
+def make_tracker(kind: str, folder: Path, *, name: str) -> Tracker:
     """Makes a tracker, which continues the run that an earlier process logged to the same folder.
 
     Args:
         kind: one of `TRACKERS`.
         folder: for the tracker's files; created if missing.
         name: of the run, such as `federated`.
-        first_step: the first step that will be logged. TensorBoard hides older events from here on.
 
     Raises:
         ValueError: for an unknown kind.
@@ -45,7 +46,7 @@ def make_tracker(kind: str, folder: Path, *, name: str, first_step: int = 1) -> 
     if kind == "none":
         return Silent()
     if kind == "tensorboard":
-        return TensorBoard(folder, first_step)
+        return TensorBoard(folder)
     return MLflow(folder, name) if kind == "mlflow" else WeightsAndBiases(folder, name)
 
 
@@ -62,22 +63,24 @@ class Silent:
 class TensorBoard:
     """TensorBoard's event files, written by tensorboardX."""
 
-    def __init__(self, folder: Path, first_step: int) -> None:
-        purge = first_step if first_step > 1 else None
+    def __init__(self, folder: Path) -> None:
         with extra("ct"):
             from tensorboardX import SummaryWriter
-        # Event files are named by the second, so a quick resume would overwrite the first file.
-        suffix = f".{os.getpid()}.{first_step}"
-        self._writer = SummaryWriter(str(folder), purge_step=purge, filename_suffix=suffix)
+        self._make, self._folder, self._writer = SummaryWriter, folder, None
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """See `Tracker`."""
+        """See `Tracker`. A resumed run hides what an earlier process logged from its first step on."""
+        if self._writer is None:
+            # Event files are named by the second, so a quick resume would overwrite the first file.
+            suffix, purge = f".{os.getpid()}.{step}", step if step > 1 else None
+            self._writer = self._make(str(self._folder), purge_step=purge, filename_suffix=suffix)
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """See `Tracker`."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 class MLflow:

@@ -14,13 +14,15 @@ def jsonable(value: Any) -> Any:
         value: nested mappings, sequences, structs, NumPy scalars and arrays, numbers, strings.
 
     Returns:
-        The same, with null for NaN and infinity, lists for tuples and arrays, objects for structs, and
-        strings for keys.
+        The same, with null for NaN and infinity, lists for tuples and arrays, objects for structs and
+        NamedTuples, and strings for keys.
     """
     if isinstance(value, msgspec.Struct):
         return jsonable(msgspec.to_builtins(value))
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):  # a NamedTuple
+        return jsonable(value._asdict())
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
     if hasattr(value, "tolist"):

@@ -7,6 +7,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from fl_jax.experiment import config
+from launch.cli import output
 
 HELP = {"-h", "-help", "--help", "--helpfull", "-helpfull", "--helpshort", "-helpshort"}
 
@@ -16,6 +17,7 @@ def define() -> None:
     config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
     flags.DEFINE_string("workdir", None, "Folder for everything that the program writes.")
     flags.mark_flags_as_required(["config", "workdir"])
+    output.define_json_flag()
 
 
 def parse(argv: list[str]) -> list[str]:

@@ -63,6 +63,7 @@ def run(
                 done, pending = wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
                 for follower in followers:
                     follower.report(reporter)
+                reporter.waiting()
                 for future in done:
                     future.result()
         except BaseException:
@@ -81,12 +82,19 @@ class Follower:
     """Reads the rounds that a training appends to its `metrics.jsonl`."""
 
     def __init__(self, arm: str, path: Path) -> None:
-        self._arm, self._path, self._place = arm, path, 0
+        self._arm, self._path = arm, path
+        self._file, self._place, self._last = 0, 0, 0
 
     def report(self, reporter: Reporter) -> None:
-        """Reports every round that is complete and new."""
+        """Reports every round that is complete and new.
+
+        A training that resumes replaces the file, so that the rounds before may stand elsewhere in it.
+        """
         try:
             with self._path.open("rb") as file:
+                number = os.fstat(file.fileno()).st_ino
+                if number != self._file:
+                    self._file, self._place = number, 0
                 file.seek(self._place)
                 text = file.read()
         except FileNotFoundError:
@@ -95,6 +103,9 @@ class Follower:
         self._place += len(whole)
         for line in whole.splitlines():
             record = json.loads(line)
+            if record["round"] <= self._last:
+                continue
+            self._last = record["round"]
             reporter.examples_seen(self._arm, record["examples"])
             reporter.round_finished(self._arm, record)
 

@@ -116,6 +116,14 @@ class LogLines(Messages):
         self._note[arm] = round_note(record, rounds)
         self._print(arm, self._note[arm], last=record["round"] == rounds)
 
+    def waiting(self) -> None:
+        """Prints where all arms are if nothing else was printed for 30 s."""
+        now = time.monotonic()
+        if now - max(self._printed.values(), default=now) < self._every:
+            return
+        shares = [f"{arm} {self._seen[arm] / all_:.0%}" for arm, (all_, _) in self._planned.items()]
+        self._print("training", ", ".join(shares), last=True)
+
     def _print(self, name: str, text: str, *, last: bool) -> None:
         now = time.monotonic()
         with self._lock:

@@ -10,7 +10,7 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from fl_jax.experiment import preemption
-from launch.cli import arguments, processes, progress
+from launch.cli import arguments, output, processes, progress
 from launch.sweep.sweep import sweep
 
 FLAGS = flags.FLAGS
@@ -20,7 +20,7 @@ def main(argv: list[str]) -> None:
     """Parses flags and calls `sweep`."""
     arguments.only_flags(argv)
     logging.set_verbosity(logging.WARNING)  # jax reports each accelerator that is not there
-    console, config = Console(), FLAGS.config
+    config = FLAGS.config
     config.jobs = processes.choose(config.jobs, 1)  # threads of one process, which share its XLA
     workdir = Path(FLAGS.workdir).expanduser()
     preemption.end_on_sigterm()
@@ -29,10 +29,14 @@ def main(argv: list[str]) -> None:
         with progress.reporter() as reporter:
             tick = progress.ticker(reporter, "sweep", "runs")
             results = sweep(config, workdir, only=FLAGS.only, tick=tick)
-        progress.Messages(console).message(
+
+    def text() -> None:
+        progress.Messages(Console()).message(
             f"{(workdir / 'table.md').read_text()}\n{results['runs']} runs in "
             f"{results['wall_seconds']:.0f} s: {workdir / 'figure.png'}"
         )
+
+    output.show(results, text)
 
 
 if __name__ == "__main__":
@@ -40,4 +44,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "Folder for everything that the sweep writes.")
     flags.DEFINE_list("only", [], "Rows, as NAME in every panel or PANEL/NAME, to run no others.")
     flags.mark_flags_as_required(["config", "workdir"])
+    output.define_json_flag()
     app.run(main)

@@ -63,7 +63,7 @@ def model(monkeypatch):
         init=lambda key: {"w": jax.random.normal(key, (len(LABELS), SIZE, SIZE))},
     )
     monkeypatch.setattr(backbone, "network", lambda config, shape: SimpleNamespace(task=task))
-    return trained.Trained("federated", 3, looks, task.logits, SIZE, Config(), None, False)
+    return trained.Trained("federated", 3, looks, task.logits, SIZE, Config(), {}, False)
 
 
 def measured(*inputs, seed=0):

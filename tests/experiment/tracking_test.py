@@ -10,7 +10,7 @@ ROUNDS = {1: {"loss": 0.75, "site_loss/a": 0.5}, 2: {"loss": 0.5}, 3: {"loss": 0
 
 
 def log(kind, folder, rounds):
-    tracker = tracking.make_tracker(kind, folder, name="federated", first_step=rounds[0])
+    tracker = tracking.make_tracker(kind, folder, name="federated")
     for step in rounds:
         tracker.log(step, ROUNDS[step])
     tracker.close()

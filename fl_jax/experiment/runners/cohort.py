@@ -76,11 +76,12 @@ def cohort(
 
     def run(settings: Settings, seed: int) -> dict[str, Any]:
         fields = {name: value for name, value in settings.items() if name != "partition_seed"}
-        config = Config.of(fields | {"seed": seed})
+        fields |= {"seed": seed}
+        machine.use_threads(Config.parse(fields).threads)  # before the checks, which use JAX
+        config = Config.of(fields)
         if config.backbone:
             raise ValueError(f"backbone={config.backbone!r}: only launch.experiment trains heads")
         with lock:
-            machine.use_threads(config.threads)
             config = _prepare(config, home)
             keys = (*PARTITION, "data_dir", "image_size", "memory_limit", "backbone")
             values = config.replace(seed=settings["partition_seed"]).to_dict()
@@ -121,7 +122,7 @@ def _open(config: Config, folder: Path) -> tuple[Slices, Partition]:
 
 
 def _run(config: Config, folder: Path, slices: Slices, divided: Partition) -> dict[str, Any]:
-    planned = data.plan(config, slices, divided)
+    planned = data.experiment(config, slices, divided)
     slices, sites = planned.slices, divided.sites
     names = [f"local_{s}" for s in sites] if config.arm == "local" else [config.arm]
     rows = np.concatenate([divided.rows(slices, name) for name in ("test", "holdout")])

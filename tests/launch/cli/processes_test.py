@@ -61,9 +61,26 @@ def test_a_line_that_is_still_being_written_waits(tmp_path):
     path.write_text('{"round": 1, "examples": 4}\n{"round": 2, "exa')
     follower.report(recorder)
     assert recorder.rounds == [("central", 1)]
-    path.write_text('{"round": 1, "examples": 4}\n{"round": 2, "examples": 4}\n')
+    with path.open("a") as file:
+        file.write('mples": 4}\n')
     follower.report(recorder)
     assert recorder.rounds == [("central", 1), ("central", 2)]
+
+
+def test_a_resumed_training_replaces_the_file_and_repeats_no_round(tmp_path):
+    path, recorder = tmp_path / "metrics.jsonl", Recorder()
+    follower = processes.Follower("central", path)
+    path.write_text("".join(f'{{"round": {n}, "examples": 4}}\n' for n in range(1, 8)))
+    follower.report(recorder)
+    shorter = tmp_path / "metrics.jsonl.partial"
+    lines = [f'{{"round": {n}, "examples": 4, "seconds": 0.125}}\n' for n in range(1, 9)]
+    shorter.write_text("".join(lines[:5]))
+    shorter.replace(path)
+    follower.report(recorder)
+    with path.open("a") as file:
+        file.write("".join(lines[5:]))
+    follower.report(recorder)
+    assert [number for _, number in recorder.rounds] == [*range(1, 9)]
 
 
 def test_a_failure_ends_the_others_and_names_the_command():

@@ -58,6 +58,18 @@ def test_a_log_has_a_line_for_each_arm_at_most_every_so_often(monkeypatch):
     assert len(lines) == 5
 
 
+def test_a_log_is_never_silent_while_other_processes_train(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    out = io.StringIO()
+    log = progress.LogLines(Console(file=out, width=200))
+    log.arm_started("central", examples=320, rounds=2)
+    for second in range(100):
+        clock[0] = float(second)
+        log.waiting()
+    assert out.getvalue().splitlines()[1:] == ["training: central 0%"] * 3
+
+
 def test_a_log_says_when_a_stage_is_done():
     out = io.StringIO()
     log = progress.LogLines(Console(file=out))
