@@ -122,7 +122,7 @@ def test_a_table_lines_up():
             "models='nothing': finds none of: demo's ResNet, ResNet-18",
         ),
         (lambda: measure.compare(lambda: 0, {}, 0), "repetitions=0: must be at least 1"),
-        (lambda: machine.split(-1), "devices=-1: must be 0"),
+        (lambda: machine.split(-1), "devices=-1: must be at least 0"),
         (
             lambda: peers.run(
                 SimpleNamespace(peers="", task="A", layout="auto", steps_per_call=0, devices=0)

@@ -122,7 +122,9 @@ FILES = re.compile(
 FOLDERS = {"models", "predictions", "evaluations", "tensorboard", "checkpoints", "features", "data"}
 FOLDERS |= {"cohort", "figures", "tables", "saliency", "studies"}
 ELSEWHERE = {
-    "fl_jax.experiment.config": {"Where metrics go, beside metrics.jsonl."},  # a field's help
+    "fl_jax.experiment.config": {
+        "Where metrics go, in addition to metrics.jsonl."
+    },  # a field's help
     "launch.sweep.sweep": {"results.json"},  # of a sweep's folder
 }
 """Texts that name no file of a workdir."""

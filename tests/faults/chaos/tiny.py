@@ -41,7 +41,7 @@ def dataset(folder: Path) -> Path:
 
 def training(folder: Path, data: Path) -> programs.Program:
     """The federated training; `folder` is for what it compiles."""
-    flags = (*_FLAGS, f"--config.rounds={ROUNDS}", f"--config.data_dir={data}", "--progress=lines")
+    flags = (*_FLAGS, f"--config.rounds={ROUNDS}", f"--config.data_dir={data}")
     return programs.Program("launch.train", flags, folder)
 
 
