@@ -16,7 +16,8 @@ from absl import logging
 from chaos import disturbances, outcomes, programs, tiny
 from chaos.programs import Moment
 
-from launch import checkpoints as inspect
+from fl_jax.experiment.checkpoint_summary import summarize_checkpoints
+from fl_jax.workdir import Workdir
 
 ROOT = programs.ROOT
 TRIALS = int(os.environ.get("FL_JAX_TRIALS", "3"))
@@ -109,7 +110,7 @@ def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
     first = Moment("save", 1, signal=signal.SIGTERM)  # of a step; before it comes their folder
     ended = programs.run(training.program, tmp_path, first)
     assert ended.status == 75, ended.said
-    saved = next(inspect.steps(tmp_path)).number
+    saved = next(summarize_checkpoints(Workdir(tmp_path))).step
     assert f"federated: stopped by SIGTERM, round {saved} is saved" in ended.said
     assert saved < tiny.ROUNDS
     assert not disturbances.again(training, tmp_path)
