@@ -118,7 +118,9 @@ def test_safe_code_passes(line):
 
 
 # Joined here, so that this file does not contain them.
-HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
+HOSTS = [
+    ".".join(parts) for parts in (("pypi", "org"), ("python" + "hosted", "org"), ("npmjs", "org"))
+]
 HOSTS += [".".join(parts) for parts in (("npmjs", "com"), ("debian", "org"), ("anaconda", "org"))]
 PATHS = [f"/{name}/" for name in ("root", "home", "work", "opt")]
 PRIVATE = re.compile(
