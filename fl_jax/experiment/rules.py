@@ -14,7 +14,7 @@ from fl_jax.core import layouts, spec
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.experiment import federation, model
-from fl_jax.experiment.tracking import PACKAGES
+from fl_jax.experiment.tracking import EXTRAS
 from fl_jax.tasks.fine_tune import layer_rates
 from fl_jax.tasks.task import Task
 
@@ -93,8 +93,7 @@ def _check_data(config: Config) -> None:
 
 
 def _check_tracker(config: Config) -> None:
-    package = PACKAGES.get(config.tracker)
-    if package is not None and importlib.util.find_spec(package) is None:
+    if config.tracker in EXTRAS and importlib.util.find_spec(config.tracker) is None:
         _refuse(config, "tracker", f"run: pip install 'fl_jax[{config.tracker}]'")
 
 

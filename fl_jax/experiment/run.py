@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def run(
     with workdir.lock("experiment"):
         manifest = ManifestWriter(workdir, config, command)
         _prepare_data(config, workdir, manifest, reporter)
-        arms, plans = _arms(config, workdir, reporter)
+        arms, plan = _arms(config, workdir, reporter)
         incomplete = [arm for arm in arms if not workdir.is_complete(arm.arm_name)]
         for arm in arms:
             if arm not in incomplete:
@@ -60,7 +61,7 @@ def run(
 
         def train() -> bool:
             if incomplete and train_arms:
-                train_arms(incomplete, plans)
+                train_arms(incomplete, plan())
             else:
                 for arm in incomplete:
                     train_arm(arm, workdir, reporter)
@@ -102,8 +103,8 @@ def _prepare_data(
 
 def _arms(
     config: Config, workdir: Workdir, reporter: Reporter
-) -> tuple[list[Config], dict[str, Arm]]:
-    """The config and the plan of each arm; refuses arms that were trained from other inputs."""
+) -> tuple[list[Config], Callable[[], dict[str, Arm]]]:
+    """The config of each arm and what plans them; refuses arms that were trained from other inputs."""
     opened = data.open_data(config, workdir)
     partition = data.partition(config, workdir, opened, reporter)
     sites = partition.sites
@@ -111,4 +112,4 @@ def _arms(
     arms += [config.replace(arm="local", site=site) for site in sites]
     for arm in arms:
         inputs.check(arm, workdir)
-    return arms, data.plan(config, opened, partition)
+    return arms, partial(data.plan, config, opened, partition)

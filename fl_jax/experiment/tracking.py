@@ -13,8 +13,8 @@ from typing import Protocol
 from fl_jax.files.extras import extra
 
 TRACKERS = ("tensorboard", "mlflow", "wandb", "none")
-PACKAGES = {"mlflow": "mlflow", "wandb": "wandb"}
-"""Packages of trackers that have an extra of the same name."""
+EXTRAS = ("mlflow", "wandb")
+"""Trackers whose package and extra have their name."""
 
 
 class Tracker(Protocol):

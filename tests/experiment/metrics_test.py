@@ -2,22 +2,10 @@ import json
 
 import pytest
 from fuzzing import no_file_above
+from round_record import record
 
 from fl_jax.experiment.metrics import Metrics
 from fl_jax.workdir import locks
-
-
-def record(number, auroc=0.9):
-    return {
-        "round": number,
-        "loss": 0.5,
-        "val_loss": 0.4,
-        "val_macro_auroc": auroc,
-        "images_per_second": 100.0,
-        "site_loss": {"a": 0.5},
-        "left_out": {},
-        "void": False,
-    }
 
 
 def test_metrics_hold_each_round_once_after_a_restart(tmp_path):
