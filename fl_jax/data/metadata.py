@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 from msgspec import Meta
 
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
 
 VERSION = "1.3.0"

@@ -19,7 +19,7 @@ from fl_jax.experiment.arms import Arm, plan_arms
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.files import atomic
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
 from fl_jax.report import partition_figure
 from fl_jax.workdir import Workdir

@@ -26,7 +26,7 @@ from fl_jax.experiment import data as experiment
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore
 from fl_jax.files import atomic
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.report import pictures
 from fl_jax.workdir import Workdir
 from fl_jax.workdir.schema import Interval, Saliency, SubtypeMaps

@@ -9,7 +9,7 @@ from fl_jax.data import slices as datasets
 from fl_jax.experiment import data
 from fl_jax.experiment.config import FIELDS, Config
 from fl_jax.files import atomic
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
 from fl_jax.workdir import ArmFolder, Workdir
 

@@ -17,7 +17,7 @@ from fl_jax.core.types import LABELS, Params, Study
 from fl_jax.data import windows
 from fl_jax.data.slices import Identity, Slices
 from fl_jax.experiment import features
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.models.pretrained.load import pretrained
 from fl_jax.models.study_head import StudyHead
 from fl_jax.tasks.fine_tune import initialize_from, train_only

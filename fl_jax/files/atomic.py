@@ -1,17 +1,24 @@
-"""Atomic file writes: after a crash or power cut, a file has its old or its new content, never part of it."""
+"""Atomic file writes: after a crash or power cut, a file has its old or its new content, never part of it.
+
+All files that fl_jax writes go through `atomic_open`, or through `regular.open_write` if they grow.
+"""
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
+
+from fl_jax.files.links import check_write
+from fl_jax.files.regular import open_write
 
 
 @contextlib.contextmanager
-def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_open(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     """Opens `<path>.partial` for writing, and renames it to `path` once it is on disk.
+
+    A link at `path` or at the partial file is replaced, never followed.
 
     Args:
         path: the file; its directory must exist.
@@ -19,12 +26,17 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[An
 
     Yields:
         The open file. An exception leaves `path` unchanged and deletes the partial file.
+
+    Raises:
+        ValueError: a folder above `path` is a link; see `links`.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    check_write(path)
+    with named(path):
+        partial.unlink(missing_ok=True)
     try:
-        with named(path), partial.open(mode, encoding=encoding, newline=newline) as file:
+        with named(path), open_write(partial, "new", text=mode == "w") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -47,31 +59,25 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 def sync(path: str | os.PathLike[str]) -> None:
     """Flushes a file's content, or a directory's entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def sha256(path: Path) -> str:
-    """A file's SHA-256 digest, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes JSON atomically."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a text file atomically."""
     with atomic_open(path) as file:
         file.write(text)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes a file atomically."""
     with atomic_open(path, "wb") as file:
         file.write(content)

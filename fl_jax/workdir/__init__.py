@@ -5,7 +5,6 @@
 | `workdir` | `Workdir`, `ArmFolder`, `EvaluationFolder`, `SeedsFolder`: paths, readers, writers |
 | `schema` | the JSON files as structs |
 | `records` | everything a report needs, read at once |
-| `locks` | file locks between processes |
 """
 
 from fl_jax.workdir.records import Records, read_records

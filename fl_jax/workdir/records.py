@@ -9,7 +9,7 @@ from fl_jax.data.metadata import Summary, read_summary
 from fl_jax.evaluation import slice_properties
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.slice_properties import SliceProperties
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.workdir.schema import Done, Manifest, RoundRecord, Saliency
 from fl_jax.workdir.workdir import Workdir
 

@@ -8,10 +8,10 @@ import msgspec
 
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions
+from fl_jax.files import locks
 from fl_jax.files.atomic import write_json
 from fl_jax.files.jsonable import jsonable
 from fl_jax.files.structs import parse, read_struct
-from fl_jax.workdir import locks
 from fl_jax.workdir.schema import Done, Inputs, Manifest, RoundRecord, Saliency
 
 PERSONAL = "personal"
@@ -63,7 +63,7 @@ class Workdir:
 
     def lock(self, name: str, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
         """Locks a part of the workdir against other processes; see `locks.lock`."""
-        return locks.lock(self.root, name, wait=wait)
+        return locks.lock(self.root, name, flag="--workdir", wait=wait)
 
     def arm(self, name: str) -> "ArmFolder":
         """The folder of an arm: `federated`, `central` or `local_<site>`; it need not exist."""

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.files.disk_errors import explain_full_disk
 from fl_jax.files.text import printable
-from fl_jax.workdir import locks
 from launch.cli import dataset
 
 EVERY = 30.0
@@ -176,7 +176,7 @@ def readable_errors() -> Iterator[None]:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if isinstance(error, ModuleNotFoundError) and "pip install" not in str(error):
             raise
-        text = (isinstance(error, OSError) and locks.explain_full_disk(error)) or str(error)
+        text = (isinstance(error, OSError) and explain_full_disk(error)) or str(error)
         print("error:", "\n".join(printable(x, 2000) for x in text.splitlines()), file=sys.stderr)
         sys.exit(1)
     finally:

@@ -5,7 +5,7 @@ from fuzzing import no_file_above
 from round_record import record
 
 from fl_jax.experiment.metrics import Metrics
-from fl_jax.workdir import locks
+from fl_jax.files import locks
 
 
 def test_metrics_hold_each_round_once_after_a_restart(tmp_path):

@@ -23,6 +23,18 @@ def test_the_file_is_what_it_was_until_all_is_written(tmp_path):
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_no_link_is_followed(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    for name in ("a", "a.partial", "b.partial"):
+        (tmp_path / name).symlink_to("theirs")
+    (tmp_path / "c.partial").hardlink_to(tmp_path / "theirs")
+    for name in ("a", "b", "c"):
+        with atomic_open(tmp_path / name) as file:
+            file.write(name)
+        assert (tmp_path / name).read_text() == name
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+
 def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_after(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(os, "fsync", lambda number: seen.append(os.fstat(number).st_ino))

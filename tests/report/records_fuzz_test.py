@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fuzzing import broken, count, each, listing, nothing_written, table
 
-from fl_jax.files.atomic import sha256
 from fl_jax.files.jsonable import jsonable
+from fl_jax.files.regular import sha256
 from fl_jax.report import merged_seeds, page, results, survey
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir, records

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from browser import text_of
 
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.report import pictures
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir

@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from fl_jax.files.atomic import sha256
+from fl_jax.files.regular import sha256
 from fl_jax.files.text import printable
 
 _TYPES = {

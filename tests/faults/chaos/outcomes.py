@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_jax.experiment.checkpoint import Store
-from fl_jax.workdir.locks import LOCKS
+from fl_jax.files.locks import LOCKS
 
 Outcome = dict[str, Any]
 TIMES = (

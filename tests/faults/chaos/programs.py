@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fl_jax.workdir.locks import LOCKS
+from fl_jax.files.locks import LOCKS
 
 ROOT = Path(__file__).parent.parent.parent.parent
 MAKING = ("open", "os.mkdir")
