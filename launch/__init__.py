@@ -1,8 +1,31 @@
 """Programs: they parse flags, call `fl_jax.experiment` and print."""
 
 import os
+import sys
+from types import TracebackType
 
 # For every program and its child processes: TensorFlow only feeds data, so its start-up messages are noise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+def _open_standard_streams() -> None:
+    """Opens closed standard streams, else a checkpoint may get their number and a library's messages."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the smallest free number
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Reports Ctrl-C in a sentence; Python then ends by SIGINT, which shells need to end their loops."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted: the same command continues from what is saved", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+_open_standard_streams()
+sys.excepthook = _report

@@ -6,8 +6,8 @@ Complete stages whose inputs are unchanged are skipped, so the same command resu
 With `config.jobs` above 1, that many arms train in parallel processes: two small models on one core each are
 faster than one after the other on two cores. Results do not depend on it.
 
-SIGTERM ends the experiment after the current rounds, which are saved, with exit status 75; a second SIGTERM
-ends it at once.
+SIGTERM ends the experiment after the current rounds, which are saved, with exit status 75, and so does Ctrl-C
+with its usual status; a second signal ends it at once.
 """
 
 import shlex
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     from fl_jax.experiment import machine, preemption  # imported late: --help answers at once
     from launch.cli import progress
 
-    preemption.end_on_sigterm()
+    preemption.end_on_signals()
     logging.set_verbosity(logging.WARNING)
     with progress.readable_errors():
         machine.use(Config.parse(FLAGS.config))

@@ -3,7 +3,8 @@
     python -m launch.train --config=configs/ich_fed_avg.py --workdir=DIR --config.arm=central
 
 Resumes from the newest checkpoint; a complete arm is skipped. SIGTERM ends the training after the
-current round, which is saved, with exit status 75; a second SIGTERM ends it at once.
+current round, which is saved, with exit status 75, and so does Ctrl-C with its usual status; a second signal
+ends it at once.
 """
 
 from absl import app, flags, logging
@@ -19,7 +20,7 @@ def main(argv: list[str]) -> None:
     from fl_jax.experiment import machine, preemption  # imported late: --help answers at once
     from launch.cli import progress
 
-    preemption.end_on_sigterm()
+    preemption.end_on_signals()
     if FLAGS.attached:
         preemption.end_with_parent()
     logging.set_verbosity(logging.WARNING)

@@ -1,5 +1,6 @@
 """The wheel: built, installed into a new environment without extras, and used there."""
 
+import os
 import subprocess
 import sys
 import venv
@@ -32,7 +33,8 @@ RESULT = "print(((probabilities > 0.5) == (y_test > 0.5)).mean(), fl.__file__)"
 
 
 def run(*command, cwd):
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,55 @@
-"""Helpers for worker processes."""
+"""Worker processes."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+
+class Workers(ProcessPoolExecutor):
+    """A pool of spawned processes, which leave Ctrl-C to this process.
+
+    They are spawned because a fork of a process with threads of JAX or TensorFlow can hang.
+    """
+
+    def __init__(self, count: int, initializer: Callable[..., None], *arguments: Any) -> None:
+        """Prepares a pool; processes start when there is work.
+
+        Args:
+            count: processes.
+            initializer: called first in every process; it should call `end_with_parent`.
+            *arguments: of the initializer.
+
+        Raises:
+            OSError: the system cannot start processes that share queues.
+        """
+        context = multiprocessing.get_context("spawn")
+        try:
+            super().__init__(count, context, initializer, arguments)
+        except OSError as error:
+            raise OSError(
+                f"worker processes cannot start: {os.strerror(error.errno or 0)}; they need semaphores, "
+                "on Linux in a /dev/shm with some room, and open files (ulimit -n)"
+            ) from error
+
+    def submit(self, *work: Any, **named: Any) -> Future[Any]:
+        """Queues a call; see `Executor.submit`."""
+        with without_interrupts():  # which a process that starts here inherits
+            return super().submit(*work, **named)
+
+
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Delays Ctrl-C to the end of the block; a process that starts in it never receives Ctrl-C."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:

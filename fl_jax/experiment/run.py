@@ -47,6 +47,7 @@ def run(
             uses the workdir.
         OSError: the workdir cannot be written, or the disk is full.
         SystemExit: SIGTERM arrived during a training, and the round is saved.
+        KeyboardInterrupt: Ctrl-C arrived; as above.
     """
     survey = surveys.summarize(config.survey)  # fails before training if the file is bad
     with workdir.lock("experiment"):

@@ -17,7 +17,7 @@ from fl_jax.workdir.schema import Done
 def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> Done:
     """Trains the arm that `config.arm` and `config.site` name, unless it is complete.
 
-    SIGTERM ends the training after the current round, which is saved.
+    SIGTERM or Ctrl-C ends the training after the current round, which is saved.
 
     Args:
         config: the experiment's.
@@ -32,6 +32,7 @@ def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> 
             process trains it.
         OSError: the workdir cannot be written, or the disk is full.
         SystemExit: SIGTERM arrived, and the round is saved.
+        KeyboardInterrupt: Ctrl-C arrived, and the round is saved.
     """
     with workdir.lock(config.arm_name):
         return _train(config, workdir, reporter)
@@ -80,9 +81,9 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
     assert progress is not None  # an arm has at least one round
     if stop():
         reporter.message(
-            f"{name}: stopped by SIGTERM, round {progress.record['round']} is saved; run this again to resume"
+            f"{name}: stopped, round {progress.record['round']} is saved; run this again to resume"
         )
-        raise SystemExit(preemption.STATUS)
+        stop.leave()
 
     if name == "federated":  # predictions of an earlier algorithm
         workdir.predictions(PERSONAL).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ _REASONS = {
     errno.EPERM: "this user may not write there",
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "this user's disk quota is used up",
+    errno.EFBIG: "the file is larger than this process may write (ulimit -f)",
     errno.ENOTDIR: "part of the path is a file",
     errno.EEXIST: "part of the path is a file",
     errno.ENOLCK: "its file system does not support locks",
@@ -23,7 +24,7 @@ def explain(folder: str | os.PathLike[str], error: OSError, flag: str) -> OSErro
 
 def explain_full_disk(error: OSError) -> str:
     """What to do about a disk that filled up during a run; empty for every other error."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ""
     return (
         f"{error.filename or 'a file'} cannot be written: {_REASONS[error.errno]}; free some space and run "

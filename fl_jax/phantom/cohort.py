@@ -12,17 +12,16 @@ folder without `cohort.json` is an unfinished cohort and is written anew.
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.data.workers import end_with_parent
+from fl_jax.data.workers import Workers, end_with_parent
 from fl_jax.phantom import tables
 from fl_jax.phantom.dicom_writer import Person, write_series
 from fl_jax.phantom.drawing.grid import Drawing, Grid
@@ -199,8 +198,7 @@ def _in_processes(
     cases: list[Case], out: Path, matrix: int, workers: int, draw: Draw | None
 ) -> Iterator[Record]:
     """Yields records as workers finish."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(cases)), context, _one_thread) as pool:
+    with Workers(min(workers, len(cases)), _one_thread) as pool:
         futures = [pool.submit(make_patient, case, out, matrix, draw) for case in cases]
         try:
             for future in as_completed(futures):

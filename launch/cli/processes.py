@@ -1,17 +1,19 @@
 """Parallel trainings, one process each, on a share of the cores.
 
 Progress comes from each training's `metrics.jsonl`, messages from its standard error. If a training fails,
-or this process receives SIGTERM, the others receive SIGTERM, save their round and end; a second SIGTERM ends
-them at once. Each child's standard input is a pipe from this process, so it also ends if this process is
-killed, see `preemption.end_with_parent`.
+or this process receives SIGTERM or Ctrl-C, the others receive SIGTERM, save their round and end. Each child's
+standard input is a pipe from this process, so it ends at once if this process is killed, or receives a second
+signal; see `preemption.end_with_parent`.
 """
 
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import NamedTuple
 
 import jax
 
+from fl_jax.data.workers import without_interrupts
 from fl_jax.experiment import preemption
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
@@ -52,6 +55,7 @@ def run(
     Raises:
         ValueError: a program failed.
         SystemExit: SIGTERM ended a program, which saved its round, see `preemption`.
+        KeyboardInterrupt: Ctrl-C; the programs have saved their rounds.
     """
     running = _Running()
     followers = [Follower(training.arm, training.metrics) for training in trainings]
@@ -70,11 +74,7 @@ def run(
             for future in futures:
                 future.cancel()
             running.terminate()
-            try:
-                wait(futures)
-            except BaseException:
-                running.terminate()
-                raise
+            wait(futures)
             raise
 
 
@@ -118,11 +118,24 @@ class _Running:
         self._ending = False
         self._lock = threading.Lock()
 
-    def add(self, process: subprocess.Popen[str]) -> None:
-        with self._lock:
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str]
+    ) -> subprocess.Popen[str]:
+        with self._lock, without_interrupts():  # Ctrl-C is for this process, which passes it on
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
             self._processes.append(process)
             if self._ending:
                 process.terminate()
+            return process
 
     def terminate(self) -> None:
         with self._lock:
@@ -134,28 +147,26 @@ class _Running:
 def _train(
     training: Training, environment: Mapping[str, str], running: _Running, reporter: Reporter
 ) -> None:
-    lines: list[str] = []
-    with subprocess.Popen(
-        training.command,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        running.add(process)
+    last = deque[str](maxlen=5)
+    with running.start(training.command, environment) as process:
         assert process.stderr
         for line in process.stderr:
-            lines.append(line)
+            last.append(line)
             reporter.message(line.rstrip())
-    if process.returncode == preemption.STATUS:
+    status = process.returncode
+    if status == preemption.STATUS:
         raise SystemExit(preemption.STATUS)
-    if process.returncode:
-        raise ValueError(
-            f"{shlex.join(training.command)} ended with status {process.returncode}: {''.join(lines[-5:])}"
-        )
+    if status:
+        how = f"ended with status {status}" if status > 0 else _killed(-status)
+        raise ValueError(f"{shlex.join(training.command)} {how}: {''.join(last)}")
+
+
+def _killed(number: int) -> str:
+    """What a signal to a training means."""
+    name = signal.Signals(number).name
+    if number != signal.SIGKILL:
+        return f"ended by {name}"
+    return f"was killed by {name}, by a user or because memory ran out; try a smaller --config.jobs"
 
 
 def train_arms(

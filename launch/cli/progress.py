@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from fl_jax.experiment.reporter import Reporter
-from fl_jax.files.disk_errors import explain_full_disk
 from fl_jax.files.text import printable
-from launch.cli import dataset
+from launch.cli import dataset, errors
 
 EVERY = 30.0
 """Seconds between log lines about the same work."""
@@ -169,14 +168,14 @@ def ticker(report: Reporter, stage: str, unit: str) -> Callable[[int, int], None
 
 @contextlib.contextmanager
 def readable_errors() -> Iterator[None]:
-    """Turns expected errors into one line on standard error and exit status 1."""
+    """Turns expected errors, see `errors`, into one line on standard error and exit status 1."""
     before, threading.excepthook = threading.excepthook, _of_thread
     try:
         yield
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        if isinstance(error, ModuleNotFoundError) and "pip install" not in str(error):
+    except Exception as error:
+        text = errors.explain(error)
+        if text is None:
             raise
-        text = (isinstance(error, OSError) and explain_full_disk(error)) or str(error)
         print("error:", "\n".join(printable(x, 2000) for x in text.splitlines()), file=sys.stderr)
         sys.exit(1)
     finally:

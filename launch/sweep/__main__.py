@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     config = FLAGS.config
     config.jobs = processes.choose(config.jobs, 1)  # threads of one process, which share its XLA
     workdir = Path(FLAGS.workdir).expanduser()
-    preemption.end_on_sigterm()
+    preemption.end_on_signals()
     with progress.readable_errors():
         workdir.mkdir(parents=True, exist_ok=True)
         with progress.reporter() as reporter:

@@ -6,11 +6,10 @@ refused as `CRASHED`, and reading continues.
 """
 
 import itertools
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
@@ -21,7 +20,7 @@ from fl_jax.data.dicom import shared_memory
 from fl_jax.data.dicom.read import Slice, read
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
 from fl_jax.data.dicom.shared_memory import SharedArray
-from fl_jax.data.workers import end_with_parent
+from fl_jax.data.workers import Workers, end_with_parent
 
 Read = Callable[[str], Slice | Refusal]
 Results = list[Slice | Refusal]
@@ -81,7 +80,7 @@ def _in_processes(
     memory = SharedArray((slots, CHUNK, size, size)) if shared_memory.available() else None
     next_slot = itertools.cycle(range(slots))
     flight: Flight = deque()
-    pool = _pool(workers, memory)
+    pool = Workers(workers, _initialize, memory)
     try:
         while True:
             for chunk in itertools.islice(chunks, slots - len(flight)):
@@ -95,7 +94,7 @@ def _in_processes(
                 pool.shutdown()
                 yield from _read_again(flight, read_one, memory)
                 flight.clear()
-                pool = _pool(workers, memory)
+                pool = Workers(workers, _initialize, memory)
             else:
                 yield from _copied_out(results, memory, flight[0][1])
                 flight.popleft()
@@ -127,7 +126,7 @@ def _read_again(
                 continue
             for path in chunk:
                 if pool is None:
-                    pool = _pool(1, None)
+                    pool = Workers(1, _initialize, None)
                     pool.submit(
                         os.getpid
                     ).result()  # a process that cannot start is no file's fault
@@ -143,17 +142,7 @@ def _read_again(
             pool.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int, memory: SharedArray | None) -> ProcessPoolExecutor:
-    # Spawned: a fork of a process with JAX or TensorFlow threads can hang.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_initialize, initargs=(memory,)
-    )
-
-
-def _submit(
-    pool: ProcessPoolExecutor, read_one: Read, chunk: list[str], slot: int
-) -> Future[Results]:
+def _submit(pool: Workers, read_one: Read, chunk: list[str], slot: int) -> Future[Results]:
     try:
         return pool.submit(_read_chunk, read_one, chunk, slot)
     except BrokenProcessPool as error:

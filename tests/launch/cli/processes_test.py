@@ -116,7 +116,7 @@ import pathlib
 from fl_jax.experiment import preemption
 from fl_jax.experiment.reporter import Reporter
 from launch.cli import processes
-preemption.end_on_sigterm()
+preemption.end_on_signals()
 class Printing(Reporter):
     def message(self, text):
         print(text, flush=True)
@@ -124,7 +124,9 @@ training = processes.Training("a", [sys.executable, "-c", {child!r}], pathlib.Pa
 processes.run([training] * 2, 1, os.environ, Printing())
 """
         command = [sys.executable, "-c", parent]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        )
         started.append(process)
         return process, int(process.stdout.readline())
 
@@ -144,14 +146,33 @@ def test_sigterm_is_passed_on_and_waited_for(study):
         os.kill(training, 0)
 
 
-def test_a_second_sigterm_ends_the_trainings_at_once(study):
-    process, training = study(CHILD.format(seconds=60, status=75))
-    process.send_signal(signal.SIGTERM)
+def test_ctrl_c_reaches_the_trainings_as_sigterm(study):
+    process, training = study(CHILD.format(seconds=1, status=75))
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(timeout=30) == -signal.SIGINT
+    assert process.stdout.read() == "asked\n"
+    assert process.stderr.read().startswith("interrupted: ")
+    assert not runs(training)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_trainings_at_once(study, number):
+    child = "from fl_jax.experiment import preemption; preemption.end_with_parent()\n"
+    process, training = study(child + CHILD.format(seconds=60, status=75))
+    os.killpg(process.pid, signal.SIGINT)
     assert process.stdout.readline() == "asked\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 75
-    with pytest.raises(ProcessLookupError):
-        os.kill(training, 0)
+    process.send_signal(number)
+    assert process.wait(timeout=30) == -number
+    until = time.monotonic() + 30
+    while runs(training):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_training_that_was_killed_is_named_with_the_remedy():
+    kill = "import os; os.kill(os.getpid(), 9)"
+    with pytest.raises(ValueError, match=r"was killed by SIGKILL, .*memory.*config\.jobs"):
+        run("import time; time.sleep(60)", kill)
 
 
 def test_a_training_that_was_asked_to_end_ends_the_study_so(study):

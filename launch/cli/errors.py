@@ -1,0 +1,29 @@
+"""What an error means to the user of a program, and what to do about it."""
+
+import errno
+from concurrent.futures.process import BrokenProcessPool
+
+from fl_jax.files.disk_errors import explain_full_disk
+
+_LESS_MEMORY = "close other programs, or use fewer --config.jobs or --workers"
+_LIMITS = {
+    errno.EMFILE: "this process has too many open files: raise the limit, e.g. ulimit -n 1024",
+    errno.ENFILE: "the system has too many open files: close other programs",
+    errno.EAGAIN: "the system starts no more processes or threads: raise the limit, ulimit -u",
+    errno.ENOMEM: f"memory ran out: {_LESS_MEMORY}",
+}
+
+
+def explain(error: Exception) -> str | None:
+    """The message for the user; None for an error that is a fault of the code and needs its traceback."""
+    if isinstance(error, OSError):
+        return explain_full_disk(error) or _LIMITS.get(error.errno or 0) or str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return str(error) if "pip install" in str(error) else None
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # the latter by XLA
+        return f"memory ran out ({error}): {_LESS_MEMORY}"
+    if isinstance(error, BrokenProcessPool):
+        return f"a worker process was killed, perhaps because memory ran out: {_LESS_MEMORY}"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return _LIMITS[errno.EAGAIN]
+    return str(error) if isinstance(error, ValueError) else None

@@ -1,0 +1,33 @@
+import errno
+import re
+from concurrent.futures.process import BrokenProcessPool
+
+import jax
+import pytest
+
+from launch.cli import errors
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "memory ran out"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB"), "memory ran out .*9 GiB"),
+        (BrokenProcessPool("abruptly"), "worker process was killed.*memory.*--workers"),
+        (RuntimeError("can't start new thread"), "ulimit -u"),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory ran out"),
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "ulimit -u"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.csv"), "a.csv .*disk is full"),
+        (OSError(errno.EFBIG, "File too large", "a.csv"), "a.csv .*ulimit -f"),
+    ],
+)
+def test_a_limit_of_the_system_is_named_with_the_remedy(error, words):
+    message = errors.explain(error)
+    assert message is not None
+    assert re.search(words, message)
+
+
+def test_a_fault_of_the_code_keeps_its_traceback():
+    assert errors.explain(RuntimeError("unexpected")) is None
+    assert errors.explain(KeyError("x")) is None
