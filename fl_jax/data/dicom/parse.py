@@ -12,9 +12,10 @@ import pydicom.errors
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID
 
+from fl_jax.data.dicom.character_sets import decoded
 from fl_jax.data.dicom.header import TAGS, TEXTS, Header
 from fl_jax.data.dicom.refusal import Reason, RefusedError
-from fl_jax.data.dicom.scan import scan
+from fl_jax.data.dicom.scan import CHARACTER_SET, is_plain, scan
 
 
 def parse(data: bytes) -> Header:
@@ -26,7 +27,8 @@ def with_pydicom(data: bytes) -> Header:
     """Parses with pydicom; `parse` calls this if `scan` defers."""
     with quiet():
         try:
-            parsed = pydicom.dcmread(io.BytesIO(data), specific_tags=list(TAGS))
+            tags = [CHARACTER_SET, *TAGS]
+            parsed = pydicom.dcmread(io.BytesIO(data), specific_tags=tags)
         except pydicom.errors.InvalidDicomError as error:
             raise RefusedError(Reason.NOT_DICOM, "no DICM marker after 128 bytes") from error
         values = {key: _value(parsed, tag, key) for tag, key in TAGS.items() if tag in parsed}
@@ -42,9 +44,16 @@ def _value(parsed: pydicom.Dataset, tag: int, keyword: str) -> bytes | None:
         return b""
     if not isinstance(element, RawDataElement) or not isinstance(element.value, bytes):
         return None
-    if keyword in TEXTS and not element.value.isascii():  # needs the file's character set
-        return str(parsed[tag].value).encode()
+    if keyword in TEXTS and not is_plain(element.value):
+        return decoded(element.value, character_set(parsed)).encode()
     return element.value
+
+
+def character_set(parsed: pydicom.Dataset) -> list[str]:
+    """The values of Specific Character Set, which pydicom converts as it reads a file."""
+    value = parsed.get_item(CHARACTER_SET).value if CHARACTER_SET in parsed else ""
+    several = [value] if isinstance(value, str) else value
+    return [name for name in several if isinstance(name, str)] or [""]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from fl_jax.data.dicom.header import Header, integer, pixel_bytes, text
 from fl_jax.data.dicom.parse import quiet
-from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair
+from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair, shown
 
 END_OF_IMAGE = b"\xff\xd9"
 """Last bytes of a JPEG stream, before padding and a delimiter."""
@@ -35,7 +35,7 @@ def stored_values(header: Header) -> tuple[np.ndarray, tuple[Repair, ...]]:
     if not data:
         raise RefusedError(Reason.EMPTY, "PixelData is missing or of length 0")
     if syntax is not None and not syntax.is_transfer_syntax:
-        raise RefusedError(Reason.COMPRESSED, f"TransferSyntaxUID {syntax} is unknown")
+        raise RefusedError(Reason.COMPRESSED, f"TransferSyntaxUID is {shown(syntax)}")
     if syntax is not None and syntax.is_encapsulated:
         pixels = _decoded(
             bytes(data),

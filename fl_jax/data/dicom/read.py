@@ -2,6 +2,8 @@
 
 import math
 import pathlib
+import traceback
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +12,14 @@ from fl_jax.data.dicom.header import Header, integer, numbers, spacing_mm, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize
 from fl_jax.data.dicom.parse import parse
 from fl_jax.data.dicom.pixels import stored_values
-from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, RefusedError, Repair
+from fl_jax.data.dicom.refusal import (
+    ALL_REPAIRS,
+    Reason,
+    Refusal,
+    RefusedError,
+    Repair,
+    shown,
+)
 from fl_jax.files.text import printable
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -96,19 +105,21 @@ def read(
     if size is not None and size < 1:
         raise ValueError(f"size is {size}: give the picture's side in pixels, or None")
     if isinstance(source, bytes):
-        shown, data = name or "bytes", source
+        path, data = name or "bytes", source
     else:
-        shown, name = str(source), name or pathlib.Path(source).stem
+        path, name = str(source), name or pathlib.Path(source).stem
         try:
             data = pathlib.Path(source).read_bytes()
         except OSError as error:
-            return Refusal(shown, Reason.UNREADABLE, str(error))
+            return Refusal(path, Reason.UNREADABLE, error.strerror or type(error).__name__)
     try:
         return _read(data, size, name, repairs)
     except RefusedError as refused:
-        return Refusal(shown, refused.reason, printable(refused.detail))
-    except Exception as error:  # pydicom raises arbitrary errors on broken elements
-        return Refusal(shown, Reason.CORRUPT, printable(f"{type(error).__name__}: {error}"))
+        return Refusal(path, refused.reason, printable(refused.detail))
+    except Exception as error:  # pydicom raises arbitrary errors, and they quote values
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{pathlib.Path(place.filename).name}, line {place.lineno}"
+        return Refusal(path, Reason.CORRUPT, f"{type(error).__name__} at {where}")
 
 
 def _read(data: bytes, size: int | None, name: str, allowed: frozenset[Repair]) -> Slice:
@@ -156,9 +167,13 @@ def _identifier(header: Header, keyword: str) -> str:
     value = text(header, keyword)
     if not value:
         raise RefusedError(Reason.MISSING_IDENTIFIERS, f"{keyword} is missing or empty")
-    if len(value) > LONGEST or not value.isprintable():
+    if len(value) > LONGEST:
         raise RefusedError(
-            Reason.CORRUPT, f"{keyword} has control characters, or more than {LONGEST} characters"
+            Reason.CORRUPT, f"{keyword} has {len(value)} characters, more than {LONGEST}"
+        )
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise RefusedError(
+            Reason.CORRUPT, f"{keyword} has control characters; it has {len(value)} characters"
         )
     return value
 
@@ -183,25 +198,25 @@ def _check_kind(header: Header) -> None:
     if not modality and "PixelData" not in header.values:
         raise RefusedError(Reason.TRUNCATED, "the header ends before Modality and PixelData")
     if modality != "CT":
-        raise RefusedError(Reason.NOT_CT, f"Modality is {modality!r}")
+        raise RefusedError(Reason.NOT_CT, f"Modality is {shown(modality)}")
     photometric = text(header, "PhotometricInterpretation")
     samples = integer(header, "SamplesPerPixel", 1)
     if samples != 1 or photometric.startswith(("RGB", "YBR", "PALETTE")):
-        raise RefusedError(Reason.COLOUR, f"{samples} samples a pixel, {photometric!r}")
-    kind = [value.strip() for value in text(header, "ImageType").upper().split("\\")]
+        raise RefusedError(Reason.COLOUR, f"{samples} samples a pixel, {shown(photometric)}")
+    image_type = text(header, "ImageType").upper()
+    kind = [value.strip() for value in image_type.split("\\")]
+    stored = f"SOPClassUID {shown(sop_class)}, ImageType {shown(image_type)}"
     if "LOCALIZER" in kind[2:3]:
-        raise RefusedError(Reason.LOCALIZER, "ImageType is " + "\\".join(kind))
+        raise RefusedError(Reason.LOCALIZER, stored)
     if sop_class.startswith(SECONDARY_CAPTURE) or {"DERIVED", "SECONDARY"} & set(kind[:2]):
-        raise RefusedError(Reason.DERIVED, f"SOPClassUID {sop_class}, ImageType " + "\\".join(kind))
+        raise RefusedError(Reason.DERIVED, stored)
     frames = numbers(header, "NumberOfFrames", 1)[0]
     if sop_class in ENHANCED_CT or frames > 1:
-        raise RefusedError(Reason.MULTI_FRAME, f"SOPClassUID {sop_class}, {frames:g} frames")
+        raise RefusedError(Reason.MULTI_FRAME, f"{stored}, {frames:g} frames")
     if sop_class not in ("", CT_IMAGE):
-        raise RefusedError(Reason.NOT_CT, f"SOPClassUID is {sop_class}")
+        raise RefusedError(Reason.NOT_CT, stored)
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise RefusedError(
-            Reason.PHOTOMETRIC, f"PhotometricInterpretation is {photometric or 'missing'!r}"
-        )
+        raise RefusedError(Reason.PHOTOMETRIC, f"PhotometricInterpretation is {shown(photometric)}")
 
 
 def _position(header: Header) -> float:
@@ -234,6 +249,7 @@ def _rescale(header: Header) -> tuple[float, float]:
     unit = text(header, "RescaleType") or "HU"
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0 or unit != "HU":
         raise RefusedError(
-            Reason.BAD_RESCALE, f"RescaleSlope {slope}, RescaleIntercept {intercept}, unit {unit}"
+            Reason.BAD_RESCALE,
+            f"RescaleSlope {slope}, RescaleIntercept {intercept}, unit {shown(unit)}",
         )
     return slope, intercept

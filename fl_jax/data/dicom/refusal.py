@@ -8,12 +8,27 @@
 | INVERTED | MONOCHROME1, and the border is air only after inversion | values inverted within BitsStored | PS3.3 C.7.6.3.1.2 changes display only; some writers also invert values |
 | PAD_BYTE | one byte of uncompressed little-endian pixels is missing, and with a zero there the last pixel is within 100 of the one before | a zero is added | PS3.5 6.2: values are padded with a NULL byte, which some writers and copies strip |
 
+A detail names elements, sizes and numbers, and never quotes text: a damaged or misused element may contain a
+name. `shown` lets through only what the standard defines.
+
 Each repair can be disabled; a file that needs it is then refused (`REPAIR_OFF`). A MONOCHROME1 file whose
 border is already air follows the standard and is not inverted.
 """  # noqa: E501 - a table
 
 import enum
 from typing import NamedTuple
+
+from pydicom.uid import UID_dictionary
+
+TERMS = {
+    *("AXIAL", "LOCALIZER", "ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "REFORMATTED"),
+    *("AVERAGE", "MPR", "MIP", "MINIP", "VOLUME", "RESAMPLED", "MIXED", "OTHER", "CT", "MR", "US"),
+    *("CR", "DX", "MG", "NM", "PT", "XA", "RF", "SC", "OT", "SR", "SEG", "PR", "KO", "DOC", "GM"),
+    *("IO", "OP", "PX", "RTDOSE", "RTPLAN", "RTSTRUCT", "SM", "XC", "HU", "OD", "PCT", "RGB"),
+    *("MONOCHROME1", "MONOCHROME2", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT"),
+    *("YBR_RCT", "PALETTE COLOR", "SCREEN SAVE"),
+}
+"""Words of Image Type, Modality, Photometric Interpretation and Rescale Type that a detail may quote."""
 
 
 class Reason(enum.StrEnum):
@@ -68,3 +83,13 @@ class RefusedError(Exception):
     def __init__(self, reason: Reason, detail: str):
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
+
+
+def shown(value: str) -> str:
+    """A value for a detail: terms and UIDs of the standard by name, all else by its length."""
+    if value in UID_dictionary:
+        return UID_dictionary[value][0]
+    return "\\".join(
+        part if part in TERMS else f"({len(part)} characters)" if part else "(empty)"
+        for part in (part.strip() for part in value.split("\\"))
+    )

@@ -11,7 +11,7 @@ have to guess, repair or recurse:
 - an undefined length, an item, a delimiter;
 - tags that do not ascend;
 - an element that extends beyond the file, or trailing bytes;
-- any but a single known character set; text that is not ASCII;
+- any but a single known character set; text that is not ASCII, or has an escape sequence of ISO 2022;
 - pixels at an odd offset, which NumPy and OpenCV would have to copy.
 
 References: DICOM PS3.5 section 7.1 (elements), PS3.10 section 7.1 (file meta information).
@@ -45,6 +45,11 @@ Element = tuple[int, bytes, int, int]
 
 class DeferredError(Exception):
     """The file is not plain; never leaves this module."""
+
+
+def is_plain(value: bytes) -> bool:
+    """Whether a text means the same in every character set: ASCII without code extensions."""
+    return value.isascii() and b"\x1b" not in value
 
 
 def scan(data: bytes) -> Header | None:
@@ -100,7 +105,7 @@ def _values(data: bytes, begin: int, implicit: bool) -> dict[str, bytes | memory
             values[keyword] = memoryview(data)[start:stop]
         elif keyword is not None:
             value = values[keyword] = data[start:stop]
-            if keyword in TEXTS and not value.isascii():
+            if keyword in TEXTS and not is_plain(value):
                 raise DeferredError
     return values
 

@@ -1,6 +1,8 @@
 """A good file gives a slice; every reason for refusal has a file that triggers it; nothing prints."""
 
 import collections
+import re
+import sys
 
 import numpy as np
 import pydicom
@@ -160,7 +162,7 @@ def test_not_dicom(tmp_path):
     for data in (b"", b"not a scan", b"PK\3\4" * 100, bytes(200), ct()[132:]):
         refused(data, Reason.NOT_DICOM)
     refused(tmp_path, Reason.UNREADABLE)
-    refused(tmp_path / "missing.dcm", Reason.UNREADABLE, "missing.dcm")
+    refused(tmp_path / "missing.dcm", Reason.UNREADABLE, "No such file")
 
 
 def test_a_size_that_is_none_is_the_callers_error():
@@ -248,11 +250,63 @@ def test_real_oddities_are_refused_by_name():
 
 
 def test_a_refusals_detail_is_one_short_line():
-    said = refused(ct(Modality="C\x1b[2JT"), Reason.NOT_CT, r"\x1b[2J").detail
-    assert said.isprintable()
-    long = refused(ct(SOPClassUID="1." + "9" * 5000), Reason.NOT_CT).detail
+    said = refused(ct(Modality="C\x1b[2JT"), Reason.NOT_CT).detail
+    assert said == "Modality is (6 characters)"
+    long = refused(ct(ImageType=["DERIVED"] + ["PRIMARY"] * 500), Reason.DERIVED).detail
     assert len(long) == 300
     assert long.endswith(" ...")
+
+
+PLANTED = "Wagenknecht"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Modality": PLANTED},
+        {"ImageType": ["DERIVED", PLANTED]},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER", PLANTED]},
+        {"SOPClassUID": f"1.2.{PLANTED}"},
+        {"SOPClassUID": f"1.2.840.10008.5.1.4.1.1.7.{PLANTED}"},
+        {"PhotometricInterpretation": PLANTED},
+        {"PhotometricInterpretation": f"RGB {PLANTED}"},
+        {"RescaleType": PLANTED},
+        {"PatientID": f"{PLANTED}\a"},
+        {"PatientID": PLANTED * 30},
+        {"StudyInstanceUID": f"1.2.\n{PLANTED}"},
+        {"RescaleSlope": None, "RescaleType": PLANTED},
+        {"NumberOfFrames": 2, "ImageType": ["ORIGINAL", PLANTED]},
+    ],
+)
+def test_a_detail_quotes_no_text_of_a_header(header):
+    data = ct(**header)
+    assert PLANTED.encode() in data
+    read = dicom.read(data, size=None)
+    assert isinstance(read, dicom.Refusal)
+    assert PLANTED.lower() not in read.detail.lower()
+
+
+@pytest.mark.parametrize("vr", ["FD", "DS", "IS", "UI", "DA", "AT", "UL", "ZZ"])
+def test_text_of_any_vr_is_read_or_refused_without_its_bytes(vr):
+    """pydicom's exceptions quote the value that they could not convert."""
+    data = ct(PatientID="Wagenknxcht").replace(b"Wagenknxcht", b"Wagenkn\xe4cht")
+    read = dicom.read(data.replace(b"\x10\0\x20\0LO", b"\x10\0\x20\0" + vr.encode()), size=None)
+    assert isinstance(read, dicom.Slice)
+    assert read.patient == "Wagenknächt"
+    number = ct(SpecificCharacterSet="ISO_IR 100").replace(
+        b"CS\n\0ISO_IR 100", vr.encode() + b"\n\0Wagenkn\xe4ch"
+    )
+    read = dicom.read(number, size=None)
+    assert isinstance(read, dicom.Slice) or "Wagen" not in read.detail
+
+
+def test_errors_of_libraries_are_named_by_their_place(monkeypatch):
+    def fail(data):
+        raise ValueError("bad value Wagenknecht")
+
+    monkeypatch.setattr(sys.modules["fl_jax.data.dicom.read"], "parse", fail)
+    said = refused(ct(), Reason.CORRUPT).detail
+    assert re.fullmatch(r"ValueError at read_test\.py, line \d+", said)
 
 
 @pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"])
