@@ -1,13 +1,12 @@
 """Counts what a build reads, per site, and stops a build whose dataset would be invalid."""
 
-import csv
 import pathlib
 from collections import Counter
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import dicom, duplicates, sources
 from fl_jax.data.metadata import Positives, SiteCounts
-from fl_jax.files.atomic import atomic_open
+from fl_jax.files import csv_table
 
 
 class TooManyRefusedError(ValueError):
@@ -102,10 +101,8 @@ class Counts:
 
     def write_refused(self, path: pathlib.Path) -> None:
         """Writes `refused.csv`: site, path, reason and detail of each refused file."""
-        with atomic_open(path) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("site", "path", "reason", "detail"))
-            writer.writerows((site, r.path, r.reason.value, r.detail) for site, r in self.refused)
+        rows = ((site, r.path, r.reason.value, r.detail) for site, r in self.refused)
+        csv_table.write(path, ("site", "path", "reason", "detail"), rows)
 
     def sites(self) -> dict[str, SiteCounts]:
         """The counts of each site, for `summary.json`."""

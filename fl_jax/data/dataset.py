@@ -22,7 +22,6 @@ summary, moves the result into place and writes the summary last. An interrupted
 """
 
 import contextlib
-import csv
 import importlib.metadata
 import os
 import pathlib
@@ -47,7 +46,8 @@ from fl_jax.data.metadata import (
 )
 from fl_jax.data.records import Writer
 from fl_jax.data.slices import UNKNOWN
-from fl_jax.files.atomic import write_json
+from fl_jax.files import csv_table
+from fl_jax.files.atomic import atomic_open, write_json
 
 PACKAGES = ("fl_jax", "pydicom", "opencv-python-headless", "numpy", "tensorflow-datasets")
 """Packages that may affect pixels."""
@@ -175,8 +175,8 @@ def _build(
 ) -> None:
     """Writes records, index and duplicates into `folder`."""
     index = folder / "index.csv"
-    with Writer(folder, size) as records, index.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with Writer(folder, size) as records, atomic_open(index) as file:
+        writer = csv_table.writer(file)
         writer.writerow(COLUMNS)
         for done, (item, read) in enumerate(zip(listing.items, reads, strict=True), 1):
             if isinstance(read, dicom.Refusal):

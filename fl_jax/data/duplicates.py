@@ -9,7 +9,6 @@ Patients are linked if they share a picture, transitively: groups are the connec
 A partition assigns linked patients to one split. A constant picture, e.g. a slice of air, links nobody.
 """
 
-import csv
 import hashlib
 import pathlib
 import re
@@ -59,10 +58,7 @@ class PictureDigests:
 
 def write(path: pathlib.Path, copies: Iterable[Copy]) -> None:
     """Writes `duplicates.csv`, sorted by picture."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(sorted(copies))
+    csv_table.write(path, HEADER, sorted(copies))
 
 
 def read(path: pathlib.Path) -> list[Copy]:

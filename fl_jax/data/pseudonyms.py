@@ -10,7 +10,6 @@ predictions and files. So a name must not contain its patient's ID; `launch.deid
 Names, birth dates and accession numbers are never read.
 """
 
-import csv
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
@@ -47,7 +46,7 @@ def number_identifiers(index: pathlib.Path) -> dict[str, str]:
             )
     numbers = {column: _number(values[column], prefix) for column, prefix in PREFIXES.items()}
     with atomic_open(index) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_table.writer(file)
         for place, row in enumerate(_rows(index)):
             if not place:
                 writer.writerow(row)

@@ -10,7 +10,6 @@ of the published study's files; `patient` is the unit of resampling. A file of a
 together with known predictions (`known`) may omit the columns of `KNOWN`.
 """
 
-import csv
 import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -78,7 +77,7 @@ def write(path: str | os.PathLike[str], predictions: Predictions) -> None:
     """Writes the long CSV atomically; raises ValueError for a field that `read` would refuse."""
     _check(path, predictions)
     with atomic_open(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_table.writer(file)
         writer.writerow(COLUMNS)
         for image, patient, site, split, truth, scores in zip(
             *(field.tolist() for field in predictions), strict=True

@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,43 +32,34 @@ LONGEST_CELL = 2**17
 assert csv.field_size_limit() == LONGEST_CELL
 
 
-class Writer:
-    """Writes rows to a text file that is open without newline translation.
+def writer(file: IO[str]) -> Any:
+    """A `csv.writer` to a text file that is open without newline translation; it starts the file."""
+    # With this line end it quotes carriage returns too, which `csv.reader` takes for line ends.
+    return csv.writer(_Lines(file), lineterminator="\r\n")
 
-    `csv.writer` does not quote a lone carriage return, nor a byte-order mark at the start of the file.
-    """
+
+class _Lines:
+    """Ends lines by a line feed; doubles a byte-order mark at the start, because `rows` drops one."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._file = file
-        self._plain = csv.writer(file, lineterminator="\n")
-        self._quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        self._file, self._start = file, "\ufeff"
 
-    def write(self, row: Iterable[object]) -> None:
-        """Writes a row; cells that are no text are written as by `str`, None as an empty cell."""
-        cells = ["" if cell is None else str(cell) for cell in row]
-        odd = any("\r" in cell or "\ufeff" in cell for cell in cells)
-        (self._quoted if odd else self._plain).writerow(cells)
-
-    def write_all(self, rows: Iterable[Iterable[object]]) -> None:
-        """Writes rows."""
-        for row in rows:
-            self.write(row)
+    def write(self, line: str) -> None:
+        mark = self._start if self._start and line.startswith(self._start) else ""
+        self._start = ""
+        self._file.write(f"{mark}{line[:-2]}\n")
 
 
-def write(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Writes a table atomically."""
+def write(path: Path, header: Iterable[object], lines: Iterable[Iterable[object]]) -> None:
+    """Writes a table atomically: numbers in full precision, None as an empty cell."""
     with atomic_open(path) as file:
-        writer = Writer(file)
-        writer.write(header)
-        writer.write_all(rows)
+        writer(file).writerows(itertools.chain([header], lines))
 
 
-def text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+def text(header: Iterable[object], lines: Iterable[Iterable[object]]) -> str:
     """A table as text."""
     file = io.StringIO(newline="")
-    writer = Writer(file)
-    writer.write(header)
-    writer.write_all(rows)
+    writer(file).writerows(itertools.chain([header], lines))
     return file.getvalue()
 
 

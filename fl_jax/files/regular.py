@@ -1,10 +1,11 @@
 """Opens regular files only: a FIFO would block for ever, a device has no end, a link may lead anywhere."""
 
 import hashlib
+import io
 import os
 import stat
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 from fl_jax.files.links import check_read, check_write
 
@@ -20,7 +21,7 @@ _WRITE = {
 }
 
 
-def open_read(path: str | os.PathLike[str], *, largest: int | None = None) -> BinaryIO:
+def open_read(path: str | os.PathLike[str], *, largest: int | None = None) -> io.BufferedReader:
     """Opens a regular file for reading, without blocking.
 
     Args:

@@ -1,6 +1,5 @@
 """The cohort's CSV tables and the summary of each site."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fl_jax.core.types import LABELS
+from fl_jax.files import csv_table
 from fl_jax.phantom.dicom_writer import Person
 from fl_jax.phantom.labels import Reading
 from fl_jax.phantom.plan import Case
@@ -106,10 +106,8 @@ def write(out: Path, sites: Sequence[Site], records: list[Record]) -> None:
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    header = [*rows[0]]
+    csv_table.write(path, header, ([row[name] for name in header] for row in rows))
 
 
 def summarise(site: str, records: list[Record]) -> SiteSummary:

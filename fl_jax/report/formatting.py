@@ -1,7 +1,5 @@
 """How pages, tables and checklists print numbers and names."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -75,13 +73,6 @@ def display_name(name: str) -> str:
     """The name of a model or data set on the page: "elm" for `local_elm`, "hold-out" for `holdout`."""
     special = {HOLDOUT: "hold-out", ALL_SITES: "all hospitals"}
     return special.get(name, name.removeprefix("local_"))
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """CSV with floats in full precision and an empty cell for None."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([header, *rows])
-    return out.getvalue()
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -15,8 +15,9 @@ from matplotlib.text import Text
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.site_names import HOLDOUT
+from fl_jax.files import csv_table
 from fl_jax.report import figures, gains
-from fl_jax.report.formatting import csv_text, display_name, fixed, limits, p_value, signed
+from fl_jax.report.formatting import display_name, fixed, limits, p_value, signed
 from fl_jax.report.style import STYLE
 
 SINGLE_COLUMN, DOUBLE_COLUMN = 88.0, 178.0
@@ -76,7 +77,7 @@ def figure_files(results: Mapping[str, Any]) -> dict[str, bytes]:
 
 def table_files(results: Mapping[str, Any]) -> dict[str, bytes]:
     """Writes the tables of `results.json` as CSV and LaTeX, by file name."""
-    full = {f"{name}.csv": csv_text(*table) for name, table in full_tables(results).items()}
+    full = {f"{name}.csv": csv_table.text(*table) for name, table in full_tables(results).items()}
     short = {f"{name}.tex": to_latex(table) for name, table in printed_tables(results).items()}
     return {name: text.encode() for name, text in (full | short).items()}
 

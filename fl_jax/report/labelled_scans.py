@@ -16,10 +16,11 @@ from fl_jax.data.site_names import ALL_SITES
 from fl_jax.evaluation.delong_by_label import label_areas
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
+from fl_jax.files import csv_table
 from fl_jax.files.jsonable import jsonable
 from fl_jax.report import clinical, gains, hypothesis_tests, resampling, results
 from fl_jax.report.clinical import OPERATING_POINTS
-from fl_jax.report.formatting import csv_text, display_name, fixed, limits
+from fl_jax.report.formatting import display_name, fixed, limits
 from fl_jax.report.rendering import render_html
 
 KEYS = ("data", "model", "minus", "statistic", "label", "interval")
@@ -105,7 +106,7 @@ def compute(
 def as_csv(evaluation: Mapping[str, Any]) -> str:
     """One line a number, from the result of `compute`; the column `interval` names the method."""
     rows = ((*keys, *(cell.get(value) for value in VALUES)) for keys, cell in _lines(evaluation))
-    return csv_text((*KEYS, *VALUES), rows)
+    return csv_table.text((*KEYS, *VALUES), rows)
 
 
 def _lines(evaluation: Mapping[str, Any]) -> Iterator[Line]:

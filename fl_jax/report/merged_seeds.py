@@ -16,10 +16,10 @@ from fl_jax.evaluation.bootstrap_metrics import measure
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.seed_variance import Spread, spread
+from fl_jax.files import csv_table
 from fl_jax.files.jsonable import jsonable
 from fl_jax.report import results
 from fl_jax.report.formatting import (
-    csv_text,
     display_name,
     fixed,
     limits,
@@ -209,7 +209,7 @@ def as_csv(merged: Mapping[str, Any]) -> str:
         (data, model, minus, *name.split("/"), *(cell[f] for f in Spread._fields), *cell["values"])
         for data, model, minus, name, cell in _lines(merged)
     )
-    return csv_text([*COLUMNS, *(run["name"] for run in merged["runs"])], rows)
+    return csv_table.text([*COLUMNS, *(run["name"] for run in merged["runs"])], rows)
 
 
 def as_markdown(merged: Mapping[str, Any]) -> str:

@@ -18,7 +18,8 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fl_jax.report.formatting import csv_text, markdown_table
+from fl_jax.files import csv_table
+from fl_jax.report.formatting import markdown_table
 from fl_jax.report.style import FEDERATED, INK, MUTED, RULE, STYLE
 
 Row = Mapping[str, Any]
@@ -121,7 +122,7 @@ def as_csv(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
         cells = [s[part] for m in metrics for s in (m, m["difference"]) for part in parts]
         seeds = len(metrics[0]["values"])
         lines.append([row["panel"], row["name"], seeds, *cells, _chosen(row)])
-    return csv_text(["panel", "method", "seeds", *titles, "chosen"], lines)
+    return csv_table.text(["panel", "method", "seeds", *titles, "chosen"], lines)
 
 
 def _panels(rows: Sequence[Row]) -> dict[str, list[Row]]:

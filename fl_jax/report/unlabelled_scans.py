@@ -21,9 +21,7 @@ from fl_jax.data.site_names import SITE_NAME
 from fl_jax.data.slices import Slices
 from fl_jax.data.windows import DEFAULT_WINDOWS
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import write_text
 from fl_jax.files.text import LONGEST, printable
-from fl_jax.report.formatting import csv_text
 from fl_jax.report.pictures import data_uri, png, windowed
 from fl_jax.report.rendering import render_html
 
@@ -115,7 +113,7 @@ def write(path: str | os.PathLike[str], predicted: ScanPredictions) -> None:
         (*names, f"{position:.6g}", *(f"{score:.9g}" for score in scores))
         for *names, position, scores in zip(*predicted[1:], strict=True)
     )
-    write_text(Path(path), csv_text(COLUMNS, rows))
+    csv_table.write(path, COLUMNS, rows)
 
 
 def refusals(path: str | os.PathLike[str], source: str | os.PathLike[str] = "") -> list[Refused]:

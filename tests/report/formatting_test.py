@@ -47,7 +47,3 @@ def test_p_values_shares_and_names():
     names = ("local_elm", "holdout", "all_sites", "central")
     shown = ["elm", "hold-out", "all hospitals", "central"]
     assert [formatting.display_name(name) for name in names] == shown
-
-
-def test_csv_has_full_precision_and_empty_cells_for_none():
-    assert formatting.csv_text(("a", "b"), [(1 / 3, None)]) == f"a,b\n{1 / 3!r},\n"

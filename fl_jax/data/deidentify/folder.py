@@ -11,7 +11,6 @@ Instance UID. A second image with the same new name is refused. `labels.csv` kee
 labels, and the rows of exported images. Sites keep their names.
 """
 
-import csv
 import os
 import pathlib
 from collections import Counter
@@ -22,6 +21,7 @@ from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify.file import KEY_BYTES, Deidentified, RefusedError, deidentify, pseudonym
 from fl_jax.data.sources import read_labels
 from fl_jax.data.sources.listing import image_of
+from fl_jax.files import csv_table
 
 MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
 LAYOUTS = ("sites", "folder")
@@ -165,7 +165,5 @@ def _labels(source: pathlib.Path, out: pathlib.Path, key: bytes, written: set[st
     labels, _ = read_labels(source / "labels.csv")
     renamed = sorted((image_name(key, image), values) for image, values in labels.items())
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("Image", *LABELS))
-        writer.writerows((name, *values) for name, values in renamed if name in written)
+    rows = ((name, *values) for name, values in renamed if name in written)
+    csv_table.write(out / "labels.csv", ("Image", *LABELS), rows)

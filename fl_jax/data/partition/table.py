@@ -1,6 +1,5 @@
 """`Partition`, a table of each patient's site and split, in memory and as `partition.csv`."""
 
-import csv
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
@@ -9,7 +8,6 @@ import numpy as np
 
 from fl_jax.data.site_names import HOLDOUT, check_site
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import atomic_open
 
 SPLITS = ("train", "validation", "test", HOLDOUT)
 HEADER = ("patient", "site", "split")
@@ -171,10 +169,7 @@ def _check_alone(partition: Partition) -> None:
 
 def save(partition: Partition, path: str | pathlib.Path) -> None:
     """Writes `patient,site,split`, one row per patient, atomically."""
-    with atomic_open(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(zip(*(column.tolist() for column in partition), strict=True))
+    csv_table.write(path, HEADER, zip(*(column.tolist() for column in partition), strict=True))
 
 
 def load(

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 
 from fl_jax.evaluation.bootstrap import Resampled
 from fl_jax.evaluation.seed_variance import Spread, spread
-from fl_jax.files import atomic
+from fl_jax.files import atomic, csv_table
 from fl_jax.files.atomic import atomic_open
 from fl_jax.files.jsonable import jsonable
-from fl_jax.report.formatting import csv_text
 from fl_jax.report.style import FEDERATED, INK, MUTED, STYLE
 from launch.sweep.tables.places import Rows, Runs, markdown
 
@@ -77,7 +76,7 @@ def _spread(runs: Runs, prefix: str) -> Spread:
 
 def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     """The lines of `costs`, unrounded."""
-    return csv_text([*lines[0]], [[*line.values()] for line in lines])
+    return csv_table.text([*lines[0]], [[*line.values()] for line in lines])
 
 
 def as_markdown(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fl_jax.evaluation.seed_variance import Spread
-from fl_jax.files import atomic
-from fl_jax.report.formatting import csv_text
+from fl_jax.files import atomic, csv_table
 from launch.sweep.tables import places
 
 CENTRAL, LOCAL = "central", "local"
@@ -106,7 +105,7 @@ def as_csv(gaps_by_row: Mapping[str, Gap]) -> str:
             if s is not None:
                 values: list[Any] = [title, s.seeds, name, s.mean, s.low, s.high, s.between]
                 rows.append([*values, *(gap.first or ("", ""))])
-    return csv_text([*header, "first_at", "sites"], rows)
+    return csv_table.text([*header, "first_at", "sites"], rows)
 
 
 def as_markdown(gaps_by_row: Mapping[str, Gap], allowed: float) -> str:

@@ -13,8 +13,7 @@ import numpy as np
 from fl_jax.evaluation.bootstrap import Resampled, difference
 from fl_jax.evaluation.internal_external import KINDS, NAMES, PLACES
 from fl_jax.evaluation.seed_variance import Spread, spread
-from fl_jax.files import atomic
-from fl_jax.report.formatting import csv_text
+from fl_jax.files import atomic, csv_table
 
 TITLES = {"own": "own site", "other": "other sites", "holdout": "unseen hold-out"}
 Runs = Sequence[Mapping[str, Any]]
@@ -68,7 +67,7 @@ def as_csv(lines_by_row: Mapping[str, Line]) -> str:
         for measure, values in line.items()
         for name, s in values.items()
     ]
-    return csv_text(header, rows)
+    return csv_table.text(header, rows)
 
 
 def as_markdown(lines_by_row: Mapping[str, Line], reference: str, kind: str) -> str:
