@@ -6,6 +6,7 @@ from collections import Counter
 from fl_jax.core.types import LABELS
 from fl_jax.data import dicom, duplicates, sources
 from fl_jax.data.metadata import Positives, SiteCounts
+from fl_jax.data.pseudonyms import without_id
 from fl_jax.files import csv_table
 
 
@@ -29,7 +30,7 @@ class Counts:
         self.repairs = {site: Counter() for site in listing.counts}
         self.positives = {site: dict.fromkeys(LABELS, 0) for site in listing.counts}
         self.studies: dict[str, set[str]] = {site: set() for site in listing.counts}
-        self.site_of: dict[str, str] = {}
+        self.first: dict[str, sources.Item] = {}  # the first slice of each patient
         self._interned: dict[str, str] = {}  # one object per patient, not per slice
         self.slices = Counter()
         self.pictures = duplicates.PictureDigests()
@@ -45,13 +46,20 @@ class Counts:
         """Counts a slice.
 
         Raises:
-            ValueError: its patient also occurs at another site.
+            ValueError: its name contains its Patient ID, or its patient also occurs at another site.
         """
-        other = self.site_of.setdefault(read.patient, item.site)
-        if other != item.site:
+        first = self.first.setdefault(read.patient, item)
+        here, there = (without_id(file.path, read.patient) for file in (item, first))
+        if without_id(item.image, read.patient) != item.image:
             raise ValueError(
-                f"patient {read.patient!r} is at site {other!r} and at site {item.site!r} "
-                f"({item.path}): a patient belongs to one site; rename or remove one of them"
+                f"{here}: the file's name contains its Patient ID, and datasets, predictions and "
+                "reports show names: rename such files, e.g. with python -m launch.deidentify"
+            )
+        if first.site != item.site:
+            raise ValueError(
+                f"{there} at site {first.site!r} and {here} at site {item.site!r} have the same "
+                f"Patient ID ({len(read.patient)} characters): a patient belongs to one site; change "
+                "the ID in one of them, or remove one"
             )
         self.pictures.add(read.hu)
         self.items.append(item)
@@ -81,15 +89,15 @@ class Counts:
             duplicates.Copy(digest, self.items[row].image, self.patients[row], self.items[row].site)
             for row, digest in self.pictures.repeated().items()
         ]
-        for patient, first in duplicates.linked_patients(self.copies).items():
-            here, there = self.site_of[patient], self.site_of[first]
+        for patient, other in duplicates.linked_patients(self.copies).items():
+            here, there = self.first[patient].site, self.first[other].site
             if here != there:
-                shared = [c for c in self.copies if c.patient in (patient, first)]
-                images = ", ".join(repr(copy.image) for copy in shared[:4])
+                shared = [copy for copy in self.copies if copy.patient in (patient, other)][:4]
+                images = ", ".join(f"{copy.image!r} at site {copy.site!r}" for copy in shared)
                 raise ValueError(
-                    f"patient {first!r} at site {there!r} and patient {patient!r} at site "
-                    f"{here!r} have the same picture (images {images}): no split could separate "
-                    "them; remove the images, or one of the patients"
+                    f"two patients, at site {there!r} and at site {here!r}, have the same picture "
+                    f"(images {images}): no split could separate them; remove the images, or one of "
+                    "the patients"
                 )
 
     def _worst(self) -> str:
@@ -106,7 +114,7 @@ class Counts:
 
     def sites(self) -> dict[str, SiteCounts]:
         """The counts of each site, for `summary.json`."""
-        patients = Counter(self.site_of.values())
+        patients = Counter(item.site for item in self.first.values())
         linked = duplicates.linked_patients(self.copies)
         sites: dict[str, SiteCounts] = {}
         for site, listed in self.listed.items():
@@ -119,7 +127,7 @@ class Counts:
                 refused=dict(sorted(refused.items())),
                 repairs=dict(sorted(self.repairs[site].items())),
                 shared_pictures=sum(copy.site == site for copy in self.copies),
-                linked_patients=sum(self.site_of[patient] == site for patient in linked),
+                linked_patients=sum(self.first[patient].site == site for patient in linked),
                 duplicate_labels=listed["duplicate_labels"],
                 any_repaired=listed["any_repaired"],
                 labels_without_image=listed["labels_without_image"],

@@ -174,7 +174,7 @@ def _build(
     counts: Counts,
 ) -> None:
     """Writes records, index and duplicates into `folder`."""
-    index = folder / "index.csv"
+    index, numbers = folder / "index.csv", pseudonyms.Numbers()
     with Writer(folder, size) as records, atomic_open(index) as file:
         writer = csv_table.writer(file)
         writer.writerow(COLUMNS)
@@ -183,22 +183,23 @@ def _build(
                 counts.refuse(item, read)
             else:
                 counts.accept(item, read)
-                writer.writerow(_index_row(item, read))
+                writer.writerow(_index_row(item, read, numbers))
                 labels = np.array(item.labels or [UNKNOWN] * len(LABELS), np.int8)
                 records.add(item.image, read.hu, labels)
             if progress:
                 progress(done, counts.total)
     counts.finish()
-    numbers = pseudonyms.number_identifiers(index)
-    copies = (copy._replace(patient=numbers[copy.patient]) for copy in counts.copies)
+    numbers.rewrite(index)
+    patients = numbers.patients()
+    copies = (copy._replace(patient=patients[copy.patient]) for copy in counts.copies)
     duplicates.write(folder / "duplicates.csv", copies)
 
 
-def _index_row(item: sources.Item, read: dicom.Slice) -> list[Any]:
-    """A row of the index, in the order of `COLUMNS`."""
+def _index_row(item: sources.Item, read: dicom.Slice, numbers: pseudonyms.Numbers) -> list[Any]:
+    """A row of the index, in the order of `COLUMNS`, with provisional numbers of patient, study, series."""
     dialect = read.dialect
     return [
-        *(item.image, read.patient, read.study, read.series, item.site),
+        *(item.image, *numbers.provisional(read.patient, read.study, read.series), item.site),
         *(read.position, read.thickness, read.instance, *read.shape, *read.spacing),
         *(read.tilt, dialect.bits_stored, int(dialect.signed), dialect.slope, dialect.intercept),
         *(dialect.kernel, dialect.manufacturer, dialect.transfer_syntax),

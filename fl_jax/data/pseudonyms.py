@@ -5,77 +5,63 @@
     series likewise                      -> series0001, ...
 
 Numbering keeps groups and order, hence everything that a seed decides. Unlike a hash, a number cannot be
-tested against guessed identifiers. No table leads back; only an image's name does, because it joins labels,
-predictions and files. So a name must not contain its patient's ID; `launch.deidentify` renames such files.
-Names, birth dates and accession numbers are never read.
+tested against guessed identifiers. No table leads back, and no identifier is ever on disk, so that a killed
+build leaves none. Names, birth dates and accession numbers are never read.
+
+Files keep the names that the user gave them, because an image's name joins labels, predictions and files. So
+a name must not contain its patient's ID; `launch.deidentify` renames such files. Messages and `refused.csv`
+name files by their path, with `[PatientID]` in place of the ID; anything else that a path says stays.
 """
 
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
 
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import atomic_open
 
 SHORT = 4
-"""A shorter ID is too common for its occurrence in an image's name to mean anything."""
-PREFIXES = {"patient": "p", "study": "study", "series": "series"}
-"""Numbered columns of `index.csv`, and the prefix of each number."""
+"""A shorter ID is too common for its occurrence in a file's name to mean anything."""
+PREFIXES = ("p", "study", "series")
+"""Of the numbers of patients, studies and series."""
 
 
-def number_identifiers(index: pathlib.Path) -> dict[str, str]:
-    """Replaces the identifiers in an `index.csv` by numbers, in place.
-
-    Args:
-        index: the file, with identifiers from the DICOM headers.
-
-    Returns:
-        Maps Patient IDs to numbers; never store it.
-
-    Raises:
-        ValueError: an image's name contains its patient's ID.
-    """
-    values: dict[str, set[str]] = {column: set() for column in PREFIXES}
-    for row in _rows(index):
-        for column, known in values.items():
-            known.add(row[column])
-        if _contains_id(row["image"], row["patient"]):
-            raise ValueError(
-                f"image {row['image']!r} has its patient's ID in its name, which datasets, predictions "
-                "and reports show: rename the files, e.g. with python -m launch.deidentify"
-            )
-    numbers = {column: _number(values[column], prefix) for column, prefix in PREFIXES.items()}
-    with atomic_open(index) as file:
-        writer = csv_table.writer(file)
-        for place, row in enumerate(_rows(index)):
-            if not place:
-                writer.writerow(row)
-            writer.writerow(
-                numbers[column][value] if column in numbers else value
-                for column, value in row.items()
-            )
-    return numbers["patient"]
-
-
-def _contains_id(image: str, patient: str) -> bool:
-    """Whether an image's name contains an ID that is not merely part of a longer number."""
-    if len(patient) < SHORT:
-        return False
+def without_id(name: str, patient: str) -> str:
+    """A name or path with `[PatientID]` in place of an ID that is not merely part of a longer number."""
+    if len(patient) < SHORT or patient.casefold() not in name.casefold():
+        return name
     before = r"(?<!\d)" if patient[0].isdigit() else ""
     after = r"(?!\d)" if patient[-1].isdigit() else ""
-    return re.search(before + re.escape(patient) + after, image, re.IGNORECASE) is not None
+    return re.sub(before + re.escape(patient) + after, "[PatientID]", name, flags=re.IGNORECASE)
 
 
-def _rows(index: pathlib.Path) -> Iterator[dict[str, str]]:
-    with csv_table.rows(index) as rows:
-        header = next(rows, [])
-        for number, row in enumerate(rows, 2):
-            if len(row) != len(header):
-                raise ValueError(f"{index}, line {number}: is truncated; build the dataset again")
-            yield dict(zip(header, row, strict=True))
+class Numbers:
+    """Numbers the patients, studies and series of a dataset while its index is written."""
 
+    def __init__(self) -> None:
+        self._places: tuple[dict[str, int], ...] = ({}, {}, {})
 
-def _number(values: Iterable[str], prefix: str) -> dict[str, str]:
-    ordered = sorted(values)
-    width = len(str(len(ordered)))
-    return {value: f"{prefix}{place:0{width}d}" for place, value in enumerate(ordered, 1)}
+    def provisional(self, patient: str, study: str, series: str) -> tuple[int, ...]:
+        """Each identifier's place in the order of first occurrence, for the index until `rewrite`."""
+        pairs = zip(self._places, (patient, study, series), strict=True)
+        return tuple(places.setdefault(value, len(places)) for places, value in pairs)
+
+    def rewrite(self, index: pathlib.Path) -> None:
+        """Replaces the provisional numbers in columns 2 to 4 of an `index.csv` by the final ones."""
+        columns = [[*self._final(which).values()] for which in range(len(PREFIXES))]
+        with csv_table.rows(index) as rows:
+            header = next(rows)
+            final = (
+                (image, *(c[int(n)] for c, n in zip(columns, numbers, strict=True)), *rest)
+                for image, *numbers, rest in ((*row[:4], row[4:]) for row in rows)
+            )
+            csv_table.write(index, header, final)
+
+    def patients(self) -> dict[str, str]:
+        """Maps Patient IDs to final numbers; never store it."""
+        return self._final(0)
+
+    def _final(self, which: int) -> dict[str, str]:
+        """Final numbers by identifier, in the order of first occurrence."""
+        values, prefix = self._places[which], PREFIXES[which]
+        width = len(str(len(values)))
+        places = {value: place for place, value in enumerate(sorted(values), 1)}
+        return {value: f"{prefix}{places[value]:0{width}d}" for value in values}

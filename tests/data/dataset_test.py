@@ -329,12 +329,31 @@ def test_repairs_and_left_out_are_in_the_summary(copy, tmp_path):
     assert (beta["images_without_label"], beta["labels_without_image"]) == (1, 1)
 
 
-def test_a_patient_at_two_sites_is_named(copy, tmp_path):
+def test_a_patient_at_two_sites_is_named_by_its_files(copy, tmp_path):
     path = sorted((copy / "beta" / "input" / "data").glob("*.dcm"))[0]
     path.write_bytes(make_dicom.ct(PatientID="alpha-0"))
-    with pytest.raises(ValueError, match="patient 'alpha-0' is at site 'alpha' and at site 'beta'"):
+    words = "at site 'beta' have the same Patient ID .7 characters"
+    with pytest.raises(ValueError, match=words) as error:
         build(copy, tmp_path / "data")
+    assert str(path) in str(error.value)
+    assert "alpha-0" not in str(error.value)
     assert read_summary(tmp_path / "data") is None
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_file_named_by_its_patient_id_is_found_without_it(copy, tmp_path, readable):
+    folder = copy / "beta" / "input" / "data"
+    header = {} if readable else {"Modality": "MR"}
+    (folder / "MRN-7741_3.dcm").write_bytes(make_dicom.ct(PatientID="mrn-7741", **header))
+    with (copy / "beta" / "input" / "labels.csv").open("a") as file:
+        file.write("MRN-7741_3,0,0,0,0,0,0,\n")
+    words = (
+        r"\[PatientID\]_3.dcm: the file's name" if readable else r"\[PatientID\]_3.dcm \(Modality"
+    )
+    with pytest.raises(ValueError, match=words) as error:
+        build(copy, tmp_path / "data", max_refused=0)
+    refused = (tmp_path / "data" / "refused.csv").read_text()
+    assert "7741" not in str(error.value) + refused
 
 
 @pytest.mark.parametrize(

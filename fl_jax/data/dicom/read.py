@@ -20,6 +20,7 @@ from fl_jax.data.dicom.refusal import (
     Repair,
     shown,
 )
+from fl_jax.data.pseudonyms import without_id
 from fl_jax.files.text import printable
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -112,18 +113,30 @@ def read(
             data = pathlib.Path(source).read_bytes()
         except OSError as error:
             return Refusal(path, Reason.UNREADABLE, error.strerror or type(error).__name__)
+    header = None
     try:
-        return _read(data, size, name, repairs)
+        header = parse(data)
+        return _read(header, size, name, repairs)
     except RefusedError as refused:
-        return Refusal(path, refused.reason, printable(refused.detail))
+        reason, detail = refused.reason, printable(refused.detail)
     except Exception as error:  # pydicom raises arbitrary errors, and they quote values
         place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{pathlib.Path(place.filename).name}, line {place.lineno}"
-        return Refusal(path, Reason.CORRUPT, f"{type(error).__name__} at {where}")
+        reason = Reason.CORRUPT
+        detail = (
+            f"{type(error).__name__} at {pathlib.Path(place.filename).name}, line {place.lineno}"
+        )
+    return Refusal(_without_id(path, header), reason, detail)
 
 
-def _read(data: bytes, size: int | None, name: str, allowed: frozenset[Repair]) -> Slice:
-    header = parse(data)
+def _without_id(path: str, header: Header | None) -> str:
+    """The path without the Patient ID, as far as the header can be read."""
+    try:
+        return path if header is None else without_id(path, text(header, "PatientID"))
+    except (RefusedError, UnicodeDecodeError):
+        return path
+
+
+def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair]) -> Slice:
     _check_kind(header)
     patient, study, series = (
         _identifier(header, key) for key in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
