@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
             cohort=Path(FLAGS.cohort).expanduser() if FLAGS.cohort else None,
             seed=FLAGS.seed,
             resamples=FLAGS.resamples,
-            complain=progress.Messages(progress.console()).message,
+            reporter=progress.Messages(progress.console()),
         )
     output.show(result, lambda: print(workdir.saliency))
 

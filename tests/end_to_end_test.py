@@ -13,6 +13,7 @@ import pytest
 from browser import browse, text_of
 from real_ct import REAL, needs_real
 from report.fake_experiment import MANIFEST
+from reporters import Strict
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify.file import UIDS
@@ -183,9 +184,9 @@ def test_another_model_and_checkpoint_can_be_evaluated(workdir, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"no trained model; .* has central, federated, loc"
     ):
-        trained.load(Workdir(workdir), "nobody", complain=pytest.fail)
+        trained.load(Workdir(workdir), Strict(), "nobody")
     with pytest.raises(ValueError, match="step=9: "):
-        trained.load(Workdir(workdir), model, checkpoint=9, complain=pytest.fail)
+        trained.load(Workdir(workdir), Strict(), model, checkpoint=9)
 
 
 def test_a_training_refuses_a_workdir_of_another_config(workdir):

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fl_jax.experiment.checkpoint import OtherFormatError, Store
+from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.checkpoint_step import OtherFormatError
 from fl_jax.workdir import Workdir
 
 SOUND = "sound"
@@ -48,7 +49,6 @@ def summarize_checkpoints(workdir: Workdir, arm: str = "") -> Iterator[StepSumma
         store = Store(arms[name].checkpoints, read_only=True)
         for step in store.steps():
             yield _summarize(store, name, step)
-        store.close()
 
 
 def _summarize(store: Store, arm: str, step: int) -> StepSummary:
@@ -56,7 +56,7 @@ def _summarize(store: Store, arm: str, step: int) -> StepSummary:
         named, facts = store.read(step)
     except OtherFormatError as error:
         return StepSummary(arm, step, {}, [], f"{OTHER}: {error}")
-    except Exception as error:  # whatever a damaged file makes Orbax raise
+    except Exception as error:  # whatever a damaged file makes tensorstore raise
         return StepSummary(arm, step, {}, [], f"damaged: {error}")
     rows = [row | {"bytes": named[row["path"]].nbytes} for row in facts["arrays"]]
     return StepSummary(arm, step, facts, rows, SOUND)

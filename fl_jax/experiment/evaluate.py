@@ -158,9 +158,7 @@ def _check(request: Request) -> None:
 
 
 def _load(workdir: Workdir, request: Request, reporter: Reporter) -> restore.Trained:
-    model = restore.load(
-        workdir, request.model, checkpoint=request.checkpoint, complain=reporter.message
-    )
+    model = restore.load(workdir, reporter, request.model, checkpoint=request.checkpoint)
     if model.personal:
         reporter.message(
             f"{model.config.algorithm} gives each site a personal model; scans of no site are predicted "

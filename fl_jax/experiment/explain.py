@@ -25,6 +25,7 @@ from fl_jax.evaluation.predictions import Predictions
 from fl_jax.experiment import data as experiment
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore
+from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
 from fl_jax.files.regular import sha256
 from fl_jax.report import pictures
@@ -68,7 +69,7 @@ def explain_workdir(
     cohort: Path | None = None,
     seed: int = 0,
     resamples: int = 1000,
-    complain: Callable[[str], None],
+    reporter: Reporter,
 ) -> Saliency:
     """Explains an arm's model on the hold-out; writes `saliency.json` and its pictures.
 
@@ -78,13 +79,13 @@ def explain_workdir(
         cohort: folder of `launch.make_phantom`; None takes the workdir's.
         seed: of noise, random parameters and resampling.
         resamples: of patients.
-        complain: called with a sentence for every damaged checkpoint.
+        reporter: gets a message for every damaged checkpoint.
 
     Raises:
         FileNotFoundError: there is no such model, or the cohort has no masks.
         ValueError: the model reads several slices.
     """
-    model = restore.load(workdir, arm, complain=complain)
+    model = restore.load(workdir, reporter, arm)
     slices = experiment.as_read(model.config, datasets.load(workdir.find_data()))
     path = workdir.predictions(arm)
     scores = predictions.read(path)

@@ -5,7 +5,6 @@ An array's name is its path in Flax's tree, such as `Dense_0/kernel`. Layouts ar
 checkpoint's `digest`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from flax import traverse_util
 
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
 from fl_jax.files.extras import extra
 from fl_jax.models.pretrained import state_dict
@@ -22,14 +22,14 @@ _PARAMS = "best/params/"
 """Path of the best model's parameters in a checkpoint, see `rounds.Saved`."""
 
 
-def export(workdir: Workdir, model: str, out: Path, *, complain: Callable[[str], None]) -> int:
+def export(workdir: Workdir, model: str, out: Path, reporter: Reporter) -> int:
     """Writes the best round's parameters, from the newest sound checkpoint.
 
     Args:
         workdir: of `launch.experiment` or `launch.train`.
         model: `federated`, `central` or `local_<site>`.
         out: the file, written atomically.
-        complain: called with a sentence for every damaged checkpoint.
+        reporter: gets a message for every damaged checkpoint.
 
     Returns:
         The number of arrays.
@@ -45,9 +45,7 @@ def export(workdir: Workdir, model: str, out: Path, *, complain: Callable[[str],
     folder = workdir.arm(model).checkpoints
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} does not exist: choose a trained arm with --model")
-    store = Store(folder, read_only=True)
-    newest = store.read_newest(complain=complain)
-    store.close()
+    newest = Store(folder, read_only=True).read_newest(reporter)
     if newest is None:
         raise FileNotFoundError(f"{folder} is empty: train the model first")
     _, named, facts = newest

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from absl import logging
+import jax.numpy as jnp
 from flax import traverse_util
 
 from fl_jax.core.types import Params
@@ -13,9 +13,12 @@ from fl_jax.data.slices import Identity, Slices
 from fl_jax.experiment import data, federation, heads, inputs
 from fl_jax.experiment import model as models
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.checkpoint_step import untyped
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.predict import model_of
+from fl_jax.experiment.reporter import Reporter
 from fl_jax.experiment.rounds import Saved
+from fl_jax.tasks.task import Task
 from fl_jax.workdir import Workdir
 
 
@@ -54,18 +57,18 @@ class Trained(NamedTuple):
 
 def load(
     workdir: Workdir,
+    reporter: Reporter,
     name: str = "federated",
     *,
     checkpoint: int | None = None,
-    complain: Callable[[str], None],
 ) -> Trained:
     """Restores a model without changing the workdir.
 
     Args:
         workdir: of `launch.experiment` or `launch.train`.
+        reporter: gets a message for every damaged checkpoint.
         name: the arm.
         checkpoint: the round whose parameters to restore; None for the best round so far, by validation.
-        complain: gets a sentence for every damaged checkpoint.
 
     Raises:
         FileNotFoundError: there is no such model.
@@ -73,7 +76,6 @@ def load(
             requested one does not exist.
     """
     folder = workdir.arm(name)
-    logging.set_verbosity(logging.ERROR)  # Orbax warns that it opens the folder read-only
     values = inputs.read(folder)
     if values is None or not folder.checkpoints.is_dir():
         there = ", ".join(arm.name for arm in workdir.arms()) or "none"
@@ -83,27 +85,24 @@ def load(
         )
     config = inputs.config_of(values)
     sites = len(partition.load(workdir.partition).sites) if name == "federated" else 1
-    feature_reader = reader(config, complain=complain) if config.backbone else None
+    feature_reader = reader(config, reporter) if config.backbone else None
     if feature_reader is None:
         task = models.network(config, config.input_shape).task
     elif config.trainable:
         task = heads.joint_task(config, feature_reader)
     else:
         task = models.head_task(config, feature_reader.size)
-    algorithm, _, state = federation.start(
-        config, name, task, sites=sites, key=jax.random.key(config.seed)
-    )
+    shapes = jax.eval_shape(lambda: _saved(config, name, task, sites))
     store = Store(folder.checkpoints, read_only=True)
-    like = Saved(state, model_of(state, algorithm.personal))
-    restored = store.restore(like, step=checkpoint, complain=complain)
-    store.close()
+    restored = store.restore(shapes, reporter, step=checkpoint)
     if restored is None:
         raise FileNotFoundError(f"{folder.checkpoints} is empty: train the model first")
     step, saved, facts = restored
+    params = saved.best.params if checkpoint is None else saved.state.server.params
     return Trained(
         name=name,
         round=facts["best_round"] if checkpoint is None else step,
-        params=saved.best.params if checkpoint is None else saved.state.server.params,
+        params=jax.tree.map(jnp.asarray, params),
         logits=jax.jit(task.logits),
         image_size=config.image_size,
         config=config,
@@ -113,12 +112,20 @@ def load(
     )
 
 
-def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
+def _saved(config: Config, name: str, task: Task, sites: int) -> Any:
+    """What a training of the arm saves, before its first round; typed keys as integers."""
+    algorithm, _, state = federation.start(
+        config, name, task, sites=sites, key=jax.random.key(config.seed)
+    )
+    return untyped(Saved(state, model_of(state, algorithm.personal)))
+
+
+def reader(config: Config, reporter: Reporter) -> heads.Reader:
     """Restores the backbone of a head: a model of another experiment, or pretrained weights.
 
     Args:
         config: the head's.
-        complain: see `load`.
+        reporter: see `load`.
 
     Raises:
         FileNotFoundError: as `load`.
@@ -131,7 +138,7 @@ def reader(config: Config, *, complain: Callable[[str], None]) -> heads.Reader:
         return heads.make_reader(
             network, network.weights, models.facts(pretrained, Identity()), shape
         )
-    model = load(backbone, data.backbone_name(config), complain=complain)
+    model = load(backbone, reporter, data.backbone_name(config))
     heads.check_same(config, model.config)
     if model.reader is not None:
         if model.config.trainable or not config.trainable:

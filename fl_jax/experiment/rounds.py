@@ -123,7 +123,7 @@ def train(
     saved = Saved(training.state, current_model(training.state))
     store.check_room(saved)
     facts: dict[str, Any] = {"best_round": 0, "best_val_macro_auroc": None, "best_val_loss": None}
-    restored = store.restore(saved, complain=reporter.message)
+    restored = store.restore(saved, reporter)
     if restored is not None:
         _, saved, facts = restored
         yield Progress(facts["record"], saved.best, facts, restored=True)

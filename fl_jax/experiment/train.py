@@ -53,7 +53,7 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
         return folder.read_done() or Done()
 
     if config.backbone:
-        reader = restore.reader(config, complain=reporter.message)
+        reader = restore.reader(config, reporter)
         task, slices = heads.make_task(config, workdir, experiment.slices, arm, reader)
     else:
         task, slices = setup.make_task(config, workdir, experiment.slices, arm)
@@ -77,7 +77,6 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
                 reporter.message(f"{name}: resumed after round {progress.record['round']}")
                 reporter.examples_seen(name, sum(line["examples"] for line in log.records()))
     log.close()
-    store.close()
     assert progress is not None  # an arm has at least one round
     if stop():
         reporter.message(

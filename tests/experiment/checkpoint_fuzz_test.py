@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from fuzzing import count, each, flipped
+from reporters import Said
 
 from fl_jax.experiment.checkpoint import Store
 
@@ -22,7 +23,6 @@ def sound(tmp_path_factory):
     store = Store(folder)
     for step in (1, 2):
         store.save(step, tree(step), {"best": step / 2})
-    store.close()
     return folder
 
 
@@ -54,16 +54,12 @@ def test_no_damage_gives_other_numbers(sound, tmp_path):
                 path.unlink()
             case 3:
                 path.write_bytes(generator.bytes(len(data)))
-        said = []
-        store = None
+        said = Said()
         try:
-            store = Store(folder)
-            result = store.restore(tree(0), complain=said.append)
+            result = Store(folder).restore(tree(0), said)
         except ValueError as error:
             return "refused" if str(folder) in str(error) else f"unnamed: {error!r}"
         finally:
-            if store:
-                store.close()
             shutil.rmtree(folder)
         assert result is not None, name
         step, restored, facts = result

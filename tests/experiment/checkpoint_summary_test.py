@@ -21,7 +21,6 @@ def workdir(tmp_path):
             tree = ({"w": jnp.full((3, 2), step), "key": jax.random.key(5)}, jnp.float32(1))
             record = {"round": step, "loss": 0.5, "val_macro_auroc": None}
             store.save(step, tree, {"best_round": 1, "record": record})
-        store.close()
     return Workdir(tmp_path)
 
 

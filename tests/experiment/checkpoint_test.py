@@ -12,25 +12,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from fuzzing import no_file_above
+from reporters import Said, Strict
 
-from fl_jax.experiment import checkpoint
-from fl_jax.experiment.checkpoint import Store, arrays
+from fl_jax.experiment import checkpoint_step
+from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.checkpoint_step import arrays
+from fl_jax.experiment.reporter import SILENT
 
 
 def tree(value, shape=(64, 8)):
     return {"w": jnp.full(shape, value, jnp.float32), "n": jnp.int32(7), "key": jax.random.key(5)}
 
 
-def silent(sentence):
-    raise AssertionError(sentence)
-
-
 def test_round_trip_to_the_bit(tmp_path):
     store = Store(tmp_path)
-    assert store.restore(tree(0), complain=silent) is None
+    assert store.restore(tree(0), Strict()) is None
     store.save(1, tree(1 / 3), {"best": 0.5})
-    store.close()
-    step, restored, facts = Store(tmp_path).restore(tree(0), complain=silent)
+    step, restored, facts = Store(tmp_path).restore(tree(0), Strict())
     assert step == 1
     assert facts["best"] == 0.5
     np.testing.assert_array_equal(restored["w"], tree(1 / 3)["w"])
@@ -46,7 +44,7 @@ def test_dtypes_that_numpy_has_no_name_for(tmp_path):
     saved |= {"bit": jnp.array([True, False]), "empty": jnp.zeros((0, 3), jnp.float8_e4m3fn)}
     saved |= {"none": np.zeros((2, 0), np.int64), "scalar": np.zeros((), np.uint8)}
     store.save(1, saved, {})
-    restored = store.restore(saved, complain=silent)
+    restored = store.restore(saved, Strict())
     assert restored is not None
     for name, array in restored[1].items():
         assert array.dtype == saved[name].dtype
@@ -58,10 +56,10 @@ def test_dtypes_that_numpy_has_no_name_for(tmp_path):
 def test_arrays_of_another_run_are_named(tmp_path):
     store = Store(tmp_path)
     store.save(1, tree(1), {})
-    said = []
+    said = Said()
     for other in (tree(0, (64, 9)), tree(0) | {"more": jnp.zeros(2)}):
         with pytest.raises(ValueError, match="none of the checkpoints"):
-            store.restore(other, complain=said.append)
+            store.restore(other, said)
     assert ["not the arrays that this run has: w" in said[0], "has: more" in said[1]] == [True] * 2
 
 
@@ -94,7 +92,6 @@ def test_orbax_alone_opens_a_checkpoint(tmp_path):
     store = Store(tmp_path)
     saved = Pair(tree(1 / 3, (3, 2)) | {"half": jnp.ones(2, jnp.bfloat16)}, (tree(2, (3, 2)),))
     store.save(2, saved, {"best_round": 1})
-    store.close()
     done = subprocess.run(
         [sys.executable, "-c", ALONE, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path
     )
@@ -110,7 +107,7 @@ def test_keys_of_every_kind_are_restored_with_their_kind(tmp_path):
         kind: jax.random.split(jax.random.key(3, impl=kind), 2) for kind in ("rbg", "threefry2x32")
     }
     store.save(1, keys, {})
-    restored = store.restore(jax.tree.map(jnp.copy, keys), complain=silent)
+    restored = store.restore(jax.tree.map(jnp.copy, keys), Strict())
     assert restored is not None
     for kind, key in restored[1].items():
         assert key.dtype == keys[kind].dtype
@@ -142,7 +139,6 @@ def test_a_deletion_that_was_cut_off_is_ended(tmp_path, goes_on):
     store = Store(tmp_path)
     for step in (3, 4):
         store.save(step, tree(step), {})
-    store.close()
     shutil.copytree(tmp_path / "3", tmp_path / "2")
     shutil.rmtree(tmp_path / "2" / "facts")
     (tmp_path / "2" / "_CHECKPOINT_METADATA").unlink()
@@ -151,7 +147,7 @@ def test_a_deletion_that_was_cut_off_is_ended(tmp_path, goes_on):
     if goes_on:
         store.save(5, tree(5), {})
     else:
-        store.restore(tree(0), complain=silent)
+        store.restore(tree(0), Strict())
     assert store.steps() == ([5, 4] if goes_on else [4, 3])
 
 
@@ -167,10 +163,9 @@ def test_a_damaged_step_is_passed_over_loudly(tmp_path):
     store = Store(tmp_path)
     store.save(1, tree(1), {})
     store.save(2, tree(2), {})
-    store.close()
     spoil(tmp_path / "2")
-    said = []
-    step, restored, _ = Store(tmp_path).restore(tree(0), complain=said.append)
+    said = Said()
+    step, restored, _ = Store(tmp_path).restore(tree(0), said)
     assert step == 1
     assert restored["w"][0, 0] == 1
     assert "checkpoint 2" in said[0]
@@ -179,24 +174,21 @@ def test_a_damaged_step_is_passed_over_loudly(tmp_path):
 def test_when_none_is_sound_it_says_so(tmp_path):
     store = Store(tmp_path)
     store.save(1, tree(1), {})
-    store.close()
     spoil(tmp_path / "1")
     with pytest.raises(ValueError, match="remove the folder"):
-        Store(tmp_path).restore(tree(0), complain=lambda sentence: None)
+        Store(tmp_path).restore(tree(0), SILENT)
 
 
 def test_after_a_damaged_step_its_round_is_saved_again(tmp_path):
     store = Store(tmp_path)
     store.save(1, tree(1), {})
     store.save(2, tree(2), {})
-    store.close()
     for _ in range(2):  # also where an earlier damaged one was set aside
         spoil(tmp_path / "2")
         store = Store(tmp_path)
-        store.restore(tree(0), complain=lambda sentence: None)
+        store.restore(tree(0), SILENT)
         store.save(2, tree(3), {})
-        store.close()
-    step, restored, _ = Store(tmp_path).restore(tree(0), complain=silent)
+    step, restored, _ = Store(tmp_path).restore(tree(0), Strict())
     assert step == 2
     assert restored["w"][0, 0] == 3
     assert (tmp_path / "damaged_2").is_dir()
@@ -213,13 +205,10 @@ def test_a_reader_changes_nothing_and_can_choose_its_step(tmp_path):
     store = Store(tmp_path)
     for step in (1, 2, 3):
         store.save(step, tree(step), {})
-    store.close()
     spoil(tmp_path / "3")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     for step, value in ((None, 2), (2, 2)):
-        restored = Store(tmp_path, read_only=True).restore(
-            tree(0), step=step, complain=lambda sentence: None
-        )
+        restored = Store(tmp_path, read_only=True).restore(tree(0), SILENT, step=step)
         assert restored is not None
         assert restored[0] == restored[1]["w"][0, 0] == value
     for step, words in (
@@ -227,12 +216,12 @@ def test_a_reader_changes_nothing_and_can_choose_its_step(tmp_path):
         (3, r"none of the checkpoints \[3\]"),
     ):
         with pytest.raises(ValueError, match=words):
-            Store(tmp_path, read_only=True).restore(
-                tree(0), step=step, complain=lambda sentence: None
-            )
+            Store(tmp_path, read_only=True).restore(tree(0), SILENT, step=step)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+# Orbax lets go of writes that are pending when another fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_without_room_nothing_is_written_and_what_is_there_stays(tmp_path, monkeypatch, caplog):
     store = Store(tmp_path)
     store.save(1, tree(1), {})
@@ -292,14 +281,14 @@ def test_without_its_structure_a_step_is_read_and_verified(tmp_path):
     assert facts["arrays"] == arrays(nested())
 
 
-@pytest.mark.parametrize("other", [4, 6])
+@pytest.mark.parametrize("other", [5, 7])
 def test_another_format_is_refused_and_left_as_it_is(tmp_path, monkeypatch, other):
     store = Store(tmp_path)
-    monkeypatch.setattr(checkpoint, "FORMAT", other)
+    monkeypatch.setattr(checkpoint_step, "FORMAT", other)
     store.save(1, tree(1), {})
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=rf"step 1 has format {other}, .* reads format 5: use the"):
-        store.restore(tree(0), complain=silent)
+    with pytest.raises(ValueError, match=rf"step 1 has format {other}, .* reads format 6: use the"):
+        store.restore(tree(0), Strict())
     assert (tmp_path / "1").is_dir()
 
 
@@ -307,11 +296,10 @@ def test_facts_that_were_changed_are_damage(tmp_path):
     store = Store(tmp_path)
     store.save(1, tree(1), {"best_round": 1})
     store.save(2, tree(2), {"best_round": 1})
-    store.close()
     path = tmp_path / "2" / "facts" / "metadata"
     path.write_text(path.read_text().replace('"best_round": 1', '"best_round": 2'))
-    said = []
-    restored = Store(tmp_path).restore(tree(0), complain=said.append)
+    said = Said()
+    restored = Store(tmp_path).restore(tree(0), said)
     assert restored is not None
     assert restored[0] == 1
     assert "its facts have changed since they were saved" in said[0]
@@ -324,7 +312,6 @@ def test_every_file_of_the_last_step_damaged_in_turn(tmp_path):
     store = Store(sound)
     for step in (1, 2):
         store.save(step, tree(step), {"best_round": step})
-    store.close()
     files = sorted(p.relative_to(sound) for p in (sound / "2").rglob("*") if p.is_file())
     assert len(files) > 4
     found_out = set()
@@ -342,10 +329,9 @@ def test_every_file_of_the_last_step_damaged_in_turn(tmp_path):
                 data[middle] ^= 1
                 kept = {"flipped": data, "cut": data[:middle], "empty": b""}[damage]
                 path.write_bytes(bytes(kept))
-            said = []
+            said = Said()
             store = Store(folder)
-            result = store.restore(tree(0), complain=said.append)
-            store.close()
+            result = store.restore(tree(0), said)
             assert result is not None
             step, restored, facts = result
             same(restored, tree(step))

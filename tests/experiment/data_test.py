@@ -3,6 +3,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from reporters import Strict
 
 from configs import demo
 from fl_jax.core.types import Batch
@@ -250,12 +251,12 @@ def test_a_run_with_all_options_goes_on_with_the_same_bits_and_predicts_as_it_wa
     halves = tmp_path / "halves" / "predictions" / "federated.csv"
     assert files["whole"].read_bytes() == halves.read_bytes() != files["plain"].read_bytes()
 
-    restored = restore.load(Workdir(tmp_path / "whole"), complain=pytest.fail)
+    restored = restore.load(Workdir(tmp_path / "whole"), Strict())
     predicted = predictions.read(files["whole"])
     rows = [list(slices.image).index(name) for name in predicted.image[:5]]
     logits = restored.logits(restored.params, slices.pixels[rows])
     np.testing.assert_allclose(predicted.scores[:5], jax.nn.sigmoid(logits), rtol=1e-4)
-    last = restore.load(Workdir(tmp_path / "whole"), checkpoint=3, complain=pytest.fail)
+    last = restore.load(Workdir(tmp_path / "whole"), Strict(), checkpoint=3)
     assert jax.tree.structure(last.params) == jax.tree.structure(restored.params)
 
 

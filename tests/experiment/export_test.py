@@ -2,10 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reporters import Said
 
 from fl_jax.experiment import export
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.predict import Model
+from fl_jax.experiment.reporter import SILENT
 from fl_jax.experiment.rounds import Saved
 from fl_jax.models.mlp import mlp
 from fl_jax.workdir import Workdir
@@ -22,15 +24,14 @@ def workdir(tmp_path, params):
     state = {"server": {"params": jax.tree.map(jnp.zeros_like, params)}}
     for step in (1, 2):
         store.save(step, Saved(state, Model(params, None)), {"best_round": 1})
-    store.close()
     return Workdir(tmp_path)
 
 
 def test_there_and_back(workdir, params, tmp_path):
     safetensors = pytest.importorskip("safetensors")
     (workdir.arm("central").checkpoints / "2" / "facts" / "metadata").unlink()
-    out, said = tmp_path / "model.safetensors", []
-    assert export.export(workdir, "central", out, complain=said.append) == 4
+    out, said = tmp_path / "model.safetensors", Said()
+    assert export.export(workdir, "central", out, said) == 4
     assert "checkpoint 2" in said[0]
     jax.tree.map(np.testing.assert_array_equal, export.load(out), dict(params))
     x = jnp.ones((3, 8))
@@ -46,4 +47,4 @@ def test_there_and_back(workdir, params, tmp_path):
 def test_a_model_that_is_not_there_is_named(workdir, tmp_path):
     pytest.importorskip("safetensors")
     with pytest.raises(FileNotFoundError, match="--model"):
-        export.export(workdir, "nobody", tmp_path / "x", complain=print)
+        export.export(workdir, "nobody", tmp_path / "x", SILENT)

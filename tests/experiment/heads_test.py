@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 import weight_files
+from reporters import Strict
 from scipy.special import expit
 
 from configs import study_head
@@ -56,7 +57,6 @@ def demo(scans, tmp_path_factory):
         store = Store(folder / "models" / "federated" / "checkpoints")
         untrained = model_of(state, None)
         store.save(1, Saved(state, untrained), {"best_round": 1})
-        store.close()
         predicted = predict.predict_slices(arm, task, untrained, scans, opened.partition)[
             "federated"
         ]
@@ -91,10 +91,10 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
 
     with monkeypatch.context() as patched:
         patched.setattr(features, "extract", lambda *_, **__: pytest.fail("computed again"))
-        read = restore.reader(config, complain=pytest.fail)
+        read = restore.reader(config, Strict())
         heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
 
-    model = restore.load(Workdir(tmp_path), complain=pytest.fail)
+    model = restore.load(Workdir(tmp_path), Strict())
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
     (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")
@@ -115,11 +115,11 @@ def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
     config = config.replace(arm="local", site="b")
     assert data.backbone_name(config) == "local_b"
     with pytest.raises(FileNotFoundError, match="local_b has no trained model"):
-        restore.reader(config, complain=pytest.fail)
+        restore.reader(config, Strict())
     config = config.replace(backbone_model="federated")
-    read = restore.reader(config, complain=pytest.fail)
+    read = restore.reader(config, Strict())
     assert read.size == 4
-    federated = restore.load(Workdir(demo), complain=pytest.fail).params
+    federated = restore.load(Workdir(demo), Strict()).params
     jax.tree.map(np.testing.assert_array_equal, read.variables, {"params": federated})
     table = heads.as_read(read, scans).hu(np.arange(len(scans)))
     logits = table @ federated["Dense_0"]["kernel"] + federated["Dense_0"]["bias"]
@@ -131,7 +131,7 @@ def test_each_arm_reads_with_its_own_model_or_all_with_one(config, demo, scans):
 
 @pytest.mark.slow
 def test_a_head_and_its_backbone_begin_as_they_were(config, demo, tmp_path, scans, monkeypatch):
-    read = restore.reader(config, complain=pytest.fail)
+    read = restore.reader(config, Strict())
     opened = data.load(config, Workdir(tmp_path))
     arm = opened.arms["federated"]
     alone, read_slices = heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
@@ -162,7 +162,7 @@ def test_a_head_and_its_backbone_begin_as_they_were(config, demo, tmp_path, scan
 @pytest.mark.slow
 def test_a_head_is_trained_on_with_its_backbone(config, tmp_path, scans):
     train_arm(config, Workdir(tmp_path / "head"))
-    before = restore.load(Workdir(tmp_path / "head"), complain=pytest.fail)
+    before = restore.load(Workdir(tmp_path / "head"), Strict())
     config = config.replace(backbone=str(tmp_path / "head"))
     with pytest.raises(ValueError, match=r"is a head itself; give its backbone, .*trainable="):
         train_arm(config, Workdir(tmp_path / "tuned"))
@@ -171,7 +171,7 @@ def test_a_head_is_trained_on_with_its_backbone(config, tmp_path, scans):
     with pytest.raises(ValueError, match="the head that it starts from is study_head"):
         train_arm(other, Workdir(tmp_path / "tuned"))
     train_arm(config, Workdir(tmp_path / "tuned"))
-    model = restore.load(Workdir(tmp_path / "tuned"), complain=pytest.fail)
+    model = restore.load(Workdir(tmp_path / "tuned"), Strict())
     stored = predictions.read(tmp_path / "tuned" / "predictions" / "federated.csv")
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
@@ -182,7 +182,7 @@ def test_a_head_is_trained_on_with_its_backbone(config, tmp_path, scans):
     assert 1e-4 < np.abs(logits - was).max() < 10
     config = config.replace(backbone=str(tmp_path / "tuned"))
     with pytest.raises(ValueError, match="is a head itself"):
-        restore.reader(config, complain=pytest.fail)
+        restore.reader(config, Strict())
 
 
 def test_a_backbone_may_be_pretrained(config, tmp_path):
@@ -191,7 +191,7 @@ def test_a_backbone_may_be_pretrained(config, tmp_path):
         pretrained_digest=weight_files.write(tmp_path / "w.safetensors", arrays)
     )
     config = config.replace(pretrained=str(tmp_path / "w.safetensors"), backbone="deep_resnet(18)")
-    assert restore.reader(config, complain=pytest.fail).size == 512
+    assert restore.reader(config, Strict()).size == 512
     assert data.data_dir(config, Workdir(tmp_path)) == tmp_path / "data"
 
 

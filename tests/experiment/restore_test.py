@@ -4,6 +4,7 @@ import json
 
 import pytest
 from fuzzing import broken, count, each, nothing_written
+from reporters import Strict
 
 from fl_jax.experiment import inputs, restore
 from fl_jax.experiment.config import FIELDS, Config
@@ -38,7 +39,7 @@ def test_no_inputs_break_the_promise(written):
     def judge(data):
         written.write_bytes(data)
         try:
-            restore.load(Workdir(written.parents[2]), complain=pytest.fail)
+            restore.load(Workdir(written.parents[2]), Strict())
         except (FileNotFoundError, ValueError) as error:
             if str(written) in str(error):
                 return "refused"

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from personal_problem import of_site
+from reporters import Strict
 
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.ditto import ditto
@@ -21,18 +22,12 @@ from fl_jax.evaluation.predictions import select
 from fl_jax.experiment.arms import plan_arms
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.predict import predict_slices
-from fl_jax.experiment.reporter import Reporter
 from fl_jax.experiment.rounds import Training, train
 from fl_jax.faults.fault import build_faults
 from fl_jax.faults.transport import with_faults
 from fl_jax.tasks.multi_label import multi_label
 
 KEY = jax.random.key(0)
-
-
-class Strict(Reporter):
-    def message(self, text):
-        pytest.fail(text)
 
 
 class Tiny(nn.Module):
@@ -135,7 +130,6 @@ def run(
     )
     store = Store(folder)
     progress = list(train(training, store, checkpoint_every=every, reporter=Strict()))
-    store.close()
     return arm, task, progress
 
 
@@ -164,7 +158,6 @@ def test_checkpoints_every_few_rounds(slices, partition, tmp_path):
     store = Store(tmp_path / "sparse", read_only=True)
     assert store.steps() == [5, 4]
     assert {path.split("/")[0] for path in store.read(5)[0]} == {"state", "best"}
-    store.close()
 
 
 def test_a_training_that_is_asked_to_stop_saves_its_round(slices, partition, tmp_path):
@@ -179,7 +172,6 @@ def test_a_training_that_is_asked_to_stop_saves_its_round(slices, partition, tmp
         done.append(progress.record["round"])
     assert done == [1, 2]
     assert store.steps() == [2]
-    store.close()
 
 
 FAULTS = ("stale(1, share=0.5)", "not_finite((1,), share=0.5)", "drop_out((2,), share=0.5)")

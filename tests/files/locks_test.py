@@ -14,6 +14,7 @@ from configs import demo
 from fl_jax.data import slices as datasets
 from fl_jax.experiment import data, labelled_predictions, restore
 from fl_jax.experiment.config import Config
+from fl_jax.experiment.reporter import SILENT
 from fl_jax.files import locks
 from fl_jax.files.folders import claim
 from fl_jax.workdir import Workdir
@@ -173,7 +174,7 @@ def test_a_models_name_is_one_part_of_a_path(tmp_path, name):
     (tmp_path / "predictions").mkdir()
     for read in (
         lambda: labelled_predictions.stored(Workdir(tmp_path), name),
-        lambda: restore.load(Workdir(tmp_path), name, complain=print),
+        lambda: restore.load(Workdir(tmp_path), SILENT, name),
     ):
         with pytest.raises(
             ValueError, match="is no valid name: it must be a single part of a path"

@@ -158,7 +158,6 @@ def _train(
     training = setup.prepare(config, arm, task, slices, planned.key)
     store = Store(folder / name)
     last = deque(rounds.train(training, store), maxlen=1).pop()
-    store.close()
     logits_of, best = jax.jit(task.logits), last.best
     models = [best.params]
     if best.personal is not None:

@@ -130,7 +130,6 @@ class Trainings:
             training = setup.prepare(config, arm, task, slices, self.right.key)
             store = Store(self._folder / name)
             self._models[name] = deque(rounds.train(training, store), maxlen=1).pop().best.params
-            store.close()
         return self._models[name]
 
     def federated(self) -> Params:

@@ -21,6 +21,7 @@ from fl_jax.core import layouts
 from fl_jax.core.rounds import run_rounds
 from fl_jax.core.types import Batch
 from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.reporter import SILENT
 
 SITES = 5
 
@@ -32,7 +33,7 @@ def go_on(folder, until):
     state = layouts.init(algorithm, aggregator, params, SITES, jax.random.key(1))
     batches = streamed(site_batches([3, 1, 2, 2, 1], sites=SITES))
     store = Store(folder)
-    found = store.restore(state, complain=print)
+    found = store.restore(state, SILENT)
     state = found[1] if found else state
     for after, _ in run_rounds(
         layouts.mesh(algorithm, aggregator),
@@ -42,7 +43,6 @@ def go_on(folder, until):
         participants=lambda round: np.ones(SITES, bool),
     ):
         store.save(int(after.round), after, {"devices": jax.device_count()})
-    store.close()
 
 
 def test_one_device_goes_on_where_four_left_and_back(tmp_path):
@@ -67,7 +67,7 @@ def test_arrays_over_several_devices_are_saved_and_put_where_they_are_asked_for(
     store = Store(tmp_path)
     store.save(1, {"w": jax.device_put(numbers, apart)}, {})
     for like in (jax.device_put(jnp.zeros((8, 3)), apart), jnp.zeros((8, 3))):
-        found = store.restore({"w": like}, complain=print)
+        found = store.restore({"w": like}, SILENT)
         assert found is not None
         assert found[1]["w"].sharding == like.sharding
         np.testing.assert_array_equal(found[1]["w"], numbers)

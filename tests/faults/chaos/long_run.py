@@ -108,7 +108,6 @@ def measure(case: Case, folder: Path) -> Measured:
         files.append(len(os.listdir("/proc/self/fd")))
         began = time.perf_counter()
     log.close()
-    store.close()
     reads = reader.stop()
     tenth = max(1, case.rounds // 10)
     ends = slice(tenth, 2 * tenth), slice(-tenth, None)

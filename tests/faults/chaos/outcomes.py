@@ -34,7 +34,6 @@ def outcome(workdir: Path) -> Outcome:
         store = Store(path, read_only=True)
         for number in store.steps():
             found[f"{path.relative_to(workdir)}/{number}"] = _step(store, number)
-        store.close()
     return found
 
 
