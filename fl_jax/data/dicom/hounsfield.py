@@ -12,6 +12,11 @@ HU_RANGE = (-1024, 3071)
 PADDING_BELOW = -1200
 """Values at or below this many HU are padding; air with any scanner's noise lies above."""
 
+AIR_BELOW, TISSUE_ABOVE = -700, -250
+"""Air lies below the first and tissue above the second; only pixels at their border lie between, in HU."""
+FAT = -100
+"""A head has air around it, so a picture without any HU below that of fat is no picture of a head."""
+
 Extremes = tuple[float, float]
 """Smallest and largest value of a picture."""
 
@@ -39,13 +44,42 @@ def hounsfield(
             raise RefusedError(Reason.PHOTOMETRIC, "MONOCHROME1, and neither polarity shows air")
     if wrapped:
         repairs.append(Repair.WRAPAROUND)
-    if low >= 0 or (high > HU_RANGE[1] and (hu > HU_RANGE[1]).mean() > 0.1):
-        raise RefusedError(Reason.OUT_OF_RANGE, f"{low:g} to {high:g} HU")
+    _check_content(hu, low, high, abs(slope))
     if low <= PADDING_BELOW:
         repairs.append(Repair.PADDING)
     if low < HU_RANGE[0] or high > HU_RANGE[1]:
         hu = np.clip(hu, *HU_RANGE)
     return hu.astype(np.int16, copy=False), tuple(repairs)
+
+
+def _check_content(hu: np.ndarray, low: float, high: float, slope: float) -> None:
+    """Refuses HU that no head CT has, as a wrong slope or intercept gives them; samples about 64 x 64 pixels.
+
+    A slice above the vertex contains only air, which is accepted: it has noise, and HU of air.
+    """
+    spread = f"{low:g} to {high:g} HU"
+    if low > FAT or (high > HU_RANGE[1] and (hu > HU_RANGE[1]).mean() > 0.1):
+        raise RefusedError(Reason.OUT_OF_RANGE, spread)
+    some = hu[:: max(1, hu.shape[0] // 64), :: max(1, hu.shape[1] // 64)]
+    tissue = np.count_nonzero(some >= TISSUE_ABOVE) / some.size
+    if tissue < 0.001:
+        air = some[(some > HU_RANGE[0]) & (some < AIR_BELOW)]
+        if slope < 0.5 or air.size < some.size / 2 or np.unique(air).size < 8:
+            raise RefusedError(Reason.BLANK, f"{spread}, and neither tissue nor the noise of air")
+    between = np.count_nonzero((some > AIR_BELOW) & (some < TISSUE_ABOVE)) / some.size
+    if between > 0.2 and 2 * between > tissue:
+        raise RefusedError(
+            Reason.OUT_OF_RANGE, f"{between:.0%} of the pixels lie between air and tissue"
+        )
+    if low <= PADDING_BELOW:
+        below = some[some <= PADDING_BELOW]
+        padding = np.sort(below)[below.size // 2 :][:1]
+        lost = np.count_nonzero(below != padding) / some.size
+        if lost > 0.05:
+            raise RefusedError(
+                Reason.OUT_OF_RANGE,
+                f"{lost:.0%} of the pixels are below {PADDING_BELOW} HU and not of one padding value",
+            )
 
 
 def _significant(

@@ -51,7 +51,10 @@ class Reason(enum.StrEnum):
     BAD_RESCALE = "missing or bad rescale"  # missing, not finite, slope 0, or not in HU
     COMPRESSED = "compressed without a decoder"  # no decoder installed for the transfer syntax
     EMPTY = "empty pixels"  # no PixelData, length 0, or one value everywhere
-    OUT_OF_RANGE = "out-of-range HU"  # nothing below water, or a tenth of the picture above bone
+    BLANK = "blank picture"  # neither tissue nor the noise of air
+    OUT_OF_RANGE = (
+        "out-of-range HU"  # no air, a tenth above bone, values lost below air, or half-scale
+    )
     REPAIR_OFF = "repair switched off"  # readable only with a disabled repair
     MISSING_IDENTIFIERS = "missing identifiers"  # no patient, study or series: cannot be grouped
 

@@ -80,6 +80,13 @@ def test_other_alphabets_group_by_their_own_name():
     assert accepted(encode(original)).patient == "Käthe"
 
 
+def padding(air: int) -> np.ndarray:
+    """Padding, but for `air` pixels of air."""
+    hu = np.full((24, 24), -2000)
+    hu.flat[:air] = -1000
+    return hu
+
+
 REFUSED = {
     "colour": (Reason.COLOUR, {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}),
     "palette": (Reason.COLOUR, {"PhotometricInterpretation": "PALETTE COLOR"}),
@@ -121,6 +128,33 @@ REFUSED = {
     "constant": (Reason.EMPTY, {"stored": np.full((24, 24), -7)}),
     "short": (Reason.TRUNCATED, {"PixelData": bytes(24 * 24)}),
     "two frames of pixels": (Reason.MULTI_FRAME, {"PixelData": bytes(24 * 24 * 4)}),
+    "intercept -1e5": (Reason.BLANK, {"stored": disc(), "RescaleIntercept": -1e5}),
+    "slope 0.001": (
+        Reason.BLANK,
+        {"stored": disc(), "RescaleSlope": 0.001, "RescaleIntercept": -1024},
+    ),
+    "slope 0.05": (
+        Reason.BLANK,
+        {"stored": disc(), "RescaleSlope": 0.05, "RescaleIntercept": -1000},
+    ),
+    "nearly all padding": (Reason.BLANK, {"hu": padding(1)}),
+    "nearly constant": (Reason.BLANK, {"hu": np.where(padding(1) < -1500, -1000, -900)}),
+    "slope 0.1": (Reason.OUT_OF_RANGE, {"stored": disc(), "RescaleSlope": 0.05}),
+    "half the slope": (Reason.OUT_OF_RANGE, {"stored": disc(), "RescaleSlope": 0.5}),
+    "half the slope from air": (
+        Reason.OUT_OF_RANGE,
+        {"stored": disc() + 1024, "RescaleSlope": 0.5, "RescaleIntercept": -1024},
+    ),
+    "twice the slope": (Reason.OUT_OF_RANGE, {"stored": disc(), "RescaleSlope": 2}),
+    "huge slope": (Reason.OUT_OF_RANGE, {"stored": disc(), "RescaleSlope": "1e300"}),
+    "half the intercept": (
+        Reason.OUT_OF_RANGE,
+        {"stored": disc() + 1024, "RescaleIntercept": -512},
+    ),
+    "twice the intercept": (
+        Reason.OUT_OF_RANGE,
+        {"stored": disc() + 1024, "RescaleIntercept": -2048},
+    ),
     "lost intercept": (Reason.OUT_OF_RANGE, {"stored": disc() + 1100}),
     "lost sign": (
         Reason.OUT_OF_RANGE,
@@ -140,6 +174,13 @@ REFUSED = {
 def test_refused(name):
     reason, header = REFUSED[name]
     refused(ct(**header), reason)
+
+
+@pytest.mark.parametrize("radius", [1.5, 1.0])
+def test_a_slice_of_air_above_the_vertex_is_read(radius):
+    hu = np.rint(np.random.default_rng(0).normal(-1000, 6, (64, 64)))
+    hu[np.hypot(*np.mgrid[-1:1:64j, -1:1:64j]) > radius] = -2000  # outside the scanner's circle
+    assert accepted(ct(hu)).hu.max() < -950
 
 
 def test_every_reason_has_a_test():
