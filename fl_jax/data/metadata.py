@@ -9,7 +9,7 @@ from msgspec import Meta
 from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
 
-VERSION = "1.3.0"
+VERSION = "1.4.0"
 """Version of the on-disk format; `dataset.prepare` rebuilds a dataset of another version."""
 REMEDY = "build the dataset anew with launch.prepare_data"
 TABLES = ("slices/index.csv", "slices/duplicates.csv", "refused.csv")

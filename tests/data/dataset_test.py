@@ -13,10 +13,13 @@ from typing import Any
 import make_dicom
 import make_site
 import numpy as np
+import pydicom
 import pytest
 import tensorflow_datasets as tfds
+from turn_dicom import TURNS, turned
 
 from fl_jax.data import dicom, index, metadata, records
+from fl_jax.data.adjacent import neighbours
 from fl_jax.data.counts import TooManyRefusedError
 from fl_jax.data.dataset import prepare
 from fl_jax.data.dicom import parallel
@@ -181,7 +184,7 @@ def test_what_a_dataset_was_built_from_is_compared_and_said(source, tmp_path):
     assert summary["options"] == {
         "layout": "sites",
         "image_size": 16,
-        "repairs": ["INVERTED", "PADDING", "PAD_BYTE", "SIGN", "WRAPAROUND"],
+        "repairs": ["INVERTED", "PADDING", "PAD_BYTE", "SIGN", "TURNED", "WRAPAROUND"],
     }
     assert {"fl_jax", "pydicom"} < set(summary["versions"])
     build(source, tmp_path, say=said.append)
@@ -327,6 +330,20 @@ def test_repairs_and_left_out_are_in_the_summary(copy, tmp_path):
     beta = build(copy, tmp_path / "data")["sites"]["beta"]
     assert beta["repairs"] == {"padding clipped to air": 1}
     assert (beta["images_without_label"], beta["labels_without_image"]) == (1, 1)
+
+
+def test_a_series_in_mixed_orientations_is_one_stack_and_counted(tmp_path):
+    folder = make_site.write_site(tmp_path / "source", "alpha", patients=1, slices=8)
+    build(tmp_path / "source", tmp_path / "plain")
+    for path, turn in zip(sorted((folder / "data").glob("*.dcm")), TURNS, strict=True):
+        turned(pydicom.dcmread(path), *turn).save_as(path)
+    summary = build(tmp_path / "source", tmp_path / "turned")
+    assert summary["sites"]["alpha"]["repairs"] == {"turned to radiological orientation": 7}
+    plain, mixed = load(tmp_path / "plain"), load(tmp_path / "turned")
+    np.testing.assert_array_equal(mixed.hu(np.arange(8)), plain.hu(np.arange(8)))
+    np.testing.assert_array_equal(mixed.position, plain.position)
+    np.testing.assert_array_equal(neighbours(mixed), neighbours(plain))
+    assert neighbours(mixed)[3].tolist() == [2, 3, 4]
 
 
 def test_a_patient_at_two_sites_is_named_by_its_files(copy, tmp_path):

@@ -5,8 +5,9 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage
 from sphere import draw_sphere
+from turn_dicom import TURNS, turned
 
-from fl_jax.data.dicom.read import Slice, read
+from fl_jax.data.dicom import Repair, Slice, read
 from fl_jax.phantom.dicom_writer import Dialect, Person, encode, synthetic_uid, write_series
 from fl_jax.phantom.scanner.geometry import Pose, plan_slices
 from fl_jax.phantom.scanner.scan import scan
@@ -87,6 +88,22 @@ def test_header_says_where_the_slice_lies(written):
     readings = [read(path, size=None) for path in paths]
     heights = [r.position for r in readings if isinstance(r, Slice)]
     assert np.diff(heights) == pytest.approx(4 * np.cos(np.deg2rad(10)), abs=1e-3)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("written", UNITS[:1], indirect=True)
+def test_turned_scans_read_alike(written, turn, tmp_path):
+    _, paths = written
+    plain = [read(path, size=64) for path in paths]
+    for path in paths:
+        turned(pydicom.dcmread(path), *turn).save_as(path)
+    again = [read(path, size=64) for path in paths]
+    for mine, theirs in zip(again, plain, strict=True):
+        assert isinstance(mine, Slice)
+        assert isinstance(theirs, Slice)
+        assert mine.hu.tobytes() == theirs.hu.tobytes()
+        assert mine.position == pytest.approx(theirs.position, abs=1e-3)
+        assert (Repair.TURNED in mine.repairs) == any(turn)
 
 
 @each_dialect

@@ -60,11 +60,17 @@ def text(header: Header, keyword: str) -> str:
 
 def numbers(header: Header, keyword: str, count: int) -> list[float]:
     """`count` decimal numbers; all NaN if the element is missing, malformed or has another count."""
+    raw = bytes(_raw(header, keyword)).replace(b"_", b"?")  # float() accepts 1_0
     try:
-        values = [float(part.strip(b" \0")) for part in bytes(_raw(header, keyword)).split(b"\\")]
+        values = [float(part.strip(b" \0")) for part in raw.split(b"\\")]
     except ValueError:
         values = []
     return values if len(values) == count else [math.nan] * count
+
+
+def is_empty(header: Header, keyword: str) -> bool:
+    """Whether an element is missing or blank."""
+    return not bytes(_raw(header, keyword)).strip(b" \0")
 
 
 def integer(header: Header, keyword: str, missing: int = -1) -> int:
@@ -76,9 +82,3 @@ def integer(header: Header, keyword: str, missing: int = -1) -> int:
 def pixel_bytes(header: Header) -> bytes | memoryview:
     """The bytes of PixelData."""
     return _raw(header, "PixelData")
-
-
-def spacing_mm(header: Header) -> tuple[float, float]:
-    """Pixel Spacing: mm between rows and between columns; NaN if missing, malformed or not positive."""
-    row, column = numbers(header, "PixelSpacing", 2)
-    return (row, column) if 0 < row < math.inf and 0 < column < math.inf else (math.nan, math.nan)

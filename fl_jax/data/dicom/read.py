@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.data.dicom.header import Header, integer, numbers, spacing_mm, text
+from fl_jax.data.dicom.header import Header, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize
 from fl_jax.data.dicom.parse import parse
 from fl_jax.data.dicom.pixels import stored_values
+from fl_jax.data.dicom.plane import image_plane
 from fl_jax.data.dicom.refusal import (
     ALL_REPAIRS,
     Reason,
@@ -47,16 +48,15 @@ class Slice(NamedTuple):
     """One axial CT slice.
 
     Attributes:
-        hu: int16[H, W] in HU, within `HU_RANGE`.
+        hu: int16[H, W] in HU, within `HU_RANGE`; radiological, see `plane`.
         image: file name without suffix.
         patient: Patient ID.
         study: Study Instance UID; not necessarily a valid UID.
         series: Series Instance UID; not necessarily a valid UID.
-        position: mm along the slice normal (Image Position dot normal); increases towards the head in the
-            usual orientation.
+        position: mm along the slice normal, increasing towards the head; see `plane`.
         instance: Instance Number, -1 if missing.
-        shape: rows and columns of the file, before resizing.
-        spacing: mm between rows and between columns of the file, NaN if missing.
+        shape: rows and columns of the turned picture, before resizing.
+        spacing: mm between its rows and between its columns, NaN if missing.
         thickness: Slice Thickness in mm, NaN if missing.
         tilt: Gantry/Detector Tilt in degrees, NaN if missing.
         dialect: how the file encodes its pixels.
@@ -141,26 +141,26 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
     patient, study, series = (
         _identifier(header, key) for key in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
     )
-    position = _position(header)
+    plane = image_plane(header)
     slope, intercept = _rescale(header)
     stored, completed = stored_values(header)
     hu, repairs = hounsfield(header, stored, slope, intercept)
-    repairs = completed + repairs
+    repairs = completed + repairs + (Repair.TURNED,) * plane.turned
     for repair in repairs:
         if repair not in allowed:
             raise RefusedError(Reason.REPAIR_OFF, f"needs {repair.name}: {repair.value}")
-    spacing = spacing_mm(header)
+    hu = plane.radiological(hu)
     instance = numbers(header, "InstanceNumber", 1)[0]
     return Slice(
-        hu=hu if size is None else resize(hu, size, spacing),
+        hu=hu if size is None else resize(hu, size, plane.spacing),
         image=name,
         patient=patient,
         study=study,
         series=series,
-        position=position,
+        position=plane.position,
         instance=int(instance) if math.isfinite(instance) else -1,
         shape=(hu.shape[0], hu.shape[1]),
-        spacing=spacing,
+        spacing=plane.spacing,
         thickness=_thickness(header),
         tilt=_tilt(header),
         dialect=Dialect(
@@ -230,29 +230,6 @@ def _check_kind(header: Header) -> None:
         raise RefusedError(Reason.NOT_CT, stored)
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise RefusedError(Reason.PHOTOMETRIC, f"PhotometricInterpretation is {shown(photometric)}")
-
-
-def _position(header: Header) -> float:
-    """Position along the slice normal in mm; refuses planes that are not axial."""
-    orientation = numbers(header, "ImageOrientationPatient", 6)
-    corner = numbers(header, "ImagePositionPatient", 3)
-    if not all(map(math.isfinite, orientation + corner)):
-        raise RefusedError(
-            Reason.BAD_GEOMETRY,
-            "ImageOrientationPatient or ImagePositionPatient missing or malformed",
-        )
-    (a, b, c), (d, e, f) = orientation[:3], orientation[3:]
-    errors = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, a * d + b * e + c * f)
-    if max(map(abs, errors)) > 0.02:
-        raise RefusedError(
-            Reason.BAD_GEOMETRY, f"ImageOrientationPatient {orientation} is not orthonormal"
-        )
-    normal = (b * f - c * e, c * d - a * f, a * e - b * d)
-    if abs(normal[2]) < math.cos(math.pi / 4):
-        raise RefusedError(
-            Reason.NOT_AXIAL, "the slice normal is ({:.2f} {:.2f} {:.2f})".format(*normal)
-        )
-    return sum(x * n for x, n in zip(corner, normal, strict=True))
 
 
 def _rescale(header: Header) -> tuple[float, float]:

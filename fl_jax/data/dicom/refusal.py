@@ -6,6 +6,7 @@
 | PADDING | values of -1200 HU or less (-1500, -2000, -3024), written outside a scanner's circle | clipped to -1024 HU, which is air | PS3.3 C.7.5.1.1.2, Pixel Padding Value |
 | SIGN | signed with BitsStored < 16, unused high bits are 0 | sign bit extended | PS3.5 8.1.1: unused bits carry no meaning |
 | INVERTED | MONOCHROME1, and the border is air only after inversion | values inverted within BitsStored | PS3.3 C.7.6.3.1.2 changes display only; some writers also invert values |
+| TURNED | the picture is not radiological: flipped, transposed or turned by a quarter or half | flipped and transposed, see `plane` | PS3.3 C.7.6.2, Image Orientation (Patient) |
 | PAD_BYTE | one byte of uncompressed little-endian pixels is missing, and with a zero there the last pixel is within 100 of the one before | a zero is added | PS3.5 6.2: values are padded with a NULL byte, which some writers and copies strip |
 
 A detail names elements, sizes and numbers, and never quotes text: a damaged or misused element may contain a
@@ -45,7 +46,8 @@ class Reason(enum.StrEnum):
     DERIVED = "derived or secondary"  # Image Type DERIVED or SECONDARY; Secondary Capture
     MULTI_FRAME = "multi-frame"  # Number of Frames > 1, Enhanced CT, or pixels for several frames
     NOT_AXIAL = "not axial"  # slice normal more than 45 degrees from the body's axis
-    BAD_GEOMETRY = "bad geometry"  # no orientation or position, or Rows x Columns does not fit
+    MISSING_GEOMETRY = "missing orientation or position"  # the picture could be a mirror image
+    BAD_GEOMETRY = "bad geometry"  # malformed orientation or position; Rows x Columns does not fit
     PHOTOMETRIC = "photometric interpretation"  # missing, or MONOCHROME1 of unclear polarity
     BIT_DEPTH = "bit depth"  # not 16 bits allocated, or values above BitsStored
     BAD_RESCALE = "missing or bad rescale"  # missing, not finite, slope 0, or not in HU
@@ -67,6 +69,7 @@ class Repair(enum.StrEnum):
     SIGN = "sign bit extended"
     INVERTED = "inverted MONOCHROME1"
     PAD_BYTE = "missing pad byte"
+    TURNED = "turned to radiological orientation"
 
 
 ALL_REPAIRS = frozenset(Repair)
