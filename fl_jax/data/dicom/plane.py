@@ -76,7 +76,8 @@ def image_plane(header: Header) -> Plane:
     (a, b, c), (d, e, f) = orientation[:3], orientation[3:]
     errors = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, a * d + b * e + c * f)
     if not max(map(abs, errors)) <= 0.02:
-        raise RefusedError(Reason.BAD_GEOMETRY, f"{_ORIENTATION} {orientation} is not orthonormal")
+        values = " ".join(f"{x:.3g}" for x in orientation)
+        raise RefusedError(Reason.BAD_GEOMETRY, f"{_ORIENTATION} {values} is not orthonormal")
     normal = (b * f - c * e, c * d - a * f, a * e - b * d)
     if abs(normal[2]) < math.cos(math.pi / 4):
         raise RefusedError(
