@@ -8,12 +8,23 @@ import ast
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import optax
+
+LONGEST, DEEPEST = 1000, 8
+"""Largest number of characters of a spec, and of calls within calls."""
+LARGEST = 2**31 - 1
+"""Largest integer: a number of sites or steps beyond it is a typing error, and allocating for it a crash."""
+WORDS = {
+    **{float: "a number", int: "an integer", bool: "True or False", str: "a text"},
+    **{Sequence: "a tuple", tuple: "a tuple", NoneType: "None", Callable: "a schedule"},
+}
 
 
 class Spec(NamedTuple):
@@ -34,33 +45,57 @@ def parse(text: str, values: Mapping[str, Any] | None = None) -> Spec:
     >>> parse("krum(byzantine=1)")
     Spec(name='krum', args=(), kwargs={'byzantine': 1})
     """
+    if len(text) > LONGEST:
+        raise ValueError(f"{text[:40]!r}...: {len(text)} characters; a spec has at most {LONGEST}")
     try:
-        return _spec(ast.parse(text.strip(), mode="eval").body, values or {})
+        if not text.isascii():  # Python would read many other letters and digits as ASCII ones
+            raise ValueError("has characters other than ASCII")
+        return _spec(ast.parse(text.strip(), mode="eval").body, values or {}, 1)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        why = error.args[0] if type(error) is ValueError else "is not Python"
         raise ValueError(
-            f"spec {text!r} is not a literal call: write it like 'fed_avg(keep_optimizer=True)'"
+            f"{text!r}: not a literal call ({why}): write it like 'fed_avg(keep_optimizer=True)'"
         ) from error
 
 
-def _spec(node: ast.expr, values: Mapping[str, Any]) -> Spec:
+def _spec(node: ast.expr, values: Mapping[str, Any], depth: int) -> Spec:
     if isinstance(node, ast.Name):
         return Spec(node.id, (), {})
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-        raise ValueError("not a call")
+        raise ValueError("no name and parentheses")
+    if depth > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} calls within each other")
     kwargs: dict[str, Any] = {}
     for keyword in node.keywords:
-        if keyword.arg is None:
-            raise ValueError("** is not allowed")
-        kwargs[keyword.arg] = _value(keyword.value, values)
-    return Spec(node.func.id, tuple(_value(a, values) for a in node.args), kwargs)
+        if keyword.arg is None or keyword.arg in kwargs:
+            raise ValueError(f"{keyword.arg} is repeated" if keyword.arg else "has **")
+        kwargs[keyword.arg] = _value(keyword.value, values, depth)
+    return Spec(node.func.id, tuple(_value(a, values, depth) for a in node.args), kwargs)
 
 
-def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
+def _value(node: ast.expr, values: Mapping[str, Any], depth: int) -> Any:
     if isinstance(node, ast.Call):
-        return _spec(node, values)
+        return _spec(node, values, depth + 1)
     if isinstance(node, ast.Name) and node.id in values:
         return values[node.id]
-    return ast.literal_eval(node)
+    try:
+        literal = ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{ast.unparse(node)[:40]} is no literal") from None
+    _check_literal(literal)
+    return literal
+
+
+def _check_literal(value: Any) -> None:
+    if isinstance(value, tuple | list | dict):
+        items: Iterable[Any] = [*value, *value.values()] if isinstance(value, dict) else value
+        for item in items:
+            _check_literal(item)
+    elif isinstance(value, int | float):
+        if not (math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST):
+            raise ValueError(f"a number is not finite, or an integer above {LARGEST}")
+    elif not isinstance(value, str | None):
+        raise ValueError(f"a value of type {type(value).__name__}")
 
 
 def build(text: str, package: str, *context: Any, values: Mapping[str, Any] | None = None) -> Any:
@@ -120,6 +155,8 @@ def names(package: str) -> list[str]:
 
 def plug_in(package: str, name: str) -> Callable[..., Any] | None:
     """The function `package.<name>.<name>`, or None."""
+    if name.startswith("_"):
+        return None
     try:
         module = importlib.import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
@@ -168,6 +205,11 @@ def _transformation(text: str, spec: Spec) -> optax.GradientTransformation:
             f"{text!r}: optax has no transformation {spec.name!r}; {meant}".rstrip("; ")
         )
     built = _call(text, factory, spec, partial(_of_optax, text))
+    rate = inspect.signature(factory).bind(*spec.args, **spec.kwargs).arguments.get("learning_rate")
+    if isinstance(rate, int | float) and rate < 0:
+        raise ValueError(
+            f"{text!r}: learning_rate={rate}: must be at least 0, or it maximises the loss"
+        )
     if not isinstance(built, optax.GradientTransformation):
         raise ValueError(f"{text!r}: optax.{spec.name} does not return a gradient transformation")
     return built
@@ -208,15 +250,61 @@ def _call(
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in [*signature.parameters.values()][len(context) :]
     ]
-    shown = f"{spec.name}{inspect.Signature(ours)}"
+    shown = f"the signature is {spec.name}{inspect.Signature(ours)}"
     try:
-        signature.bind(*context, *args, **kwargs)
+        bound = signature.bind(*context, *args, **kwargs)
     except TypeError as error:
         known = [parameter.name for parameter in ours]
         unknown = [name for name in kwargs if name not in known]
         meant = _meant(unknown[0], known) if unknown else ""
-        raise ValueError(f"{text!r}: {error}; {meant}the signature is {shown}") from error
+        raise ValueError(f"{text!r}: {error}; {meant}{shown}") from error
+    kinds = get_type_hints(factory, localns={"ArrayTree": Any})  # optax does not import this name
+    for parameter in ours:
+        several = parameter.kind == inspect.Parameter.VAR_POSITIONAL
+        given = bound.arguments.get(parameter.name, parameter.default)
+        for value in given if several and given is not parameter.default else [given]:
+            kind = kinds.get(parameter.name, Any)
+            if value is not parameter.default and not _fits(value, kind):
+                plain = isinstance(value, int | float | str | list | tuple | dict | None)
+                written = (
+                    f"{value!r:.80}"
+                    if plain and not hasattr(value, "_fields")
+                    else f"a {type(value).__name__}"
+                )
+                raise ValueError(
+                    f"{text!r}: {parameter.name}={written}: must be {_words(kind)}; {shown}"
+                )
     try:
         return factory(*context, *args, **kwargs)
-    except (TypeError, AttributeError, OverflowError) as error:  # an argument of a wrong type
-        raise ValueError(f"{text!r}: {error}; the signature is {shown}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a value of the right type can still cause
+        raise ValueError(f"{text!r}: {error}; {shown}") from error
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value fits an annotation. True is no number, and 1 is not True."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        # A union of numbers lists bool for arrays' sake.
+        return any(_fits(value, k) for k in inner if not (k is bool and float in inner))
+    if kind in (float, complex):
+        return hasattr(value, "dtype") or (
+            isinstance(value, int | float) and not isinstance(value, bool)
+        )
+    if kind in (int, bool, str, NoneType):
+        return type(value) is kind
+    if origin in (tuple, Sequence):
+        return isinstance(value, tuple | list) and all(_fits(item, inner[0]) for item in value)
+    if origin is Callable:
+        return callable(value)
+    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
+
+
+def _words(kind: Any) -> str:
+    """Such as `a number or a schedule`."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if float in kinds:
+        kinds = [float, *(k for k in kinds if get_origin(k) is Callable or k is NoneType)]
+    known = [get_origin(k) or k for k in kinds]
+    return " or ".join(WORDS.get(k, f"a {k.__name__}") for k in known)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, get_type_hints
 
 Layers = tuple[tuple[str, float], ...]
 """Pairs of a regular expression on a parameter's path and a factor of its learning rate."""
+LONGEST = 4096
+"""Characters of a text, such as a path."""
 
 
 class Meta(NamedTuple):
@@ -229,7 +231,7 @@ class Config:
         "How a round runs on the devices; the numbers are the same.",
         choices=("auto", "sequential", "vmapped", "mesh"),
     )
-    rounds: int = _federation(10, "Rounds.", low=1, high=2**31 - 1)
+    rounds: int = _federation(10, "Rounds.", low=1, high=10**6)
     epochs: float = _federation(
         3.0, "Local epochs per round; 0.5 is half of a site's slices.", low=1e-9, high=1e6
     )
@@ -250,7 +252,7 @@ class Config:
         choices=("examples", "epochs"),
     )
 
-    resamples: int = _evaluation(1000, "Bootstrap resamples of patients.", low=1, high=2**31 - 1)
+    resamples: int = _evaluation(1000, "Bootstrap resamples of patients.", low=1, high=10**6)
     margin: float = _evaluation(0.02, "Non-inferiority margin of AUROC.", low=1e-9, high=1)
     survey: str = _evaluation(
         "", "CSV of answers to fl_jax/report/questionnaire.csv, one row per respondent."
@@ -357,6 +359,7 @@ def check_name(name: str) -> None:
     """
     known = [*FIELDS, *(f"cohort.{name}" for name in COHORT)]
     if name not in known:
+        name = str(name)[:100]
         near = difflib.get_close_matches(name, known, n=1)
         meant = f"did you mean config.{near[0]}?" if near else "--helpfull lists all fields"
         raise ValueError(f"config.{name}: there is no such field; {meant}")
@@ -393,10 +396,13 @@ def _check_fields(config: Any, prefix: str = "") -> None:
         converted: Any = _cast(value, kind)
         meta: Meta = type(config).__dataclass_fields__[name].metadata["meta"]
         if converted is None or not _is_allowed(meta, converted):
-            near = difflib.get_close_matches(str(value), [str(c) for c in meta.choices], n=1)
+            near = difflib.get_close_matches(str(value)[:40], [str(c) for c in meta.choices], n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
             must = allowed(f"{prefix}{name}")
-            raise ValueError(f"config.{prefix}{name}={value!r}: must be {must}{meant}")
+            if type(value) is str is kind and not meta.choices:
+                must = f"at most {LONGEST} printable characters"
+            shown = " ".join(repr(value).split())[:300]
+            raise ValueError(f"config.{prefix}{name}={shown}: must be {must}{meant}")
         object.__setattr__(config, name, converted)
 
 
@@ -412,10 +418,11 @@ def _cast(value: Any, kind: Any) -> Any:
         for name in dict(value):
             check_name(f"cohort.{name}")
         return Cohort(**dict(value))
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 2**63:
         return float(value)
     if isinstance(kind, type):
-        return value if type(value) is kind else None
+        printable = type(value) is not str or (len(value) <= LONGEST and value.isprintable())
+        return value if type(value) is kind and printable and value == value else None  # not NaN
     if not isinstance(value, tuple | list):
         return None
     inner = [_pair(x) if kind == Layers else _cast(x, kind.__args__[0]) for x in value]

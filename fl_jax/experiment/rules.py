@@ -15,6 +15,7 @@ from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
 from fl_jax.experiment import federation, model
 from fl_jax.experiment.tracking import EXTRAS
+from fl_jax.files.text import LONGEST, printable
 from fl_jax.tasks.fine_tune import layer_rates
 from fl_jax.tasks.task import Task
 
@@ -22,6 +23,8 @@ Config = Any
 """A `fl_jax.experiment.config.Config`, whose `of` calls `check`."""
 SYNTHETIC_SITES = 5
 """Sites of the synthetic cohort, see `fl_jax.phantom.sites`."""
+MAX_SITES, MAX_PARAMETERS = 2**16, 2**34
+"""More are a typing error: they would fail only when the memory is exhausted."""
 
 
 def check(config: Config) -> None:
@@ -30,10 +33,10 @@ def check(config: Config) -> None:
     Raises:
         ValueError: one line that names the field, its value, and what is allowed.
     """
+    sites = known_sites(config)
     _check_training(config)
     _check_data(config)
     _check_tracker(config)
-    sites = known_sites(config)
     _check_federation(config, sites)
     task = _check_head(config) if config.backbone else _check_model(config)
     _check_start(config, task, sites)
@@ -44,7 +47,9 @@ def known_sites(config: Config) -> int | None:
     with _naming(config, "partition"):
         call = spec.parse(config.partition)
     named = call.kwargs.get("sites", call.args[0] if call.args else None)
-    if isinstance(named, int):
+    if type(named) is int:
+        if named > MAX_SITES:
+            _refuse(config, "partition", f"at most {MAX_SITES} sites")
         return named
     synthetic = not (config.source or config.data_dir or config.backbone)
     return SYNTHETIC_SITES if synthetic and call.name == "natural" else None
@@ -84,12 +89,17 @@ def _check_data(config: Config) -> None:
         _refuse(
             config, "source_layout", "needs --config.source=DIR; the synthetic cohort is in sites"
         )
-    for name in ("source", "survey", "pretrained"):
-        path = getattr(config, name)
-        if path and not Path(path).expanduser().exists():
-            _refuse(config, name, "there is no such file or folder")
-    if config.data_dir and not config.source and not Path(config.data_dir).expanduser().exists():
-        _refuse(config, "data_dir", "there is no such folder; prepare it with launch.prepare_data")
+    kinds = {"source": "folder", "survey": "file", "pretrained": "file"}
+    if not config.source:
+        kinds["data_dir"] = "folder"
+    for name, kind in kinds.items():
+        with _naming(config, name):
+            path = Path(getattr(config, name)).expanduser()
+            if getattr(config, name) and not (
+                path.is_dir() if kind == "folder" else path.is_file()
+            ):
+                prepare = "; prepare it with launch.prepare_data" if name == "data_dir" else ""
+                raise ValueError(f"there is no such {kind}{prepare}")
 
 
 def _check_tracker(config: Config) -> None:
@@ -112,9 +122,12 @@ def _check_federation(config: Config, sites: int | None) -> None:
 
 def _check_model(config: Config) -> Task:
     """Builds and traces the task of a model that reads slices."""
-    with _naming(config, "pretrained" if config.pretrained else "model"):
+    with _naming(config, "model"):
+        random = config.replace(pretrained="", trainable="", cached_features=False)
+        task = model.network(random, config.input_shape).task
+        _check_size(jax.eval_shape(task.init, jax.random.key(0)))
+    with _naming(config, "pretrained"):
         network = model.network(config, config.input_shape)
-        jax.eval_shape(network.task.init, jax.random.key(0))
     if config.cached_features:
         model.check_features(config, network)
     return network.task
@@ -150,7 +163,7 @@ def _check_head(config: Config) -> Task:
     _check_pattern(config)
     with _naming(config, "model"):
         task = model.head_task(config, 8)
-        jax.eval_shape(task.init, jax.random.key(0))
+        _check_size(jax.eval_shape(task.init, jax.random.key(0)))
     if config.pretrained:
         with _naming(config, "backbone"):
             spec.build(config.backbone, "fl_jax.models")
@@ -159,6 +172,12 @@ def _check_head(config: Config) -> Task:
             config, "backbone", "there is no such folder; give the workdir of a finished experiment"
         )
     return task
+
+
+def _check_size(params: Any) -> None:
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    if parameters > MAX_PARAMETERS:
+        raise ValueError(f"has {parameters:,} parameters: at most {MAX_PARAMETERS:,}")
 
 
 def _check_pattern(config: Config) -> None:
@@ -207,10 +226,14 @@ def _naming(config: Config, name: str) -> Iterator[None]:
         yield
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        if text.startswith("config."):
-            raise ValueError(text) from error
-        raise ValueError(f"config.{name}={value!r}: {text.removeprefix(f'{value!r}: ')}") from error
+        if not text.startswith("config."):
+            text = f"{_shown(config, name)}: {text.removeprefix(f'{value!r}: ')}"
+        raise ValueError(printable(text, LONGEST)) from error
 
 
 def _refuse(config: Config, name: str, why: str) -> None:
-    raise ValueError(f"config.{name}={getattr(config, name)!r}: {why}")
+    raise ValueError(f"{_shown(config, name)}: {why}")
+
+
+def _shown(config: Config, name: str) -> str:
+    return f"config.{name}={printable(repr(getattr(config, name)))}"

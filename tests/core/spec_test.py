@@ -22,6 +22,60 @@ def test_refuses_what_is_not_one(text):
         spec.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("f(x=1, x=2)", "x is repeated"),
+        ("f(1e999)", "not finite"),
+        ("f((1, [-1e999]))", "not finite"),
+        ("f({2147483648: 1})", "integer above 2147483647"),
+        ("f(b'x')", "type bytes"),
+        ("f(1j)", "type complex"),
+        ("f(...)", "type ellipsis"),
+        ("\u017fgd(0.1)", "other than ASCII"),  # Python reads a long s as an s
+        ("f(" * 9 + ")" * 9, "more than 8 calls"),
+        ("f(" * 200 + ")" * 200, "more than 8 calls|is not Python"),
+        ("f(" + "9" * 900 + ")", "integer above"),
+        ("f(1, " + "x" * 10**6, "a spec has at most 1000"),
+        ("f(lambda: 1)", "lambda: 1 is no literal"),
+    ],
+)
+def test_says_in_one_short_line_what_is_wrong(text, why):
+    with pytest.raises(ValueError, match=why) as error:
+        spec.parse(text)
+    assert len(str(error.value)) < 1200
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("adam('x')", "learning_rate='x': must be a number or a schedule"),
+        ("sgd(True)", "learning_rate=True: must be a number or a schedule"),
+        ("sgd(-0.1)", "learning_rate=-0.1: must be at least 0"),
+        ("sgd(0.1, nesterov='no')", "nesterov='no': must be True or False"),
+        ("chain(clip('1'))", "max_delta='1': must be a number"),
+        ("sgd(clip(1.0))", "learning_rate=a GradientTransformation: must be a number or"),
+        ("sgd(cosine_decay_schedule(0.1, 2.5))", "decay_steps=2.5: must be an integer"),
+        ("adamw(1e-3, weight_decay='x')", "weight_decay='x'"),
+    ],
+)
+def test_arguments_have_the_types_of_the_signature(text, why):
+    with pytest.raises(ValueError, match=why):
+        spec.transformation(text)
+
+
+@pytest.mark.parametrize("value", ["'no'", "1", "0", "None", "sgd(0.1)"])
+def test_only_true_and_false_are_such(value):
+    with pytest.raises(ValueError, match=r"keep_optimizer=.*: must be True or False"):
+        spec.build(
+            f"fed_avg(keep_optimizer={value})",
+            "fl_jax.algorithms",
+            lambda *_: 0.0,
+            optax.sgd(0.1),
+        )
+
+
 def test_builds_a_plug_in_by_its_modules_name():
     model = spec.build("resnet(widths=(8, 16), blocks=(1, 1), strides=(1, 2))", "fl_jax.models")
     assert isinstance(model, ResNet)

@@ -6,7 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from configs import demo, ich_best, ich_fed_avg
 from fl_jax.experiment import config as configs
@@ -81,6 +83,73 @@ def test_each_field_refuses_values_in_one_line(name):
         message = refused({name: value})
         assert name in message, message
         assert time.monotonic() - began < 5
+
+
+HOSTILE = (
+    *(
+        "no",
+        "1e-3",
+        "\0",
+        "a" * 10**6,
+        "\x1b[2J",
+        "\ud800",
+        "~nobody/x",
+        "a\nb",
+        b"x",
+        object(),
+        set(),
+    ),
+    *(float("nan"), float("inf"), 10**400, 2**63, True, 1, np.int64(3), np.bool_(1), np.zeros(3)),
+    *(
+        None,
+        [np.zeros(3)],
+        ("a" * 10**6,),
+        ((1, 2),),
+        ((("^a"), float("nan")),),
+        ConfigDict({"a": 1}),
+    ),
+)
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_no_value_breaks_the_promise(name):
+    for value in HOSTILE:
+        said = ""
+        try:
+            Config.parse({name: value})
+        except ValueError as error:
+            said = str(error)
+        if said:
+            assert len(said) < 500
+            assert said.startswith(f"config.{name}")
+            assert said.isprintable()
+        else:
+            assert isinstance(value, str | bool | int | float)
+            assert value not in ("\0", 2**63, 10**400)
+
+
+@pytest.mark.parametrize("name", ["source", "data_dir", "survey", "pretrained"])
+def test_a_path_of_another_kind_is_refused(name, tmp_path):
+    (tmp_path / "file").touch()
+    wrong = tmp_path / "file" if name in ("source", "data_dir") else tmp_path
+    for path in (str(wrong), "a" * 300, "~nobody/x", "/dev/zero"):
+        assert refused({name: path}).startswith(f"config.{name}=")
+
+
+@pytest.mark.parametrize("sites", [2**16 + 1, 2**31 - 1, 99999999999])
+def test_the_number_of_sites_is_bounded(sites):
+    began = time.monotonic()
+    assert refused({"partition": f"iid(sites={sites})"}).startswith("config.partition=")
+    assert time.monotonic() - began < 5
+
+
+def test_an_error_of_the_model_does_not_blame_its_weights(tmp_path):
+    (tmp_path / "weights.pth").touch()
+    values = {"pretrained": str(tmp_path / "weights.pth"), "model": "resnet(widths=(0,))"}
+    assert refused(values).startswith("config.model=")
+    assert refused({"model": "resnet(widths=(200000,), blocks=(1,), strides=(1,))"}).endswith(
+        "parameters: at most 17,179,869,184"
+    )
 
 
 @pytest.mark.parametrize("name", ["algorithm", "aggregator", "model", "loss", "optimizer"])
