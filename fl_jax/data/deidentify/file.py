@@ -8,8 +8,8 @@ and none derives pseudonyms from a key file.
 
 | element | outcome |
 |---|---|
-| `KEPT`: pixels and what describes them, the scanner's make and settings, position | copied byte by byte |
-| a text of `KEPT` that contains a word of the patient's name, ID, accession number or birth date | emptied, counted |
+| `KEPT`: pixels and what describes them, the scanner's make and settings, position | copied; pixels and numbers byte by byte |
+| a value of `KEPT` that its VR forbids, or a text that contains a person's name or a value of `IDS` | emptied, counted |
 | Patient ID and Name | `P` and 16 hexadecimal digits of HMAC-SHA256(key, Patient ID) |
 | UIDs of study, series, image and frame of reference | `2.25.` and 128 bits of HMAC-SHA256(key, UID) |
 | `EMPTIED`: birth date, sex, date and time of the study, accession number, referring physician, study's ID | empty |
@@ -20,29 +20,32 @@ patients, studies and series stay together across exports. Anybody with the key 
 identifier, so the key stays at the hospital.
 
 Limits: pixels are unchanged. Burned-in text remains if no element declares it, and thin slices of a head can be
-rendered as a face.
+rendered as a face. Of comments inside a compressed stream, only those with a word of a name or ID are refused.
 """  # noqa: E501 - a table
 
 import enum
 import hashlib
 import hmac
 import io
+import math
 import re
-from collections.abc import MutableSequence
+import struct
 from typing import Any, NamedTuple
 
 import pydicom
 import pydicom.errors
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from fl_jax.data.dicom.parse import quiet
+from fl_jax.data.dicom.character_sets import decoded
+from fl_jax.data.dicom.parse import character_set, quiet
 from fl_jax.data.dicom.read import CT_IMAGE
 
 KEPT = (
-    *("SpecificCharacterSet", "ImageType", "SOPClassUID", "Modality", "Manufacturer"),
+    *("ImageType", "SOPClassUID", "Modality", "Manufacturer"),
     *("ManufacturerModelName", "BodyPartExamined", "ScanOptions", "SliceThickness", "KVP"),
     *("SpacingBetweenSlices", "DataCollectionDiameter", "ReconstructionDiameter"),
     *("DistanceSourceToDetector", "DistanceSourceToPatient", "GantryDetectorTilt", "TableHeight"),
@@ -63,11 +66,24 @@ EMPTIED = (
     *("ReferringPhysicianName", "StudyID"),
 )
 """Elements that a CT image must have (type 2), possibly empty."""
-IDENTIFYING = ("PatientName", "PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate")
+PERSONS = (
+    *("PatientName", "PatientBirthName", "OtherPatientNames", "PatientMotherBirthName"),
+    *("ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName", "RequestingPhysician"),
+    *("NameOfPhysiciansReadingStudy", "PhysiciansOfRecord", "ResponsiblePerson"),
+)
+IDS = (
+    *("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate", "StudyDate"),
+    *("InstitutionName", "PatientAddress", "DeviceSerialNumber", "StudyID"),
+)
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 METHOD = "fl_jax: allow-list after PS3.15 E.2; keyed pseudonyms; no dates"
 WORD = 4
-"""Minimum length of a word of a name or ID that is searched in texts."""
+"""Minimum length of a word that is searched within words; a shorter name must be a word of its own."""
+STREAM_WORD = 6
+"""The same in compressed pixels, which contain any four letters by chance."""
+_NUMBER = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *\0?| *")
+_TEXT = {"CS": 16, "SH": 16, "LO": 64}
+"""Maximum length of a value, by VR."""
 KEY_BYTES = 32
 
 
@@ -78,6 +94,8 @@ class Reason(enum.StrEnum):
     NOT_CT = "not a CT slice"  # another SOP class, e.g. a dose report, or a screen capture
     BURNED_IN = "burned-in annotation"  # Burned In Annotation is YES
     OVERLAY = "overlay in the pixels"  # graphics in unused bits of the pixels, which are copied
+    SURPLUS = "more pixel data than Rows x Columns"  # which may be anything
+    NAMED = "a name or ID inside the compressed pixels"  # a comment of the encoder
     MISSING_IDENTIFIERS = "missing identifiers"  # no patient, study, series or image: no pseudonym
     DAMAGED = "damaged"  # cannot be read, or written with the same pixels
 
@@ -151,25 +169,24 @@ def deidentify(data: bytes, key: bytes) -> Deidentified:
 
 
 def _deidentify(original: pydicom.FileDataset, key: bytes) -> Deidentified:
-    _check(original)
-    output, words = pydicom.Dataset(), _words(original)
+    words = _words(original)
+    _check(original, words)
+    output = pydicom.Dataset()
+    output.SpecificCharacterSet = "ISO_IR 192"
     cleared = []
     for keyword in KEPT:
         tag = Tag(tag_for_keyword(keyword) or 0)
-        if tag not in original:
-            continue
-        if dictionary_VR(tag) in ("CS", "LO", "SH") and _split(original[tag].value) & words:
-            setattr(output, keyword, "")
+        if tag in original and not _copy(original, output, keyword, words):
+            setattr(output, keyword, None)
             cleared.append(keyword)
-        else:
-            output[tag] = original.get_item(tag)  # unconverted bytes
     for keyword in EMPTIED:
         setattr(output, keyword, "")
-    patient = "P" + pseudonym(key, "patient", str(original.PatientID).strip())
+    patient = "P" + pseudonym(key, "patient", _text(original, "PatientID"))
     output.PatientID = output.PatientName = patient
     for keyword in (*UIDS, "FrameOfReferenceUID"):
-        if original.get(keyword):
-            setattr(output, keyword, uid(key, str(original[keyword].value).strip()))
+        value = _text(original, keyword)
+        if value:
+            setattr(output, keyword, uid(key, value))
     output.PatientIdentityRemoved = "YES"
     output.DeidentificationMethod = METHOD
     output.LongitudinalTemporalInformationModified = "REMOVED"
@@ -184,31 +201,101 @@ def _deidentify(original: pydicom.FileDataset, key: bytes) -> Deidentified:
     return Deidentified(written.getvalue(), patient, *uids, tuple(cleared))
 
 
-def _check(original: pydicom.FileDataset) -> None:
-    if str(original.get("SOPClassUID", "")) != CT_IMAGE or "PixelData" not in original:
+def _copy(
+    original: pydicom.FileDataset, output: pydicom.Dataset, keyword: str, words: set[str]
+) -> bool:
+    """Copies a value if it is as its VR in the dictionary demands; a file may declare any other."""
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    element, vr = original.get_item(tag), dictionary_VR(tag)
+    if not isinstance(element, RawDataElement) or not isinstance(element.value or b"", bytes):
+        return False
+    data = element.value or b""
+    if keyword in ("PixelData", "SOPClassUID"):  # see `_check`
+        valid = True
+    elif vr in _TEXT:
+        values = _text(original, keyword).split("\\")
+        if not all(len(value) <= _TEXT[vr] and value.isprintable() for value in values):
+            return False
+        if _names(" ".join(values), words):
+            return False
+        setattr(output, keyword, values if len(values) > 1 else values[0])
+        return True
+    elif vr in ("DS", "IS"):
+        valid = all(_NUMBER.fullmatch(part) for part in data.split(b"\\"))
+    elif vr == "FD":  # eight letters are a number too, but an absurd one
+        order = "<" if original.original_encoding[1] else ">"
+        numbers = struct.unpack(f"{order}{len(data) // 8}d", data) if len(data) % 8 == 0 else [1e99]
+        valid = all(number == 0 or 1e-6 < abs(number) < 1e6 for number in numbers)
+    else:
+        valid = len(data) <= 4  # US, SS: one or two
+    if valid:
+        same = keyword == "PixelData" or element.VR in (None, *vr.split(" or "))
+        output[tag] = element if same else element._replace(VR=vr[:2])
+    return valid
+
+
+def _check(original: pydicom.FileDataset, words: set[str]) -> None:
+    if _text(original, "SOPClassUID") != CT_IMAGE or "PixelData" not in original:
         raise RefusedError(Reason.NOT_CT)
-    if {"SECONDARY", "SCREEN SAVE"} & {str(value).upper() for value in original.ImageType}:
+    image_type = {value.strip() for value in _text(original, "ImageType").upper().split("\\")}
+    if {"SECONDARY", "SCREEN SAVE"} & image_type:
         raise RefusedError(Reason.NOT_CT)
-    if str(original.get("BurnedInAnnotation", "")).strip().upper() == "YES":
+    if _text(original, "BurnedInAnnotation").upper() not in ("", "NO"):
         raise RefusedError(Reason.BURNED_IN)
     tags: list[Any] = [*original.keys()]
     overlays = {tag.group for tag in tags if 0x6000 <= tag.group <= 0x601E}
     if any(Tag(group, 0x3000) not in original for group in overlays):
         raise RefusedError(Reason.OVERLAY)
     for keyword in ("PatientID", *UIDS):
-        if not str(original.get(keyword) or "").strip():
+        if not _text(original, keyword):
             raise RefusedError(Reason.MISSING_IDENTIFIERS)
+    syntax, pixels = original.file_meta.TransferSyntaxUID, original.get_item("PixelData").value
+    if not syntax.is_transfer_syntax or syntax.is_private:
+        raise RefusedError(Reason.DAMAGED)
+    if syntax.is_encapsulated:
+        if any(word.encode() in pixels.lower() for word in words if len(word) >= STREAM_WORD):
+            raise RefusedError(Reason.NAMED)
+        return
+    names = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+    frames = int(_text(original, "NumberOfFrames") or 1)
+    size = math.prod((*(_short(original, name) for name in names), frames)) // 8
+    if len(pixels) > size and pixels[size:] != b"\0" * (size % 2):
+        raise RefusedError(Reason.SURPLUS)
+
+
+def _text(original: pydicom.Dataset, keyword: str) -> str:
+    """A text, whatever VR the file gives it, without padding; several values stay joined by `\\`."""
+    tag = tag_for_keyword(keyword) or 0
+    value = original.get_item(tag).value if tag in original else ""
+    text = decoded(value, character_set(original)) if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0\t\r\n")
+
+
+def _short(original: pydicom.FileDataset, keyword: str) -> int:
+    """An unsigned short; 1 if it is missing, as of samples per pixel."""
+    if keyword not in original:
+        return 1
+    order = "<" if original.original_encoding[1] else ">"
+    return struct.unpack(f"{order}H", original.get_item(keyword).value)[0]
 
 
 def _words(original: pydicom.Dataset) -> set[str]:
-    return set().union(*(_split(original.get(keyword)) for keyword in IDENTIFYING))
+    """The parts of persons' names, and the values of `IDS` and their words, in lower case."""
+    persons = {word for keyword in PERSONS for word in _split(_text(original, keyword)) if word[1:]}
+    ids = [_text(original, keyword).casefold() for keyword in IDS]
+    several = {word for text in ids for word in (text, *_split(text)) if len(word) >= WORD}
+    return persons | several
 
 
-def _split(value: object) -> set[str]:
-    """Words of at least `WORD` letters and digits in a value or its several values."""
-    texts = value if isinstance(value, MutableSequence) else [value]
-    words = (re.findall(r"[^\W_]+", str(text).casefold()) for text in texts)
-    return {word for some in words for word in some if len(word) >= WORD}
+def _split(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.casefold())
+
+
+def _names(text: str, words: set[str]) -> bool:
+    """Whether a text contains a word: within another one if it is long or not of ASCII letters."""
+    folded = text.casefold()
+    inside = (word for word in words if len(word) >= WORD or not word.isascii())
+    return not words.isdisjoint(_split(folded)) or any(word in folded for word in inside)
 
 
 def _same_pixels(original: pydicom.FileDataset, written: bytes) -> None:

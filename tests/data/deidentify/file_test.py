@@ -128,6 +128,121 @@ def test_what_must_not_be_exported_is_refused(header, expected):
     assert reason(person(**header)) is expected
 
 
+def inside(original):
+    """Everywhere that a name can stand, in one file."""
+    inner = pydicom.Dataset()
+    inner.PatientName, inner.ReferencedSOPInstanceUID = (
+        PLANTED["PatientName"],
+        "1.2.840.99.7654321.9",
+    )
+    for keyword in (
+        "RequestAttributesSequence",
+        "DigitalSignaturesSequence",
+        "ReferencedImageSequence",
+    ):
+        setattr(original, keyword, [inner])
+    for keyword in (
+        "ImageComments",
+        "ProtocolName",
+        "SeriesDescription",
+        "RequestedProcedureDescription",
+    ):
+        setattr(original, keyword, "Gundula Wagenknecht")
+    original.private_block(0x0099, "Wagenknecht Planted", create=True).add_new(1, "LO", "Zwetschge")
+    original.add_new(0x50000010, "US", 1)  # a curve
+    original.add_new(0x50002500, "LO", "Wagenknecht")
+    original.add_new(0x60000022, "LO", "Wagenknecht")  # an overlay's description
+    original.add_new(0x60003000, "OW", b"Wagenknecht!")
+    original.add_new(0x00420011, "OB", b"Wagenknecht!")  # an encapsulated document
+    original.file_meta.SourceApplicationEntityTitle = "WAGENKNECHT"
+    original.file_meta.PrivateInformationCreatorUID = "1.2.840.99.7654321"
+    original.file_meta.PrivateInformation = b"Wagenknecht!"
+    original.preamble = b"Wagenknecht".ljust(128, b"\0")
+    data = make_dicom.encode(original)
+    return data[:128].replace(bytes(11), b"Wagenknecht", 1) + data[128:]
+
+
+@pytest.mark.parametrize("character_set", [None, "ISO_IR 192", "ISO_IR 100"])
+def test_nothing_is_left_of_elements_that_are_not_kept(character_set):
+    original = make_dicom.dataset(**PLANTED, SpecificCharacterSet=character_set)
+    data = inside(original)
+    folded = deidentify(data + b"Wagenknecht!" * 9, KEY).data.lower()
+    for planted in (*PLANTED.values(), "Planted"):
+        for word in re.findall(r"[\w.]{4,}", planted.lower()):
+            assert word.encode() in data.lower(), word
+            for spelling in (word, word[::-1]):
+                assert spelling.encode() not in folded, word
+                assert spelling.encode("utf-16-le") not in folded, word
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("Manufacturer", "Wagenknecht"),
+        ("Manufacturer", "xWAGENKNECHTx"),
+        ("Manufacturer", "by Gundula W"),
+        ("Manufacturer", "MRN-7741093"),
+        ("Manufacturer", "Li"),
+        ("Manufacturer", "Klinikum Sankt Nirgendwo"),
+        ("Manufacturer", "x" * 65),
+        ("Manufacturer", "a\x07b"),
+        ("ConvolutionKernel", "山田太郎様"),
+        ("ScanOptions", "ACC5550137"),
+        ("SliceThickness", "Zwetschge"),
+        ("InstanceNumber", "Zwetschge"),
+        ("RevolutionTime", "Zwetschg"),
+        ("SmallestImagePixelValue", "Zwetschg"),
+        ("KVP", "Zwetschge"),
+        ("ManufacturerModelName", "Zwetschge"),
+        ("PixelAspectRatio", "Zwetschge"),
+    ],
+)
+def test_a_kept_value_that_names_a_person_or_breaks_its_vr_is_emptied(keyword, value):
+    original = make_dicom.dataset(
+        **PLANTED,
+        SpecificCharacterSet="ISO_IR 192",
+        PatientBirthName="山田^太郎",
+        OtherPatientNames="Li^X",
+    )
+    inner = pydicom.Dataset()
+    inner.PatientComments = value
+    if keyword in original:
+        del original[keyword]
+    if keyword == "ManufacturerModelName":
+        original.add_new(keyword, "SQ", [inner])
+    else:
+        original.add_new(keyword, "OB", value.encode())
+    data = make_dicom.encode(original)
+    exported = deidentify(data, KEY)
+    assert keyword in exported.cleared
+    assert value.encode() not in exported.data
+    assert keyword not in read(exported.data) or not read(exported.data)[keyword].value
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"), [(b"Zwetschge ", Reason.SURPLUS), (b"\0\0", Reason.SURPLUS)]
+)
+def test_pixel_data_beyond_the_picture_is_refused(extra, expected):
+    original = make_dicom.dataset(**PLANTED)
+    original.PixelData += extra
+    assert reason(make_dicom.encode(original)) is expected
+
+
+def test_a_comment_in_compressed_pixels_is_refused():
+    original = make_dicom.dataset(**PLANTED, syntax="1.2.840.10008.1.2.4.70")
+    original.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xfe\0\x10wagenknecht\xff\xd9"])
+    assert reason(make_dicom.encode(original)) is Reason.NAMED
+
+
+def test_patients_of_undecodable_ids_stay_apart():
+    """pydicom reads both as the same text with replacement characters."""
+    plain = person(PatientID="M-ller", SpecificCharacterSet="ISO_IR 192")
+    patients = {
+        deidentify(plain.replace(b"M-ller", b"M%cller" % c), KEY).patient for c in b"\xf6\xfc"
+    }
+    assert len(patients) == 2
+
+
 def test_graphics_in_the_unused_bits_of_pixels_are_refused():
     original = make_dicom.dataset(**PLANTED)
     original.add_new(0x60000010, "US", 24)  # an overlay without data
