@@ -4,7 +4,7 @@
     python -m launch.deidentify --source=DIR --out=DIR --key=FILE
 
 fl_jax/data/README.md says what is kept, what is removed, and the limits. Refused files are listed on the
-screen only, since their names may identify patients.
+screen only, since their names may identify patients. An interrupted export starts over.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
             more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
             say(f"refused, {reason}: {len(paths)}: {', '.join(paths[:SHOWN])}{more}")
         for keyword, count in sorted(done.cleared.items()):
-            say(f"emptied {keyword} in {count} files: it contained part of a name or an identifier")
+            say(f"emptied {keyword} in {count} files: it named a person, or broke the standard")
         say(f"{done.files} files of {done.patients} patients in {out}")
 
     output.show(done._asdict(), text)

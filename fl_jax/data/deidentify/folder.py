@@ -3,28 +3,43 @@
 | layout | input | output |
 |---|---|---|
 | `sites` | `<site>/input/labels.csv`, `<site>/input/data/<Image>.dcm` | the same, images renamed in both |
-| `folder` | every file below | `<patient>/<series>/<image>.dcm` |
+| `folder` | every file below | `<series>/<image>.dcm` |
 
 An image's new name is `ID_` and 12 hexadecimal digits of HMAC-SHA256(key, old name), so an image has the same
 name in every export. With `folder`, where files of different folders may share a name, it is the new SOP
 Instance UID. A second image with the same new name is refused. `labels.csv` keeps the column Image, the
-labels, and the rows of exported images. Sites keep their names.
+labels, and the rows of exported images. Sites keep their names. No name contains its file's Patient ID, not
+even the pseudonymous one, so that datasets accept it.
+
+An unfinished export carries a marker, and the next run to the same folder starts it over; a finished one is
+never overwritten. Refused files are listed by the path that the user gave, which may name a patient.
 """
 
 import os
 import pathlib
+import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, NoReturn
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify.file import KEY_BYTES, Deidentified, RefusedError, deidentify, pseudonym
 from fl_jax.data.sources import read_labels
-from fl_jax.data.sources.listing import image_of
+from fl_jax.data.sources.listing import Labels, image_of
 from fl_jax.files import csv_table
+from fl_jax.files.atomic import named
+from fl_jax.files.folders import claim, make, remove
+from fl_jax.files.links import check_link, has_marker, marker
+from fl_jax.files.locks import LOCKS, lock
+from fl_jax.files.regular import open_read, open_write, read_bytes
 
 MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
 LAYOUTS = ("sites", "folder")
+KEY_LIMIT = 2**16
+"""Bytes; no key is longer."""
+LARGEST = 2**30
+"""Bytes of a file that is read; a slice has less than one in a thousand of it."""
+UNREADABLE = "unreadable, a link out of the source, or no regular file"
 TWICE = "another image has its name"
 """Reason to refuse a second file of one image, e.g. `x.DCM` next to `x.dcm`."""
 
@@ -55,7 +70,7 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
         Its bytes without surrounding white space.
 
     Raises:
-        ValueError: no file, a file that others may read, or a short key; with the remedy.
+        ValueError: no file, a file that others may read, or a short or huge one; with the remedy.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -63,9 +78,10 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
             f"key is {str(path)!r}, which is not a file: make one with {MAKE_KEY} and keep it at the "
             "hospital; the same key gives the same pseudonyms"
         )
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise ValueError(f"key {path} can be read by other users: chmod 600 {path}")
-    key = path.read_bytes().strip()
+    with open_read(path, largest=KEY_LIMIT) as file:
+        if os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            raise ValueError(f"key {path} can be read by other users: chmod 600 {path}")
+        key = file.read(KEY_LIMIT).strip()
     if len(key) < KEY_BYTES:
         raise ValueError(f"key {path} has {len(key)} bytes, {KEY_BYTES} are needed: {MAKE_KEY}")
     return key
@@ -83,7 +99,7 @@ def deidentify_folder(
 
     Args:
         source: the folder; stays unchanged.
-        out: an empty or new folder, outside of `source`.
+        out: an empty or new folder, or an unfinished export; neither inside nor around `source`.
         key: see `read_key`.
         layout: see the module's table.
         progress: called with files done and files in all.
@@ -92,7 +108,9 @@ def deidentify_folder(
         What was written and what was refused.
 
     Raises:
-        ValueError: an unknown layout, an unsuitable folder, or an invalid `labels.csv`.
+        ValueError: an unknown layout, an unsuitable folder, an invalid `labels.csv`, or another process is
+            writing to `out`.
+        OSError: `out` cannot be written, or a folder of `source` cannot be listed.
     """
     source, out = pathlib.Path(source), pathlib.Path(out)
     if layout not in LAYOUTS:
@@ -101,29 +119,64 @@ def deidentify_folder(
     files = [*(_sites(source) if layout == "sites" else _loose(source))]
     if not files:
         raise ValueError(f"source {source}: no file to export; see layout {layout!r}")
+    sites = sorted({site for _, site in files if site})
+    labels = {site: read_labels(source / site / "input" / "labels.csv")[0] for site in sites}
+    claim(out, "export", flag="--out")
+    with lock(out, "deidentify", flag="--out"):
+        for path in out.iterdir():  # of an unfinished export
+            if path.is_dir() and path.name != LOCKS:
+                remove(path, "export")
+        exported, written = _export(source, files, out, key, progress)
+        for site in sites:
+            _labels(labels[site], out / site / "input", key, written)
+        remove(out / LOCKS, "export")
+        marker(out, "export").unlink()
+    return exported
+
+
+def _export(
+    source: pathlib.Path,
+    files: Sequence[tuple[pathlib.Path, str]],
+    out: pathlib.Path,
+    key: bytes,
+    progress: Callable[[int, int], None],
+) -> tuple[Exported, set[str]]:
+    """Exports the files; also returns the names of the images written."""
     refused: dict[str, list[str]] = {}
     cleared, patients = Counter(), set()
-    written: list[str] = []
+    written: set[pathlib.Path] = set()
     for done, (path, site) in enumerate(files, 1):
-        try:
-            exported = deidentify(path.read_bytes(), key)
-        except RefusedError as error:
-            refused.setdefault(error.reason.value, []).append(str(path))
+        exported = _deidentify(path, source, key)
+        if isinstance(exported, str):
+            refused.setdefault(exported, []).append(str(path))
         else:
-            target = out / _place(path, site, exported, key)
-            if target.exists():
+            place = _place(path, site, exported, key)
+            if place in written:
                 refused.setdefault(TWICE, []).append(str(path))
             else:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(exported.data)
-                written.append(target.stem)
+                make((out / place).parent)
+                with named(out / place), open_write(out / place, "new") as file:
+                    file.write(exported.data)
+                written.add(place)
                 patients.add(exported.patient)
                 cleared.update(exported.cleared)
         progress(done, len(files))
-    if layout == "sites":
-        for site in sorted({site for _, site in files}):
-            _labels(source / site / "input", out / site / "input", key, {*written})
-    return Exported(len(written), len(patients), refused, dict(cleared))
+    result = Exported(len(written), len(patients), refused, dict(cleared))
+    return result, {place.stem for place in written}
+
+
+def _deidentify(path: pathlib.Path, source: pathlib.Path, key: bytes) -> Deidentified | str:
+    """A file's de-identified content, or why it is refused."""
+    try:
+        if path.is_symlink():
+            check_link(path, source)
+        data = read_bytes(path, LARGEST)
+    except (OSError, ValueError):
+        return UNREADABLE
+    try:
+        return deidentify(data, key)
+    except RefusedError as error:
+        return error.reason.value
 
 
 def image_name(key: bytes, name: str) -> str:
@@ -136,34 +189,40 @@ def _check_folders(source: pathlib.Path, out: pathlib.Path) -> None:
         raise ValueError(f"source is {str(source)!r}, which is not a folder")
     if out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"out {out} is inside source {source}: choose another folder")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if source.resolve().is_relative_to(out.resolve()):
+        raise ValueError(f"source {source} is inside out {out}: choose another folder")
+    unfinished = has_marker(out, "export")
+    if out.exists() and not unfinished and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"out {out} is not an empty folder: choose another, or empty it")
 
 
 def _sites(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
     for folder in sorted(source.glob("*/input/data")):
         for path in sorted(folder.iterdir()):
-            if path.is_file():
-                yield path, folder.parents[1].name
+            yield path, folder.parents[1].name
 
 
 def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    for path in sorted(source.rglob("*")):
-        if path.is_file():
-            yield path, ""
+    for folder, folders, names in os.walk(source, onerror=_fail):
+        folders.sort()
+        for name in sorted(names):
+            yield pathlib.Path(folder, name), ""
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise error
 
 
 def _place(path: pathlib.Path, site: str, exported: Deidentified, key: bytes) -> pathlib.Path:
     if not site:
-        return pathlib.Path(exported.patient, exported.series, f"{exported.image}.dcm")
+        return pathlib.Path(exported.series, f"{exported.image}.dcm")
     name = image_of(path.name)
     return pathlib.Path(site, "input", "data", f"{image_name(key, name)}.dcm")
 
 
-def _labels(source: pathlib.Path, out: pathlib.Path, key: bytes, written: set[str]) -> None:
+def _labels(labels: Mapping[str, Labels], out: pathlib.Path, key: bytes, written: set[str]) -> None:
     """Writes the site's `labels.csv` with new names, sorted."""
-    labels, _ = read_labels(source / "labels.csv")
     renamed = sorted((image_name(key, image), values) for image, values in labels.items())
-    out.mkdir(parents=True, exist_ok=True)
     rows = ((name, *values) for name, values in renamed if name in written)
+    make(out)
     csv_table.write(out / "labels.csv", ("Image", *LABELS), rows)

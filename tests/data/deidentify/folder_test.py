@@ -9,6 +9,7 @@ import make_site
 import pytest
 
 from fl_jax.data import dicom, sources
+from fl_jax.data.dataset import prepare
 from fl_jax.data.deidentify import folder
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +64,7 @@ def test_a_folder_of_any_shape(tmp_path):
     done = folder.deidentify_folder(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
     assert (done.files, done.patients) == (2, 1)
     assert list(done.refused) == ["not a DICOM image"]
-    assert len(list((tmp_path / "out").glob("P*/2.25.*/2.25.*.dcm"))) == 2
+    assert len(list((tmp_path / "out").glob("2.25.*/2.25.*.dcm"))) == 2
 
 
 def test_files_of_different_folders_may_be_called_alike_and_copies_are_refused(tmp_path):
@@ -75,12 +76,75 @@ def test_files_of_different_folders_may_be_called_alike_and_copies_are_refused(t
     assert done.refused == {"another image has its name": [str(tmp_path / "in" / "C" / "I10")]}
 
 
+def test_a_file_that_cannot_be_read_is_counted_and_the_rest_exported(source, tmp_path):
+    data = source / "north" / "input" / "data"
+    os.mkfifo(data / "fifo.dcm")
+    (data / "folder.dcm").mkdir()
+    (data / "broken.dcm").symlink_to("nowhere")
+    (tmp_path / "elsewhere").write_bytes(make_dicom.ct())
+    (data / "link.dcm").symlink_to(tmp_path / "elsewhere")
+    (data / "\udcff.dcm").write_bytes(b"x")
+    done = folder.deidentify_folder(source, tmp_path / "out", KEY)
+    assert done.files == 12
+    names = sorted(Path(path).stem for path in done.refused[folder.UNREADABLE])
+    assert names == ["broken", "fifo", "folder", "link"]
+    assert len(done.refused["not a DICOM image"]) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["north", "south"]
+
+
+def test_a_killed_export_starts_over_and_a_finished_one_stays(source, tmp_path):
+    out = tmp_path / "out"
+
+    def kill(done, total):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.deidentify_folder(source, out, KEY[::-1], progress=kill)
+    assert len([*out.rglob("*.dcm")]) == 7
+    assert folder.deidentify_folder(source, out, KEY).files == 12
+    assert len([*out.rglob("*.dcm")]) == 12
+    with pytest.raises(ValueError, match="is not an empty folder"):
+        folder.deidentify_folder(source, out, KEY)
+
+
+def test_two_exports_to_one_folder_do_not_mix(source, tmp_path):
+    def other(done, total):
+        if done == 3:
+            code = f"""
+from fl_jax.data.deidentify import folder
+folder.deidentify_folder({str(source)!r}, {str(tmp_path / "out")!r}, bytes(32))
+"""
+            command = [sys.executable, "-c", code]
+            ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+            assert "is writing 'deidentify'" in ended.stderr
+
+    assert folder.deidentify_folder(source, tmp_path / "out", KEY, progress=other).files == 12
+
+
+def test_a_missing_label_table_is_said_before_work_begins(source, tmp_path):
+    (source / "south" / "input" / "labels.csv").unlink()
+    with pytest.raises(ValueError, match=r"labels\.csv is missing"):
+        folder.deidentify_folder(source, tmp_path / "out", KEY)
+    assert not (tmp_path / "out").exists()
+
+
+def test_datasets_accept_an_exported_folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "I10").write_bytes(make_dicom.ct())
+    folder.deidentify_folder(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
+    data = tmp_path / "data"
+    prepare(tmp_path / "out", layout="loose", data_dir=data, image_size=8, workers=0)
+
+
 def test_folders_that_will_not_do_are_refused(source, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     for given, out, message in (
         (source, source / "out", "is inside source"),
         (source, tmp_path / "full", "is not an empty folder"),
+        (source, source, "is inside source"),
+        (source, tmp_path, "is inside out"),
         (tmp_path / "none", tmp_path / "out", "which is not a folder"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -99,6 +163,12 @@ def test_keys(tmp_path):
         folder.read_key(path)
     path.chmod(0o600)
     assert folder.read_key(path) == KEY
+    path.write_bytes(bytes(folder.KEY_LIMIT + 1))
+    with pytest.raises(ValueError, match="at most 65536 are read"):
+        folder.read_key(path)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ValueError, match="which is not a file"):
+        folder.read_key(tmp_path / "fifo")
     path.write_bytes(KEY[:9])
     with pytest.raises(ValueError, match="has 9 bytes, 32 are needed"):
         folder.read_key(path)
