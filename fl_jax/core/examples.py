@@ -1,9 +1,7 @@
 """Reads and checks the training examples of a site."""
 
 import math
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -64,16 +62,6 @@ def _check_labels(name: str, labels: np.ndarray, low: float, high: float) -> Non
 def signature(examples: Examples) -> str:
     """Structure, shapes and dtypes without the number of examples."""
     return str(jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape[1:])}", examples))
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Reads the numeric arrays of an .npz file; raises ValueError for a damaged one or one with Python
-    objects."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: is no readable .npz of numeric arrays: {error}") from error
 
 
 def columns(examples: Any, keys: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,9 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from fl_jax.core.examples import checked, columns, count, read_npz, signature
+from fl_jax.core.examples import checked, columns, count, signature
 from fl_jax.core.types import Batch
+from fl_jax.files.npz import read_npz
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from fl_jax.experiment import checkpoint_step
 from fl_jax.experiment.checkpoint_step import OURS, Layout, Named, OtherFormatError
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.files.atomic import sync
+from fl_jax.files.folders import make
 from fl_jax.files.text import printable
 
 _UNFINISHED = re.compile(r"\d+\.orbax-checkpoint-tmp.*")
@@ -41,7 +42,7 @@ class Store:
         self.directory = Path(directory).absolute()
         self._read_only, self._keep = read_only, keep
         if not read_only:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make(self.directory)
             for path in self.directory.iterdir():
                 if _UNFINISHED.fullmatch(path.name) and not path.is_symlink():
                     shutil.rmtree(path)

@@ -27,6 +27,7 @@ from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
+from fl_jax.files.npz import read_npz
 from fl_jax.files.regular import sha256
 from fl_jax.report import pictures
 from fl_jax.workdir import Workdir
@@ -200,12 +201,14 @@ def lesion_masks(cohort: Path, images: NDArray[np.str_], size: int) -> dict[str,
         )
     wanted, masks = set(images.tolist()), {}
     for path in paths:
-        with np.load(path, allow_pickle=False) as file:
-            for name, bits in zip(file["images"].tolist(), file["subtypes"], strict=True):
-                if name in wanted and bits.any():
-                    planes = [1000 * (bits >> n & 1).astype(np.int16) for n in range(5)]
-                    square = (float("nan"), float("nan"))
-                    masks[name] = np.stack([resize(p, size, square) for p in planes]) >= 500
+        file = read_npz(path)
+        if file.keys() != {"images", "subtypes"} or file["subtypes"].dtype != np.uint8:
+            raise ValueError(f"{path}: is no file of masks; make the cohort again")
+        for name, bits in zip(file["images"].tolist(), file["subtypes"], strict=True):
+            if name in wanted and bits.any():
+                planes = [1000 * (bits >> n & 1).astype(np.int16) for n in range(5)]
+                square = (float("nan"), float("nan"))
+                masks[name] = np.stack([resize(p, size, square) for p in planes]) >= 500
     return masks
 
 

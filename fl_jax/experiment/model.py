@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,9 @@ from fl_jax.core.types import LABELS, Params, Study
 from fl_jax.data import windows
 from fl_jax.data.slices import Identity, Slices
 from fl_jax.experiment import features
+from fl_jax.files import locks
+from fl_jax.files.atomic import atomic_open
+from fl_jax.files.npz import read_npz
 from fl_jax.files.regular import sha256
 from fl_jax.models.pretrained.load import pretrained
 from fl_jax.models.study_head import StudyHead
@@ -146,7 +148,7 @@ def head_task(config: Config, size: int, positive_weights: np.ndarray | None = N
 def on_features(
     config: Config, net: Network, slices: Slices, identity: Identity, folder: Path
 ) -> tuple[Task, Slices]:
-    """The head's task and the dataset of features, which are cached as `folder/<digest>.npy`.
+    """The head's task and the dataset of features, which are cached as `folder/<digest>.npz`.
 
     Raises:
         ValueError: more than the head is trained, images are augmented, or a field is for whole models only.
@@ -204,7 +206,9 @@ def facts(config: Config, identity: Identity) -> list[Any]:
 def cached(
     net: Network, variables: Any, slices: Slices, depends_on: list[Any], folder: Path
 ) -> np.ndarray:
-    """The features of every slice, float32[N, F], cached as `folder/<digest>.npy`.
+    """The features of every slice, float32[N, F], cached as `folder/<digest>.npz`.
+
+    Of several processes that need them, one computes and the others wait.
 
     Args:
         net: provides `model` and `prepare`.
@@ -212,17 +216,23 @@ def cached(
         slices: the dataset, each slice an example.
         depends_on: all that the features depend on, JSON values; its digest names the file.
         folder: created if missing.
+
+    Raises:
+        ValueError: the cached file is damaged, or has other features.
     """
     name = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:16]
-    path = folder / f"{name}.npy"
-    if path.exists():
-        return np.load(path, allow_pickle=False)
-    table = features.extract(net.model, variables, net.prepare, slices)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
-        np.save(file, table)
-    part.replace(path)
+    path = folder / f"{name}.npz"
+    with locks.lock(folder, name, flag="--workdir", wait=True):
+        if not path.exists():
+            table = features.extract(net.model, variables, net.prepare, slices)
+            with atomic_open(path, "wb") as file:
+                np.savez(file, features=table)
+            return table
+    table = read_npz(path).get("features", np.zeros(()))
+    if table.dtype != np.float32 or table.shape[:1] != (len(slices),):
+        raise ValueError(
+            f"{path}: has {table.dtype}{list(table.shape)} for {len(slices)} slices; delete it"
+        )
     return table
 
 

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -113,3 +116,28 @@ def test_where_features_do_not_stand_for_images(
     monkeypatch.setattr(features, "extract", lambda *_: np.zeros((len(slices), 512), np.float32))
     with pytest.raises(ValueError, match=message):
         models.on_features(config, network, slices, IDENTITY, tmp_path)
+
+
+def test_cached_features_are_computed_once_and_a_damaged_file_is_refused(
+    slices, tmp_path, monkeypatch
+):
+    table, calls = np.random.default_rng(0).normal(size=(len(slices), 4)).astype(np.float32), []
+    monkeypatch.setattr(features, "extract", lambda *_: calls.append(1) or table)
+    network: Any = SimpleNamespace(model=None, prepare=None)
+
+    def cached():
+        return models.cached(network, {}, slices, ["of", "these"], tmp_path)
+
+    np.testing.assert_array_equal(cached(), table)
+    np.testing.assert_array_equal(cached(), table)
+    assert len(calls) == 1
+    (path,) = tmp_path.glob("*.npz")
+    flipped = bytearray(path.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match=rf"{path}: is no readable"):
+        cached()
+    for other in (table[1:], table.astype(float), table[0, 0]):
+        np.savez(path, features=other)
+        with pytest.raises(ValueError, match=rf"{path}: has .* for {len(slices)} slices; delete"):
+            cached()

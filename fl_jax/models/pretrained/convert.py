@@ -71,12 +71,12 @@ def convert(
             missing.append("/".join(path))
             continue
         theirs, value = arrays[name]
-        with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused below
-            value = _layout(np.asarray(value, np.float32), leaf.ndim, path[-1])
+        value = _layout(value, leaf.ndim, path[-1])
         if repeat_channels and path[1:] == (stem, "kernel") and value.ndim == 4 and value.size:
             value = _repeat(value, leaf.shape[2])
         if value.shape != leaf.shape:
             raise ValueError(_remedy(theirs, value.shape, "/".join(path), leaf.shape))
+        value = _float32(value)
         if not np.isfinite(value).all():
             raise ValueError(f"{theirs}: contains NaN or infinity; the file is damaged")
         converted[path] = jnp.asarray(value)
@@ -118,7 +118,13 @@ def _layout(value: np.ndarray, ndim: int, leaf: str) -> np.ndarray:
 
 def _repeat(value: np.ndarray, channels: int) -> np.ndarray:
     theirs = value.shape[2]
-    return value[:, :, np.arange(channels) % theirs] * (theirs / channels)
+    return _float32(value)[:, :, np.arange(channels) % theirs] * (theirs / channels)
+
+
+def _float32(value: np.ndarray) -> np.ndarray:
+    """Overflow becomes infinity, which is refused later."""
+    with np.errstate(over="ignore"):
+        return np.asarray(value, np.float32)
 
 
 def _remedy(theirs: str, actual: tuple[int, ...], ours: str, expected: tuple[int, ...]) -> str:

@@ -1,12 +1,15 @@
 import hashlib
 import json
 import sys
+import zipfile
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import weight_files
 
+from fl_jax.models.pretrained import state_dict
 from fl_jax.models.pretrained.state_dict import read
 
 
@@ -110,3 +113,31 @@ def test_without_pytorch_a_pth_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install torch, or use a \.safetensors"):
         read(path, digest(path))
+
+
+def test_a_compressed_pth_is_refused_before_pytorch_reads_it(tmp_path, monkeypatch):
+    path, reads = tmp_path / "w.pth", []
+    torch = SimpleNamespace(load=lambda *_, **__: reads.append(1) or {}, is_tensor=None)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("w/data/0", bytes(2**20))
+        if method == zipfile.ZIP_STORED:
+            assert read(path, digest(path)) == {}
+        else:
+            with pytest.raises(ValueError, match="contains more than tensors, or is damaged"):
+                read(path, digest(path))
+    assert len(reads) == 1
+
+
+def test_too_large_a_file_is_not_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "w.safetensors", {})
+    monkeypatch.setattr(state_dict, "LARGEST", 9)
+    with pytest.raises(ValueError, match="has 10 bytes or more, at most 9 are read"):
+        read(path, digest(path))
+
+
+def test_arrays_are_views_of_the_file(tmp_path):
+    """Whatever they declare, they take no more memory than the file."""
+    path = write(tmp_path / "w.safetensors", {"a": entry("F64", [2], 0, 16)}, bytes(16))
+    assert not read(path, digest(path))["a"].flags.owndata
