@@ -63,10 +63,24 @@ def secrets(root: pathlib.Path) -> set[bytes]:
 
 
 def leaks(folder: pathlib.Path, wanted: set[bytes]) -> list[tuple[str, bytes]]:
-    """The files under `folder` whose name or bytes hold one of the secrets."""
+    """The files under `folder` whose name or bytes hold a secret, in any case, reversed or in UTF-16."""
+    paths = sorted(folder.rglob("*"))
+    contents = [(path.name, path.read_bytes() if path.is_file() else b"") for path in paths]
     return [
-        (path.name, secret)
-        for path in sorted(folder.rglob("*"))
-        for secret in wanted
-        if secret in path.name.encode() or (path.is_file() and secret in path.read_bytes())
+        (name, secret)
+        for name, data in contents
+        for secret in in_bytes(name.encode() + data, wanted)
     ]
+
+
+def in_bytes(data: bytes, wanted: set[bytes]) -> list[bytes]:
+    """The secrets that `data` holds in some spelling."""
+    folded = data.lower()
+    return [
+        secret for secret in wanted if any(form in folded for form in spellings(secret.lower()))
+    ]
+
+
+def spellings(secret: bytes) -> list[bytes]:
+    wide = [secret.decode().encode(f"utf-16-{order}") for order in ("le", "be")]
+    return [secret, *wide] if secret.isdigit() else [secret, *wide, secret[::-1]]

@@ -30,6 +30,7 @@ import io
 import math
 import re
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pydicom
@@ -82,8 +83,12 @@ WORD = 4
 STREAM_WORD = 6
 """The same in compressed pixels, which contain any four letters by chance."""
 _NUMBER = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *\0?| *")
-_TEXT = {"CS": 16, "SH": 16, "LO": 64}
-"""Maximum length of a value, by VR."""
+_TEXT: dict[str, Callable[[str], object]] = {
+    "CS": re.compile("[A-Z0-9_ ]{0,16}").fullmatch,
+    "SH": lambda value: len(value) <= 16 and value.isprintable(),
+    "LO": lambda value: len(value) <= 64 and value.isprintable(),
+}
+"""Validity of one value, by VR."""
 KEY_BYTES = 32
 
 
@@ -177,7 +182,6 @@ def _deidentify(original: pydicom.FileDataset, key: bytes) -> Deidentified:
     for keyword in KEPT:
         tag = Tag(tag_for_keyword(keyword) or 0)
         if tag in original and not _copy(original, output, keyword, words):
-            setattr(output, keyword, None)
             cleared.append(keyword)
     for keyword in EMPTIED:
         setattr(output, keyword, "")
@@ -204,22 +208,24 @@ def _deidentify(original: pydicom.FileDataset, key: bytes) -> Deidentified:
 def _copy(
     original: pydicom.FileDataset, output: pydicom.Dataset, keyword: str, words: set[str]
 ) -> bool:
-    """Copies a value if it is as its VR in the dictionary demands; a file may declare any other."""
+    """Copies what is as its VR in the dictionary demands, empties the rest; returns whether all was.
+
+    Values of a text are emptied one by one: without `DERIVED`, a reformatted slice would look original.
+    """
     tag = Tag(tag_for_keyword(keyword) or 0)
     element, vr = original.get_item(tag), dictionary_VR(tag)
-    if not isinstance(element, RawDataElement) or not isinstance(element.value or b"", bytes):
+    is_plain = isinstance(element, RawDataElement) and isinstance(element.value or b"", bytes)
+    if not is_plain or element.VR == "SQ":
+        setattr(output, keyword, None)
         return False
     data = element.value or b""
     if keyword in ("PixelData", "SOPClassUID"):  # see `_check`
         valid = True
     elif vr in _TEXT:
         values = _text(original, keyword).split("\\")
-        if not all(len(value) <= _TEXT[vr] and value.isprintable() for value in values):
-            return False
-        if _names(" ".join(values), words):
-            return False
-        setattr(output, keyword, values if len(values) > 1 else values[0])
-        return True
+        kept = [value if _TEXT[vr](value) and not _names(value, words) else "" for value in values]
+        setattr(output, keyword, kept if len(kept) > 1 else kept[0])
+        return kept == values
     elif vr in ("DS", "IS"):
         valid = all(_NUMBER.fullmatch(part) for part in data.split(b"\\"))
     elif vr == "FD":  # eight letters are a number too, but an absurd one
@@ -231,6 +237,8 @@ def _copy(
     if valid:
         same = keyword == "PixelData" or element.VR in (None, *vr.split(" or "))
         output[tag] = element if same else element._replace(VR=vr[:2])
+    else:
+        setattr(output, keyword, None)
     return valid
 
 

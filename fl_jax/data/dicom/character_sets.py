@@ -7,14 +7,14 @@ from pydicom.valuerep import TEXT_VR_DELIMS
 
 _UNDECODED = re.compile("[\x1b\x80-\x9f\ufffd]")
 """An escape, a C1 control or a replacement character: the bytes are of another character set."""
-_EXTENSION = re.compile(r"\x1b(?=[(),.$/-])")
-"""The escape of a code extension of ISO 2022; any other one stays a control character."""
+_FOREIGN = re.compile(rb"[\x80-\xff]|\x1b(?=[(),.$/-])")
+"""Bytes beyond ASCII, and the escape of a code extension; another escape is a control character."""
 
 
 def decoded(value: bytes, character_set: list[str]) -> str:
-    """Decodes a text; bytes that its character set does not have become escapes such as `\\xe9`.
+    """Decodes a text; bytes that its character set does not have become `<e9>`.
 
-    pydicom replaces such bytes, which makes one patient of `M\\xfcller` and `M\\xf6ller`.
+    pydicom replaces such bytes, which makes one patient of `Müller` and `Möller`.
 
     Args:
         value: as stored.
@@ -23,5 +23,5 @@ def decoded(value: bytes, character_set: list[str]) -> str:
     """
     text = decode_bytes(value, convert_encodings(character_set), TEXT_VR_DELIMS)
     if _UNDECODED.search(text):
-        return _EXTENSION.sub(r"\\x1b", value.decode("ascii", "backslashreplace"))
+        return _FOREIGN.sub(lambda byte: b"<%02x>" % byte[0][0], value).decode()
     return text

@@ -28,6 +28,9 @@ KEYWORDS = (
 """The only elements read; no name, birth date or address of a person is among them."""
 TAGS = {int(tag_for_keyword(keyword) or 0): keyword for keyword in KEYWORDS}
 
+LONGEST_TEXT = 64
+"""Maximum length of a text of VR LO (PS3.5, 6.2)."""
+
 
 class Header(NamedTuple):
     """The raw elements of a file.
@@ -56,6 +59,16 @@ def _raw(header: Header, keyword: str) -> bytes | memoryview:
 def text(header: Header, keyword: str) -> str:
     """A text element without padding; multiple values stay joined by `\\`."""
     return bytes(_raw(header, keyword)).decode().strip(" \0\t\r\n")
+
+
+def device_text(header: Header, keyword: str) -> str:
+    """A text about the scanner, up to the first control character and at most `LONGEST_TEXT` characters.
+
+    With a wrong length, the element also contains the next ones, such as the institution's name.
+    """
+    value = text(header, keyword)
+    end = next((at for at, c in enumerate(value) if not c.isprintable()), len(value))
+    return value[: min(end, LONGEST_TEXT)].strip()
 
 
 def numbers(header: Header, keyword: str, count: int) -> list[float]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.data.dicom.header import Header, integer, numbers, text
+from fl_jax.data.dicom.header import Header, device_text, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize
 from fl_jax.data.dicom.parse import parse
 from fl_jax.data.dicom.pixels import stored_values
@@ -168,8 +168,8 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
             signed=bool(integer(header, "PixelRepresentation")),
             slope=slope,
             intercept=intercept,
-            kernel=text(header, "ConvolutionKernel"),
-            manufacturer=text(header, "Manufacturer"),
+            kernel=device_text(header, "ConvolutionKernel"),
+            manufacturer=device_text(header, "Manufacturer"),
             transfer_syntax=header.syntax or "",
         ),
         repairs=repairs,

@@ -62,6 +62,13 @@ def check_image(where: str, image: str) -> None:
         )
 
 
+def shown(cell: str) -> str:
+    """A cell for a message: a short number as it is; all else may be a name in the wrong column."""
+    return (
+        repr(cell) if re.fullmatch(r"[-+.\d]{0,4}", cell) else f"a text of {len(cell)} characters"
+    )
+
+
 def file_names(folder: pathlib.Path, hint: str) -> list[str]:
     """Sorted names of the regular files in a folder; opens no file and stats only links.
 

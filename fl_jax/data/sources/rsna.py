@@ -41,6 +41,7 @@ from fl_jax.data.sources.listing import (
     file_names,
     image_of,
     label_rows,
+    shown,
     with_any,
 )
 
@@ -153,5 +154,5 @@ def _irregular(where: str, row: list[str], meaning: dict[tuple[str, str], int]) 
     if label not in LABELS:
         raise ValueError(f"{where}: ID is {key!r}; it must end in one of _{', _'.join(LABELS)}")
     if value not in ("0", "1"):
-        raise ValueError(f"{where}: Label is {value!r}; give 0 or 1")
+        raise ValueError(f"{where}: Label is {shown(value)}; give 0 or 1")
     return meaning[label, value], image

@@ -33,6 +33,7 @@ from fl_jax.data.sources.listing import (
     file_names,
     image_of,
     label_rows,
+    shown,
     with_any,
 )
 
@@ -155,5 +156,5 @@ def _row(where: str, cells: dict[str, str]) -> tuple[str, Labels]:
     check_image(where, image)
     for label in LABELS:
         if cells[label] not in ("0", "1"):
-            raise ValueError(f"{where}: {label} is {cells[label]!r}; give 0 or 1")
+            raise ValueError(f"{where}: {label} is {shown(cells[label])}; give 0 or 1")
     return image, tuple(int(cells[label]) for label in LABELS)

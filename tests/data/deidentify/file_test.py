@@ -188,6 +188,7 @@ def test_nothing_is_left_of_elements_that_are_not_kept(character_set):
         ("Manufacturer", "a\x07b"),
         ("ConvolutionKernel", "山田太郎様"),
         ("ScanOptions", "ACC5550137"),
+        ("ScanOptions", "Zwetschge"),
         ("SliceThickness", "Zwetschge"),
         ("InstanceNumber", "Zwetschge"),
         ("RevolutionTime", "Zwetschg"),
@@ -217,6 +218,12 @@ def test_a_kept_value_that_names_a_person_or_breaks_its_vr_is_emptied(keyword, v
     assert keyword in exported.cleared
     assert value.encode() not in exported.data
     assert keyword not in read(exported.data) or not read(exported.data)[keyword].value
+
+
+def test_the_other_values_of_a_text_stay_in_place():
+    exported = deidentify(person(ImageType=["DERIVED", "Wagenknecht", "MPR"]), KEY)
+    assert exported.cleared == ("ImageType",)
+    assert [*read(exported.data).ImageType] == ["DERIVED", "", "MPR"]
 
 
 @pytest.mark.parametrize(
