@@ -19,11 +19,10 @@ intracranial hemorrhages in head CT scans", NeuroImage: Clinical 2021, the winne
 import numpy as np
 
 from fl_jax.data.slices import Slices
+from fl_jax.data.stacks import stacks
 
 GAP = 1.5
 """A step above this many usual steps is a gap."""
-SAME = 0.01
-"""Positions within this many mm are equal."""
 
 
 def neighbours(slices: Slices) -> np.ndarray:
@@ -36,20 +35,20 @@ def neighbours(slices: Slices) -> np.ndarray:
         int64[N, 3]: the rows of the slice below, the slice itself and the slice above.
     """
     rows_of = np.repeat(np.arange(len(slices)), 3).reshape(-1, 3)
-    order = np.lexsort((slices.image, slices.position, slices.series, slices.patient))
-    same = (slices.patient[order][1:] == slices.patient[order][:-1]) & (
-        slices.series[order][1:] == slices.series[order][:-1]
-    )
-    for rows in np.split(order, np.flatnonzero(~same) + 1):
-        _in_series(rows, slices.position[rows], slices.thickness[rows], rows_of)
+    for rows, level in stacks(slices):
+        _in_series(rows, level, slices.position[rows], slices.thickness[rows], rows_of)
     return rows_of
 
 
 def _in_series(
-    rows: np.ndarray, position: np.ndarray, thickness: np.ndarray, rows_of: np.ndarray
+    rows: np.ndarray,
+    level: np.ndarray,
+    position: np.ndarray,
+    thickness: np.ndarray,
+    rows_of: np.ndarray,
 ) -> None:
-    """Fills in the neighbours of one series, whose `rows` are sorted by position, then name."""
-    level = np.concatenate([[0], np.cumsum(np.diff(position) > SAME)])
+    """Fills in the neighbours of one series from its `stacks`."""
+    level = level - level[0]
     first = np.unique(level, return_index=True)[1]
     if len(first) < 2:
         return

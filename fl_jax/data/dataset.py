@@ -174,7 +174,7 @@ def _build(
     counts: Counts,
 ) -> None:
     """Writes records, index and duplicates into `folder`."""
-    index, numbers = folder / "index.csv", pseudonyms.Numbers()
+    index, numbers, planes = folder / "index.csv", pseudonyms.Numbers(), dicom.Planes()
     with Writer(folder, size) as records, atomic_open(index) as file:
         writer = csv_table.writer(file)
         writer.writerow(COLUMNS)
@@ -182,6 +182,7 @@ def _build(
             if isinstance(read, dicom.Refusal):
                 counts.refuse(item, read)
             else:
+                read = read._replace(series=planes.series(read.series, read.normal))
                 counts.accept(item, read)
                 writer.writerow(_index_row(item, read, numbers))
                 labels = np.array(item.labels or [UNKNOWN] * len(LABELS), np.int8)

@@ -20,6 +20,7 @@ import numpy as np
 
 from fl_jax.core.types import Study
 from fl_jax.data.slices import UNKNOWN, Slices
+from fl_jax.data.stacks import stacks
 
 LONGEST = 64
 """Slices that a model reads at once."""
@@ -118,14 +119,7 @@ def group_into_studies(slices: Slices, *, longest: int = LONGEST) -> Studies:
             f"{str(slices.image[lost[0]])!r}: they have no place in their study; leave them out, or read "
             "slices one by one"
         )
-    names = (slices.series, slices.study, slices.patient)
-    order = np.lexsort((slices.image, slices.position, *names))
-    same = np.all([name[order][1:] == name[order][:-1] for name in names], axis=0)
-    parts = [
-        part
-        for series in np.split(order, np.flatnonzero(~same) + 1)
-        for part in _overlapping(series, longest)
-    ]
+    parts = [part for rows, _ in stacks(slices) for part in _overlapping(rows, longest)]
     windows = np.full((len(parts), max(map(len, parts), default=0)), -1)
     for number, part in enumerate(parts):
         windows[number, : len(part)] = part

@@ -70,4 +70,5 @@ def test_where_thin_slices_give_way_to_thick_ones_is_no_gap():
 
 def test_slices_at_one_position_are_not_each_others_neighbours():
     assert around(series([0, 5, 5.001, 10])) == [[0, 1], [0, 3], [0, 3], [1, 3]]
+    assert around(series([0, 5.001, 5, 10])) == [[0, 1], [0, 3], [0, 3], [1, 3]]  # by name
     assert around(series([5, 5])) == [[0, 0], [1, 1]]

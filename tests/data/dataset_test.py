@@ -346,6 +346,23 @@ def test_a_series_in_mixed_orientations_is_one_stack_and_counted(tmp_path):
     assert neighbours(mixed)[3].tolist() == [2, 3, 4]
 
 
+def test_a_series_in_two_planes_is_two(tmp_path):
+    folder = make_site.write_site(tmp_path / "source", "alpha", patients=1, slices=8)
+    for path in sorted((folder / "data").glob("*.dcm"))[4:]:
+        ds = pydicom.dcmread(path)
+        ds.ImageOrientationPatient = ["1", "0", "0", "0", "0.948324", "-0.317305"]
+        ds.save_as(path)
+    summary = build(tmp_path / "source", tmp_path / "data")
+    slices = load(tmp_path / "data")
+    # Along their normal the upper slices lie at -18 to -4 mm, among the lower ones by their numbers.
+    assert slices.series.tolist() == ["series1"] * 4 + ["series2"] * 4
+    assert neighbours(slices)[:, [0, 2]].tolist() == [
+        *([0, 1], [0, 2], [1, 3], [2, 3]),
+        *([4, 5], [4, 6], [5, 7], [6, 7]),
+    ]
+    assert summary["sites"]["alpha"]["studies"] == 1
+
+
 def test_a_patient_at_two_sites_is_named_by_its_files(copy, tmp_path):
     path = sorted((copy / "beta" / "input" / "data").glob("*.dcm"))[0]
     path.write_bytes(make_dicom.ct(PatientID="alpha-0"))

@@ -19,6 +19,7 @@ from fl_jax.files.extras import extra
 with extra("ct"):
     from fl_jax.data.dicom.hounsfield import HU_RANGE
     from fl_jax.data.dicom.parallel import read_all
+    from fl_jax.data.dicom.plane import Planes
     from fl_jax.data.dicom.read import Dialect, Slice, read
     from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
 
@@ -26,6 +27,7 @@ __all__ = [
     "ALL_REPAIRS",
     "HU_RANGE",
     "Dialect",
+    "Planes",
     "Reason",
     "Refusal",
     "Repair",

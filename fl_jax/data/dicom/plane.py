@@ -10,6 +10,7 @@ only change places. Directions are the patient's, whatever Patient Position (pro
 |---|---|
 | gantry tilt, an oblique or rotated reconstruction, up to 45 degrees from radiological | stays as it is |
 | any other axial orientation, with either normal | turned, counted as `Repair.TURNED`; spacing swapped if transposed |
+| a series with normals more than 1 degree apart | each plane is a series of its own, see `Planes` |
 | normal more than 45 degrees from the body's axis: sagittal, coronal | refused, `NOT_AXIAL` |
 | missing or empty | refused, `MISSING_GEOMETRY`: the picture could be a mirror image |
 | malformed, not finite, not orthonormal, beyond `FARTHEST`; Pixel Spacing of which one is over 4 times the other | refused, `BAD_GEOMETRY` |
@@ -27,6 +28,8 @@ from fl_jax.data.dicom.refusal import Reason, RefusedError
 
 FARTHEST = 1e5
 """Largest coordinate in mm; float32 resolves 0.01 mm below it."""
+PARALLEL = math.cos(math.radians(1))
+"""Normals within one degree belong to one plane."""
 _ORIENTATION, _POSITION = "ImageOrientationPatient", "ImagePositionPatient"
 
 
@@ -34,6 +37,7 @@ class Plane(NamedTuple):
     """Where a slice lies, and how to turn its picture; flips come after the transpose.
 
     Attributes:
+        normal: unit vector towards the head.
         position: mm along the normal, increasing towards the head.
         spacing: mm between rows and between columns of the turned picture; NaN if missing or malformed.
         transposed: swap rows and columns.
@@ -41,6 +45,7 @@ class Plane(NamedTuple):
         mirrored: reverse the order of columns.
     """
 
+    normal: tuple[float, float, float]
     position: float
     spacing: tuple[float, float]
     transposed: bool
@@ -59,6 +64,28 @@ class Plane(NamedTuple):
         picture = picture.T if self.transposed else picture
         rows, columns = -1 if self.upside_down else 1, -1 if self.mirrored else 1
         return np.ascontiguousarray(picture[::rows, ::columns])
+
+
+class Planes:
+    """Tells the planes of a series apart, which has several where the gantry's tilt changes.
+
+    Positions along different normals cannot be compared, so each plane becomes a series of its own.
+    """
+
+    def __init__(self) -> None:
+        self._normals: dict[str, list[tuple[float, float, float]]] = {}
+
+    def series(self, uid: str, normal: tuple[float, float, float]) -> str:
+        """The name of a slice's series: its UID, with a number from the second plane on."""
+        normals = self._normals.setdefault(uid, [])
+        parallel = [
+            sum(x * y for x, y in zip(normal, other, strict=True)) > PARALLEL for other in normals
+        ]
+        if True not in parallel:
+            normals.append(normal)
+            parallel.append(True)
+        number = 1 + parallel.index(True)
+        return uid if number == 1 else f"{uid} plane {number}"
 
 
 def image_plane(header: Header) -> Plane:
@@ -85,8 +112,10 @@ def image_plane(header: Header) -> Plane:
         )
     transposed = abs(b) + abs(d) > abs(a) + abs(e)
     position = sum(x * n for x, n in zip(corner, normal, strict=True))
+    length = math.copysign(math.hypot(*normal), normal[2])
     row, column = _spacing(header)
     return Plane(
+        normal=(normal[0] / length, normal[1] / length, normal[2] / length),
         position=position if normal[2] > 0 else -position,
         spacing=(column, row) if transposed else (row, column),
         transposed=transposed,

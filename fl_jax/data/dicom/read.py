@@ -53,7 +53,8 @@ class Slice(NamedTuple):
         patient: Patient ID.
         study: Study Instance UID; not necessarily a valid UID.
         series: Series Instance UID; not necessarily a valid UID.
-        position: mm along the slice normal, increasing towards the head; see `plane`.
+        normal: unit vector towards the head.
+        position: mm along the normal, increasing towards the head; see `plane`.
         instance: Instance Number, -1 if missing.
         shape: rows and columns of the turned picture, before resizing.
         spacing: mm between its rows and between its columns, NaN if missing.
@@ -68,6 +69,7 @@ class Slice(NamedTuple):
     patient: str
     study: str
     series: str
+    normal: tuple[float, float, float]
     position: float
     instance: int
     shape: tuple[int, int]
@@ -157,6 +159,7 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
         patient=patient,
         study=study,
         series=series,
+        normal=plane.normal,
         position=plane.position,
         instance=int(instance) if math.isfinite(instance) else -1,
         shape=(hu.shape[0], hu.shape[1]),
