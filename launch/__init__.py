@@ -10,6 +10,18 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
+def _forget_current_folder() -> None:
+    """Takes the current folder, where `python -m` looks first, off the path: it may hold another `jax.py`.
+
+    Unless the programs are in it. Child processes inherit this.
+    """
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    run_as_module = sys.argv[:1] == ["-m"] and not sys.flags.safe_path
+    if run_as_module and os.path.realpath(sys.path[0]) != home:
+        del sys.path[0]
+        os.environ["PYTHONSAFEPATH"] = "1"
+
+
 def _open_standard_streams() -> None:
     """Opens closed standard streams, else a checkpoint may get their number and a library's messages."""
     for number in range(3):
@@ -27,5 +39,6 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         sys.__excepthook__(kind, error, trace)
 
 
+_forget_current_folder()
 _open_standard_streams()
 sys.excepthook = _report

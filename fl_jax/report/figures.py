@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,8 +16,8 @@ from fl_jax.report.style import (
     PAPER,
     RULE,
     SITES,
-    STYLE,
     LineStyle,
+    drawing,
     line_styles,
 )
 
@@ -35,7 +34,7 @@ def draw(results: Mapping[str, Any]) -> dict[str, Figure]:
         Figures by name: gain; roc_, precision_recall_ and calibration_<label or micro>; loss, auroc and
         site_loss.
     """
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figures = {"gain": _gain(results)} if results["gains"] else {}
         for kind in ("roc", "precision_recall"):
             if results[kind]:

@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -18,7 +17,7 @@ from fl_jax.data.site_names import HOLDOUT
 from fl_jax.files import csv_table
 from fl_jax.report import figures, gains
 from fl_jax.report.formatting import display_name, fixed, limits, p_value, signed
-from fl_jax.report.style import STYLE
+from fl_jax.report.style import drawing
 
 SINGLE_COLUMN, DOUBLE_COLUMN = 88.0, 178.0
 """Widths, mm."""
@@ -113,7 +112,7 @@ def resize(figure: Figure) -> None:
 
 
 def _saved(figure: Figure, name: str, kind: str) -> bytes:
-    with matplotlib.rc_context({**STYLE, **FONTS, "svg.hashsalt": name}):
+    with drawing({**FONTS, "svg.hashsalt": name}):
         out = io.BytesIO()
         figure.savefig(out, format=kind, metadata=FORMATS[kind])
     return out.getvalue()

@@ -2,13 +2,12 @@
 
 import io
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.partition import SPLITS, HasPatients, Partition
-from fl_jax.report.style import PAPER, RULE, STYLE
+from fl_jax.report.style import PAPER, RULE, drawing
 
 SHADES = ("#0072b2", "#56b4e9", "#e69f00", "#999999")
 """A colour for each split, from Okabe and Ito's palette."""
@@ -41,7 +40,7 @@ def draw(slices: HasPatients, partition: Partition) -> bytes:
     sites, table = counts(slices, partition)
     columns = min(3, len(sites))
     rows = -(-len(sites) // columns)
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(1 + 3.1 * columns, 0.7 + 1.9 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for panel, name, by_split in zip(panels, sites, table, strict=False):

@@ -8,10 +8,12 @@ Reference: Okabe and Ito, Color Universal Design, 2008.
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 from matplotlib.figure import Figure
 
 INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
@@ -51,6 +53,15 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a site's name may contain a dollar sign
 }
 
+
+def drawing(changes: Mapping[Any, Any] = MappingProxyType({})) -> AbstractContextManager[None]:
+    """Draws in `STYLE` with `changes`, and otherwise in matplotlib's defaults.
+
+    A `matplotlibrc` in the current folder, which may be a received one, decides nothing.
+    """
+    return matplotlib.style.context(["default", {**STYLE, **changes}])
+
+
 LineStyle = dict[str, Any]
 """Keyword arguments of a matplotlib line."""
 
@@ -87,7 +98,7 @@ def svg(figure: Figure, name: str, title: str) -> str:
     Returns:
         An `<svg>` element; the same bytes for the same figure.
     """
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+    with drawing({"svg.hashsalt": name}):
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     body = text.getvalue()

@@ -15,13 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from fl_jax.files import csv_table
-from fl_jax.report.style import MUTED, RULE, STYLE, svg
+from fl_jax.report.style import MUTED, RULE, drawing, svg
 
 QUESTIONNAIRE = Path(__file__).parent / "questionnaire.csv"
 TEXT, SITE = "text", "site"
@@ -95,7 +94,9 @@ def _read_answers(path: Path, wordings: Sequence[str]) -> dict[str, tuple[str, .
     for name in header:
         if header.count(name) > 1 or name not in (SITE, *wordings):
             wrong = "duplicated" if header.count(name) > 1 else "not an item of the questionnaire"
-            raise ValueError(f"{path}, row 1: column {name[:80]!r} is {wrong}; remove it")
+            raise ValueError(
+                f"{path}, row 1: column {header.index(name) + 1} is {wrong}; remove it"
+            )
     for wording in wordings:
         if wording not in header:
             raise ValueError(f"{path}, row 1: the item {wording!r} has no column; add an empty one")
@@ -125,7 +126,7 @@ def draw(levels: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Figure:
     half, odd = divmod(len(levels), 2)
     start = -share[:, :half].sum(axis=1) - odd * share[:, half] / 2
     colours = [*LOW[:half], *[MIDDLE] * odd, *HIGH[len(HIGH) - half :]]
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(6.4, 0.95 + 0.62 * len(items)), layout="constrained")
         axes = figure.add_subplot()
         style = {"edgecolor": MUTED, "linewidth": 0.5, "height": 0.42}

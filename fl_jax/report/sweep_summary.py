@@ -12,7 +12,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import scipy.stats
 from matplotlib.axes import Axes
@@ -20,7 +19,7 @@ from matplotlib.figure import Figure
 
 from fl_jax.files import csv_table
 from fl_jax.report.formatting import markdown_table
-from fl_jax.report.style import FEDERATED, INK, MUTED, RULE, STYLE
+from fl_jax.report.style import FEDERATED, INK, MUTED, RULE, drawing
 
 Row = Mapping[str, Any]
 """`panel`, `name`, `chosen` settings, and `metrics`: a `summary` each, with `difference` from the panel's
@@ -178,7 +177,7 @@ def draw(rows: Sequence[Row], columns: Mapping[str, str], reference: str) -> Fig
     label_width = max(1.8, 0.4 + 0.07 * max(map(len, longest), default=0))
     width = label_width + 2.1 * len(panels) if shared else 6.6
     height = sum(0.85 + 0.23 * count for count in bars)
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = Figure((width, height), layout="constrained", facecolor="white")
         axes = figure.subplots(
             nrows=len(bars),

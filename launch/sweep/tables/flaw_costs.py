@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,7 +12,7 @@ from fl_jax.evaluation.seed_variance import Spread, spread
 from fl_jax.files import atomic, csv_table
 from fl_jax.files.atomic import atomic_open
 from fl_jax.files.jsonable import jsonable
-from fl_jax.report.style import FEDERATED, INK, MUTED, STYLE
+from fl_jax.report.style import FEDERATED, INK, MUTED, drawing
 from launch.sweep.tables.places import Rows, Runs, markdown
 
 MEASURES = {
@@ -107,7 +106,7 @@ def _shown(line: Mapping[str, Any], prefix: str) -> str:
 
 def draw(lines: Sequence[Mapping[str, Any]]) -> Figure:
     """Draws each flaw's difference with its interval, as printed and on untouched patients."""
-    with matplotlib.rc_context(STYLE):
+    with drawing():
         figure = Figure((6.6, 0.9 + 0.5 * len(lines)), layout="constrained", facecolor="white")
         ax = figure.subplots()
         ax.axvline(0, color=MUTED, lw=0.8)
