@@ -54,12 +54,12 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Parses flags, prints the tables, and exits with 1 if a step is damaged."""
     arguments.only_flags(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax reports each damaged file as well
-    with progress.readable_errors():
-        steps = list(summarize_checkpoints(Workdir(FLAGS.workdir), FLAGS.model))
+    steps = list(summarize_checkpoints(Workdir(FLAGS.workdir), FLAGS.model))
 
     def text() -> None:
         console = Console(highlight=False, markup=False)

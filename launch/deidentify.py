@@ -23,11 +23,12 @@ SHOWN = 10
 """Refused files listed per reason."""
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Exports and lists refused files; exit status 1 if nothing could be exported."""
     arguments.only_flags(argv)
     out = Path(OUT.value).expanduser()
-    with progress.readable_errors(), progress.reporter() as reporter:
+    with progress.reporter() as reporter:
         key = folder.read_key(Path(KEY.value).expanduser())
         tick = progress.ticker(reporter, "deidentify", "files")
         done = folder.deidentify_folder(
@@ -45,8 +46,7 @@ def main(argv: list[str]) -> None:
 
     output.show(done._asdict(), text)
     if not done.files:
-        with progress.readable_errors():
-            raise ValueError(f"source {SOURCE.value}: no file could be exported")
+        raise ValueError(f"source {SOURCE.value}: no file could be exported")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from launch.cli import arguments, output, progress
 FLAGS = flags.FLAGS
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Parses flags and calls `evaluate`."""
     arguments.only_flags(argv)
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> None:
         seed=FLAGS.seed,
         workers=FLAGS.workers,
     )
-    with progress.readable_errors(), progress.reporter() as reporter:
+    with progress.reporter() as reporter:
         results, files = evaluate(Workdir(FLAGS.workdir), request, reporter)
 
     def text() -> None:

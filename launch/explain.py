@@ -18,19 +18,19 @@ from launch.cli import arguments, output, progress
 FLAGS = flags.FLAGS
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Parses flags and calls `explain_workdir`."""
     arguments.only_flags(argv)
     workdir = Workdir(FLAGS.workdir)
-    with progress.readable_errors():
-        result = explain_workdir(
-            workdir,
-            FLAGS.model,
-            cohort=Path(FLAGS.cohort).expanduser() if FLAGS.cohort else None,
-            seed=FLAGS.seed,
-            resamples=FLAGS.resamples,
-            reporter=progress.Messages(progress.console()),
-        )
+    result = explain_workdir(
+        workdir,
+        FLAGS.model,
+        cohort=Path(FLAGS.cohort).expanduser() if FLAGS.cohort else None,
+        seed=FLAGS.seed,
+        resamples=FLAGS.resamples,
+        reporter=progress.Messages(progress.console()),
+    )
     output.show(result, lambda: print(workdir.saliency))
 
 

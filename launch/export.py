@@ -17,13 +17,13 @@ from launch.cli import arguments, output, progress
 FLAGS = flags.FLAGS
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Parses flags and calls `export`."""
     arguments.only_flags(argv)
     logging.set_verbosity(logging.FATAL)  # Orbax reports each damaged file as well
     out, reporter = Path(FLAGS.out).expanduser(), progress.Messages(progress.console())
-    with progress.readable_errors():
-        count = export(Workdir(FLAGS.workdir), FLAGS.model, out, reporter)
+    count = export(Workdir(FLAGS.workdir), FLAGS.model, out, reporter)
     output.show({"file": out, "arrays": count}, lambda: print(f"{out}: {count} arrays"))
 
 

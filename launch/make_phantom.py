@@ -24,6 +24,7 @@ _WORKERS = flags.DEFINE_integer("workers", 2, "Single-threaded processes.", lowe
 _NAMES = flags.DEFINE_list("sites", [site.name for site in SITES], "Sites to write.")
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Makes the cohort that the flags describe and prints its table."""
     arguments.only_flags(argv)
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> None:
     unknown = [name for name in _NAMES.value if name not in known]
     if unknown:
         raise app.UsageError(f"--sites={','.join(unknown)}: choose from {','.join(known)}")
-    with progress.readable_errors(), progress.reporter() as reporter:
+    with progress.reporter() as reporter:
         summary = make_cohort(
             Path(_OUT.value).expanduser(),
             seed=_SEED.value,

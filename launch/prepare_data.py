@@ -31,11 +31,12 @@ REPAIRS = flags.DEFINE_multi_enum(
 WORKERS = flags.DEFINE_integer("workers", None, "Reading processes; by default one a core.", 0)
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Prepares the dataset and prints its tables; an error is one line and exit status 1."""
     arguments.only_flags(argv)
     data_dir = Path(DATA_DIR.value).expanduser()
-    with progress.readable_errors(), progress.reporter() as reporter:
+    with progress.reporter() as reporter:
         summary = prepare.prepare(
             Path(SOURCE.value).expanduser(),
             layout=LAYOUT.value,

@@ -64,6 +64,7 @@ def merge(workdirs: list[Workdir], out: SeedsFolder) -> None:
     output.show(merged, lambda: print(table, out.page, sep="\n"))
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Parses flags, then rebuilds one report or merges several."""
     arguments.only_flags(argv)
@@ -73,11 +74,10 @@ def main(argv: list[str]) -> None:
         raise app.UsageError("several --workdir are merged: give --out=DIR, and no --survey")
     if len(workdirs) == 1 and _OUT.value is not None:
         raise app.UsageError("--out is for several --workdir; a single report goes to its workdir")
-    with progress.readable_errors():
-        if len(workdirs) > 1:
-            merge(workdirs, SeedsFolder(Path(_OUT.value or "").expanduser()))
-        else:
-            rebuild(workdirs[0])
+    if len(workdirs) > 1:
+        merge(workdirs, SeedsFolder(Path(_OUT.value or "").expanduser()))
+    else:
+        rebuild(workdirs[0])
 
 
 if __name__ == "__main__":

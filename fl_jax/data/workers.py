@@ -24,17 +24,8 @@ class Workers(ProcessPoolExecutor):
             initializer: called first in every process; it should call `end_with_parent`.
             *arguments: of the initializer.
 
-        Raises:
-            OSError: the system cannot start processes that share queues.
         """
-        context = multiprocessing.get_context("spawn")
-        try:
-            super().__init__(count, context, initializer, arguments)
-        except OSError as error:
-            raise OSError(
-                f"worker processes cannot start: {os.strerror(error.errno or 0)}; they need semaphores, "
-                "on Linux in a /dev/shm with some room, and open files (ulimit -n)"
-            ) from error
+        super().__init__(count, multiprocessing.get_context("spawn"), initializer, arguments)
 
     def submit(self, *work: Any, **named: Any) -> Future[Any]:
         """Queues a call; see `Executor.submit`."""

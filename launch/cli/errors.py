@@ -1,6 +1,7 @@
 """What an error means to the user of a program, and what to do about it."""
 
 import errno
+import traceback
 from concurrent.futures.process import BrokenProcessPool
 
 from fl_jax.files.disk_errors import explain_full_disk
@@ -17,13 +18,28 @@ _LIMITS = {
 def explain(error: Exception) -> str | None:
     """The message for the user; None for an error that is a fault of the code and needs its traceback."""
     if isinstance(error, OSError):
+        if _origin(error) == "multiprocessing.synchronize":
+            return (
+                f"this system gives no semaphore ({error}), which worker processes and TensorBoard need; on "
+                "Linux: mount a /dev/shm that can be written and has room"
+            )
         return explain_full_disk(error) or _LIMITS.get(error.errno or 0) or str(error)
-    if isinstance(error, ModuleNotFoundError):
-        return str(error) if "pip install" in str(error) else None
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # the latter by XLA
         return f"memory ran out ({error}): {_LESS_MEMORY}"
     if isinstance(error, BrokenProcessPool):
         return f"a worker process was killed, perhaps because memory ran out: {_LESS_MEMORY}"
+    expected = {
+        ValueError: "",
+        ModuleNotFoundError: "pip install",
+        RuntimeError: "Could not determine home directory",  # for a path with ~
+    }
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _LIMITS[errno.EAGAIN]
-    return str(error) if isinstance(error, ValueError) else None
+    known = any(isinstance(error, kind) and words in str(error) for kind, words in expected.items())
+    return str(error) if known else None
+
+
+def _origin(error: Exception) -> str:
+    """Name of the module that raised an error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get("__name__", "") if frames else ""

@@ -10,12 +10,14 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from fl_jax.experiment import preemption
+from fl_jax.files import folders, locks
 from launch.cli import arguments, output, processes, progress
 from launch.sweep.sweep import sweep
 
 FLAGS = flags.FLAGS
 
 
+@progress.readable_errors()
 def main(argv: list[str]) -> None:
     """Parses flags and calls `sweep`."""
     arguments.only_flags(argv)
@@ -24,11 +26,10 @@ def main(argv: list[str]) -> None:
     config.jobs = processes.choose(config.jobs, 1)  # threads of one process, which share its XLA
     workdir = Path(FLAGS.workdir).expanduser()
     preemption.end_on_signals()
-    with progress.readable_errors():
-        workdir.mkdir(parents=True, exist_ok=True)
-        with progress.reporter() as reporter:
-            tick = progress.ticker(reporter, "sweep", "runs")
-            results = sweep(config, workdir, only=FLAGS.only, tick=tick)
+    folders.claim(workdir, "sweep", flag="--workdir")
+    with locks.lock(workdir, "sweep", flag="--workdir"), progress.reporter() as reporter:
+        tick = progress.ticker(reporter, "sweep", "runs")
+        results = sweep(config, workdir, only=FLAGS.only, tick=tick)
 
     def text() -> None:
         progress.Messages(Console()).message(
