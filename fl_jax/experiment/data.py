@@ -183,6 +183,13 @@ def _partition(config: Config, workdir: Workdir, slices: Slices, reporter: Repor
     path.unlink(missing_ok=True)
     temporary = path.with_suffix(".new")
     partitions.save(new, temporary)
+    for arm in workdir.arms():  # the table was deleted, and may have been written by hand
+        begun = read_struct(arm.inputs, dict[str, Any]) or {}
+        if begun.get("partition_digest") != sha256(temporary):
+            raise ValueError(
+                f"{path} is missing, and {arm} was trained with another one than the config gives: restore "
+                "it from a copy, or remove the folder models"
+            )
     atomic.write_bytes(workdir.partition_picture, partition_figure.draw(slices, new))
     atomic.write_json(record, inputs | {"digest": sha256(temporary)})
     temporary.replace(path)

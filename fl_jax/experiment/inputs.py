@@ -79,7 +79,11 @@ def check(config: Config, workdir: Workdir) -> None:
         ValueError: names what differs.
     """
     arm, now = workdir.arm(config.arm_name), of(config, workdir)
-    then = read(arm) or now
+    then = read(arm)
+    if then is None:
+        if arm.checkpoints.exists() or arm.done.exists():
+            raise ValueError(f"{arm.inputs} is missing, though the arm was trained; {REMEDY}")
+        then = now
     differ = sorted(k for k in then | now if then.get(k) != now.get(k))
     if differ:
         shown = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in differ)

@@ -69,6 +69,11 @@ def run(
             return bool(incomplete)
 
         manifest.stage("training", train)
+        lost = [arm.arm_name for arm in arms if not workdir.is_complete(arm.arm_name)]
+        if lost:
+            raise ValueError(
+                f"{workdir}: files of {', '.join(lost)} were deleted during this run; run it again"
+            )
         reporter.message("report ...")
         return build(workdir, resamples=config.resamples, seed=config.seed, survey=survey)
 

@@ -10,6 +10,7 @@ from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.metrics import Metrics
 from fl_jax.experiment.reporter import SILENT, Reporter
+from fl_jax.files.locks import Lock
 from fl_jax.workdir import PERSONAL, Workdir
 from fl_jax.workdir.schema import Done
 
@@ -34,11 +35,11 @@ def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> 
         SystemExit: SIGTERM arrived, and the round is saved.
         KeyboardInterrupt: Ctrl-C arrived, and the round is saved.
     """
-    with workdir.lock(config.arm_name):
-        return _train(config, workdir, reporter)
+    with workdir.lock(config.arm_name) as lock:
+        return _train(config, workdir, reporter, lock)
 
 
-def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
+def _train(config: Config, workdir: Workdir, reporter: Reporter, lock: Lock) -> Done:
     start_time, name = time.monotonic(), config.arm_name
     folder = workdir.arm(name)
     experiment = data.load(config, workdir)
@@ -63,12 +64,17 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter) -> Done:
     store, log = Store(folder.checkpoints), Metrics(folder.metrics, tracker=config.tracker)
     progress = None
     with preemption.noted() as stop:
+
+        def check_and_stop() -> bool:
+            lock.check()
+            return stop()
+
         steps = rounds.train(
             training,
             store,
             checkpoint_every=config.checkpoint_every,
             reporter=reporter,
-            stop=stop,
+            stop=check_and_stop,
         )
         for progress in steps:
             log.record(progress.record)

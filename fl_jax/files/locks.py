@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from fl_jax.files.disk_errors import explain
 from fl_jax.files.folders import make
@@ -19,8 +20,27 @@ LOCKS = ".locks"
 _TAKEN = (errno.EACCES, errno.EAGAIN)
 
 
+class Lock:
+    """A lock that this process has, see `lock`."""
+
+    def __init__(self, file: IO[str], folder: Path) -> None:
+        self._file, self._folder = file, folder
+
+    def check(self) -> None:
+        """Checks that the lock still keeps other processes out.
+
+        Raises:
+            ValueError: the folder or the lock's file was deleted, so that another process may write there.
+        """
+        if os.fstat(self._file.fileno()).st_nlink == 0:
+            raise ValueError(
+                f"{self._folder}: the folder, or {LOCKS} in it, was deleted while this process was writing "
+                "to it; run this again"
+            )
+
+
 @contextlib.contextmanager
-def lock(folder: Path, name: str, *, flag: str, wait: bool = False) -> Iterator[None]:
+def lock(folder: Path, name: str, *, flag: str, wait: bool = False) -> Iterator[Lock]:
     """Locks a part of a folder, after a check that the folder can be written.
 
     The lock is on the file `.locks/<name>`, which stays and holds the last process's number.
@@ -30,6 +50,9 @@ def lock(folder: Path, name: str, *, flag: str, wait: bool = False) -> Iterator[
         name: of the part, such as an arm of a workdir.
         flag: the argument that names the folder, for the errors.
         wait: wait for another process instead of raising.
+
+    Yields:
+        The lock. If its file is deleted, another process can lock a new one; `Lock.check` notices that.
 
     Raises:
         ValueError: another process has the lock, with its number; the name is not a single part of a path; or
@@ -57,7 +80,7 @@ def lock(folder: Path, name: str, *, flag: str, wait: bool = False) -> Iterator[
                 f"{folder}: process {file.read(20).strip() or 'unknown'} is writing {name!r}; "
                 f"wait for it, stop it, or use another {flag}"
             ) from None
-        yield
+        yield Lock(file, folder)
 
 
 def check_name(name: str) -> None:

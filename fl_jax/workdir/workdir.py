@@ -1,7 +1,7 @@
 """`Workdir`: every path below an experiment's folder, with its locks, readers and writers."""
 
-import contextlib
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -61,7 +61,7 @@ class Workdir:
     def __hash__(self) -> int:
         return hash(self.root)
 
-    def lock(self, name: str, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
+    def lock(self, name: str, *, wait: bool = False) -> AbstractContextManager[locks.Lock]:
         """Locks a part of the workdir against other processes; see `locks.lock`."""
         return locks.lock(self.root, name, flag="--workdir", wait=wait)
 

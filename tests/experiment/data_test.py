@@ -13,6 +13,7 @@ from fl_jax.experiment import data, federation, inputs, restore, setup
 from fl_jax.experiment import model as models
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.experiment.run import run
 from fl_jax.experiment.train import train_arm
 from fl_jax.files import atomic
 from fl_jax.workdir import Workdir
@@ -153,6 +154,35 @@ def test_recomputed_statistics_are_of_the_arms_own_training_slices(config, tmp_p
         setup.make_finish(config, arm, task, slices, lambda server, site: site)
     config = config.replace(statistics="aggregate")
     assert setup.make_finish(config, arm, task, slices, personal) is None
+
+
+def test_a_table_deleted_during_a_run_is_not_made_anew_for_other_patients(config, tmp_path, slices):
+    divide(config, tmp_path, slices)
+    path = tmp_path / "partition.csv"
+    inputs.write(config, Workdir(tmp_path))
+    path.unlink()
+    divide(config, tmp_path, slices)  # the same patients again
+    path.write_text(path.read_text().replace("p00,a,train", "p00,a,test"))
+    inputs.write(config, Workdir(tmp_path))
+    path.unlink()
+    with pytest.raises(ValueError, match=r"partition.csv is missing, and .* was trained with"):
+        divide(config, tmp_path, slices)
+
+
+def test_checkpoints_without_their_inputs_are_not_continued(config, tmp_path, slices):
+    divide(config, tmp_path, slices)
+    (tmp_path / "models" / "federated" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"inputs.json is missing, though the arm was trained"):
+        inputs.check(config, Workdir(tmp_path))
+
+
+def test_predictions_deleted_during_a_run_are_missed(config, tmp_path):
+    with pytest.raises(ValueError, match=r"files of federated, central, .* were deleted"):
+        run(
+            config.replace(data_dir="prepared"),
+            Workdir(tmp_path),
+            train_arms=lambda configs, plans: None,
+        )
 
 
 def test_other_inputs_are_named(config, tmp_path, slices):

@@ -52,6 +52,15 @@ def test_a_second_process_is_told_who_is_at_work(tmp_path, other):
         pass
 
 
+def test_a_deleted_folder_is_noticed(tmp_path):
+    folder = tmp_path / "run"
+    with locks.lock(folder, "federated", flag="--workdir") as lock:
+        lock.check()
+        shutil.rmtree(folder)
+        with pytest.raises(ValueError, match=rf"{folder}: the folder, or .locks .* was deleted"):
+            lock.check()
+
+
 def test_a_process_that_is_killed_lets_go(tmp_path, other):
     other.send_signal(signal.SIGKILL)
     other.wait()
