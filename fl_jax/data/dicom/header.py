@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
 
+from fl_jax.data.dicom import bounds
 from fl_jax.data.dicom.refusal import Reason, RefusedError
 
 TEXTS = (
@@ -53,6 +54,8 @@ def _raw(header: Header, keyword: str) -> bytes | memoryview:
     value = header.values.get(keyword, b"")
     if value is None:
         raise RefusedError(Reason.CORRUPT, f"{keyword} is not a plain value")
+    if keyword != "PixelData":
+        bounds.check(f"bytes of {keyword}", len(value), bounds.LONGEST_VALUE)
     return value
 
 

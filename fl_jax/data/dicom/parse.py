@@ -1,7 +1,6 @@
 """Parses a file's header: by `scan` if the file is plain, otherwise by pydicom."""
 
 import contextlib
-import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -10,8 +9,10 @@ import pydicom
 import pydicom.config
 import pydicom.errors
 from pydicom.dataelem import RawDataElement
-from pydicom.uid import UID
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from fl_jax.data.dicom import bounds
 from fl_jax.data.dicom.character_sets import decoded
 from fl_jax.data.dicom.header import TAGS, TEXTS, Header
 from fl_jax.data.dicom.refusal import Reason, RefusedError
@@ -26,16 +27,34 @@ def parse(data: bytes) -> Header:
 def with_pydicom(data: bytes) -> Header:
     """Parses with pydicom; `parse` calls this if `scan` defers."""
     with quiet():
+        tags, once = [CHARACTER_SET, *TAGS], _Once()
         try:
-            tags = [CHARACTER_SET, *TAGS]
-            parsed = pydicom.dcmread(io.BytesIO(data), specific_tags=tags)
+            parsed = read_partial(bounds.BoundedReader(data), once, specific_tags=tags)
+            meta, order = parsed.file_meta, "<" if parsed.original_encoding[1] else ">"
+            syntax, media = meta.get("TransferSyntaxUID"), meta.get("MediaStorageSOPClassUID", "")
         except pydicom.errors.InvalidDicomError as error:
             raise RefusedError(Reason.NOT_DICOM, "no DICM marker after 128 bytes") from error
+        except bounds.DeflatedError as deflated:
+            body = bounds.BoundedReader(bounds.inflate(deflated.args[0]))
+            parsed = read_dataset(body, False, True, stop_when=once, specific_tags=tags)
+            syntax, media, order = DeflatedExplicitVRLittleEndian, "", "<"
         values = {key: _value(parsed, tag, key) for tag, key in TAGS.items() if tag in parsed}
-        meta = getattr(parsed, "file_meta", {})
-        syntax, media = meta.get("TransferSyntaxUID"), meta.get("MediaStorageSOPClassUID", "")
-        order = "<" if parsed.original_encoding[1] else ">"
         return Header(values, order, None if syntax is None else UID(str(syntax)), str(media))
+
+
+class _Once:
+    """Called by pydicom's parser before each element; refuses an element that is there twice (PS3.5, 7.1)."""
+
+    def __init__(self) -> None:
+        self._tags: list[int] = []
+
+    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
+        looks_ahead = len(self._tags) == 1 and tag == self._tags[0]  # it tests the first one's VR
+        if tag in self._tags and not looks_ahead:
+            raise RefusedError(Reason.CORRUPT, f"{TAGS[tag]} is there twice")
+        if tag in TAGS:
+            self._tags.append(tag)
+        return False
 
 
 def _value(parsed: pydicom.Dataset, tag: int, keyword: str) -> bytes | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pydicom.uid
 from pydicom.pixels.decoders.base import get_decoder
 
+from fl_jax.data.dicom import bounds
 from fl_jax.data.dicom.header import Header, integer, pixel_bytes, text
 from fl_jax.data.dicom.parse import quiet
 from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair, shown
@@ -24,6 +25,7 @@ def stored_values(header: Header) -> tuple[np.ndarray, tuple[Repair, ...]]:
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if rows < 1 or columns < 1:
         raise RefusedError(Reason.BAD_GEOMETRY, f"Rows {rows} x Columns {columns}")
+    bounds.check("Rows or Columns", max(rows, columns), bounds.LARGEST_SIDE)
     allocated, bits = integer(header, "BitsAllocated"), integer(header, "BitsStored")
     high, signed = integer(header, "HighBit", bits - 1), integer(header, "PixelRepresentation")
     if allocated != 16 or not 8 <= bits <= 16 or high != bits - 1 or signed not in (0, 1):

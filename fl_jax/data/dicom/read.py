@@ -1,13 +1,16 @@
 """`read` turns one file into an axial CT slice in HU with its identifiers, or refuses it."""
 
 import math
+import os
 import pathlib
+import stat
 import traceback
 import unicodedata
 from typing import NamedTuple
 
 import numpy as np
 
+from fl_jax.data.dicom import bounds
 from fl_jax.data.dicom.header import Header, device_text, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize
 from fl_jax.data.dicom.parse import parse
@@ -55,7 +58,7 @@ class Slice(NamedTuple):
         series: Series Instance UID; not necessarily a valid UID.
         normal: unit vector towards the head.
         position: mm along the normal, increasing towards the head; see `plane`.
-        instance: Instance Number, -1 if missing.
+        instance: Instance Number, -1 if missing or not within 32 bits, as the standard has it.
         shape: rows and columns of the turned picture, before resizing.
         spacing: mm between its rows and between its columns, NaN if missing.
         thickness: Slice Thickness in mm, NaN if missing.
@@ -112,11 +115,14 @@ def read(
     else:
         path, name = str(source), name or pathlib.Path(source).stem
         try:
-            data = pathlib.Path(source).read_bytes()
+            data = _bytes(source)
         except OSError as error:
             return Refusal(path, Reason.UNREADABLE, error.strerror or type(error).__name__)
+        except RefusedError as refused:
+            return Refusal(path, refused.reason, refused.detail)
     header = None
     try:
+        bounds.check("bytes of the file", len(data), bounds.LARGEST_FILE)
         header = parse(data)
         return _read(header, size, name, repairs)
     except RefusedError as refused:
@@ -128,6 +134,24 @@ def read(
             f"{type(error).__name__} at {pathlib.Path(place.filename).name}, line {place.lineno}"
         )
     return Refusal(_without_id(path, header), reason, detail)
+
+
+def _bytes(path: str | pathlib.Path) -> bytes:
+    """Reads a regular file, which must not change meanwhile."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # a FIFO would block
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise RefusedError(Reason.UNREADABLE, "is a folder, device, pipe or socket")
+        bounds.check("bytes of the file", before.st_size, bounds.LARGEST_FILE)
+        data = os.read(descriptor, before.st_size + 1)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    same = before.st_size == len(data) == after.st_size
+    if not same or before.st_mtime_ns != after.st_mtime_ns:
+        raise RefusedError(Reason.UNREADABLE, "changed while it was read")
+    return data
 
 
 def _without_id(path: str, header: Header | None) -> str:
@@ -161,7 +185,7 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
         series=series,
         normal=plane.normal,
         position=plane.position,
-        instance=int(instance) if math.isfinite(instance) else -1,
+        instance=int(instance) if abs(instance) < 2**31 else -1,
         shape=(hu.shape[0], hu.shape[1]),
         spacing=plane.spacing,
         thickness=_thickness(header),

@@ -39,6 +39,7 @@ class Reason(enum.StrEnum):
     NOT_DICOM = "not a DICOM image"  # no DICM marker, or a directory record (DICOMDIR)
     CORRUPT = "corrupt header or pixels"  # an element or the pixel stream cannot be decoded
     CRASHED = "ends the process that reads it"  # native code; only worker processes detect it
+    TOO_LARGE = "too large"  # a bound of `bounds` on files, headers, pixels or decoding is exceeded
     TRUNCATED = "truncated"  # fewer pixel bytes than Rows x Columns, or the header ends early
     NOT_CT = "not CT"  # another modality or SOP class
     COLOUR = "colour"  # more than one sample a pixel, or a palette

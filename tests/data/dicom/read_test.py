@@ -1,7 +1,9 @@
 """A good file gives a slice; every reason for refusal has a file that triggers it; nothing prints."""
 
 import collections
+import os
 import re
+import socket
 import sys
 
 import numpy as np
@@ -186,7 +188,7 @@ def test_every_reason_has_a_test():
     elsewhere = {
         *(Reason.UNREADABLE, Reason.NOT_DICOM, Reason.CORRUPT, Reason.COMPRESSED),
         Reason.REPAIR_OFF,
-        Reason.CRASHED,  # in parallel_test
+        *(Reason.CRASHED, Reason.TOO_LARGE),  # in parallel_test and bounds_test
     }
     assert {reason for reason, _ in REFUSED.values()} | elsewhere == set(Reason)
 
@@ -203,6 +205,68 @@ def test_not_dicom(tmp_path):
         refused(data, Reason.NOT_DICOM)
     refused(tmp_path, Reason.UNREADABLE)
     refused(tmp_path / "missing.dcm", Reason.UNREADABLE, "No such file")
+
+
+def test_only_regular_files_are_read(tmp_path):
+    fifo, socket_path = tmp_path / "fifo.dcm", tmp_path / "socket.dcm"
+    os.mkfifo(fifo)
+    refused(fifo, Reason.UNREADABLE, "pipe")
+    refused("/dev/zero", Reason.UNREADABLE, "device")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(socket_path))
+        refused(socket_path, Reason.UNREADABLE)
+
+
+@pytest.mark.parametrize("change", ["grow", "shrink", "touch"])
+def test_a_file_that_changes_while_it_is_read_is_refused(change, tmp_path, monkeypatch):
+    path, real = tmp_path / "a.dcm", os.read
+    path.write_bytes(ct())
+
+    def changing(descriptor, count):
+        if change == "grow":
+            os.truncate(path, count + 5)
+        elif change == "shrink":
+            os.truncate(path, count - 5)
+        data = real(descriptor, count)
+        if change == "touch":
+            os.utime(path, (1, 1))
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", changing)
+        refused(path, Reason.UNREADABLE, "changed while it was read")
+
+
+TEXTS = {
+    "CR": b"H30\rs",
+    "LF": b"H\n30",
+    "NUL": b"H\0 30",
+    "ESC": b"H\x1b[2J",
+    "bidi": "H\u202e3".encode(),
+    "long": b"H" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("keyword", ["ConvolutionKernel", "Manufacturer"])
+def test_a_text_of_the_scanner_is_one_printable_line(keyword, name):
+    data = ct(**{keyword: "MARK"}, SpecificCharacterSet="ISO_IR 192")
+    assert data.count(b"\x04\0MARK") == 1
+    value = TEXTS[name] + b" " * (len(TEXTS[name]) % 2)
+    read = accepted(data.replace(b"\x04\0MARK", len(value).to_bytes(2, "little") + value))
+    text = read.dialect.kernel if keyword == "ConvolutionKernel" else read.dialect.manufacturer
+    assert text.isprintable()
+    assert 0 < len(text) <= 64
+
+
+@pytest.mark.parametrize("number", ["1e300", "9" * 16, "nan", "-inf", "1_0"])
+def test_an_instance_number_beyond_32_bits_is_missing(number):
+    data = ct(InstanceNumber=7)
+    element = b"\x20\0\x13\0IS\x02\0" + b"7 "
+    assert element in data
+    value = number.encode() + b" " * (len(number) % 2)
+    data = data.replace(element, element[:6] + len(value).to_bytes(2, "little") + value)
+    assert accepted(data).instance == -1
 
 
 def test_a_size_that_is_none_is_the_callers_error():
