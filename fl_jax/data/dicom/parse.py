@@ -27,19 +27,26 @@ def parse(data: bytes) -> Header:
 def with_pydicom(data: bytes) -> Header:
     """Parses with pydicom; `parse` calls this if `scan` defers."""
     with quiet():
-        tags, once = [CHARACTER_SET, *TAGS], _Once()
         try:
-            parsed = read_partial(bounds.BoundedReader(data), once, specific_tags=tags)
-            meta, order = parsed.file_meta, "<" if parsed.original_encoding[1] else ">"
-            syntax, media = meta.get("TransferSyntaxUID"), meta.get("MediaStorageSOPClassUID", "")
+            return _parsed(data)
         except pydicom.errors.InvalidDicomError as error:
             raise RefusedError(Reason.NOT_DICOM, "no DICM marker after 128 bytes") from error
-        except bounds.DeflatedError as deflated:
-            body = bounds.BoundedReader(bounds.inflate(deflated.args[0]))
-            parsed = read_dataset(body, False, True, stop_when=once, specific_tags=tags)
-            syntax, media, order = DeflatedExplicitVRLittleEndian, "", "<"
-        values = {key: _value(parsed, tag, key) for tag, key in TAGS.items() if tag in parsed}
-        return Header(values, order, None if syntax is None else UID(str(syntax)), str(media))
+        except OSError as error:  # pydicom replaces whatever is raised in a sequence
+            raise error.__context__ or error from None
+
+
+def _parsed(data: bytes) -> Header:
+    tags, once = [CHARACTER_SET, *TAGS], _Once()
+    try:
+        parsed = read_partial(bounds.BoundedReader(data), once, specific_tags=tags)
+        meta, order = parsed.file_meta, "<" if parsed.original_encoding[1] else ">"
+        syntax, media = meta.get("TransferSyntaxUID"), meta.get("MediaStorageSOPClassUID", "")
+    except bounds.DeflatedError as deflated:
+        body = bounds.BoundedReader(bounds.inflate(deflated.args[0]))
+        parsed = read_dataset(body, False, True, stop_when=once, specific_tags=tags)
+        syntax, media, order = DeflatedExplicitVRLittleEndian, "", "<"
+    values = {key: _value(parsed, tag, key) for tag, key in TAGS.items() if tag in parsed}
+    return Header(values, order, None if syntax is None else UID(str(syntax)), str(media))
 
 
 class _Once:

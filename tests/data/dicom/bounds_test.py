@@ -117,7 +117,7 @@ def test_nested_sequences_are_read_or_refused(depth):
     if depth == 10:
         accepted(data)
     else:
-        refused(data, Reason.CORRUPT)
+        refused(data, Reason.CORRUPT, "RecursionError")
 
 
 def test_an_element_that_is_there_twice():
