@@ -10,7 +10,8 @@ build leaves none. Names, birth dates and accession numbers are never read.
 
 Files keep the names that the user gave them, because an image's name joins labels, predictions and files. So
 a name must not contain its patient's ID; `launch.deidentify` renames such files. Messages and `refused.csv`
-name files by their path, with `[PatientID]` in place of the ID; anything else that a path says stays.
+name files by their path, with `[PatientID]` in place of the ID if the header can be read. Anything else that
+a path says stays.
 """
 
 import pathlib

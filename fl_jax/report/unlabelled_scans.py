@@ -3,7 +3,8 @@
     image,patient,study,series,position,any,epidural,...     probabilities in [0, 1], position in mm
 
 Patients, studies and series are numbered (`P1`, `P1.1`, `P1.1.2`) in the order of their images' names, so
-neither file contains an identifier from a DICOM header. An image is named by its path in the source.
+neither file contains an identifier from a DICOM header. An image is named by its path in the source, which
+joins it with its file; the page says that such a path may name a patient.
 """
 
 import os

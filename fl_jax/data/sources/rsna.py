@@ -114,7 +114,7 @@ def read_long(path: pathlib.Path) -> tuple[dict[str, int], int]:
 def _parse(path: pathlib.Path, rows: Iterator[list[str]]) -> tuple[dict[str, int], int]:
     header = next((row for row in rows if row), [])
     if [cell.strip() for cell in header] != ["ID", "Label"]:
-        raise ValueError(f"{path}, line 1: the header is {','.join(header)!r}; it must be ID,Label")
+        raise ValueError(f"{path}, line 1: the first line must be ID,Label")
     # The label's `present` bit and its value: what a row means, in one look-up.
     meaning = {
         (label, value): 1 << SIX + n | int(value) << n

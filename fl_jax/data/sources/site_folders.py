@@ -128,7 +128,7 @@ def _parse(
                 if header.count(column) != 1:
                     raise ValueError(
                         f"{path}, line {number}: column {column!r} occurs {header.count(column)} "
-                        f"times in {header}; each of Image, {', '.join(LABELS)} is needed once"
+                        f"times among {len(header)}; each of Image, {', '.join(LABELS)} is needed once"
                     )
             continue
         if len(cells) != len(header):
