@@ -38,7 +38,7 @@ import pydicom.errors
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from fl_jax.data.dicom.character_sets import decoded
@@ -214,11 +214,10 @@ def _copy(
     """
     tag = Tag(tag_for_keyword(keyword) or 0)
     element, vr = original.get_item(tag), dictionary_VR(tag)
-    is_plain = isinstance(element, RawDataElement) and isinstance(element.value or b"", bytes)
-    if not is_plain or element.VR == "SQ":
+    data = element.value or b""
+    if not (isinstance(element, RawDataElement) and isinstance(data, bytes)) or element.VR == "SQ":
         setattr(output, keyword, None)
         return False
-    data = element.value or b""
     if keyword in ("PixelData", "SOPClassUID"):  # see `_check`
         valid = True
     elif vr in _TEXT:
@@ -227,7 +226,10 @@ def _copy(
         setattr(output, keyword, kept if len(kept) > 1 else kept[0])
         return kept == values
     elif vr in ("DS", "IS"):
-        valid = all(_NUMBER.fullmatch(part) for part in data.split(b"\\"))
+        parts = data.split(b"\\")
+        valid = all(_NUMBER.fullmatch(part) for part in parts)
+        if vr == "IS":  # a series may be numbered by an accession number
+            valid = valid and words.isdisjoint(part.strip(b" \0").decode() for part in parts)
     elif vr == "FD":  # eight letters are a number too, but an absurd one
         order = "<" if original.original_encoding[1] else ">"
         numbers = struct.unpack(f"{order}{len(data) // 8}d", data) if len(data) % 8 == 0 else [1e99]
@@ -252,7 +254,10 @@ def _check(original: pydicom.FileDataset, words: set[str]) -> None:
         raise RefusedError(Reason.BURNED_IN)
     tags: list[Any] = [*original.keys()]
     overlays = {tag.group for tag in tags if 0x6000 <= tag.group <= 0x601E}
-    if any(Tag(group, 0x3000) not in original for group in overlays):
+    if any(
+        Tag(group, 0x3000) not in original or _short(original, Tag(group, 0x0102), 0)
+        for group in overlays
+    ):
         raise RefusedError(Reason.OVERLAY)
     for keyword in ("PatientID", *UIDS):
         if not _text(original, keyword):
@@ -279,12 +284,12 @@ def _text(original: pydicom.Dataset, keyword: str) -> str:
     return text.strip(" \0\t\r\n")
 
 
-def _short(original: pydicom.FileDataset, keyword: str) -> int:
-    """An unsigned short; 1 if it is missing, as of samples per pixel."""
-    if keyword not in original:
-        return 1
+def _short(original: pydicom.FileDataset, name: str | BaseTag, missing: int = 1) -> int:
+    """An unsigned short; `missing` if it is, as samples per pixel may be."""
+    if name not in original:
+        return missing
     order = "<" if original.original_encoding[1] else ">"
-    return struct.unpack(f"{order}H", original.get_item(keyword).value)[0]
+    return struct.unpack(f"{order}H", original.get_item(name).value)[0]
 
 
 def _words(original: pydicom.Dataset) -> set[str]:

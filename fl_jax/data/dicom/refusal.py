@@ -19,7 +19,8 @@ border is already air follows the standard and is not inverted.
 import enum
 from typing import NamedTuple
 
-from pydicom.uid import UID_dictionary
+from pydicom.config import IGNORE
+from pydicom.uid import UID
 
 TERMS = {
     *("AXIAL", "LOCALIZER", "ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "REFORMATTED"),
@@ -94,8 +95,9 @@ class RefusedError(Exception):
 
 def shown(value: str) -> str:
     """A value for a detail: terms and UIDs of the standard by name, all else by its length."""
-    if value in UID_dictionary:
-        return UID_dictionary[value][0]
+    name = UID(value, IGNORE).name
+    if name != value:
+        return name
     return "\\".join(
         part if part in TERMS else f"({len(part)} characters)" if part else "(empty)"
         for part in (part.strip() for part in value.split("\\"))

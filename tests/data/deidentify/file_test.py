@@ -191,6 +191,7 @@ def test_nothing_is_left_of_elements_that_are_not_kept(character_set):
         ("ScanOptions", "Zwetschge"),
         ("SliceThickness", "Zwetschge"),
         ("InstanceNumber", "Zwetschge"),
+        ("SeriesNumber", "7741093"),
         ("RevolutionTime", "Zwetschg"),
         ("SmallestImagePixelValue", "Zwetschg"),
         ("KVP", "Zwetschge"),
@@ -255,6 +256,9 @@ def test_graphics_in_the_unused_bits_of_pixels_are_refused():
     original.add_new(0x60000010, "US", 24)  # an overlay without data
     assert reason(make_dicom.encode(original)) is Reason.OVERLAY
     original.add_new(0x60003000, "OW", bytes(72))
+    original.add_new(0x60000102, "US", 12)  # the bit of the pixels
+    assert reason(make_dicom.encode(original)) is Reason.OVERLAY
+    original[0x60000102].value = 0
     assert bytes(72) in make_dicom.encode(original)
     assert not [
         e for e in read(deidentify(make_dicom.encode(original), KEY).data) if e.tag.group == 0x6000
