@@ -159,33 +159,30 @@ def train(
     )
     unsaved: tuple[int, Saved, dict[str, Any]] | None = None
     before = time.monotonic()
-    while True:
-        try:
-            new, metrics = next(results)
-        except StopIteration:
-            return
-        except TooFewError:
-            if unsaved is not None:
+    try:
+        for new, metrics in results:
+            seconds = time.monotonic() - before
+            current = current_model(new)
+            logits = score_by_site(predict, current, arm, slices, arm.validation)
+            figures = record.validation(logits, slices.labels[arm.validation])
+            number = int(new.round)
+            line = record.of_round(arm, number, metrics, seconds, training.faults) | figures
+            if record.better(figures, facts):
+                best = current
+                facts = facts | {"best_round": number}
+                facts = facts | {f"best_{name}": value for name, value in figures.items()}
+            facts = facts | {"record": line}
+            if training.finish is not None and number == last:
+                best = best._replace(params=training.finish(best.params))
+            unsaved = (number, Saved(new, best), facts)
+            if number == last or number % checkpoint_every == 0 or stop():
                 store.save(*unsaved)
-            raise
-        seconds = time.monotonic() - before
-        current = current_model(new)
-        logits = score_by_site(predict, current, arm, slices, arm.validation)
-        figures = record.validation(logits, slices.labels[arm.validation])
-        number = int(new.round)
-        line = record.of_round(arm, number, metrics, seconds, training.faults) | figures
-        if record.better(figures, facts):
-            best = current
-            facts = facts | {"best_round": number}
-            facts = facts | {f"best_{name}": value for name, value in figures.items()}
-        facts = facts | {"record": line}
-        if training.finish is not None and number == last:
-            best = best._replace(params=training.finish(best.params))
-        unsaved = (number, Saved(new, best), facts)
-        if number == last or number % checkpoint_every == 0 or stop():
+                unsaved = None
+            yield Progress(line, best, facts, restored=False)
+            if unsaved is None and stop():
+                return
+            before = time.monotonic()
+    except TooFewError:
+        if unsaved is not None:
             store.save(*unsaved)
-            unsaved = None
-        yield Progress(line, best, facts, restored=False)
-        if unsaved is None and stop():
-            return
-        before = time.monotonic()
+        raise
