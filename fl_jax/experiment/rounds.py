@@ -6,8 +6,10 @@ arm's participants. Each arm keeps the round with the best macro AUROC on its va
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -90,6 +92,11 @@ class Saved(NamedTuple):
 
     state: State
     best: Model
+
+
+def train_to_end(training: Training, folder: Path) -> Progress:
+    """Trains an arm to its last round, resuming from the checkpoints in `folder`."""
+    return deque(train(training, Store(folder)), maxlen=1).pop()
 
 
 def train(

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fl_jax.data.workers import Workers, end_with_parent
+from fl_jax.files.atomic import named
 from fl_jax.phantom import tables
 from fl_jax.phantom.dicom_writer import Person, write_series
 from fl_jax.phantom.drawing.grid import Drawing, Grid
@@ -202,7 +203,9 @@ def _in_processes(
         futures = [pool.submit(make_patient, case, out, matrix, draw) for case in cases]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                with named(out):
+                    record = future.result()
+                yield record
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -1,18 +1,15 @@
-"""One arm on CT, judged at each site, at the other sites and on the hold-out.
+"""One arm on CT, evaluated at each site, at the other sites and on the hold-out patients.
 
-A run's fields are those of `Config`, and `partition_seed`, which decides who is test patient,
-so that all seeds are judged on the same patients; the seed decides starting point, order and participation.
+A run's fields are those of `Config`, and `partition_seed`, which selects the test patients, so that all seeds
+share them. The seed sets initial parameters, order and participation.
 
-- `arm` federated; central; or local, which trains a model for each site, each judged as its site's model
-- `data_dir`: a prepared dataset; empty: the synthetic cohort of `cohort`, drawn and prepared in the sweep's
-  folder
-- `resamples`: of patients, for the intervals
+- `arm`: federated, central, or local, which trains one model per site
+- `data_dir`: a prepared dataset; if empty, the synthetic cohort of `cohort`, prepared in the sweep's folder
+- `resamples`: bootstrap resamples of patients
 
-Results: `<own, other or holdout>_<macro or micro>`, AUROC as in `fl_jax.evaluation.internal_external`, and
-the same
-with `_samples`, by resample; `micro_at_<site>` of the model that the site uses, and `best_micro_at_<site>` of
-the best of all models there; `best_round` by validation, `examples` planned, `parameters`, of several models
-the mean.
+Results: AUROC as `<own, other or holdout>_<macro or micro>`, see `fl_jax.evaluation.internal_external`, and
+by resample with `_samples`; `micro_at_<site>` of the model that the site uses and `best_micro_at_<site>` of
+the best model there; `best_round` by validation, planned `examples`, `parameters`: means over several models.
 """
 
 import dataclasses
@@ -20,7 +17,6 @@ import hashlib
 import json
 import shutil
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -34,17 +30,16 @@ from fl_jax.data.partition import Partition
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation import internal_external
 from fl_jax.experiment import data, machine, predict, prepare, rounds, setup
-from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.workdir import Workdir
 
 Settings = dict[str, Any]
 PARTITION = ("partition", "seed", "fractions", "stratify", "folds", "fold", "adjacent")
-"""Fields that decide, with the data, how they are read and divided."""
+"""Fields that determine how a dataset is read and partitioned."""
 
 
 class Trained(NamedTuple):
-    """An arm's logits float64[M, N, L] of some rows by its M models, and its last record."""
+    """Logits float64[M, N, L] of an arm's M models for N rows, and facts about the training."""
 
     logits: NDArray[np.float64]
     facts: dict[str, Any]
@@ -56,18 +51,19 @@ def cohort(
     """Makes the function that does one run.
 
     Args:
-        seeds: all that will be asked for; not needed.
-        folder: keeps cohort, dataset and partition, and the checkpoints of a run until it has ended.
+        seeds: not used.
+        folder: for cohort, dataset, partition and the checkpoints of unfinished runs.
 
     Returns:
-        `(settings, seed) -> results`; one thread at a time trains.
+        `(settings, seed) -> results`; one thread trains at a time. It raises ValueError for a field that is
+        unknown or out of range.
 
     Raises:
-        ValueError: without a folder; when it runs, for a field that is unknown or out of its range.
+        ValueError: folder is None.
     """
     del seeds
     if folder is None:
-        raise ValueError("folder=None: cohort() keeps its dataset and its checkpoints in one")
+        raise ValueError("folder=None: cohort() needs a folder for dataset and checkpoints")
     lock, home = threading.Lock(), folder
 
     @lru_cache(maxsize=2)
@@ -152,12 +148,11 @@ def _train(
     name: str,
     rows: NDArray[np.integer],
 ) -> Trained:
-    """Trains an arm as `launch.train` does, and scores the rows with each of its models."""
+    """Trains an arm like `launch.train` and scores the rows with each of its models."""
     arm = planned.arms[name]
     task, slices = setup.make_task(config, Workdir(folder), planned.slices, arm)
     training = setup.prepare(config, arm, task, slices, planned.key)
-    store = Store(folder / name)
-    last = deque(rounds.train(training, store), maxlen=1).pop()
+    last = rounds.train_to_end(training, folder / name)
     logits_of, best = jax.jit(task.logits), last.best
     models = [best.params]
     if best.personal is not None:

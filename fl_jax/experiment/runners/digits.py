@@ -1,19 +1,18 @@
-"""One federated training on scikit-learn's digits, a whole run in one compiled program.
+"""One federated training on scikit-learn's digits, compiled as one program.
 
-Fields of a run, besides `seed`, which decides partition, initial model, participation and batches:
+Fields of a run, besides `seed`, which sets partition, initial parameters, participation and batches:
 
 - sites, alpha, minimum: the partition, see `fl_jax.data.label_skew.dirichlet`
-- rounds, epochs, batch_size, min_sites: as in `fl_jax.experiment.config`; batch size 0 is all that a site has
-- model, algorithm, aggregator, optimizer: specs; the last three may name `client_lr` and `server_lr`
-- client_lr, server_lr: the learning rates; another value compiles nothing anew
-- faults: specs of `fl_jax.faults`; where there are any, a round that would make the model not finite is void
-- global_model: False where the server's model is not one to use, as in FedPer
-- target: a test accuracy, for `rounds_to_target`, the first round that reached it
+- rounds, epochs, batch_size, min_sites: as in `fl_jax.experiment.config`; batch_size=0 takes a site's images
+- model, algorithm, aggregator, optimizer: specs; the last three may use `client_lr` and `server_lr`
+- client_lr, server_lr: learning rates; other values need no new compilation
+- faults: specs of `fl_jax.faults`; with any, a round whose model is not finite is void
+- global_model: False if the server's model is not usable alone, as in FedPer
+- target: a test accuracy; `rounds_to_target` is the first round that reaches it
 
 Results: `val_` and `test_` `accuracy` and `loss` of the global model after the last round, and by round;
-`own_accuracy` of the model that each site uses (personal, or else the global one) on images in the site's
-mixture of digits, the mean over sites by their sizes. A site's mixture comes from weighing the same images,
-so that no site is judged by a handful.
+`own_accuracy` of the model that each site uses (personal or global), averaged over sites by size. It is
+estimated on all images, weighted by the site's frequencies of digits, since a site has few test images.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -44,14 +43,14 @@ PLANNED = ("sites", "alpha", "minimum", "rounds", "epochs", "batch_size", "min_s
 
 
 class Plan(NamedTuple):
-    """What a seed decides.
+    """Everything that depends on the seed.
 
     Attributes:
-        key: the run's.
-        rows: int32[R, S, T, B], images of each round's batches, -1 for padding.
-        present: bool[R, S].
-        struck: bool[R, F, S], see `draw_strikes`; `rows` and `present` are those with the faults.
-        mixture: float32[S, L], each site's images of each digit over all images of all sites.
+        key: of the run.
+        rows: int32[R, S, T, B], images of each round's batches after faults, -1 for padding.
+        present: bool[R, S], after faults.
+        struck: bool[R, F, S], see `draw_strikes`.
+        mixture: float32[S, L], images of each digit at each site, as a share of all images.
     """
 
     key: jax.Array
@@ -67,9 +66,9 @@ def digits(
     """Makes the function that does one run.
 
     Args:
-        seeds: all that will be asked for: batches are padded to the largest site of any, so that one
-            compiled program serves every seed.
-        folder: where a runner may keep files; this one keeps none.
+        seeds: all seeds of the sweep; batches are padded to their largest site, so that one compiled
+            program serves every seed.
+        folder: not used.
 
     Returns:
         `(settings, seed) -> results`, pure; safe to call from several threads.
@@ -158,7 +157,7 @@ def _scanned(
 def _streamed(
     data: datasets.Digits, fields: Settings, rates: dict[str, Any], sites: int
 ) -> Callable[[Plan], dict[str, Array]]:
-    """The same, for an algorithm that hands its model from site to site."""
+    """Like `_scanned`, for algorithms that pass the model from site to site."""
     task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
     layout = layouts.sequential(algorithm, aggregator)
     judge = jax.jit(partial(_judge, task, data=data))

@@ -1,4 +1,4 @@
-"""The flaws of the published code as pure functions, for `configs/as_published.py` and nothing else."""
+"""The flaws of the published code as pure functions, for `configs/as_published.py` only."""
 
 import dataclasses
 from typing import Any
@@ -13,19 +13,19 @@ from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.experiment.arms import Arm
 
 AIR = -1024
-"""HU of a picture of zeros: no window reaches it."""
+"""HU of an all-zero picture: below every window."""
 
 
 def split_by_image(
     slices: Slices, partition: Partition, arm: Arm, seed: int
 ) -> tuple[Arm, np.ndarray]:
-    """Deals each site's slices to splits one by one, whoever's they are.
+    """Splits each site's slices at random, regardless of patients.
 
     Args:
         slices: the dataset.
-        partition: tells how many slices each split of each site has.
-        arm: the federated one.
-        seed: of the deal.
+        partition: gives the number of slices of each split at each site.
+        arm: the federated arm.
+        seed: of the split.
 
     Returns:
         The arm with training and validation rows of the new split, and the test rows, sorted.
@@ -42,7 +42,7 @@ def split_by_image(
 
 
 def unreadable(count: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """Which of `count` files cannot be read: bool[count], `share` of them in [0, 1] at random."""
+    """Draws the share in [0, 1] of `count` files that cannot be read: bool[count]."""
     lost = np.zeros(count, bool)
     drawn = np.random.default_rng([seed, 1]).permutation(count)[: round(share * count)]
     lost[drawn] = True
@@ -50,25 +50,25 @@ def unreadable(count: int, share: float, seed: int) -> NDArray[np.bool_]:
 
 
 def zeroed(slices: Slices, lost: np.ndarray) -> Slices:
-    """The dataset, in memory, with pictures of zeros in the rows `lost`, bool[N]; labels stay."""
+    """The dataset in memory, with all-zero pictures and unchanged labels in the rows `lost`, bool[N]."""
     pixels = slices.in_memory().hu(np.arange(len(slices))).copy()
     pixels[lost] = AIR
     return dataclasses.replace(slices, pixels=pixels)
 
 
 def without(arm: Arm, lost: np.ndarray) -> Arm:
-    """An arm without the rows `lost`, bool[N], as many examples as before; done right."""
+    """An arm without the rows `lost`, bool[N], with as many examples per round as before."""
     train = tuple(rows[~lost[rows]] for rows in arm.train)
     return arm._replace(train=train, validation=arm.validation[~lost[arm.validation]])
 
 
 def one_round(arm: Arm) -> Arm:
-    """A local arm's first round alone: what a site does with a model that it was sent."""
+    """A local arm's first round only, as when a site fine-tunes a received model."""
     return arm._replace(participating=arm.participating[:1], examples=arm.examples[:1])
 
 
 def bleed_free_weights(labels: np.ndarray, *, ceiling: float) -> np.ndarray:
-    """Positive weights as published: bleed-free images to each label's positives.
+    """Positive weights as published: images without a bleed divided by the label's positives.
 
     Args:
         labels: int[N, L] in {0, 1}, `any` first.
@@ -83,20 +83,20 @@ def bleed_free_weights(labels: np.ndarray, *, ceiling: float) -> np.ndarray:
 
 
 def coverage(data: Predictions, *, resamples: int, seed: int) -> dict[str, Any]:
-    """Width and coverage of DeLong's 95 % interval with slices and with patients as its units.
+    """Width and coverage of DeLong's 95 % intervals by slice and by patient.
 
-    The patients of `data` are the population, its macro AUROC the truth: cohorts of as many patients are
-    drawn from it with replacement, and each gets both intervals.
+    Simulation: the patients of `data` are the population, its macro AUROC the truth. Cohorts of equal size
+    are drawn with replacement, and both intervals computed for each.
 
     Args:
-        data: of the population.
-        resamples: cohorts.
-        seed: of the draw.
+        data: predictions for the population.
+        resamples: number of cohorts.
+        seed: of the simulation.
 
     Returns:
-        `published` and `right` width on the data, their `difference` and its `samples` by cohort, None
-        where a label is in fewer than two patients; `coverage_published` and `coverage_right`, and
-        `undefined`, cohorts that are left out of these.
+        Widths `published` (by slice) and `right` (by patient), their `difference` and its `samples` by
+        cohort, None where a label occurs in fewer than two patients; `coverage_published` and
+        `coverage_right`; and `undefined`, the number of cohorts excluded from these.
     """
     names, groups = np.unique(data.patient, return_inverse=True)
     rows = [np.flatnonzero(groups == group) for group in range(len(names))]

@@ -1,18 +1,17 @@
-"""One flaw of the published code against the same study done right; see `configs/as_published.py`.
+"""One flaw of the published code against the same experiment without it; see `configs/as_published.py`.
 
-Each field of a run, and each flaw, is defined there. Models that several flaws need are trained once; every
-training goes on from its newest checkpoint.
+The config documents the fields of a run and the flaws. Models that several flaws need are trained once, and
+every training resumes from its newest checkpoint.
 
-Results: `published`, `right`, `difference`, and `samples` of the difference by resampled patients; the same
-with `untouched_` before them where the flaw moves test set and model both; `coverage_published` and
-`coverage_right` of naive intervals.
+Results: `published`, `right`, their `difference`, and its `samples` over resampled patients; the same
+prefixed with `untouched_`, on the hold-out patients, where a flaw changes both test set and model;
+`coverage_published` and `coverage_right` of the intervals.
 """
 
 import dataclasses
 import hashlib
 import json
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +28,6 @@ from fl_jax.evaluation.predictions import Predictions
 from fl_jax.experiment import data, predict, prepare, rounds, setup
 from fl_jax.experiment import model as models
 from fl_jax.experiment.arms import Arm
-from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.runners import flaws
 from fl_jax.tasks.task import Task
@@ -52,18 +50,18 @@ def published(
     """Makes the function that does one run.
 
     Args:
-        seeds: all that will be asked for; not needed.
-        folder: keeps cohort, dataset and checkpoints.
+        seeds: not used.
+        folder: for cohort, dataset and checkpoints.
 
     Returns:
-        `(settings, seed) -> results`; one thread at a time trains.
+        `(settings, seed) -> results`; one thread trains at a time.
 
     Raises:
-        ValueError: without a folder.
+        ValueError: folder is None.
     """
     del seeds
     if folder is None:
-        raise ValueError("folder=None: published() keeps its cohort and its models in one")
+        raise ValueError("folder=None: published() needs a folder for cohort and checkpoints")
     lock, home = threading.Lock(), folder
 
     @lru_cache(maxsize=4)
@@ -82,7 +80,7 @@ def published(
 
 
 class Trainings:
-    """The study of one seed, its models by name, and what they score."""
+    """The experiment of one seed: trains models and evaluates them."""
 
     def __init__(self, settings: Settings, seed: int, folder: Path) -> None:
         self.settings = settings
@@ -106,7 +104,7 @@ class Trainings:
 
     @property
     def untouched(self) -> np.ndarray:
-        """The hold-out's rows."""
+        """Rows of the hold-out patients."""
         return self.right.partition.rows(self.right.slices, "holdout")
 
     def model(
@@ -119,7 +117,7 @@ class Trainings:
         batch_size: int | None = None,
         start: Params | None = None,
     ) -> Params:
-        """Trains an arm as `launch.train` does, unless it has been; only what is named is otherwise."""
+        """Trains an arm like `launch.train`, once per name; arguments replace the experiment's."""
         if name not in self._models:
             slices = slices or self.right.slices
             if task is None:
@@ -128,20 +126,20 @@ class Trainings:
                 task = task._replace(init=lambda key: start)
             config = self.config.replace(batch_size=batch_size or self.config.batch_size)
             training = setup.prepare(config, arm, task, slices, self.right.key)
-            store = Store(self._folder / name)
-            self._models[name] = deque(rounds.train(training, store), maxlen=1).pop().best.params
+            last = rounds.train_to_end(training, self._folder / name)
+            self._models[name] = last.best.params
         return self._models[name]
 
     def federated(self) -> Params:
-        """The federated model, done right."""
+        """The federated model without flaws."""
         return self.model("federated", self.right.arms["federated"])
 
     def score(self, params: Params, rows: np.ndarray, slices: Slices | None = None) -> Scored:
-        """Logits of some rows, of the right slices where no others are given."""
+        """Logits for rows of `slices`, by default of the unchanged dataset."""
         return Scored(rows, predict.score(self._predict, params, slices or self.right.slices, rows))
 
     def measure(self, scored: Scored, patients: np.ndarray) -> bootstrap.Resampled:
-        """Macro AUROC, resampled over `patients`, str[G] sorted; the same resamples in every call."""
+        """Macro AUROC with resamples of `patients`, sorted str[G]; every call uses the same ones."""
         slices = self.right.slices
         first = dict(zip(slices.patient.tolist(), slices.site.tolist(), strict=True))
         weights = bootstrap.patient_weights(
