@@ -18,13 +18,14 @@ from fl_jax.data.dicom.refusal import Reason, RefusedError
 TEXTS = (
     *("ImageType", "SOPClassUID", "Modality", "Manufacturer", "PatientID", "StudyInstanceUID"),
     *("SeriesInstanceUID", "ConvolutionKernel", "PhotometricInterpretation", "RescaleType"),
+    "LossyImageCompression",
 )
 KEYWORDS = (
     *TEXTS,
     *("InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     *("SliceThickness", "GantryDetectorTilt", "SamplesPerPixel", "NumberOfFrames"),
     *("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("RescaleSlope", "RescaleIntercept", "PixelData"),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "PixelData"),
 )
 """The only elements read; no name, birth date or address of a person is among them."""
 TAGS = {int(tag_for_keyword(keyword) or 0): keyword for keyword in KEYWORDS}

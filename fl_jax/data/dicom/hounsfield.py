@@ -26,7 +26,10 @@ def hounsfield(
 ) -> tuple[np.ndarray, tuple[Repair, ...]]:
     """Converts stored values to int16 HU within `HU_RANGE`; returns the repairs they needed, too."""
     bits, signed = integer(header, "BitsStored"), bool(integer(header, "PixelRepresentation"))
+    unsigned = stored
     stored, extremes, repairs = _significant(stored, bits, signed)
+    if repairs and _air_outside(unsigned * slope + intercept):
+        raise RefusedError(Reason.BIT_DEPTH, "signed, but its border is air only without a sign")
     wrapped = bits == 12 and not signed and intercept > -100
     if wrapped and slope != 1:
         raise RefusedError(

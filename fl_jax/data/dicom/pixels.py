@@ -4,15 +4,14 @@ from typing import Any
 
 import numpy as np
 import pydicom.uid
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import Decoder, get_decoder
 
-from fl_jax.data.dicom import bounds
+from fl_jax.data.dicom import bounds, codestream
 from fl_jax.data.dicom.header import Header, integer, pixel_bytes, text
 from fl_jax.data.dicom.parse import quiet
 from fl_jax.data.dicom.refusal import Reason, RefusedError, Repair, shown
 
-END_OF_IMAGE = b"\xff\xd9"
-"""Last bytes of a JPEG stream, before padding and a delimiter."""
 LAST_STEP = 100
 """Largest difference, in stored values, between the last two pixels for a missing byte to be a pad byte."""
 
@@ -38,10 +37,14 @@ def stored_values(header: Header) -> tuple[np.ndarray, tuple[Repair, ...]]:
         raise RefusedError(Reason.EMPTY, "PixelData is missing or of length 0")
     if syntax is not None and not syntax.is_transfer_syntax:
         raise RefusedError(Reason.COMPRESSED, f"TransferSyntaxUID is {shown(syntax)}")
+    lossy = text(header, "LossyImageCompression") == "01"
     if syntax is not None and syntax.is_encapsulated:
+        decoder, plugin = _decoder(syntax)
+        stream, is_lossy = codestream.checked(bytes(data), syntax, rows, columns)
         pixels = _decoded(
-            bytes(data),
-            syntax,
+            encapsulate([stream], has_bot=False),
+            decoder,
+            plugin,
             rows=rows,
             columns=columns,
             samples_per_pixel=1,
@@ -52,7 +55,8 @@ def stored_values(header: Header) -> tuple[np.ndarray, tuple[Repair, ...]]:
             pixel_representation=signed,
             pixel_keyword="PixelData",
         )
-        return pixels, ()
+        return pixels, (Repair.LOSSY,) if lossy or is_lossy else ()
+    repairs = (Repair.LOSSY,) if lossy else ()
     need = 2 * rows * columns
     padded = len(data) == need - 1 and order == "<"
     if padded:
@@ -68,19 +72,15 @@ def stored_values(header: Header) -> tuple[np.ndarray, tuple[Repair, ...]]:
     stored = np.frombuffer(data, order + ("i2" if signed else "u2")).reshape(rows, columns)
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     if not padded:
-        return stored, ()
+        return stored, repairs
     last, before = int(stored.flat[-1]), int(stored.flat[max(stored.size - 2, 0)])
     if abs(last - before) > LAST_STEP:  # the lost byte was not a pad byte
         raise RefusedError(Reason.TRUNCATED, f"{need - 1} of {need} pixel bytes")
-    return stored, (Repair.PAD_BYTE,)
+    return stored, (*repairs, Repair.PAD_BYTE)
 
 
-def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
-    """Decodes compressed pixels with exactly one of pydicom's decoders.
-
-    By default pydicom tries the next decoder if one rejects a stream, and libjpeg returns a picture for most
-    of the JPEG-LS streams that pyjpegls rejects; GDCM crashes the process on some.
-    """
+def _decoder(syntax: pydicom.uid.UID) -> tuple[Decoder, str]:
+    """pydicom's decoder of a transfer syntax and its plugin."""
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
@@ -90,9 +90,15 @@ def _decoded(data: bytes, syntax: pydicom.uid.UID, **layout: Any) -> np.ndarray:
         raise RefusedError(
             Reason.COMPRESSED, f"{syntax.name}: install a decoder, pip install 'fl_jax[decoders]'"
         )
-    if "JPEG" in syntax.name and END_OF_IMAGE not in data[-32:]:
-        # Decoders fill in the missing part or never return.
-        raise RefusedError(Reason.TRUNCATED, f"{syntax.name} without its end-of-image marker")
+    return decoder, plugin
+
+
+def _decoded(data: bytes, decoder: Decoder, plugin: str, **layout: Any) -> np.ndarray:
+    """Decodes compressed pixels with exactly one of pydicom's decoders.
+
+    By default pydicom tries the next decoder if one rejects a stream, and libjpeg returns a picture for most
+    of the JPEG-LS streams that pyjpegls rejects; GDCM crashes the process on some.
+    """
     with quiet():
         pixels, _ = decoder.as_array(data, raw=True, decoding_plugin=plugin, **layout)
     if pixels.shape != (layout["rows"], layout["columns"]) or pixels.dtype.itemsize != 2:

@@ -261,6 +261,8 @@ def _check_kind(header: Header) -> None:
 
 def _rescale(header: Header) -> tuple[float, float]:
     """Slope and intercept to HU; pydicom accepts missing values and NaN."""
+    if header.values.get("ModalityLUTSequence", b"") != b"":
+        raise RefusedError(Reason.BAD_RESCALE, "a Modality LUT instead of slope and intercept")
     slope = numbers(header, "RescaleSlope", 1)[0]
     intercept = numbers(header, "RescaleIntercept", 1)[0]
     unit = text(header, "RescaleType") or "HU"

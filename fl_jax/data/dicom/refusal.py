@@ -11,6 +11,7 @@
 
 A detail names elements, sizes and numbers, and never quotes text: a damaged or misused element may contain a
 name. `shown` lets through only what the standard defines.
+| LOSSY | Lossy Image Compression is 01, or the compressed pixels are lossy | none is possible: values are taken as decoded, and counted | PS3.3 C.7.6.1.1.5 |
 
 Each repair can be disabled; a file that needs it is then refused (`REPAIR_OFF`). A MONOCHROME1 file whose
 border is already air follows the standard and is not inverted.
@@ -53,7 +54,9 @@ class Reason(enum.StrEnum):
     PHOTOMETRIC = "photometric interpretation"  # missing, or MONOCHROME1 of unclear polarity
     BIT_DEPTH = "bit depth"  # not 16 bits allocated, or values above BitsStored
     BAD_RESCALE = "missing or bad rescale"  # missing, not finite, slope 0, or not in HU
-    COMPRESSED = "compressed without a decoder"  # no decoder installed for the transfer syntax
+    COMPRESSED = (
+        "compressed without a decoder"  # no decoder for the transfer syntax, or it hides damage
+    )
     EMPTY = "empty pixels"  # no PixelData, length 0, or one value everywhere
     BLANK = "blank picture"  # neither tissue nor the noise of air
     OUT_OF_RANGE = (
@@ -71,6 +74,7 @@ class Repair(enum.StrEnum):
     SIGN = "sign bit extended"
     INVERTED = "inverted MONOCHROME1"
     PAD_BYTE = "missing pad byte"
+    LOSSY = "lossy compression"
     TURNED = "turned to radiological orientation"
 
 
