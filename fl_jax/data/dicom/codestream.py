@@ -38,7 +38,7 @@ BLOCK = 2**16
 """Bytes whose Huffman codes are counted at a time."""
 
 
-def checked(data: bytes, syntax: UID, rows: int, columns: int) -> tuple[bytes, bool]:
+def checked(data: bytes, syntax: UID, rows: int, columns: int, signed: bool) -> tuple[bytes, bool]:
     """The only stream of encapsulated pixels, and whether it is lossy.
 
     Raises:
@@ -55,7 +55,7 @@ def checked(data: bytes, syntax: UID, rows: int, columns: int) -> tuple[bytes, b
         if syntax == RLELossless:
             return stream, _rle(stream, rows * columns)
         if syntax in JPEG2000TransferSyntaxes:
-            return stream, _jpeg_2000(stream, rows, columns)
+            return stream, _jpeg_2000(stream, rows, columns, signed)
         if syntax in (JPEGLossless, JPEGLosslessSV1, *JPEGLSTransferSyntaxes):
             return stream, _jpeg(stream, syntax, rows, columns)
     except struct.error:
@@ -101,11 +101,13 @@ def _rle(stream: bytes, pixels: int) -> bool:
     return False
 
 
-def _jpeg_2000(stream: bytes, rows: int, columns: int) -> bool:
+def _jpeg_2000(stream: bytes, rows: int, columns: int, signed: bool) -> bool:
     if stream[:4] != b"\xff\x4f\xff\x51":
         raise RefusedError(Reason.CORRUPT, "no JPEG 2000 codestream")
     right, bottom, left, top, *tiling, samples, bits = struct.unpack_from(">8LHB", stream, 8)
     _same((bottom - top, right - left), rows, columns, samples, (bits & 127) + 1)
+    if bits & 128 and not signed:  # the reverse is common: two's complement in an unsigned stream
+        raise RefusedError(Reason.BIT_DEPTH, "signed JPEG 2000 with Pixel Representation 0")
     width, height, tiles_left, tiles_top = tiling
     if width == 0 or height == 0:
         raise RefusedError(Reason.CORRUPT, "tiles without a size")

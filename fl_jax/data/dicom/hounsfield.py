@@ -14,8 +14,9 @@ PADDING_BELOW = -1200
 
 AIR_BELOW, TISSUE_ABOVE = -700, -250
 """Air lies below the first and tissue above the second; only pixels at their border lie between, in HU."""
-FAT = -100
-"""A head has air around it, so a picture without any HU below that of fat is no picture of a head."""
+NO_AIR = -200
+"""A head has air around it, so a picture whose lowest HU is above this is no picture of a head."""
+BONE = 300
 
 Extremes = tuple[float, float]
 """Smallest and largest value of a picture."""
@@ -60,7 +61,7 @@ def _check_content(hu: np.ndarray, low: float, high: float, slope: float) -> Non
 
     A slice above the vertex contains only air, which is accepted: it has noise, and HU of air.
     """
-    if low > FAT or (high > HU_RANGE[1] and (hu > HU_RANGE[1]).mean() > 0.1):
+    if low > NO_AIR or (high > HU_RANGE[1] and (hu > HU_RANGE[1]).mean() > 0.1):
         raise RefusedError(Reason.OUT_OF_RANGE, f"{low:g} to {high:g} HU")
     some = hu[:: max(1, hu.shape[0] // 8)].ravel()
     tissue = np.count_nonzero(some >= TISSUE_ABOVE) / some.size
@@ -70,6 +71,8 @@ def _check_content(hu: np.ndarray, low: float, high: float, slope: float) -> Non
             raise RefusedError(
                 Reason.BLANK, f"{low:g} to {high:g} HU, and neither tissue nor the noise of air"
             )
+    if (bone := np.count_nonzero(some > BONE) / some.size) > 0.25:
+        raise RefusedError(Reason.OUT_OF_RANGE, f"{bone:.0%} of the pixels are above {BONE} HU")
     between = np.count_nonzero(some > AIR_BELOW) / some.size - tissue
     if between > 0.2 and 2 * between > tissue:
         raise RefusedError(

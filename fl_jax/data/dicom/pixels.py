@@ -40,7 +40,7 @@ def stored_values(header: Header) -> tuple[np.ndarray, tuple[Repair, ...]]:
     lossy = text(header, "LossyImageCompression") == "01"
     if syntax is not None and syntax.is_encapsulated:
         decoder, plugin = _decoder(syntax)
-        stream, is_lossy = codestream.checked(bytes(data), syntax, rows, columns)
+        stream, is_lossy = codestream.checked(bytes(data), syntax, rows, columns, bool(signed))
         pixels = _decoded(
             encapsulate([stream], has_bot=False),
             decoder,

@@ -266,7 +266,7 @@ def _rescale(header: Header) -> tuple[float, float]:
     slope = numbers(header, "RescaleSlope", 1)[0]
     intercept = numbers(header, "RescaleIntercept", 1)[0]
     unit = text(header, "RescaleType") or "HU"
-    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0 or unit != "HU":
+    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope <= 0 or unit != "HU":
         raise RefusedError(
             Reason.BAD_RESCALE,
             f"RescaleSlope {slope}, RescaleIntercept {intercept}, unit {shown(unit)}",

@@ -53,7 +53,9 @@ class Reason(enum.StrEnum):
     BAD_GEOMETRY = "bad geometry"  # malformed orientation or position; Rows x Columns does not fit
     PHOTOMETRIC = "photometric interpretation"  # missing, or MONOCHROME1 of unclear polarity
     BIT_DEPTH = "bit depth"  # not 16 bits allocated, or values above BitsStored
-    BAD_RESCALE = "missing or bad rescale"  # missing, not finite, slope 0, or not in HU
+    BAD_RESCALE = (
+        "missing or bad rescale"  # missing, not finite, slope 0 or less, a table, or not in HU
+    )
     COMPRESSED = (
         "compressed without a decoder"  # no decoder for the transfer syntax, or it hides damage
     )

@@ -62,7 +62,7 @@ def test_wraparound_by_the_published_rule():
     assert read.repairs == (Repair.WRAPAROUND,)
 
 
-@pytest.mark.parametrize("intercept", [-1024, -100])
+@pytest.mark.parametrize("intercept", [-1024, -210])
 def test_no_wraparound_where_air_has_room(intercept):
     stored = np.clip(disc() - intercept, 0, 4095)
     read = dicom.read(
@@ -71,6 +71,13 @@ def test_no_wraparound_where_air_has_room(intercept):
     )
     assert isinstance(read, dicom.Slice)
     assert Repair.WRAPAROUND not in read.repairs
+
+
+def test_a_sign_bit_that_would_turn_bone_into_air_is_not_extended():
+    stored = disc() + 1024
+    stored[disc() > 500] += 600  # 12 bits, which the header calls signed
+    header = {"BitsStored": 12, "PixelRepresentation": 1, "RescaleIntercept": -1024}
+    refused(ct(stored=stored, **header), Reason.BIT_DEPTH, "without a sign")
 
 
 @pytest.mark.parametrize("padding", [-1500, -2000, -3024])
