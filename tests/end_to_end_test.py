@@ -166,6 +166,7 @@ def test_real_scans_are_predicted_and_other_files_refused(workdir, tmp_path):
     page = text_of((tmp_path / "predictions.html").read_text())
     for reason in ("localizer", "colour", "derived or secondary", "not a DICOM image"):
         assert f"{reason}: " in page
+    assert "padding clipped to air (28)" in page
 
 
 def test_another_model_and_checkpoint_can_be_evaluated(workdir, tmp_path):

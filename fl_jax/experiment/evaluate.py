@@ -1,5 +1,6 @@
 """Predicts scans with a trained model, and evaluates the predictions if the scans have labels."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fl_jax.data import slices as datasets
+from fl_jax.data.metadata import read_summary
 from fl_jax.experiment import compare_predictions, labelled_predictions, prepare, restore
 from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
 from fl_jax.experiment.predict import score
@@ -142,7 +144,10 @@ def predict(
     refused = unlabelled_scans.refusals(data_dir / "refused.csv", source)
     out.folder.mkdir(parents=True, exist_ok=True)
     unlabelled_scans.write(out.predictions, collected)
-    page = unlabelled_scans.render(collected, slices, refused, _facts(model))
+    summary, repaired = read_summary(data_dir), Counter[str]()
+    for site in summary["sites"].values() if summary else ():
+        repaired.update(site["repairs"])
+    page = unlabelled_scans.render(collected, slices, refused, repaired, _facts(model))
     atomic.write_text(out.predictions_page, page)
     return slices, logits
 

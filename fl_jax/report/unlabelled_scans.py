@@ -151,6 +151,7 @@ def render(
     predicted: ScanPredictions,
     slices: Slices,
     refused: Sequence[Refused],
+    repaired: Mapping[str, int],
     model: Mapping[str, Any],
 ) -> str:
     """Renders the page: a table of series, the slices with their probabilities, the refused files.
@@ -159,6 +160,7 @@ def render(
         predicted: of `collect` for these slices.
         slices: the dataset, for the pictures.
         refused: of `refusals`.
+        repaired: number of slices by repair.
         model: facts about it, by name.
 
     Returns:
@@ -180,6 +182,7 @@ def render(
         slices=len(predicted.image),
         patients=len(set(predicted.patient.tolist())),
         refused=refused,
+        repaired=repaired,
         window=BRAIN[0],
         model=model,
     )

@@ -77,7 +77,7 @@ def test_refusals_are_counted_by_reason_and_named_from_the_source(tmp_path):
 def test_a_browser_shows_slices_in_order_with_their_probabilities(scans, scores, tmp_path):
     predicted = unlabelled_scans.collect(scans, scores)
     refused = [unlabelled_scans.Refused("truncated", 300, [("b/<9>", "short")])]
-    page = unlabelled_scans.render(predicted, scans, refused, MODEL)
+    page = unlabelled_scans.render(predicted, scans, refused, {"turned about": 7}, MODEL)
     (tmp_path / "page.html").write_text(page)
     dom, console = browse(tmp_path / "page.html", tmp_path)
     assert console == []
@@ -85,6 +85,7 @@ def test_a_browser_shows_slices_in_order_with_their_probabilities(scans, scores,
     for words in ("8 slices of 2 patients", "300 files refused", "truncated: 300", "b/<9>"):
         assert words in text
     assert "And 299 more" in text
+    assert "Repaired slices: turned about (7)." in text
     places = [text.index(name) for name in predicted.image]
     assert places == sorted(places)
     assert "−2.5 mm" in text
@@ -97,7 +98,8 @@ def test_a_page_shows_whole_series_up_to_its_limit(scans, scores, monkeypatch):
     predicted = unlabelled_scans.collect(scans, scores)
     for limit, pictures in ((1, 3), (4, 3), (5, 5), (7, 5), (8, 8)):
         monkeypatch.setattr(unlabelled_scans, "MAX_SLICES", limit)
-        page = unlabelled_scans.render(predicted, scans, [], MODEL)
+        page = unlabelled_scans.render(predicted, scans, [], {}, MODEL)
         assert page.count("data:image/png;base64,") == pictures
         assert ("predictions.csv has all of them" in page) == (pictures < 8)
     assert "Every file could be read" in page
+    assert "Repaired" not in page

@@ -62,9 +62,11 @@ def test_nothing_that_was_planted_is_left():
     assert exported.data[:128] == bytes(128)
 
 
-def test_the_slice_is_the_same():
-    before = dicom.read(person(), size=None, name="x")
-    after = dicom.read(deidentify(person(), KEY).data, size=None, name="x")
+@pytest.mark.parametrize("orientation", [[1, 0, 0, 0, 1, 0], [0, -1, 0, -1, 0, 0]])
+def test_the_slice_is_the_same(orientation):
+    original = person(ImageOrientationPatient=orientation)
+    before = dicom.read(original, size=None, name="x")
+    after = dicom.read(deidentify(original, KEY).data, size=None, name="x")
     assert isinstance(before, dicom.Slice)
     assert isinstance(after, dicom.Slice)
     np.testing.assert_array_equal(before.hu, after.hu)
