@@ -1,1 +1,1 @@
-"""De-identified copies of DICOM files: `file` rewrites one file, `folder` a whole folder."""
+"""De-identified copies of DICOM files: `file` rewrites one, `folder` a folder, `elements` checks values."""

@@ -223,6 +223,12 @@ def test_a_kept_value_that_names_a_person_or_breaks_its_vr_is_emptied(keyword, v
     assert keyword not in read(exported.data) or not read(exported.data)[keyword].value
 
 
+def test_a_patient_called_like_a_term_of_the_standard_keeps_a_readable_file():
+    exported = deidentify(person(PatientName="CT^Axial", OperatorsName="Primary"), KEY)
+    assert exported.cleared == ()
+    assert isinstance(dicom.read(exported.data, size=None), dicom.Slice)
+
+
 def test_the_other_values_of_a_text_stay_in_place():
     exported = deidentify(person(ImageType=["DERIVED", "Wagenknecht", "MPR"]), KEY)
     assert exported.cleared == ("ImageType",)
