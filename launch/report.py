@@ -55,7 +55,7 @@ def merge(workdirs: list[Workdir], out: SeedsFolder) -> None:
         seed=_SEED.value or 0,
         ignored=[name for name, field in FIELDS.items() if not field.numbers],
     )
-    out.folder.mkdir(parents=True, exist_ok=True)
+    out.claim()
     table = merged_seeds.as_markdown(merged)
     write_json(out.results, merged)
     write_text(out.table, merged_seeds.as_csv(merged))

@@ -145,3 +145,70 @@ def test_no_registry_host_or_machine_path_is_named():
 @pytest.mark.parametrize("text", [f"see https://{HOSTS[0]}/x", f"cd {PATHS[0]}x", f"'{PATHS[2]}'"])
 def test_hosts_and_paths_are_detected(text):
     assert PRIVATE.search(text)
+
+
+# Everything else writes and reads through `fl_jax.files`: no link followed, nothing read without a bound.
+RAW = {
+    *("open", "io.open", "os.open", "os.fdopen", "os.truncate", "numpy.load", "numpy.fromfile"),
+    *(f"os.{n}" for n in ("replace", "rename", "renames", "remove", "unlink", "rmdir", "mkdir")),
+    *(f"os.{n}" for n in ("makedirs", "removedirs", "symlink", "link")),
+    *(f"shutil.{n}" for n in ("rmtree", "move", "copy", "copy2", "copyfile", "copytree")),
+}
+METHODS = {
+    *("open", "write_text", "write_bytes", "read_text", "read_bytes", "mkdir", "touch", "tofile"),
+    *("unlink", "rename", "rmdir", "symlink_to", "hardlink_to", "rmtree"),
+}
+"""Methods of paths and archives."""
+ALLOWED = {
+    "fl_jax/experiment/checkpoint.py": {"shutil.rmtree", "rename"},  # steps, which Orbax writes
+    "launch/benchmarks": {"read_bytes"},  # what they wrote to a temporary folder
+}
+
+
+def raw_access(tree):
+    """Yields line and name of each file access that does not go through `fl_jax.files`."""
+    known = {"np": "numpy"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known |= {n.asname or n.name: n.name for n in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            known |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        first, dot, rest = ast.unparse(node.func).partition(".")
+        name = known.get(first, first) + dot + rest
+        if name in RAW:
+            yield node.lineno, name
+        elif isinstance(node.func, ast.Attribute) and not name.startswith("fl_jax."):
+            method = node.func.attr
+            one = len(node.args) == 1 and not node.keywords
+            if method in METHODS or (method == "replace" and one):
+                yield node.lineno, method
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if "fl_jax/files" not in str(p)], ids=str)
+def test_files_are_accessed_through_one_package(path):
+    allowed = set()
+    for place, names in ALLOWED.items():
+        allowed |= names if str(path).startswith(place) else set()
+    calls = [c for c in raw_access(ast.parse((ROOT / path).read_text())) if c[1] not in allowed]
+    assert not calls, f"{path}: {calls}: use fl_jax.files"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("open(path)", "open(path, 'w')", "path.open('wb')", "(a / b).write_text(x)"),
+        *("Path(a).read_bytes()", "import shutil\nshutil.rmtree(x)", "import os\nos.replace(a, b)"),
+        *("from os import unlink\nunlink(a)", "a.rename(b)", "a.replace(b)", "np.load(a)"),
+        *("from shutil import rmtree as r\nr(a)", "a.mkdir()", "numpy.load(a, allow_pickle=False)"),
+    ],
+)
+def test_raw_access_is_detected(line):
+    assert list(raw_access(ast.parse(line)))
+
+
+def test_access_through_the_package_passes():
+    text = "from fl_jax.files import atomic\natomic.write_text(a, b)\ntext.replace('a', 'b')"
+    assert not list(raw_access(ast.parse(text)))

@@ -102,7 +102,7 @@ def compare(
         resamples=resamples,
         seed=seed,
     )
-    out.folder.mkdir(parents=True, exist_ok=True)
+    out.claim()
     predictions.write(out.judged, ours.scores)
     atomic.write_json(out.results, results)
     atomic.write_text(out.table, labelled_scans.as_csv(results))

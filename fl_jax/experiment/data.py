@@ -180,7 +180,7 @@ def _partition(config: Config, workdir: Workdir, slices: Slices, reporter: Repor
         stratify=config.stratify,
     )
     # The table appears last: without its record it would pass for a hand-written one.
-    path.unlink(missing_ok=True)
+    atomic.delete(path)
     temporary = path.with_suffix(".new")
     partitions.save(new, temporary)
     for arm in workdir.arms():  # the table was deleted, and may have been written by hand
@@ -192,5 +192,5 @@ def _partition(config: Config, workdir: Workdir, slices: Slices, reporter: Repor
             )
     atomic.write_bytes(workdir.partition_picture, partition_figure.draw(slices, new))
     atomic.write_json(record, inputs | {"digest": sha256(temporary)})
-    temporary.replace(path)
+    atomic.replace(temporary, path)
     return load()

@@ -88,6 +88,7 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
     model = _load(workdir, request, reporter)
     data_dir = request.data or workdir.find_data()
     if request.source is not None:
+        out.claim()
         data_dir = out.data
         summary = prepare.prepare(
             request.source,
@@ -142,7 +143,7 @@ def predict(
     logits = score(model.logits, model.params, inputs, np.arange(len(slices)))
     collected = unlabelled_scans.collect(slices, expit(logits))
     refused = unlabelled_scans.refusals(data_dir / "refused.csv", source)
-    out.folder.mkdir(parents=True, exist_ok=True)
+    out.claim()
     unlabelled_scans.write(out.predictions, collected)
     summary, repaired = read_summary(data_dir), Counter[str]()
     for site in summary["sites"].values() if summary else ():

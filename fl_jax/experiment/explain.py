@@ -26,7 +26,7 @@ from fl_jax.experiment import data as experiment
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore
 from fl_jax.experiment.reporter import Reporter
-from fl_jax.files import atomic
+from fl_jax.files import atomic, folders
 from fl_jax.files.npz import read_npz
 from fl_jax.files.regular import sha256
 from fl_jax.report import pictures
@@ -99,9 +99,10 @@ def explain_workdir(
         seed=seed,
         resamples=resamples,
     )
+    workdir.claim()
     for subtype, panel in result.panels.items():
         picture = workdir.saliency_panel(subtype)
-        picture.parent.mkdir(exist_ok=True)
+        folders.make(picture.parent)
         atomic.write_bytes(picture, pictures.png(panel))
     workdir.write_saliency(result.saliency)
     return result.saliency

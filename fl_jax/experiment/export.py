@@ -5,6 +5,7 @@ An array's name is its path in Flax's tree, such as `Dense_0/kernel`. Layouts ar
 checkpoint's `digest`.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,16 @@ def export(workdir: Workdir, model: str, out: Path, reporter: Reporter) -> int:
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: no checkpoint is sound, or the name is not a single part of a path.
+        ValueError: `out` exists; no checkpoint is sound, or the name is not a single part of a path.
         ModuleNotFoundError: the extra `export` is not installed.
     """
     with extra("export"):
         from safetensors.numpy import save  # pyright: ignore[reportMissingImports]
 
+    if os.path.lexists(out):
+        raise ValueError(
+            f"--out={out}: there is such a file already; delete it, or give another name"
+        )
     folder = workdir.arm(model).checkpoints
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} does not exist: choose a trained arm with --model")

@@ -8,7 +8,7 @@ import msgspec
 from fl_jax.data import slices as datasets
 from fl_jax.experiment import data
 from fl_jax.experiment.config import FIELDS, Config
-from fl_jax.files import atomic
+from fl_jax.files import atomic, folders
 from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
 from fl_jax.workdir import ArmFolder, Workdir
@@ -96,5 +96,5 @@ def check(config: Config, workdir: Workdir) -> None:
 def write(config: Config, workdir: Workdir) -> None:
     """Writes an arm's inputs into its folder, for `check`."""
     path = workdir.arm(config.arm_name).inputs
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folders.make(path.parent)
     atomic.write_json(path, of(config, workdir))

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from fl_jax.experiment.config import Config
+from fl_jax.files.regular import read_text
 
 
 def cores() -> int:
@@ -88,8 +89,8 @@ def describe() -> dict[str, Any]:
 def _processor() -> str:
     """The processor's name, on Linux from /proc/cpuinfo."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if "model name" in line]
+        lines = read_text("/proc/cpuinfo").splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()

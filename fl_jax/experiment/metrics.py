@@ -9,6 +9,8 @@ from typing import Any
 
 from fl_jax.experiment.tracking import make_tracker
 from fl_jax.files.atomic import write_text
+from fl_jax.files.regular import open_read, open_write, read_bytes
+from fl_jax.workdir.workdir import LARGEST_LOG
 
 REMEDY = "restore it from a copy, or remove its folder and train again"
 TRACKED = ("loss", "val_loss", "val_macro_auroc", "images_per_second")
@@ -31,7 +33,7 @@ class Metrics:
         """
         self._path = path
         self._last = max((record["round"] for record in self.records()), default=0)
-        self._cut = path.exists() and path.read_bytes()[-1:] != b"\n"
+        self._cut = path.exists() and not read_bytes(path, LARGEST_LOG).endswith(b"\n")
         self._size = self._current_size()
         self._tracker = make_tracker(
             tracker, folder or path.parent / tracker, name=path.parent.name
@@ -41,9 +43,9 @@ class Metrics:
         """Every round so far, from the file."""
         if not self._path.exists():
             return
-        with self._path.open(encoding="utf-8") as file:
+        with open_read(self._path, largest=LARGEST_LOG) as file:
             for line in file:
-                if line.endswith("\n"):
+                if line.endswith(b"\n"):
                     yield json.loads(line)
 
     def record(self, record: dict[str, Any]) -> None:
@@ -63,7 +65,7 @@ class Metrics:
         if record["round"] <= self._last or self._cut:
             known = [r for r in self.records() if r["round"] < record["round"]]
             write_text(self._path, "".join(json.dumps(r) + "\n" for r in known))
-        with self._path.open("ab", buffering=0) as file:
+        with open_write(self._path, "append") as file:
             line = json.dumps(record).encode() + b"\n"
             self._cut = file.write(line) < len(line)  # a full disk writes a part without an error
             self._size = os.fstat(file.fileno()).st_size

@@ -30,6 +30,8 @@ from fl_jax.tasks.multi_label import multi_label
 from fl_jax.tasks.multi_label_studies import multi_label_studies
 from fl_jax.tasks.task import Task
 
+LARGEST_FEATURES = 2**35
+"""Bytes of a file of features that are read."""
 Config = Any
 """A `fl_jax.experiment.config.Config`; `Config.of` imports this module, so it cannot be imported here."""
 

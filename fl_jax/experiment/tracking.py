@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fl_jax.files.extras import extra
+from fl_jax.files.folders import check_tree, make
 
 TRACKERS = ("tensorboard", "mlflow", "wandb", "none")
 EXTRAS = ("mlflow", "wandb")
@@ -45,6 +46,8 @@ def make_tracker(kind: str, folder: Path, *, name: str) -> Tracker:
         raise ValueError(f"tracker={kind!r}: must be one of {', '.join(TRACKERS)}")
     if kind == "none":
         return Silent()
+    check_tree(folder)
+    make(folder)
     if kind == "tensorboard":
         return TensorBoard(folder)
     return MLflow(folder, name) if kind == "mlflow" else WeightsAndBiases(folder, name)
@@ -92,7 +95,6 @@ class MLflow:
         uri = os.environ.get("MLFLOW_TRACKING_URI", "")
         if not uri:
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow 3 asks for consent
-            folder.mkdir(parents=True, exist_ok=True)
             uri = folder.absolute().as_uri()
         self._client = mlflow.MlflowClient(tracking_uri=uri)
         experiment = self._client.get_experiment_by_name("fl_jax")
@@ -123,7 +125,6 @@ class WeightsAndBiases:
     def __init__(self, folder: Path, name: str) -> None:
         with extra("wandb"):
             import wandb
-        folder.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("WANDB_MODE", "offline")
         self._run = wandb.init(
             project="fl_jax",

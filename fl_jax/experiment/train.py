@@ -10,6 +10,7 @@ from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.metrics import Metrics
 from fl_jax.experiment.reporter import SILENT, Reporter
+from fl_jax.files.atomic import delete
 from fl_jax.files.locks import Lock
 from fl_jax.workdir import PERSONAL, Workdir
 from fl_jax.workdir.schema import Done
@@ -91,7 +92,7 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter, lock: Lock) -> 
         stop.leave()
 
     if name == "federated":  # predictions of an earlier algorithm
-        workdir.predictions(PERSONAL).unlink(missing_ok=True)
+        delete(workdir.predictions(PERSONAL))
     predictions = predict.predict_slices(arm, task, progress.best, slices, experiment.partition)
     for model, table in predictions.items():
         workdir.write_predictions(model, table)

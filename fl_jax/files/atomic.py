@@ -4,6 +4,7 @@ All files that fl_jax writes go through `atomic_open`, or through `regular.open_
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ def atomic_open(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") ->
 
     Raises:
         ValueError: a folder above `path` is a link; see `links`.
+        OSError: another process writes the file at the same time, which a lock must prevent.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
@@ -40,11 +42,26 @@ def atomic_open(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") ->
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if not os.path.samestat(os.fstat(file.fileno()), os.lstat(partial)):
+                raise OSError(errno.EBUSY, "another process writes this file now", str(path))
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    os.replace(partial, path)
-    sync(path.parent)
+    replace(partial, path)
+
+
+def replace(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Renames a file, whose content is on disk, within its folder."""
+    check_write(path)
+    os.replace(source, path)
+    sync(Path(path).parent)
+
+
+def delete(path: str | os.PathLike[str]) -> None:
+    """Deletes a file, or a link and not its target, if there is one."""
+    check_write(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 @contextlib.contextmanager

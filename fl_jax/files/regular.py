@@ -87,7 +87,7 @@ def open_write(
     Args:
         path: the file; its directory must exist.
         how: `'new'` creates the file; `'append'` also takes an existing one, and may read it.
-        text: whether to write UTF-8, without newline translation.
+        text: whether to write UTF-8, without newline translation. Appending bytes is not buffered.
 
     Raises:
         FileExistsError: a new file exists.
@@ -104,8 +104,9 @@ def open_write(
         if status.st_nlink > 1:  # a hard link may be to any file, as a symbolic link may
             raise ValueError(f"{path}: is one of {status.st_nlink} names of a file; copy the file")
         mode = "w" if how == "new" else "a+"
-        encoding, newline = ("utf-8", "") if text else (None, None)
-        return open(descriptor, mode if text else f"{mode}b", encoding=encoding, newline=newline)
+        if text:
+            return open(descriptor, mode, encoding="utf-8", newline="")
+        return open(descriptor, f"{mode}b", buffering=0 if how == "append" else -1)
     except BaseException:
         os.close(descriptor)
         raise

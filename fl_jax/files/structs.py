@@ -7,14 +7,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from fl_jax.files.regular import read_bytes
 from fl_jax.files.text import printable
 
 T = TypeVar("T")
 DEEPEST = 32
 """Levels of nesting."""
 LARGEST_NUMBER = 2**63
-LARGEST_FILE = 2**26
-"""Bytes."""
 REMEDY = "delete it and run its stage again"
 
 
@@ -24,12 +23,13 @@ def read_struct(path: Path, kind: type[T], *, remedy: str = REMEDY) -> T | None:
     Raises:
         ValueError: names the file, the place in it, the value and the remedy.
     """
-    if not path.exists():
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError:
         return None
-    size = path.stat().st_size
-    if size > LARGEST_FILE:
-        raise ValueError(f"{path}: has {size} bytes, at most {LARGEST_FILE} are read; {remedy}")
-    return parse(f"{path}", path.read_bytes(), kind, remedy=remedy)
+    except ValueError as error:
+        raise ValueError(f"{error}; {remedy}") from error
+    return parse(f"{path}", data, kind, remedy=remedy)
 
 
 def parse(where: str, data: bytes, kind: type[T], *, remedy: str = REMEDY) -> T:

@@ -23,6 +23,7 @@ import numpy as np
 
 from fl_jax.data.workers import Workers, end_with_parent
 from fl_jax.files.atomic import named
+from fl_jax.files.regular import open_write
 from fl_jax.phantom import tables
 from fl_jax.phantom.dicom_writer import Person, write_series
 from fl_jax.phantom.drawing.grid import Drawing, Grid
@@ -156,11 +157,12 @@ def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -
     )
     if series.lesions.any():
         bits = (series.lesions > 0.25) << np.arange(5, dtype=np.uint8)[:, None, None, None]
-        np.savez_compressed(
-            out / "truth" / "masks" / f"{identifier}.npz",
-            images=np.array(names),
-            subtypes=np.bitwise_or.reduce(bits.astype(np.uint8), axis=0),
-        )
+        with open_write(out / "truth" / "masks" / f"{identifier}.npz", "new") as file:
+            np.savez_compressed(
+                file,
+                images=np.array(names),
+                subtypes=np.bitwise_or.reduce(bits.astype(np.uint8), axis=0),
+            )
     return tables.record(case, person, names, geometry, reading, series, motion, size)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fl_jax.files.extras import extra
+from fl_jax.files.regular import open_write
 from fl_jax.phantom.scanner.geometry import Geometry
 from fl_jax.phantom.scanner.scan import Scan, Scanner
 
@@ -121,9 +122,9 @@ def write_series(
         header.ImagePositionPatient = [f"{value:.5f}" for value in position]
         header.SliceLocation = f"{position[2]:.3f}"
         header.PixelData = pixels.tobytes()
-        path = folder / f"{name}.dcm"
-        header.save_as(path, enforce_file_format=True)
-        written += path.stat().st_size
+        with open_write(folder / f"{name}.dcm", "new") as file:
+            header.save_as(file, enforce_file_format=True)
+            written += file.tell()
     return written
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.files.atomic import write_bytes, write_text
+from fl_jax.files import folders
+from fl_jax.files.atomic import delete, write_bytes, write_text
 from fl_jax.files.jsonable import jsonable
-from fl_jax.files.links import check_link
+from fl_jax.files.regular import read_bytes
 from fl_jax.report import checklists, journal, page, results
 from fl_jax.report.cases import Thumbnails
 from fl_jax.report.pictures import case_pictures
@@ -62,6 +63,7 @@ def build(
             are out of range.
     """
     records = read_records(workdir)
+    workdir.claim()  # before the work
     config = records.config
     resamples = int(config.get("resamples", 1000)) if resamples is None else resamples
     seed = int(config.get("seed", 0)) if seed is None else seed
@@ -74,14 +76,15 @@ def build(
     # Render results.json as read back: the page cannot show any other number.
     text = _json(jsonable(computed))
     content = json.loads(text)
-    write_text(workdir.results, text)
-    write_text(workdir.cross_site, _json(content["cross_site"]))
     pictures = _pictures(records.data, content, thumbnails)
-    write_text(workdir.report, page.render(content, pictures, _panels(workdir, content)))
-    write_text(workdir.model_card, checklists.model_card(content))
-    write_text(workdir.checklist, checklists.reporting_checklist(content))
-    _replace_all(workdir.figures, journal.figure_files(content), journal.FIGURE_FILES)
-    _replace_all(workdir.tables, journal.table_files(content), journal.OPTIONAL_TABLES)
+    with workdir.lock("report"):
+        write_text(workdir.results, text)
+        write_text(workdir.cross_site, _json(content["cross_site"]))
+        write_text(workdir.report, page.render(content, pictures, _panels(workdir, content)))
+        write_text(workdir.model_card, checklists.model_card(content))
+        write_text(workdir.checklist, checklists.reporting_checklist(content))
+        _replace_all(workdir.figures, journal.figure_files(content), journal.FIGURE_FILES)
+        _replace_all(workdir.tables, journal.table_files(content), journal.OPTIONAL_TABLES)
     return content
 
 
@@ -91,11 +94,11 @@ def _json(value: Any) -> str:
 
 def _replace_all(folder: Path, files: Mapping[str, bytes], removable: Sequence[str]) -> None:
     """Writes files into a folder and removes those that an earlier report may have left."""
-    folder.mkdir(exist_ok=True)
+    folders.make(folder)
     for name, content in files.items():
         write_bytes(folder / name, content)
     for name in set(removable) - set(files):
-        (folder / name).unlink(missing_ok=True)
+        delete(folder / name)
 
 
 def _pictures(
@@ -117,9 +120,7 @@ def _panels(workdir: Workdir, content: Mapping[str, Any]) -> dict[str, bytes]:
     for name in content["saliency"]["subtypes"]:
         path = workdir.saliency_panel(name)
         if path.exists():
-            # A link could put any file of this machine on the page.
-            check_link(str(path), path.parent)
-            panels[name] = path.read_bytes()
+            panels[name] = read_bytes(path)
             if not panels[name].startswith(PNG):
                 raise ValueError(f"{path}: not a PNG; run launch.explain again")
     return panels

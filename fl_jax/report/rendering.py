@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from fl_jax.data.site_names import ALL_SITES, HOLDOUT
+from fl_jax.files.regular import read_text
 from fl_jax.report.formatting import FILTERS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -28,8 +29,8 @@ def render_html(template: str, *, filters: Filters | None = None, **values: Any)
     """
     environment = _environment(autoescape=True, filters=filters)
     environment.globals |= {
-        "css": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        "script": Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        "css": Markup(read_text(TEMPLATES / "page.css")),
+        "script": Markup(read_text(TEMPLATES / "page.js")),
         **{"HOLDOUT": HOLDOUT, "ALL_SITES": ALL_SITES, "number": _numbering()},
     }
     return environment.get_template(template).render(**values)

@@ -8,15 +8,18 @@ import msgspec
 
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.files import locks
+from fl_jax.files import folders, locks
 from fl_jax.files.atomic import write_json
 from fl_jax.files.jsonable import jsonable
+from fl_jax.files.regular import read_bytes
 from fl_jax.files.structs import parse, read_struct
 from fl_jax.workdir.schema import Done, Inputs, Manifest, RoundRecord, Saliency
 
 PERSONAL = "personal"
 """Name of the predictions of the sites' personal models."""
 AGAIN = "train this arm again"
+LARGEST_LOG = 2**29
+"""Bytes of `metrics.jsonl` that are read: a million rounds of five sites."""
 
 
 class Workdir:
@@ -61,8 +64,14 @@ class Workdir:
     def __hash__(self) -> int:
         return hash(self.root)
 
+    def claim(self) -> None:
+        """Creates the folder and marks it as a workdir, or checks its mark; see `folders.claim`."""
+        folders.claim(self.root, "workdir", flag="--workdir")
+
     def lock(self, name: str, *, wait: bool = False) -> AbstractContextManager[locks.Lock]:
-        """Locks a part of the workdir against other processes; see `locks.lock`."""
+        """Claims the workdir and locks a part of it against other processes; see `locks.lock`."""
+        locks.check_name(name)
+        self.claim()
         return locks.lock(self.root, name, flag="--workdir", wait=wait)
 
     def arm(self, name: str) -> "ArmFolder":
@@ -112,13 +121,13 @@ class Workdir:
     def write_predictions(self, model: str, data: Predictions) -> None:
         """Writes a model's predictions by slice."""
         path = self.predictions(model)
-        path.parent.mkdir(exist_ok=True)
+        folders.make(path.parent)
         predictions.write(path, data)
 
     def write_study_predictions(self, arm: str, data: Predictions) -> None:
         """Writes an arm's predictions by DICOM study."""
         path = self.study_predictions(arm)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folders.make(path.parent)
         predictions.write(path, data)
 
     def read_manifest(self) -> Manifest | None:
@@ -193,7 +202,7 @@ class ArmFolder:
         """Reads `metrics.jsonl`, one record a round; none if there is no such file."""
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_bytes().splitlines()
+        lines = read_bytes(self.metrics, LARGEST_LOG).splitlines()
         return [
             parse(f"{self.metrics}, line {number}", line, RoundRecord, remedy=AGAIN)
             for number, line in enumerate(lines, start=1)
@@ -213,6 +222,10 @@ class EvaluationFolder:
         self.table = folder / "evaluation.csv"
         self.page = folder / "evaluation.html"
 
+    def claim(self) -> None:
+        """Creates and marks the folder, or checks its mark; see `folders.claim`."""
+        folders.claim(self.folder, "evaluation", flag="--out")
+
 
 class SeedsFolder:
     """What `launch.report` writes for several runs that differ in their seed."""
@@ -223,6 +236,10 @@ class SeedsFolder:
         self.table = folder / "seeds.csv"
         self.markdown = folder / "seeds.md"
         self.page = folder / "seeds.html"
+
+    def claim(self) -> None:
+        """Creates and marks the folder, or checks its mark; see `folders.claim`."""
+        folders.claim(self.folder, "seeds", flag="--out")
 
 
 def _order(model: str) -> tuple[int, str]:

@@ -27,6 +27,7 @@ from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.machine import cores
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.files.regular import open_read
 from fl_jax.workdir import Workdir
 
 POLL = 0.5
@@ -91,7 +92,7 @@ class Follower:
         A training that resumes replaces the file, so that the rounds before may stand elsewhere in it.
         """
         try:
-            with self._path.open("rb") as file:
+            with open_read(self._path) as file:
                 number = os.fstat(file.fileno()).st_ino
                 if number != self._file:
                     self._file, self._place = number, 0

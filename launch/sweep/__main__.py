@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fl_jax.experiment import preemption
 from fl_jax.files import folders, locks
+from fl_jax.files.regular import read_text
 from launch.cli import arguments, output, processes, progress
 from launch.sweep.sweep import sweep
 
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> None:
 
     def text() -> None:
         progress.Messages(Console()).message(
-            f"{(workdir / 'table.md').read_text()}\n{results['runs']} runs in "
+            f"{read_text(workdir / 'table.md')}\n{results['runs']} runs in "
             f"{results['wall_seconds']:.0f} s: {workdir / 'figure.png'}"
         )
 

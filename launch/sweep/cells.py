@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fl_jax.files import atomic
+from fl_jax.files import atomic, folders
 from fl_jax.files.structs import read_struct
 
 TUNING = ("grid", "metric")
@@ -127,6 +127,6 @@ class CellFile:
     ) -> None:
         """Stores a finished run."""
         self.runs.append(Run(point, seed, round(seconds, 3), results))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folders.make(self.path.parent)
         stored = msgspec.to_builtins(Stored(self._inputs, self.runs))
         atomic.write_text(self.path, json.dumps(stored) + "\n")

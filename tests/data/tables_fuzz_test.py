@@ -252,6 +252,24 @@ def test_a_link_out_of_the_source_is_refused(tmp_path):
     assert [item.image for item in sources.list_source(source).items] == ["good"]
 
 
+@pytest.mark.parametrize("place", ["input/labels.csv", "input/data", "input"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "device"])
+def test_labels_and_folders_are_no_links_pipes_or_devices(tmp_path, place, kind):
+    source, secret = tmp_path / "source", tmp_path / "secret"
+    site_folder(source)
+    path = source / "a" / place
+    path.rename(secret)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else secret)
+    with pytest.raises(
+        ValueError, match=r"source.*(is a link out of|named pipe|missing|no <site>)"
+    ) as error:
+        sources.list_source(source)
+    assert "Image,any" not in str(error.value)
+
+
 def test_the_challenges_folder_has_no_link_out_of_it(tmp_path):
     folder = tmp_path / "source" / "stage_2_train"
     folder.mkdir(parents=True)

@@ -48,7 +48,13 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
     assert done.stdout.startswith("On 60 patients (hold-out, ")
     out = workdir / "evaluations" / "federated"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("evaluation.csv", "evaluation.html", "evaluation.json", "judged.csv")
+        *(
+            ".fl_jax-evaluation",
+            "evaluation.csv",
+            "evaluation.html",
+            "evaluation.json",
+            "judged.csv",
+        )
     ]
     results = json.loads((out / "evaluation.json").read_text())
     assert results["models"] == ["federated", "theirs", "elm's own"]

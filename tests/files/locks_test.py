@@ -70,6 +70,7 @@ def test_a_process_that_is_killed_lets_go(tmp_path, other):
 
 def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch):
     monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
+    Workdir(tmp_path).claim()
     hold = HOLD.replace('"federated"', '"partition"')
     command = [sys.executable, "-c", hold, str(tmp_path)]
     divide = partial(data.partition, Config.parse(demo.get_config()), Workdir(tmp_path), slices)
@@ -83,7 +84,7 @@ def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch
         try:
             with pytest.raises(TimeoutError):
                 made.result(0.5)
-            assert {*listing(tmp_path)} == {".locks", ".locks/partition"}
+            assert {*listing(tmp_path)} == {".fl_jax-workdir", ".locks", ".locks/partition"}
         finally:
             process.kill()
         assert made.result(60).sites == ("a", "b", "c")

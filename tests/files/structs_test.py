@@ -60,9 +60,11 @@ def test_an_error_names_file_place_value_and_remedy(tmp_path, value, words):
         read(tmp_path, value)
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(structs, "LARGEST_FILE", 10)
-    with pytest.raises(
-        ValueError, match=r"a\.json: has 12 bytes, at most 10 are read; train again"
-    ):
-        read(tmp_path, {"rows": {}})
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(2**30)
+    words = (
+        rf"^{tmp_path}/a\.json: has {2**30} bytes or more, at most {2**26} are read; train again$"
+    )
+    with pytest.raises(ValueError, match=words):
+        structs.read_struct(tmp_path / "a.json", File, remedy="train again")

@@ -118,3 +118,12 @@ def test_pictures_come_from_the_dataset_by_name(monkeypatch):
         "a": pixels[[0, 1, 2]].tolist(),
         "c": pixels[[0, 0, 1]].tolist(),  # the series begins here
     }
+
+
+def test_a_folder_of_the_users_is_not_overwritten(copy):
+    (copy / ".fl_jax-workdir").unlink()
+    (copy / "report.html").write_text("theirs")
+    with pytest.raises(ValueError, match=f"^{copy} has files, but no marker that fl_jax made it"):
+        build(Workdir(copy), resamples=2)
+    assert (copy / "report.html").read_text() == "theirs"
+    assert not (copy / "results.json").exists()

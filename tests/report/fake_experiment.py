@@ -8,6 +8,7 @@ import numpy as np
 
 from fl_jax.core.types import LABELS
 from fl_jax.evaluation import predictions
+from fl_jax.workdir import Workdir
 
 SITES = {"alder": 44, "birch": 30, "cedar": 20, "dogwood": 13, "elm": 8}
 """Test patients of each site; half as many for validation."""
@@ -90,6 +91,7 @@ def _learning(rng: np.random.Generator, model: str, rounds: int) -> list[dict]:
 def make(workdir: Path, *, seed: int = 0, rounds: int = 10) -> Path:
     """Writes what `launch.experiment` leaves, but for the dataset, the cohort and the checkpoints."""
     rng = np.random.default_rng(seed)
+    Workdir(workdir).claim()
     rows = _patients(rng)
     image, patient, site, split, truths, shared = [], [], [], [], [], []
     for name, where, part, slices in rows:

@@ -62,6 +62,7 @@ def test_the_margin_is_the_configs_and_decides(built, results, tmp_path, unsaved
     gap = results["delong_differences"]["federated_minus_central"]["holdout"]["micro"]
     assert (test["margin"], test["verdict"]) == (0.02, "non-inferior")
     assert test["low"] == gap["low"] > -0.02
+    Workdir(tmp_path).claim()
     for name in ("federated", "central"):
         (tmp_path / "predictions").mkdir(exist_ok=True)
         predictions.write(tmp_path / "predictions" / f"{name}.csv", _select(built, name))

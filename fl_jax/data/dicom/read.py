@@ -3,7 +3,6 @@
 import math
 import os
 import pathlib
-import stat
 import traceback
 import unicodedata
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from fl_jax.data.dicom.refusal import (
     shown,
 )
 from fl_jax.data.pseudonyms import without_id
+from fl_jax.files.regular import open_read
 from fl_jax.files.text import printable
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -138,16 +138,15 @@ def read(
 
 def _bytes(path: str | pathlib.Path) -> bytes:
     """Reads a regular file, which must not change meanwhile."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # a FIFO would block
     try:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise RefusedError(Reason.UNREADABLE, "is a folder, device, pipe or socket")
+        file = open_read(path)
+    except ValueError as error:
+        raise RefusedError(Reason.UNREADABLE, "is a folder, device, pipe or socket") from error
+    with file:
+        before = os.fstat(file.fileno())
         bounds.check("bytes of the file", before.st_size, bounds.LARGEST_FILE)
-        data = os.read(descriptor, before.st_size + 1)
-        after = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
+        data = file.read(before.st_size + 1)
+        after = os.fstat(file.fileno())
     same = before.st_size == len(data) == after.st_size
     if not same or before.st_mtime_ns != after.st_mtime_ns:
         raise RefusedError(Reason.UNREADABLE, "changed while it was read")

@@ -73,10 +73,11 @@ def file_names(folder: pathlib.Path, hint: str) -> list[str]:
     """Sorted names of the regular files in a folder; opens no file and stats only links.
 
     Raises:
-        ValueError: the folder is missing, or a file is a link that leads out of it.
+        ValueError: the folder is missing, or it or a file is a link that leads out of the folder above.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: {hint}")
+    check_link(folder, folder.parent)
     with os.scandir(folder) as entries:
         files = [entry for entry in entries if entry.is_file()]
     for entry in files:
@@ -88,6 +89,7 @@ def file_names(folder: pathlib.Path, hint: str) -> list[str]:
 @contextlib.contextmanager
 def label_rows(path: pathlib.Path) -> Iterator[Iterator[list[str]]]:
     """Yields the rows of a label table; a missing file is a ValueError like any other fault."""
+    check_link(path, path.parent)
     try:
         with csv_table.rows(path) as rows:
             yield rows

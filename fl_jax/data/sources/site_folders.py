@@ -9,7 +9,7 @@ and outcomes:
 | a label is not 0 or 1 | error |
 | a site's name is a variant of the hold-out's (`Hold-out`), or `all_sites` | error |
 | an image's name is empty, too long, or contains a path (`/`, `\\`, `..`) or a control character | error |
-| an image's file is a link out of its folder | error |
+| a file or folder is a link out of the folder above it | error |
 | an image is listed twice with other labels, or at two sites | error |
 | an image is listed twice with the same labels | one row dropped, counted |
 | a subtype is 1 and `any` is 0 | `any` set to 1, counted |
@@ -36,6 +36,7 @@ from fl_jax.data.sources.listing import (
     shown,
     with_any,
 )
+from fl_jax.files.links import check_link
 
 
 def site_folders(source: pathlib.Path) -> Listing:
@@ -56,6 +57,7 @@ def site_folders(source: pathlib.Path) -> Listing:
     for folder in folders:
         site = folder.name
         _check_name(site)
+        check_link(folder / "input", source)
         labels, label_counts = read_labels(folder / "input" / "labels.csv")
         files = _files(folder / "input" / "data")
         for image in sorted(labels.keys() & files.keys()):

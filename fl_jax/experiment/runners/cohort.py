@@ -15,7 +15,6 @@ the best model there; `best_round` by validation, planned `examples`, `parameter
 import dataclasses
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -31,6 +30,7 @@ from fl_jax.data.slices import Slices
 from fl_jax.evaluation import internal_external
 from fl_jax.experiment import data, machine, predict, prepare, rounds, setup
 from fl_jax.experiment.config import Config
+from fl_jax.files.folders import claim, remove
 from fl_jax.workdir import Workdir
 
 Settings = dict[str, Any]
@@ -78,13 +78,14 @@ def cohort(
         if config.backbone:
             raise ValueError(f"backbone={config.backbone!r}: only launch.experiment trains heads")
         with lock:
+            claim(home, "sweep", flag="--workdir")
             config = _prepare(config, home)
             keys = (*PARTITION, "data_dir", "image_size", "memory_limit", "backbone")
             values = config.replace(seed=settings["partition_seed"]).to_dict()
             text = json.dumps({k: values[k] for k in keys}, sort_keys=True)
             here = home / _digest(json.dumps(settings, sort_keys=True)) / str(seed)
             results = _run(config, here, *opened(text))
-            shutil.rmtree(here)
+            remove(here, "sweep")
         return results
 
     return run

@@ -95,7 +95,7 @@ class Trainings:
         )
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         self._folder = folder / digest / str(seed)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        Workdir(self._folder).claim()
         loaded = data.load(self.config, Workdir(self._folder))
         self.right = loaded._replace(slices=loaded.slices.in_memory())
         made = models.network(self.config, loaded.slices.input_shape)
