@@ -27,7 +27,7 @@ from fl_jax.data.deidentify.file import KEY_BYTES, Deidentified, RefusedError, d
 from fl_jax.data.sources import read_labels
 from fl_jax.data.sources.listing import Labels, image_of
 from fl_jax.files import csv_table
-from fl_jax.files.atomic import named
+from fl_jax.files.atomic import delete, named
 from fl_jax.files.folders import claim, make, remove
 from fl_jax.files.links import check_link, has_marker, marker
 from fl_jax.files.locks import LOCKS, lock
@@ -130,7 +130,7 @@ def deidentify_folder(
         for site in sites:
             _labels(labels[site], out / site / "input", key, written)
         remove(out / LOCKS, "export")
-        marker(out, "export").unlink()
+        delete(marker(out, "export"))
     return exported
 
 
