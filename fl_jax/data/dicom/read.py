@@ -145,7 +145,7 @@ def _bytes(path: str | pathlib.Path) -> bytes:
     with file:
         before = os.fstat(file.fileno())
         bounds.check("bytes of the file", before.st_size, bounds.LARGEST_FILE)
-        data = file.read(before.st_size + 1)
+        data = os.read(file.fileno(), before.st_size + 1)
         after = os.fstat(file.fileno())
     same = before.st_size == len(data) == after.st_size
     if not same or before.st_mtime_ns != after.st_mtime_ns:
