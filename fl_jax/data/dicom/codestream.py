@@ -1,9 +1,8 @@
 """Checks compressed pixels before they are decoded.
 
 Decoders allocate what a stream declares, ignore what follows a picture, and fill in what is missing, so the
-stream must declare the picture that the header describes, and be complete. JPEG's and JPEG 2000's entropy
-codes have no checksum: a lossless JPEG must have as many Huffman codes as pixels, but damage inside of a
-JPEG 2000 packet shows only in the picture.
+stream must declare the picture that the header describes, and be complete: a lossless JPEG must have one
+Huffman code a pixel, JPEG 2000 all tiles. Neither has a checksum: other damage shows only in the picture.
 
 References: ITU-T T.81 Annexes B and H (JPEG), T.87 (JPEG-LS), T.800 Annex A (JPEG 2000); PS3.5 Annex G (RLE).
 """

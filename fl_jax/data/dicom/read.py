@@ -244,16 +244,19 @@ def _check_kind(header: Header) -> None:
         raise RefusedError(Reason.COLOUR, f"{samples} samples a pixel, {shown(photometric)}")
     image_type = text(header, "ImageType").upper()
     kind = [value.strip() for value in image_type.split("\\")]
-    stored = f"SOPClassUID {shown(sop_class)}, ImageType {shown(image_type)}"
-    if "LOCALIZER" in kind[2:3]:
-        raise RefusedError(Reason.LOCALIZER, stored)
-    if sop_class.startswith(SECONDARY_CAPTURE) or {"DERIVED", "SECONDARY"} & set(kind[:2]):
-        raise RefusedError(Reason.DERIVED, stored)
     frames = numbers(header, "NumberOfFrames", 1)[0]
-    if sop_class in ENHANCED_CT or frames > 1:
-        raise RefusedError(Reason.MULTI_FRAME, f"{stored}, {frames:g} frames")
-    if sop_class not in ("", CT_IMAGE):
-        raise RefusedError(Reason.NOT_CT, stored)
+    reason = None
+    if "LOCALIZER" in kind[2:3]:
+        reason = Reason.LOCALIZER
+    elif sop_class.startswith(SECONDARY_CAPTURE) or {"DERIVED", "SECONDARY"} & set(kind[:2]):
+        reason = Reason.DERIVED
+    elif sop_class in ENHANCED_CT or frames > 1:
+        reason = Reason.MULTI_FRAME
+    elif sop_class not in ("", CT_IMAGE):
+        reason = Reason.NOT_CT
+    if reason is not None:
+        stored = f"SOPClassUID {shown(sop_class)}, ImageType {shown(image_type)}"
+        raise RefusedError(reason, f"{stored}, {frames:g} frames" if frames > 1 else stored)
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise RefusedError(Reason.PHOTOMETRIC, f"PhotometricInterpretation is {shown(photometric)}")
 

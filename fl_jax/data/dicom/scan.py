@@ -34,6 +34,7 @@ CHARACTER_SET = 0x00080005
 DELIMITERS = 0xFFFE0000
 SYNTAXES = {uid.encode(): uid for uid in (ImplicitVRLittleEndian, ExplicitVRLittleEndian)}
 CHARACTER_SETS = {name.encode() for name in python_encoding}
+_TEXTS = frozenset(TEXTS)
 UIDS = re.compile(rb"[0-9.]*\0?")
 SHORT = {vr.encode() for vr in EXPLICIT_VR_LENGTH_16}
 LONG = {vr.encode() for vr in EXPLICIT_VR_LENGTH_32}
@@ -105,7 +106,7 @@ def _values(data: bytes, begin: int, implicit: bool) -> dict[str, bytes | memory
             values[keyword] = memoryview(data)[start:stop]
         elif keyword is not None:
             value = values[keyword] = data[start:stop]
-            if keyword in TEXTS and not is_plain(value):
+            if keyword in _TEXTS and not is_plain(value):
                 raise DeferredError
     return values
 

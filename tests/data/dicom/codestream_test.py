@@ -31,7 +31,7 @@ def stream_of(syntax: str) -> bytes:
 
 def file(stream: bytes, syntax: str | uid.UID, parts: int = 1, **header: int) -> bytes:
     scan = dataset(HU, **UNSIGNED | header)
-    scan.file_meta.TransferSyntaxUID = SYNTAXES.get(syntax, syntax)
+    scan.file_meta.TransferSyntaxUID = uid.UID(SYNTAXES.get(syntax, syntax))
     scan.PixelData = encapsulate([stream], fragments_per_frame=parts, has_bot=parts == 1)
     scan["PixelData"].is_undefined_length = True
     return encode(scan)
