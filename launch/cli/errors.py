@@ -7,6 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 from fl_jax.files.disk_errors import explain_full_disk
 
 _LESS_MEMORY = "close other programs, or use fewer --config.jobs or --workers"
+_MEMORY = ("RESOURCE_EXHAUSTED", "failed to map segment")
+"""Words of XLA and of the dynamic linker when memory runs out."""
 _LIMITS = {
     errno.EMFILE: "this process has too many open files: raise the limit, e.g. ulimit -n 1024",
     errno.ENFILE: "the system has too many open files: close other programs",
@@ -24,7 +26,7 @@ def explain(error: Exception) -> str | None:
                 "Linux: mount a /dev/shm that can be written and has room"
             )
         return explain_full_disk(error) or _LIMITS.get(error.errno or 0) or str(error)
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # the latter by XLA
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY):
         return f"memory ran out ({error}): {_LESS_MEMORY}"
     if isinstance(error, BrokenProcessPool):
         return f"a worker process was killed, perhaps because memory ran out: {_LESS_MEMORY}"

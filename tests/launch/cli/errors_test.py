@@ -13,6 +13,7 @@ from launch.cli import errors
     [
         (MemoryError(), "memory ran out"),
         (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GiB"), "memory ran out .*9 GiB"),
+        (ImportError("x.so: failed to map segment from shared object"), "memory ran out .*x.so"),
         (BrokenProcessPool("abruptly"), "worker process was killed.*memory.*--workers"),
         (RuntimeError("can't start new thread"), "ulimit -u"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
