@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     arguments.only_flags(argv)
     data_dir = Path(DATA_DIR.value).expanduser()
     with progress.reporter() as reporter:
-        summary = prepare.prepare(
+        summary, _ = prepare.prepare(
             Path(SOURCE.value).expanduser(),
             layout=LAYOUT.value,
             data_dir=data_dir,

@@ -82,7 +82,7 @@ class Counts:
         if len(self.refused) > self.allowed:
             raise TooManyRefusedError(
                 f"refused {len(self.refused)} of {self.total} files, more than max_refused "
-                f"allows ({self.allowed:g}); {self._worst()}; see refused.csv in data_dir, "
+                f"allows ({self.allowed:g}); {self._worst()}; see refused_failed.csv in data_dir, "
                 "repair or remove the files, or raise max_refused"
             )
         self.copies = [

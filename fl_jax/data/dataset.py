@@ -5,11 +5,13 @@ On disk, under `data_dir`:
     slices/                 pixel records, a TFDS dataset; record i is row i of the index; see `records`
     slices/index.csv        metadata of each slice, so that no pixels are read for it; see `index`
     slices/duplicates.csv   images whose picture occurs more than once; see `duplicates`
-    refused.csv             site, path, reason and detail of each file that the last build refused
+    refused.csv             site, path, reason and detail of each refused file
     summary.json            what the dataset was built from, counts by site, digests; see `metadata`
+    refused_failed.csv      `refused.csv` of a build that failed because of too many refused files
 
-A dataset is complete if and only if `summary.json` exists. A build runs in `building/`, deletes an old
-summary, moves the result into place and writes the summary last. An interrupted build starts over.
+A dataset is complete if and only if `summary.json` exists and all files are as it says. A build runs in
+`building/`, deletes an old dataset once it has written everything, and moves the result into place, the
+summary last. An interrupted build starts over.
 
 `prepare` compares an existing dataset with what it was built from:
 
@@ -17,6 +19,7 @@ summary, moves the result into place and writes the summary last. An interrupted
 |---|---|
 | nothing | kept |
 | a file's name, size or time, a label, the layout, the image size, a repair, the format's version | rebuilt |
+| a file of the dataset is missing, or not as it was built | rebuilt |
 | the version of fl_jax, pydicom, OpenCV, NumPy or TFDS | kept, with a message |
 | the share of refused files exceeds `max_refused` | files are read again to report the reasons |
 """
@@ -25,7 +28,7 @@ import contextlib
 import importlib.metadata
 import os
 import pathlib
-import shutil
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,24 +36,33 @@ import numpy as np
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import dicom, duplicates, pseudonyms, sources
-from fl_jax.data.counts import Counts
+from fl_jax.data.counts import Counts, TooManyRefusedError
 from fl_jax.data.index import COLUMNS
 from fl_jax.data.metadata import (
+    REMEDY,
     VERSION,
     Options,
     Summary,
+    damage,
     difference,
+    file_digests,
     read_summary,
     read_version,
-    table_digests,
+    seal,
 )
 from fl_jax.data.records import Writer
 from fl_jax.data.slices import UNKNOWN
-from fl_jax.files import csv_table
-from fl_jax.files.atomic import atomic_open, write_json
+from fl_jax.files import csv_table, folders, locks
+from fl_jax.files.atomic import atomic_open, sync, write_json
 
 PACKAGES = ("fl_jax", "pydicom", "opencv-python-headless", "numpy", "tensorflow-datasets")
 """Packages that may affect pixels."""
+FAILED = "refused_failed.csv"
+_OURS = re.compile(
+    r"(slices|building)/((index|duplicates|refused)\.csv|(features|dataset_info|summary)\.json"
+    r"|ct_slices-slices\.array_record-\d+)(\.partial)?"
+)
+"""Files that a build writes."""
 
 Progress = Callable[[int, int], None]
 """`progress(files done, files in all)`."""
@@ -71,13 +83,14 @@ def prepare(
     """Builds the dataset unless it is already complete.
 
     Guarantees:
-        A complete dataset of the same source, options and version is left unchanged. A failed or killed build
-        leaves no dataset that `slices.load` accepts. The dataset does not depend on `workers`.
+        A complete dataset of the same source, options and version is left unchanged. A failed build leaves
+        the dataset that was there before; a killed one leaves that or none. Nothing but files of a dataset
+        is deleted, and only in a folder that an earlier call made. The dataset does not depend on `workers`.
 
     Args:
         source: the source folder.
         layout: a key of `sources.LAYOUTS`.
-        data_dir: folder of the dataset.
+        data_dir: folder of the dataset, outside of the source: new, empty, or of an earlier call.
         image_size: H = W in pixels.
         max_refused: the largest permitted share of refused files, in [0, 1].
         workers: worker processes, see `dicom.read_all`.
@@ -90,71 +103,72 @@ def prepare(
 
     Raises:
         TooManyRefusedError: after all files were read; names the commonest reason and its first files.
-            `refused.csv` lists all.
-        ValueError: a bad argument, a fault of the source, or a patient or a picture at two sites.
+            `refused_failed.csv` lists all.
+        ValueError: a bad argument, a fault of the source, a patient or a picture at two sites, a source that
+            changes during the build, other files in `data_dir`, or another process that builds there.
+        OSError: `data_dir` cannot be written, with the reason.
     """
     if not 0 <= max_refused <= 1:
         raise ValueError(f"max_refused is {max_refused}: give a share from 0 to 1")
     if image_size < 1:
         raise ValueError(f"image_size is {image_size}: give the side in pixels")
     data_dir = pathlib.Path(data_dir)
+    _check_apart(pathlib.Path(source), data_dir)
     listing = sources.list_source(source, layout=layout)
     options = Options(
         layout=layout, image_size=image_size, repairs=sorted(repair.name for repair in repairs)
     )
-    summary = _existing(data_dir, listing.digest, options, max_refused, say)
-    if summary is not None:
-        return summary
-    building, final = data_dir / "building", data_dir / "slices"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    counts = Counts(listing, max_refused)
-    paths = [item.path for item in listing.items]
-    reads = dicom.read_all(paths, size=image_size, workers=workers, repairs=repairs)
-    try:
-        _build(listing, image_size, reads, progress, building, counts)
-        (data_dir / "summary.json").unlink(missing_ok=True)
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(building, final)
-    finally:
-        counts.write_refused(data_dir / "refused.csv")
-        shutil.rmtree(building, ignore_errors=True)
-    summary = Summary(
-        version=VERSION,
-        digest=listing.digest,
-        options=options,
-        versions=_versions(),
-        refused=len(counts.refused) / counts.total,
-        sites=counts.sites(),
-        tables=table_digests(data_dir),
-    )
-    write_json(data_dir / "summary.json", summary)
+    summary, _ = _existing(data_dir, listing.digest, options, max_refused)
+    if summary is None:
+        folders.claim(data_dir, "dataset", flag="--data_dir")
+        with locks.lock(data_dir, "dataset", flag="--data_dir"):
+            summary, stale = _existing(data_dir, listing.digest, options, max_refused)
+            if summary is None:
+                if stale:
+                    say(f"{data_dir}: {stale}: built anew")
+                paths = [item.path for item in listing.items]
+                reads = dicom.read_all(paths, size=image_size, workers=workers, repairs=repairs)
+                return _build(
+                    data_dir, listing, options, Counts(listing, max_refused), reads, progress
+                )
+    changed = difference(summary["versions"], _versions())
+    if changed:
+        say(f"{data_dir}: {changed}: kept; remove the folder to build it anew")
     return summary
 
 
+def _check_apart(source: pathlib.Path, data_dir: pathlib.Path) -> None:
+    """Raises ValueError if one of the folders is or contains the other, links resolved."""
+    read, written = (pathlib.Path(os.path.realpath(folder)) for folder in (source, data_dir))
+    if read.is_relative_to(written) or written.is_relative_to(read):
+        raise ValueError(
+            f"data_dir is {data_dir} and source is {source}: one is or contains the other; give a data_dir "
+            "outside of the source"
+        )
+
+
+def _check_ours(data_dir: pathlib.Path) -> None:
+    folders.check_ours(data_dir, ("slices", "building"), _OURS)
+
+
 def _existing(
-    data_dir: pathlib.Path,
-    digest: str,
-    options: Options,
-    max_refused: float,
-    say: Callable[[str], None],
-) -> Summary | None:
-    """The summary of a dataset that can be kept."""
-    version = read_version(data_dir)
-    if version is None:
-        return None
-    stale = difference({"version": version}, {"version": VERSION})
-    summary = None if stale else read_summary(data_dir)
-    if summary is not None:
-        stale = difference(summary, {"digest": digest, "options": options})
-        if not stale and summary["refused"] <= max_refused:
-            changed = difference(summary["versions"], _versions())
-            if changed:
-                say(f"{data_dir}: {changed}: kept; remove the folder to build it anew")
-            return summary
-    say(f"{data_dir}: {stale or 'more was refused than max_refused allows'}: built anew")
-    return None
+    data_dir: pathlib.Path, digest: str, options: Options, max_refused: float
+) -> tuple[Summary | None, str]:
+    """The summary of a dataset that can be kept, or why there is none; "" if there is no dataset at all."""
+    try:
+        version = read_version(data_dir)
+        if version != VERSION:
+            return None, "" if version is None else f"version was {version}, is {VERSION}"
+        summary = read_summary(data_dir)
+    except ValueError as error:
+        return None, str(error).removesuffix(f"; {REMEDY}")
+    if summary is None:  # deleted just now
+        return None, ""
+    stale = difference(summary, {"digest": digest, "options": options})
+    if not stale and summary["refused"] > max_refused:
+        stale = "more was refused than max_refused allows"
+    stale = stale or damage(data_dir, summary, shards=True)
+    return (None, stale) if stale else (summary, "")
 
 
 def _versions() -> dict[str, str]:
@@ -166,6 +180,55 @@ def _versions() -> dict[str, str]:
 
 
 def _build(
+    data_dir: pathlib.Path,
+    listing: sources.Listing,
+    options: Options,
+    counts: Counts,
+    reads: Iterator[dicom.Slice | dicom.Refusal],
+    progress: Progress | None,
+) -> Summary:
+    """Builds the dataset in `building/`, then replaces the one in `slices/`."""
+    building, final = data_dir / "building", data_dir / "slices"
+    _check_ours(data_dir)
+    folders.remove(building, "dataset")
+    folders.make(building)
+    try:
+        _write(listing, options["image_size"], reads, progress, building, counts)
+        sources.check_unchanged(listing)
+        counts.write_refused(building / "refused.csv")
+        summary = Summary(
+            version=VERSION,
+            digest=listing.digest,
+            options=options,
+            versions=_versions(),
+            refused=len(counts.refused) / counts.total,
+            sites=counts.sites(),
+            files=file_digests(building),
+            seal="",
+        )
+        summary["seal"] = seal(summary)
+        write_json(building / "summary.json", summary)
+        for path in building.iterdir():
+            sync(path)
+        _check_ours(data_dir)
+        (data_dir / "summary.json").unlink(missing_ok=True)
+        folders.remove(final, "dataset")
+        os.replace(building, final)
+        for name in ("refused.csv", "summary.json"):
+            os.replace(final / name, data_dir / name)
+        sync(data_dir)
+    except TooManyRefusedError:
+        counts.write_refused(data_dir / FAILED)
+        raise
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            folders.check_ours(data_dir, ("building",), _OURS)
+            folders.remove(building, "dataset")
+    (data_dir / FAILED).unlink(missing_ok=True)
+    return summary
+
+
+def _write(
     listing: sources.Listing,
     size: int,
     reads: Iterator[dicom.Slice | dicom.Refusal],

@@ -1,6 +1,5 @@
 """`index.csv`: one row of metadata per slice, in the order of the pixel records."""
 
-import math
 import pathlib
 import re
 from collections.abc import Callable, Sequence
@@ -20,8 +19,12 @@ COLUMNS = (
 """Positions, thicknesses, spacings in mm; tilt in degrees; repairs joined by `;`; unknown labels empty."""
 
 
+LARGEST = 3e38
+"""Larger numbers are infinite as float32."""
+
+
 def _length(text: str) -> bool:
-    return text == "nan" or 0 < csv_table.number(text) < math.inf
+    return text == "nan" or 0 < csv_table.number(text) < LARGEST
 
 
 def _between(low: int, high: int) -> Callable[[str], bool]:
@@ -30,7 +33,7 @@ def _between(low: int, high: int) -> Callable[[str], bool]:
 
 _TEXT = (is_text, "it must be printable text")
 _LENGTH = (_length, "it must be above 0 mm, or nan")
-_NUMBER = (lambda text: math.isfinite(csv_table.number(text)), "it must be a number")
+_NUMBER = (lambda text: abs(csv_table.number(text)) < LARGEST, "it must be a number")
 _REPAIRS = re.compile("[A-Z_;]*")
 _RULES: dict[str, tuple[Callable[[str], object], str]] = {
     "image": (is_name, NAME),

@@ -20,7 +20,7 @@ def dirichlet(
     Args:
         labels: int[N], the class of each example.
         sites: S.
-        alpha: > 0; at 0.1 most sites have one to three classes, at 100 they are nearly alike.
+        alpha: 1e-6 to 1e6; at 0.1 most sites have one to three classes, at 100 they are nearly alike.
         seed: draws the shares and which examples they consist of.
         minimum: examples that every site has at least. The largest site gives examples, one at a time, to a
             site with fewer; other sites keep their draw.
@@ -29,15 +29,12 @@ def dirichlet(
         The positions of each site's examples in `labels`, int64, ascending.
 
     Raises:
-        ValueError: alpha <= 0, no site, or too few examples for the minimum.
+        ValueError: alpha out of range, no site, or too few examples for the minimum.
     """
     labels = np.asarray(labels)
     if sites < 1:
         raise ValueError(f"sites={sites}: must be at least 1")
-    if not alpha > 0:
-        raise ValueError(
-            f"alpha={alpha}: must be above 0; 0.1 is a strong skew, 100 is nearly none"
-        )
+    check_alpha(alpha)
     if minimum < 0 or minimum * sites > len(labels):
         raise ValueError(
             f"minimum={minimum}: must be at least 0, and {sites} sites with so many examples each need "
@@ -55,3 +52,11 @@ def dirichlet(
         giver = max(positions, key=len)
         short.append(giver.pop(int(generator.integers(len(giver)))))
     return tuple(np.sort(np.array(site, np.int64)) for site in positions)
+
+
+def check_alpha(alpha: float) -> None:
+    """Raises ValueError if NumPy cannot draw from a Dirichlet distribution with this parameter."""
+    if not 1e-6 <= alpha <= 1e6:
+        raise ValueError(
+            f"alpha={alpha}: must be 1e-6 to 1e6; 0.1 is a strong skew, 100 is nearly none"
+        )

@@ -1,18 +1,31 @@
-"""`summary.json`: what a dataset was built from, what each site contains, and digests of its tables."""
+"""`summary.json`: what a dataset was built from, what each site contains, and digests of all files.
 
+Digests show damage, mixed-up files and edits. They are no signature: whoever changes a dataset on purpose can
+change its digests too.
+"""
+
+import hashlib
+import json
 import pathlib
+import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypedDict
 
 import msgspec
 from msgspec import Meta
 
+from fl_jax.data.site_names import SITE_NAME
 from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
+from fl_jax.files.text import printable
 
 VERSION = "1.4.0"
 """Version of the on-disk format; `dataset.prepare` rebuilds a dataset of another version."""
 REMEDY = "build the dataset anew with launch.prepare_data"
 TABLES = ("slices/index.csv", "slices/duplicates.csv", "refused.csv")
+FILES = (*TABLES, "slices/features.json", "slices/dataset_info.json")
+"""All files of a dataset but `summary.json` and the record shards."""
+SHARD = re.compile(r"slices/ct_slices-slices\.array_record-\d+")
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -21,7 +34,7 @@ class Options(TypedDict):
     """Arguments of `dataset.prepare` that decide the content."""
 
     layout: str
-    image_size: Annotated[int, Meta(ge=1)]
+    image_size: Annotated[int, Meta(ge=1, le=65535)]
     repairs: list[str]
 
 
@@ -53,6 +66,13 @@ class SiteCounts(TypedDict):
     images_without_label: Count
 
 
+class File(TypedDict):
+    """Size and SHA-256 of a file."""
+
+    bytes: Count
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
 class Summary(TypedDict):
     """Content of `summary.json`.
 
@@ -63,7 +83,8 @@ class Summary(TypedDict):
         versions: versions of the packages that read the pixels.
         refused: share of files that were refused, in [0, 1].
         sites: counts by site.
-        tables: SHA-256 by path, of `TABLES`.
+        files: by path, `FILES` and the record shards.
+        seal: SHA-256 of all of the above.
     """
 
     version: str
@@ -72,7 +93,8 @@ class Summary(TypedDict):
     versions: dict[str, str]
     refused: Annotated[float, Meta(ge=0, le=1)]
     sites: dict[str, SiteCounts]
-    tables: dict[str, str]
+    files: dict[str, File]
+    seal: str
 
 
 class _Versioned(msgspec.Struct):
@@ -94,19 +116,79 @@ def read_summary(data_dir: str | pathlib.Path) -> Summary | None:
     """Reads `summary.json`; None if there is no complete dataset.
 
     Raises:
-        ValueError: the file is malformed or of another version.
+        ValueError: the file is malformed, of another version, or has changed since it was built.
     """
     version = read_version(data_dir)
     if version not in (None, VERSION):
         raise ValueError(
             f"{data_dir}: dataset version {version or 'missing'}, this code reads {VERSION}; {REMEDY}"
         )
-    return read_struct(pathlib.Path(data_dir) / "summary.json", Summary, remedy=REMEDY)
+    path = pathlib.Path(data_dir) / "summary.json"
+    summary = read_struct(path, Summary, remedy=REMEDY)
+    if summary is not None:
+        _check(path, summary)
+    return summary
 
 
-def table_digests(data_dir: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of each of `TABLES`."""
-    return {name: sha256(data_dir / name) for name in TABLES}
+def _check(path: pathlib.Path, summary: Summary) -> None:
+    names = {name for name in summary["files"] if not SHARD.fullmatch(name)}
+    if names != {*FILES} or len(names) == len(summary["files"]):
+        raise ValueError(f"{path}: files does not list a dataset's files; {REMEDY}")
+    for site in summary["sites"]:
+        if not SITE_NAME.fullmatch(site):
+            raise ValueError(
+                f"{path}: sites has {printable(site)!r}, which is no site's name; {REMEDY}"
+            )
+    if summary["seal"] != seal(summary):
+        raise ValueError(f"{path}: has changed since it was built, by its seal; {REMEDY}")
+
+
+def seal(summary: Summary) -> str:
+    """SHA-256 of a summary without its seal."""
+    content = {name: value for name, value in summary.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_digests(folder: pathlib.Path) -> dict[str, File]:
+    """Size and SHA-256 of each file of a dataset that is built in `folder`, by its later path."""
+    paths = sorted(folder.iterdir())
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
+        digests = [*pool.map(sha256, paths)]
+    return {
+        path.name if path.name in FILES else f"slices/{path.name}": File(
+            bytes=path.stat().st_size, sha256=digest
+        )
+        for path, digest in zip(paths, digests, strict=True)
+    }
+
+
+def damage(data_dir: pathlib.Path, summary: Summary, *, shards: bool) -> str:
+    """Describes the first file that is missing or differs from the summary; empty if there is none.
+
+    Args:
+        data_dir: the dataset's folder.
+        summary: its summary.
+        shards: whether to read the record shards too, and not only compare their sizes.
+    """
+
+    def fault(name: str, built: File) -> str:
+        path = data_dir / name
+        try:
+            size = path.stat().st_size
+            if size != built["bytes"]:
+                return f"{name} has {size} bytes, was built with {built['bytes']}"
+            if not shards and SHARD.fullmatch(name):
+                return ""
+            same = sha256(path) == built["sha256"]
+            return "" if same else f"{name} has changed since it was built, by its SHA-256"
+        except FileNotFoundError:
+            return f"{name} is missing"
+        except (OSError, ValueError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor() as pool:
+        faults = pool.map(fault, summary["files"].keys(), summary["files"].values())
+        return next(filter(None, faults), "")
 
 
 def check_digest(data_dir: pathlib.Path, name: str) -> None:
@@ -122,8 +204,7 @@ def check_digest(data_dir: pathlib.Path, name: str) -> None:
         ValueError: the table has changed since it was built.
     """
     summary = read_summary(data_dir)
-    built = summary["tables"].get(name) if summary is not None else None
-    if built is not None and built != sha256(data_dir / name):
+    if summary is not None and summary["files"][name]["sha256"] != sha256(data_dir / name):
         raise ValueError(
             f"{data_dir / name}: has changed since it was built, by its SHA-256 in summary.json; {REMEDY}"
         )

@@ -13,7 +13,7 @@ import numpy as np
 from fl_jax.core.types import LABELS
 from fl_jax.data import duplicates
 from fl_jax.data.index import read_index
-from fl_jax.data.metadata import REMEDY, Options, read_summary
+from fl_jax.data.metadata import REMEDY, Options, damage, read_summary
 from fl_jax.data.records import Records
 from fl_jax.files import csv_table
 
@@ -176,6 +176,9 @@ def load(data_dir: str | pathlib.Path) -> Slices:
             f"{data_dir}: no complete dataset (no summary.json); build it with "
             "python -m launch.prepare_data --source=DIR --data_dir=" + str(data_dir)
         )
+    fault = damage(data_dir, summary, shards=False)
+    if fault:
+        raise ValueError(f"{data_dir}: {fault}; {REMEDY}")
     names = ("image", "patient", "study", "series", "site")
     index = data_dir / "slices" / "index.csv"
     columns = read_index(index, (*names, "position", "thickness", *DIALECT, *LABELS))

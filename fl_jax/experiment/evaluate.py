@@ -90,7 +90,7 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
     if request.source is not None:
         out.claim()
         data_dir = out.data
-        summary = prepare.prepare(
+        summary, _ = prepare.prepare(
             request.source,
             layout="loose",
             data_dir=data_dir,

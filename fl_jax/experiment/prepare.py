@@ -22,15 +22,19 @@ def prepare(
     workers: int | None = None,
     repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
     reporter: Reporter = SILENT,
-) -> dataset.Summary:
-    """`fl_jax.data.dataset.prepare`, with progress and messages reported; same arguments and errors."""
+) -> tuple[dataset.Summary, bool]:
+    """`fl_jax.data.dataset.prepare`, with progress and messages reported; same arguments and errors.
+
+    Returns:
+        The summary, and whether the dataset was built.
+    """
     logging.set_verbosity(logging.WARNING)  # TFDS logs each of its files
 
-    worked = False
+    built = False
 
     def files(done: int, total: int) -> None:
-        nonlocal worked
-        worked = True
+        nonlocal built
+        built = True
         reporter.progress("dataset", done, total, "files")
 
     summary = dataset.prepare(
@@ -44,9 +48,9 @@ def prepare(
         progress=files,
         say=reporter.message,
     )
-    if not worked:
+    if not built:
         reporter.message("dataset: complete, skipped")
-    return summary
+    return summary, built
 
 
 def draw_cohort(cohort: Mapping[str, Any], folder: Path, reporter: Reporter = SILENT) -> bool:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fl_jax.data import metadata, slices
 from fl_jax.experiment import data, inputs, prepare
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
@@ -91,9 +90,7 @@ def _prepare_data(
         manifest.stage("cohort", lambda: prepare.draw_cohort(cohort, source, reporter))
 
     def build_dataset() -> bool:
-        current = metadata.read_version(data_dir) == metadata.VERSION  # others are rebuilt
-        before = slices.read_summary(data_dir) if current else None
-        summary = prepare.prepare(
+        summary, built = prepare.prepare(
             source,
             layout=config.source_layout,
             data_dir=data_dir,
@@ -102,7 +99,7 @@ def _prepare_data(
             reporter=reporter,
         )
         reporter.dataset_ready(summary)
-        return summary != before
+        return built
 
     manifest.stage("dataset", build_dataset)
 

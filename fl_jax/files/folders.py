@@ -6,8 +6,10 @@ with locks.lock(data_dir, "dataset", flag="--data_dir"):
 """
 
 import os
+import re
 import shutil
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from fl_jax.files.disk_errors import explain
@@ -87,6 +89,27 @@ def remove(folder: Path, kind: Kind) -> None:
                 os.unlink(entry.path)
     mark.unlink(missing_ok=True)
     folder.rmdir()
+
+
+def check_ours(root: Path, names: Iterable[str], ours: re.Pattern[str]) -> None:
+    """Checks that folders hold only files that fl_jax writes, before they are deleted.
+
+    Args:
+        root: a marked folder.
+        names: of folders in it.
+        ours: the paths, relative to `root`, of the files that fl_jax writes.
+
+    Raises:
+        ValueError: names another file.
+    """
+    for folder in (root / name for name in names):
+        for parent, _, files in os.walk(folder):
+            for name in sorted(files):
+                path = Path(parent, name)
+                if not ours.fullmatch(path.relative_to(root).as_posix()):
+                    raise ValueError(
+                        f"{path} is not of fl_jax, but {folder} is to be replaced: move it"
+                    )
 
 
 def check_tree(folder: Path) -> None:

@@ -3,27 +3,32 @@
     <out>/<site>/input/labels.csv, <out>/<site>/input/data/<Image>.dcm      all that training may read
     <out>/truth/slices.csv, patients.csv, masks/<patient>.npz               the drawn truth; never for
     training <out>/cohort.json                                                       written last: parameters,
-    digest
+    counts and digests
 
 A patient is a pure function of (seed, site, number), so the bytes do not depend on the number of workers. A
-folder without `cohort.json` is an unfinished cohort and is written anew.
+folder of ours without `cohort.json` is an unfinished cohort and is written anew. Otherwise the number and
+size of each site's files and the digests of all tables must be as it says.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-import shutil
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
+from fl_jax.data.site_names import check_sites
 from fl_jax.data.workers import Workers, end_with_parent
-from fl_jax.files.atomic import named
-from fl_jax.files.regular import open_write
+from fl_jax.files import folders, locks
+from fl_jax.files.atomic import named, write_json
+from fl_jax.files.regular import open_write, sha256
+from fl_jax.files.structs import read_struct
 from fl_jax.phantom import tables
 from fl_jax.phantom.dicom_writer import Person, write_series
 from fl_jax.phantom.drawing.grid import Drawing, Grid
@@ -40,9 +45,27 @@ Draw = Callable[[PatientParams, Grid], Drawing]
 VERSION = 1
 """Incremented whenever the same parameters give other bytes."""
 MARKER = "cohort.json"
-UNFINISHED = "cohort.unfinished"
+REMEDY = f"remove its {MARKER}, and the cohort is drawn anew"
+LARGEST_SCALE = 1000.0
+LARGEST_MATRIX = 2048
 MOTION = 0.06
 """Probability that a patient moves during a few slices."""
+
+
+_OURS = re.compile(
+    r"(truth/(slices|patients)\.csv|truth/masks/SYN_[0-9a-f]{8}\.npz|[^/]+/input/labels\.csv"
+    r"|[^/]+/input/data/ID_[0-9a-f]{12}\.dcm)(\.partial)?"
+)
+"""Files that a cohort consists of."""
+
+
+class Seal(msgspec.Struct):
+    """Content of `cohort.json`; `files` are the SHA-256 of all tables, by path."""
+
+    digest: str
+    parameters: dict[str, Any]
+    sites: tuple[SiteSummary, ...]
+    files: dict[str, str]
 
 
 class CohortSummary(NamedTuple):
@@ -75,26 +98,24 @@ def make_cohort(
     """Writes a synthetic cohort, unless the same one already exists.
 
     Args:
-        out: new or empty folder, an unfinished cohort (written anew), or the same cohort (left alone).
+        out: new or empty folder, an unfinished cohort (written anew), or the same cohort (left alone). Only
+            one process may write to it.
         seed: of all randomness; equal seeds give equal bytes.
         sites: hospitals, see `sites.SITES`.
-        scale: factor > 0 on every site's number of patients; at least four remain.
-        matrix: rows = columns of the images, >= 32.
+        scale: factor on every site's number of patients, above 0, at most 1000; at least four remain.
+        matrix: rows = columns of the images, 32 to 2048.
         workers: single-threaded processes, >= 1. They are spawned, so guard a script that calls this with
             `if __name__ == "__main__"`.
         progress: called with (patients done, all patients) after every patient.
         draw: module-level function that draws a patient on a grid. Default: `drawing.head.draw_head`.
 
     Raises:
-        ValueError: scale, matrix or workers is out of range.
-        FileExistsError: `out` contains another cohort or other files.
+        ValueError: an argument is out of range, `out` contains other files or a damaged cohort, or another
+            process draws there.
+        FileExistsError: `out` contains another cohort.
+        OSError: `out` cannot be written, with the reason.
     """
-    if not scale > 0:
-        raise ValueError(f"scale={scale}: pass a positive factor")
-    if matrix < 32 or workers < 1:
-        raise ValueError(
-            f"matrix={matrix}, workers={workers}: pass at least 32 pixels and 1 worker"
-        )
+    _check(seed, sites, scale, matrix, workers)
     out = Path(out)
     parameters = {
         "version": VERSION,
@@ -110,26 +131,42 @@ def make_cohort(
     existing = _existing(out, digest)
     if existing is not None:
         return existing
-    _clear(out, sites)
-    cases = plan_cohort(seed, sites, scale)
-    records = []
-    for record in _in_processes(cases, out, matrix, workers, draw):
-        records.append(record)
-        if progress is not None:
-            progress(len(records), len(cases))
-    records.sort(key=lambda record: (record.site, record.patient))
-    tables.write(out, sites, records)
-    summary = CohortSummary(
-        out, digest, tuple(tables.summarise(site.name, records) for site in sites), False
-    )
-    marker = {
-        "digest": digest,
-        "parameters": parameters,
-        "sites": [s._asdict() for s in summary.sites],
-    }
-    (out / UNFINISHED).write_text(json.dumps(marker, indent=1))
-    (out / UNFINISHED).rename(out / MARKER)
-    return summary
+    folders.claim(out, "cohort", flag="--out")
+    with locks.lock(out, "cohort", flag="--out"):
+        existing = _existing(out, digest)  # of a process that has just finished
+        if existing is not None:
+            return existing
+        _clear(out, sites)
+        cases = plan_cohort(seed, sites, scale)
+        records = []
+        for record in _in_processes(cases, out, matrix, workers, draw):
+            records.append(record)
+            if progress is not None:
+                progress(len(records), len(cases))
+        records.sort(key=lambda record: (record.site, record.patient))
+        written = tables.write(out, sites, records)
+        seal = Seal(
+            digest,
+            parameters,
+            tuple(tables.summarise(site.name, records) for site in sites),
+            {path.relative_to(out).as_posix(): sha256(path) for path in written},
+        )
+        write_json(out / MARKER, msgspec.to_builtins(seal))
+    return CohortSummary(out, digest, seal.sites, False)
+
+
+def _check(seed: int, sites: Sequence[Site], scale: float, matrix: int, workers: int) -> None:
+    if not 0 < scale <= LARGEST_SCALE:
+        raise ValueError(f"scale={scale}: pass a factor above 0, at most {LARGEST_SCALE:g}")
+    if not 32 <= matrix <= LARGEST_MATRIX or workers < 1 or seed < 0:
+        raise ValueError(
+            f"matrix={matrix}, workers={workers}, seed={seed}: pass 32 to {LARGEST_MATRIX} pixels, at "
+            "least 1 worker, and a seed from 0"
+        )
+    names = [site.name for site in sites]
+    check_sites("site", [*names, "truth"])
+    if not names:
+        raise ValueError("sites is empty: pass at least one site")
 
 
 def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -> Record:
@@ -171,30 +208,46 @@ def _hash(*parts: object) -> str:
 
 
 def _existing(out: Path, digest: str) -> CohortSummary | None:
-    """The summary if `out` is the same, complete cohort; None if `out` may be written."""
-    if (out / MARKER).is_file():
-        marker = json.loads((out / MARKER).read_text())
-        if marker.get("digest") != digest:
-            raise FileExistsError(
-                f"{out} contains a cohort with other parameters (see its {MARKER}): "
-                "choose another folder or delete it"
+    """The summary if `out` is the same, complete cohort; None if it has no complete cohort."""
+    seal = read_struct(out / MARKER, Seal, remedy=REMEDY)
+    if seal is None:
+        return None
+    if seal.digest != digest:
+        raise FileExistsError(
+            f"{out} contains a cohort with other parameters (see its {MARKER}): "
+            "choose another folder or delete it"
+        )
+    for site in seal.sites:
+        sizes = _sizes(out / site.site / "input" / "data")
+        if (len(sizes), sum(sizes)) != (site.slices, site.bytes):
+            raise ValueError(
+                f"{out}: site {site.site!r} has {len(sizes)} files of {sum(sizes)} bytes, was drawn with "
+                f"{site.slices} of {site.bytes}; {REMEDY}"
             )
-        sites = [SiteSummary(**{**s, "positives": tuple(s["positives"])}) for s in marker["sites"]]
-        return CohortSummary(out, digest, tuple(sites), True)
-    if out.exists() and any(out.iterdir()) and not (out / UNFINISHED).is_file():
-        raise FileExistsError(f"{out} is not empty and contains no cohort: choose another folder")
-    return None
+    for name, built in seal.files.items():
+        if not (out / name).is_file() or sha256(out / name) != built:
+            raise ValueError(
+                f"{out / name}: is missing or has changed since it was drawn; {REMEDY}"
+            )
+    return CohortSummary(out, digest, seal.sites, True)
+
+
+def _sizes(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [entry.stat(follow_symlinks=False).st_size for entry in entries]
 
 
 def _clear(out: Path, sites: Sequence[Site]) -> None:
     """Removes the remains of an interrupted run and creates the folders."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / UNFINISHED).touch()
-    for folder in (*(site.name for site in sites), "truth"):
-        shutil.rmtree(out / folder, ignore_errors=True)
+    names = (*(site.name for site in sites), "truth")
+    folders.check_ours(out, names, _OURS)
+    for name in names:
+        folders.remove(out / name, "cohort")
     for site in sites:
-        (out / site.name / "input" / "data").mkdir(parents=True)
-    (out / "truth" / "masks").mkdir(parents=True)
+        folders.make(out / site.name / "input" / "data")
+    folders.make(out / "truth" / "masks")
 
 
 def _in_processes(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from fl_jax.core.types import LABELS
@@ -17,7 +18,7 @@ from fl_jax.phantom.scanner.scan import Scan
 from fl_jax.phantom.sites import Site
 
 
-class SiteSummary(NamedTuple):
+class SiteSummary(msgspec.Struct, frozen=True):
     """Counts of one site.
 
     Attributes:
@@ -84,14 +85,15 @@ def record(
     return Record(case.site, person.identifier, rows, summary, size)
 
 
-def write(out: Path, sites: Sequence[Site], records: list[Record]) -> None:
-    """Writes each site's labels.csv, truth/slices.csv and truth/patients.csv, in the order of `records`."""
+def write(out: Path, sites: Sequence[Site], records: list[Record]) -> list[Path]:
+    """Writes each site's labels.csv, truth/slices.csv and truth/patients.csv; returns their paths."""
     rows = sorted(
         (row for record in records for row in record.slices), key=lambda row: row["Image"]
     )
     repeated = [name for name, n in Counter(row["Image"] for row in rows).items() if n > 1]
     if repeated:
         raise RuntimeError(f"image names {repeated} are not unique: choose another seed")
+    written = []
     for site in sites:
         labels = [
             {"Image": row["Image"]}
@@ -100,14 +102,17 @@ def write(out: Path, sites: Sequence[Site], records: list[Record]) -> None:
             for row in rows
             if row["site"] == site.name
         ]
-        _write_csv(out / site.name / "input" / "labels.csv", labels)
-    _write_csv(out / "truth" / "slices.csv", rows)
-    _write_csv(out / "truth" / "patients.csv", [record.summary for record in records])
+        written.append(_write_csv(out / site.name / "input" / "labels.csv", labels))
+    summaries = [record.summary for record in records]
+    written.append(_write_csv(out / "truth" / "slices.csv", rows))
+    written.append(_write_csv(out / "truth" / "patients.csv", summaries))
+    return written
 
 
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     header = [*rows[0]]
     csv_table.write(path, header, ([row[name] for name in header] for row in rows))
+    return path
 
 
 def summarise(site: str, records: list[Record]) -> SiteSummary:

@@ -1,8 +1,11 @@
 """The dataset holds what the files hold, is built once, and is never taken for whole when it is not."""
 
+import errno
 import json
 import os
 import pathlib
+import re
+import resource
 import shutil
 import signal
 import socket
@@ -12,6 +15,7 @@ from typing import Any
 
 import make_dicom
 import make_site
+import make_summary
 import numpy as np
 import pydicom
 import pytest
@@ -26,6 +30,7 @@ from fl_jax.data.dicom import parallel
 from fl_jax.data.metadata import read_summary
 from fl_jax.data.slices import load
 
+MARKS = (".fl_jax-dataset", ".locks")
 SITES = {"alpha": 4, "beta": 3, "holdout": 2}
 
 
@@ -146,6 +151,7 @@ def test_no_file_of_a_dataset_names_code_that_is_imported(data_dir, tmp_path):
     features.write_text(
         text.replace("tensorflow_datasets.core.features.text_feature.Text", "evil.Text")
     )
+    make_summary.reseal(copied)
     code = "import sys; from fl_jax.data.slices import load; print(len(load(sys.argv[1])))"
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
@@ -191,11 +197,8 @@ def test_what_a_dataset_was_built_from_is_compared_and_said(source, tmp_path):
     assert said == []
     build(source, tmp_path, image_size=8, say=said.append)
     assert said.pop() == f"{tmp_path}: image_size was 16, is 8: built anew"
-    old = read_summary(tmp_path)
-    assert old is not None
-    old["versions"]["pydicom"] = "1.0"
-    (tmp_path / "summary.json").write_text(json.dumps(old))
-    assert build(source, tmp_path, image_size=8, say=said.append) == old
+    make_summary.reseal(tmp_path, versions=summary["versions"] | {"pydicom": "1.0"})
+    assert build(source, tmp_path, image_size=8, say=said.append) == read_summary(tmp_path)
     assert said.pop().endswith(
         f"pydicom was 1.0, is {summary['versions']['pydicom']}: kept; "
         "remove the folder to build it anew"
@@ -217,11 +220,12 @@ def test_a_build_that_dies_leaves_no_dataset(source, tmp_path, after):
         load(tmp_path)
     build(source, tmp_path)
     assert len(load(tmp_path)) == 27
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *MARKS,
         "refused.csv",
         "slices",
         "summary.json",
-    ]
+    }
 
 
 @pytest.mark.parametrize(
@@ -229,7 +233,7 @@ def test_a_build_that_dies_leaves_no_dataset(source, tmp_path, after):
     [
         ("reading", {"building"}),  # some records are written
         ("slices", {"building"}),  # all are, and nothing is in place
-        ("summary.json", {"slices", "refused.csv", "summary.json.partial"}),
+        ("data/summary.json", {"slices", "refused.csv"}),
     ],
 )
 def test_killed_without_a_chance_to_tidy_up(source, tmp_path, moment, left):
@@ -243,19 +247,20 @@ def test_killed_without_a_chance_to_tidy_up(source, tmp_path, moment, left):
         "prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=0,\n"
         "                progress=tick)"
     )
-    run = subprocess.run([sys.executable, "-c", code, source, tmp_path, moment], check=False)
+    data = tmp_path / "data"
+    run = subprocess.run([sys.executable, "-c", code, source, data, moment], check=False)
     assert run.returncode == -signal.SIGKILL
-    assert {path.name for path in tmp_path.iterdir()} == left
+    assert {path.name for path in data.iterdir()} == left | {*MARKS}
     with pytest.raises(FileNotFoundError, match="no complete dataset"):
-        load(tmp_path)
-    build(source, tmp_path)
-    slices = load(tmp_path)
+        load(data)
+    build(source, data)
+    slices = load(data)
     assert len(slices.in_memory()) == 27
-    assert not (tmp_path / "building").exists()
+    assert not (data / "building").exists()
 
 
 def test_a_failed_rebuild_keeps_the_old_dataset(source, tmp_path):
-    build(source, tmp_path)
+    summary = build(source, tmp_path)
 
     def fail(done, total):
         raise KeyboardInterrupt
@@ -263,6 +268,113 @@ def test_a_failed_rebuild_keeps_the_old_dataset(source, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         build(source, tmp_path, image_size=8, progress=fail)
     assert load(tmp_path).image_shape == (16, 16)
+    assert metadata.damage(tmp_path, summary, shards=True) == ""
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_dataset(source, tmp_path):
+    summary = build(source, tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (1000, 20_000, 200_000):  # of features.json, index.csv, the records
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(OSError, match="File too large") as raised:
+                build(source, tmp_path, image_size=256)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert raised.value.errno == errno.EFBIG
+        assert str(tmp_path / "building") in str(raised.value.filename)
+        assert metadata.damage(tmp_path, summary, shards=True) == ""
+        assert not (tmp_path / "building").exists()
+
+
+# --- whose folders and files are replaced
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["slices/a.txt", "building/a.txt", "refused.csv", "summary.json"])
+def test_a_folder_of_the_users_is_left_alone(source, tmp_path, name):
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match="has files, but no marker"):
+        build(source, tmp_path)
+    assert contents(tmp_path) == {mine: b"mine"}
+
+
+@pytest.mark.parametrize("folder", ["slices", "building"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_file_of_the_users_among_ours_is_left_alone(copy, tmp_path, folder, late):
+    data = tmp_path / "data"
+    summary = build(copy, data)
+    mine = data / folder / "a.txt"
+
+    def put(done, total):
+        if done == total or not late:
+            mine.parent.mkdir(exist_ok=True)
+            mine.write_text("mine")
+
+    if not late:
+        put(0, 0)
+    with pytest.raises(ValueError, match=r"a\.txt is not of fl_jax, but .* move it"):
+        build(copy, data, image_size=8, progress=put if late else None)
+    assert metadata.damage(data, summary, shards=True) == ""
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("source_name", "data_name"),
+    [("s", "s"), ("s", "s/alpha/input"), ("d/slices", "d"), ("d/building", "d"), ("s", "link")],
+)
+def test_source_and_dataset_are_apart(copy, tmp_path, source_name, data_name):
+    root = tmp_path / "root"
+    (root / source_name).parent.mkdir(parents=True)
+    source = copy.rename(root / source_name)
+    (source / "alpha").rename(source / "building")
+    (root / "link").symlink_to(source)
+    before = contents(root)
+    with pytest.raises(ValueError, match=r"data_dir is .* give a data_dir outside of the source"):
+        build(source, root / data_name)
+    assert contents(root) == before
+
+
+def test_only_one_process_builds(source, tmp_path):
+    code = (
+        "import sys; from fl_jax.data.dataset import prepare\n"
+        "prepare(sys.argv[1], data_dir=sys.argv[2], image_size=16, workers=0)"
+    )
+
+    def other(done, total):
+        if done == 5:
+            command = [sys.executable, "-c", code, source, tmp_path]
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert f"process {os.getpid()} is writing 'dataset'" in run.stderr.splitlines()[-1]
+
+    build(source, tmp_path, progress=other)
+    assert len(load(tmp_path).in_memory()) == 27
+
+
+@pytest.mark.parametrize("change", [pathlib.Path.unlink, pathlib.Path.touch])
+def test_a_source_that_changes_meanwhile_is_refused(copy, tmp_path, change):
+    path = next(copy.rglob("*.dcm"))
+    with pytest.raises(ValueError, match="the source changed while it was read"):
+        build(copy, tmp_path / "data", progress=lambda done, total: done == 27 and change(path))
+    assert read_summary(tmp_path / "data") is None
+
+
+def test_a_patients_id_in_a_files_name_is_refused_at_the_first(copy, tmp_path):
+    folder = copy / "alpha" / "input"
+    (folder / "data" / "ID_alpha_0_0.dcm").rename(folder / "data" / "alpha-0.dcm")
+    table = folder / "labels.csv"
+    table.write_text(table.read_text().replace("ID_alpha_0_0,", "alpha-0,"))
+    done = []
+    said = r"\[PatientID\]\.dcm: the file's name contains its Patient ID"
+    with pytest.raises(ValueError, match=said) as raised:
+        build(copy, tmp_path / "data", progress=lambda *count: done.append(count))
+    assert "alpha-0" not in str(raised.value)
+    assert len(done) < 12  # of 27
 
 
 def test_another_version_is_refused_and_rebuilt(source, tmp_path):
@@ -310,7 +422,9 @@ def test_too_many_refused_names_the_worst_reason_and_files(copy, tmp_path):
     for words in ("3 of 27", "max_refused", "truncated", str(paths[0]), "1142 of 1152 pixel bytes"):
         assert words in str(error.value)
     assert read_summary(tmp_path / "data") is None
-    assert len((tmp_path / "data" / "refused.csv").read_text().splitlines()) == 4
+    assert len((tmp_path / "data" / "refused_failed.csv").read_text().splitlines()) == 4
+    build(copy, tmp_path / "data", max_refused=0.2)
+    assert not (tmp_path / "data" / "refused_failed.csv").exists()
 
 
 def test_every_file_refused(copy, tmp_path):
@@ -386,7 +500,7 @@ def test_a_file_named_by_its_patient_id_is_found_without_it(copy, tmp_path, read
     )
     with pytest.raises(ValueError, match=words) as error:
         build(copy, tmp_path / "data", max_refused=0)
-    refused = (tmp_path / "data" / "refused.csv").read_text()
+    refused = "".join(path.read_text() for path in (tmp_path / "data").glob("refused*.csv"))
     assert "7741" not in str(error.value) + refused
 
 
@@ -431,42 +545,47 @@ def test_index_has_every_fact(data_dir):
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [
-        (
-            "slices/index.csv",
-            ",0,0,0,0,0,0\n",
-            ",1,0,0,0,0,0\n",
-            "index.csv: has changed since it was built",
-        ),
-        (
-            "slices/index.csv",
-            ",0,0,0,0,0,0\n",
-            ",0,0,0,0,0,1\n",
-            "index.csv: has changed since it was built",
-        ),
-        ("slices/index.csv", "image,", "images,", "index.csv, line 1: the first line must be"),
-        ("slices/duplicates.csv", "site\n", "site\n" + f"{1:032x},x,p1,a\n" * 2, "is there twice"),
-        (
-            "slices/duplicates.csv",
-            "site\n",
-            f"site\n{1:032x},x,p1,a\n{1:032x},y,p1,a\n",
-            "has changed",
-        ),
-        (
-            "summary.json",
-            '"image_size": 16',
-            '"image_size": 8',
-            "slices: .*; build the dataset anew",
-        ),
+        ("slices/index.csv", ",0,0,0,0,0,0\n", ",1,0,0,0,0,0\n", "index.csv has changed since"),
+        ("slices/duplicates.csv", "site\n", "site\nx,y,z,a\n", "duplicates.csv has 34 bytes"),
+        ("refused.csv", "site,", "sites,", "refused.csv has 25 bytes, was built with 24"),
+        ("slices/features.json", "FeaturesDict", "FeaturesDicu", "features.json has changed"),
+        ("slices/dataset_info.json", "ct_slices", "ct_slicez", "dataset_info.json has changed"),
+        ("summary.json", '"patients": 4', '"patients": 5', "summary.json: has changed .* seal"),
         ("summary.json", '"image_size": 16', '"image_size": "16"', "options.image_size is '16'"),
         ("summary.json", '"sites": {', '"site": {', "missing required field `sites`"),
+        ("summary.json", '"alpha"', '"../a"', r"sites has '../a', which is no site's name"),
+        ("summary.json", '"slices/index.csv"', '"/etc/passwd"', "does not list a dataset's files"),
     ],
 )
-def test_a_dataset_whose_files_are_spoilt_is_refused(data_dir, tmp_path, name, old, new, said):
+def test_a_changed_file_is_refused_and_built_anew(source, data_dir, tmp_path, name, old, new, said):
     copied = shutil.copytree(data_dir, tmp_path / "data")
     text = (copied / name).read_text()
     assert old in text
     (copied / name).write_text(text.replace(old, new, 1))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=f"{said}.*; build the dataset anew with launch"):
+        load(copied)
+    reasons = []
+    build(source, copied, say=reasons.append)
+    assert len(reasons) == 1
+    assert re.search(f"{said}.*: built anew", reasons[0])
+    assert (copied / name).read_text() == text
+
+
+@pytest.mark.parametrize("name", [*metadata.FILES, "slices/ct_slices-slices.array_record-00000"])
+def test_a_missing_file_is_refused_and_built_anew(source, data_dir, tmp_path, name):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    (copied / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing; build the dataset anew"):
+        load(copied)
+    build(source, copied)
+    assert len(load(copied)) == 27
+
+
+def test_a_size_that_is_not_the_records_is_refused(data_dir, tmp_path):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    options = json.loads((copied / "summary.json").read_text())["options"]
+    make_summary.reseal(copied, options=options | {"image_size": 8})
+    with pytest.raises(ValueError, match=r"slices: .*; build the dataset anew"):
         load(copied)
 
 
@@ -480,33 +599,39 @@ def test_a_dataset_whose_files_are_spoilt_is_refused(data_dir, tmp_path, name, o
         lambda path: path.write_bytes(b"x" * path.stat().st_size),
     ],
 )
-def test_a_missing_or_damaged_shard_is_refused(data_dir, tmp_path, spoil_shard):
+def test_a_missing_or_damaged_shard_is_refused(source, data_dir, tmp_path, spoil_shard):
     copied = shutil.copytree(data_dir, tmp_path / "data")
     spoil_shard(next(copied.glob("slices/*array_record*")))
-    with pytest.raises(ValueError, match=r"slices: .*build the dataset anew"):
+    with pytest.raises(ValueError, match=r"data.*build the dataset anew"):
         load(copied)
-
-
-def test_tables_are_checked_without_their_digests(data_dir, tmp_path):
-    copied = shutil.copytree(data_dir, tmp_path / "data")
-    summary = json.loads((copied / "summary.json").read_text())
-    assert set(summary["tables"]) == {*metadata.TABLES}
-    summary["tables"] = {}
-    (copied / "summary.json").write_text(json.dumps(summary))
-    table, copies = (copied / "slices" / f"{name}.csv" for name in ("index", "duplicates"))
+    assert len(build(source, copied)["sites"]) == 3
     assert len(load(copied)) == 27
+
+
+def test_tables_are_checked_beside_their_digests(data_dir, tmp_path):
+    copied = shutil.copytree(data_dir, tmp_path / "data")
+    table, copies = (copied / "slices" / f"{name}.csv" for name in ("index", "duplicates"))
     text = table.read_text()
     for spoilt, said in (
         (text.rpartition("ID_")[0], "27 records but 26 rows"),
+        (text.replace("image,", "images,", 1), "index.csv, line 1: the first line must be"),
         (text.replace(",0,0,0,0,0,0\n", ",0,0,0,0,0,1\n", 1), "any is '0': a subtype is 1"),
         (text.replace(",0,0,0,0,0,0\n", ",,0,0,0,0,0\n", 1), "any is '': a label is missing"),
     ):
         table.write_text(spoilt)
+        make_summary.reseal(copied)
         with pytest.raises(ValueError, match=said):
             load(copied)
     table.write_text(text)
-    copies.write_text(copies.read_text() + f"{1:032x},x,p1,a\n{1:032x},y,p1,a\n")
-    with pytest.raises(
-        ValueError, match=r"duplicates.csv: image, patient and site .*'x'.* are not"
+    head = copies.read_text()
+    for rows, said in (
+        (
+            f"{1:032x},x,p1,a\n{1:032x},y,p1,a\n",
+            "duplicates.csv: image, patient and site .*'x'.* are not",
+        ),
+        (f"{1:032x},x,p1,a\n" * 2, "is there twice"),
     ):
-        load(copied)
+        copies.write_text(head + rows)
+        make_summary.reseal(copied)
+        with pytest.raises(ValueError, match=said):
+            load(copied)

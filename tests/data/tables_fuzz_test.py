@@ -179,7 +179,11 @@ def test_what_was_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        *((name, value) for name in ("position", "slope") for value in ("nan", "inf", "0_1", "x")),
+        *(
+            (name, value)
+            for name in ("position", "slope")
+            for value in ("nan", "inf", "1e39", "0_1", "x")
+        ),
         *(("thickness", value) for value in ("inf", "0", "-1", "", "1e999")),
         *(("bits_stored", value) for value in ("0", "17", "1.0", "-1")),
         *(("subdural", "2"), ("any", "-1"), ("signed", "2"), ("tilt", "91"), ("repairs", "all")),

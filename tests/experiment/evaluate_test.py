@@ -157,6 +157,7 @@ def test_other_data_are_test_data_with_the_studys_operating_points(slices, exper
         writer.writeheader()
         pairs = zip(slices.image.tolist(), slices.patient.tolist(), strict=True)
         writer.writerows({"image": image, "patient": patient} for image, patient in pairs)
+    make_summary.reseal(workdir / "data")
     said = []
     labelled, _ = _judge(slices, experiment, other, said)
     assert labelled.scores.image.tolist() == slices.image.tolist()

@@ -1,10 +1,13 @@
 """A cohort is whole, repeatable and the same for any number of workers."""
 
 import csv
+import dataclasses
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -12,7 +15,7 @@ import pytest
 from sphere import draw
 
 from fl_jax.core.types import LABELS
-from fl_jax.phantom.cohort import MARKER, UNFINISHED, make_cohort
+from fl_jax.phantom.cohort import MARKER, make_cohort
 from fl_jax.phantom.labels import THRESHOLD
 from fl_jax.phantom.sites import SITES
 
@@ -125,26 +128,89 @@ def test_a_killed_run_starts_again(made, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         build(target, sites=TWO[:1], progress=stop)
-    assert (target / UNFINISHED).is_file()
     assert not (target / MARKER).exists()
-    (target / SITES[0].name / "input" / "data" / "ID_left_over.dcm").write_bytes(b"half")
+    data = target / SITES[0].name / "input" / "data"
+    (data / "ID_0123456789ab.dcm").write_bytes(b"half")
+    mine = data / "thesis.txt"
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match=r"thesis\.txt is not of fl_jax, but .* move it"):
+        build(target, sites=TWO[:1])
+    mine.unlink()
     build(target, sites=TWO[:1])
     assert digests(target / SITES[0].name) == digests(out / SITES[0].name)
 
 
 def test_a_strangers_folder_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="not empty"):
+    with pytest.raises(
+        ValueError, match="has files, but no marker that fl_jax made it as a cohort"
+    ):
         build(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def test_bad_arguments_are_named(tmp_path):
-    with pytest.raises(ValueError, match="scale=0"):
-        build(tmp_path / "x", scale=0.0)
-    with pytest.raises(ValueError, match="workers=0"):
-        build(tmp_path / "x", workers=0)
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *({"scale": value} for value in (0.0, -1.0, float("nan"), float("inf"), 1e9)),
+        *({"workers": 0}, {"matrix": 31}, {"matrix": 10**6}, {"seed": -1}, {"sites": ()}),
+        *(
+            {"sites": (dataclasses.replace(TWO[0], name=name),)}
+            for name in ("truth", "../x", "aux")
+        ),
+        {"sites": (TWO[0], dataclasses.replace(TWO[0], name=TWO[0].name.upper()))},
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_named(tmp_path, argument):
+    with pytest.raises(ValueError, match=next(iter(argument)).removesuffix("s")):
+        build(tmp_path / "x", **argument)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change", "said"),
+    [
+        ("university/input/data/*.dcm", Path.unlink, r"site 'university' has \d+ files of"),
+        ("holdout/input/data/*.dcm", lambda path: path.write_bytes(b"x"), "site 'holdout' has"),
+        ("holdout/input/data", lambda path: (path / "x.dcm").touch(), "site 'holdout' has"),
+        ("university/input/data", shutil.rmtree, "site 'university' has 0 files of 0 bytes"),
+        ("holdout/input/labels.csv", Path.unlink, r"holdout/input/labels\.csv: is missing or has"),
+        (
+            "*/input/labels.csv",
+            lambda path: path.write_text("Image\n"),
+            r"labels\.csv: is missing or",
+        ),
+        (
+            "truth/slices.csv",
+            lambda path: path.write_text("Image\n"),
+            r"truth/slices\.csv: is missing",
+        ),
+        ("cohort.json", lambda path: path.write_text("{}"), r"cohort\.json: .* remove its"),
+        ("cohort.json", lambda path: path.write_text("[" * 99), r"cohort\.json: .* remove its"),
+    ],
+)
+def test_a_damaged_cohort_is_no_cohort(made, tmp_path, pattern, change, said):
+    out = shutil.copytree(made[0], tmp_path / "copy")
+    change(next(out.glob(pattern)))
+    with pytest.raises(ValueError, match=f"{said}.*and the cohort is drawn anew"):
+        build(out)
+
+
+def test_only_one_process_draws(tmp_path):
+    code = (
+        "import sys; from fl_jax.phantom.cohort import make_cohort\n"
+        "make_cohort(sys.argv[1], seed=6, scale=0.01, matrix=48)"
+    )
+
+    def other(done, total):
+        if done == 1:
+            command = [sys.executable, "-c", code, tmp_path]
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert f"process {os.getpid()} is writing 'cohort'" in run.stderr.splitlines()[-1]
+
+    build(tmp_path, progress=other)
+    assert build(tmp_path).skipped
 
 
 def test_workers_stay_off_the_accelerator():

@@ -4,6 +4,7 @@ import csv
 import json
 
 import fake_experiment
+import make_summary
 import numpy as np
 import pytest
 from browser import text_of
@@ -56,6 +57,7 @@ def holdout(copy):
     data = predictions.select(data, data.split == "holdout")
     data = predictions.select(data, np.argsort(data.image))
     _index(copy / "data" / "slices" / "index.csv", data)
+    make_summary.reseal(copy / "data")
     return data
 
 
@@ -111,6 +113,7 @@ def test_without_an_index_the_page_says_so(built):
 def test_a_dataset_of_other_images_has_no_subgroup(copy, holdout):
     path = copy / "data" / "slices" / "index.csv"
     path.write_text(path.read_text().replace("ID_", "OTHER_"))
+    make_summary.reseal(copy / "data")
     assert (
         build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)["subgroups"]["table"]
         == {}

@@ -12,12 +12,12 @@ The docstring of each layout's module lists which faults raise an error and whic
 import pathlib
 from collections.abc import Callable
 
-from fl_jax.data.sources.listing import Item, Listing
+from fl_jax.data.sources.listing import Item, Listing, check_unchanged
 from fl_jax.data.sources.loose import loose
 from fl_jax.data.sources.rsna import rsna
 from fl_jax.data.sources.site_folders import read_labels, site_folders
 
-__all__ = ["LAYOUTS", "Item", "Listing", "list_source", "read_labels"]
+__all__ = ["LAYOUTS", "Item", "Listing", "check_unchanged", "list_source", "read_labels"]
 
 LAYOUTS: dict[str, Callable[[pathlib.Path], Listing]] = {
     "sites": site_folders,

@@ -110,3 +110,20 @@ def digest(items: Iterable[Item]) -> str:
         line = (item.site, item.image, status.st_size, status.st_mtime_ns, item.labels)
         sha256.update(repr(line).encode())
     return sha256.hexdigest()
+
+
+def check_unchanged(listing: Listing) -> None:
+    """Checks that no file has changed since it was listed; stats every file.
+
+    Raises:
+        ValueError: one has changed, or is gone.
+    """
+    try:
+        changed = digest(listing.items) != listing.digest
+    except FileNotFoundError:
+        changed = True
+    if changed:
+        raise ValueError(
+            "the source changed while it was read: a file was replaced or removed; run this again when "
+            "nothing writes to it"
+        )

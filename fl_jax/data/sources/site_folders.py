@@ -10,6 +10,7 @@ and outcomes:
 | a site's name is a variant of the hold-out's (`Hold-out`), or `all_sites` | error |
 | an image's name is empty, too long, or contains a path (`/`, `\\`, `..`) or a control character | error |
 | a file or folder is a link out of the folder above it | error |
+| two sites' names differ in case only, or a name is none on Windows (`aux`, `a.`) | error |
 | an image is listed twice with other labels, or at two sites | error |
 | an image is listed twice with the same labels | one row dropped, counted |
 | a subtype is 1 and `any` is 0 | `any` set to 1, counted |
@@ -23,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.site_names import ALL_SITES, HOLDOUT, check_site
+from fl_jax.data.site_names import ALL_SITES, HOLDOUT, check_sites
 from fl_jax.data.sources.listing import (
     Item,
     Labels,
@@ -54,6 +55,7 @@ def site_folders(source: pathlib.Path) -> Listing:
     items: list[Item] = []
     counts: dict[str, dict[str, int]] = {}
     site_of: dict[str, str] = {}
+    check_sites("site folder", (folder.name for folder in folders))
     for folder in folders:
         site = folder.name
         _check_name(site)
@@ -78,7 +80,6 @@ def site_folders(source: pathlib.Path) -> Listing:
 
 
 def _check_name(site: str) -> None:
-    check_site("site folder", site)
     if site != HOLDOUT and re.sub(r"[_.-]", "", site).lower() == HOLDOUT:
         raise ValueError(
             f"site folder {site!r} would be trained on: rename it to {HOLDOUT!r} to hold it out, or "

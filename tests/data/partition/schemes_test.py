@@ -249,3 +249,17 @@ def test_acquisition_needs_headers_and_every_scheme_needs_labels():
     unknown = DATA._replace(labels=np.full(DATA.labels.shape, -1, np.int8))
     with pytest.raises(ValueError, match="no labels"):
         partitions.by_patient(unknown, seed=0)
+
+
+@pytest.mark.parametrize("scheme", ["iid", "dirichlet", "quantity", "pathological", "acquisition"])
+@pytest.mark.parametrize("sites", [0, -5, 100_001, 2_000_000_000])
+def test_a_number_of_sites_is_bounded_before_work_begins(scheme, sites):
+    with pytest.raises(ValueError, match=f"sites={sites}: must be 1 to 100000"):
+        spec.build(f"{scheme}(sites={sites})", PACKAGE)
+
+
+@pytest.mark.parametrize("scheme", ["dirichlet", "quantity"])
+@pytest.mark.parametrize("alpha", ["0", "-1.0", "1e-320", "1e308", "1e999"])
+def test_an_alpha_that_numpy_cannot_draw_with_is_refused(scheme, alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        spec.build(f"{scheme}(sites=3, alpha={alpha})", PACKAGE)

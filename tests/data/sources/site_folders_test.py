@@ -186,3 +186,34 @@ def test_labels_are_what_was_written(tmp_path):
     labels = np.array([item.labels for item in sources.list_source(root).items])
     assert labels.shape == (9, len(LABELS))
     assert (labels[:, 0] == labels[:, 1:].any(1)).all()
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "aux.x", "Lpt1", "a."])
+def test_a_site_name_that_windows_does_not_have(tmp_path, name):
+    site(tmp_path, name, [["a", *[0] * 6, ""]])
+    with pytest.raises(ValueError, match="no folder can have this name on Windows"):
+        sources.list_source(tmp_path)
+
+
+def test_sites_that_differ_in_case_only(tmp_path):
+    site(tmp_path, "north", [["a", *[0] * 6, ""]])
+    site(tmp_path, "North", [["c", *[0] * 6, ""]], files=("c",))
+    with pytest.raises(
+        ValueError, match=r"'north' and site folder 'North' differ at most in upper"
+    ):
+        sources.list_source(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["", "input", "input/data", "input/labels.csv"])
+def test_a_link_out_of_the_source(tmp_path, part):
+    elsewhere = tmp_path / "elsewhere"
+    site(elsewhere, "a", [["a", *[0] * 6, ""]])
+    site(tmp_path / "source", "b", [["b", *[0] * 6, ""]])
+    source = tmp_path / "source"
+    if part:
+        site(source, "a", [["a", *[0] * 6, ""]])
+        path = source / "a" / part
+        path.rename(tmp_path / "old")
+    (source / "a" / part).symlink_to(elsewhere / "a" / part)
+    with pytest.raises(ValueError, match=f"source/a.*: is a link out of {source}"):
+        sources.list_source(source)

@@ -19,13 +19,14 @@ def dirichlet(sites: int, alpha: float = 0.5, *, minimum: int = 3) -> Scheme:
 
     Args:
         sites: S.
-        alpha: > 0; at 0.1 most kinds are at one or two sites, at 100 sites are nearly alike.
+        alpha: 1e-6 to 1e6; at 0.1 most kinds are at one or two sites, at 100 sites are nearly alike.
         minimum: patients that every site has at least; three splits need three.
 
     Raises:
-        ValueError: no site; from the scheme, the errors of `label_skew.dirichlet`.
+        ValueError: no site, or alpha out of range; from the scheme, the errors of `label_skew.dirichlet`.
     """
     names = numbered_sites(sites)
+    label_skew.check_alpha(alpha)
 
     def assign(patients: Patients, seed: int) -> np.ndarray:
         rows_by_site = label_skew.dirichlet(
