@@ -41,9 +41,8 @@ def measure(
     *,
     resamples: int = 1000,
     seed: int | Sequence[int] = 0,
-    stratified: bool = True,
 ) -> Resampled:
-    """Computes `NAMES` on one data set and on resamples of its patients.
+    """Computes `NAMES` on one data set and on resamples of each site's patients.
 
     Args:
         data: N images.
@@ -51,11 +50,9 @@ def measure(
             are NaN.
         resamples: R.
         seed: two models measured with one seed on the same images meet the same resamples.
-        stratified: each site keeps its number of patients.
     """
     names, first, groups = np.unique(data.patient, return_index=True, return_inverse=True)
-    strata = data.site[first] if stratified else None
-    weights = patient_weights(names.size, resamples=resamples, seed=seed, strata=strata)
+    weights = patient_weights(names.size, resamples=resamples, seed=seed, strata=data.site[first])
     return bootstrap(_statistic(data, thresholds, groups, names.size), NAMES, weights)
 
 

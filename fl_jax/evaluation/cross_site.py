@@ -6,7 +6,6 @@ Rank 1 is the highest estimate. Equal estimates share the better rank; an undefi
 published study reports that the federated model ranks among the top three on every site's data.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,12 @@ STATISTICS = ("auroc/macro", "auroc/micro")
 
 
 def cross_site(
-    measured: Measured, *, statistics: Sequence[str] = STATISTICS, level: float = 0.95
+    measured: Measured, *, level: float = 0.95
 ) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
     """Tabulates data sites by models.
 
     Args:
         measured: [data site][model], all models resampled on the same patients of a data site.
-        statistics: names to tabulate.
         level: coverage of the intervals.
 
     Returns:
@@ -38,7 +36,7 @@ def cross_site(
         data: {model: {} for model in row} for data, row in measured.items()
     }
     tables = [[intervals(r, level) for r in row.values()] for row in measured.values()]
-    for name in statistics if measured else ():
+    for name in STATISTICS if measured else ():
         models, estimates, _ = stacked(measured, name)
         ranks = competition_ranks(estimates[..., None])[..., 0]
         for at, (data, row) in enumerate(measured.items()):

@@ -68,13 +68,15 @@ def test_macro_is_undefined_where_a_label_of_one_patient_is_not_drawn():
     assert found["auroc/macro"].undefined == found["auroc/epidural"].undefined
 
 
-def test_strata_can_be_left_out_and_bca_is_near_the_percentile_interval():
+def test_bca_is_near_the_percentile_interval():
     data = cohort()
-    free = measure(data, stratified=False, resamples=400)
-    assert (free.samples != measure(data, resamples=400).samples).any()
+    measured = measure(data, resamples=400)
     without = jackknife(data)
     assert without.samples.shape == (len(NAMES), 40)
-    plain, bent = intervals(free)["auroc/micro"], intervals(free, 0.95, without)["auroc/micro"]
+    plain, bent = (
+        intervals(measured)["auroc/micro"],
+        intervals(measured, 0.95, without)["auroc/micro"],
+    )
     assert plain != bent
     assert bent[:3] == pytest.approx(plain[:3], abs=0.01)
 

@@ -64,5 +64,5 @@ def test_a_model_that_is_not_applicable_is_undefined_in_every_resample_and_has_n
 def test_a_hole_in_the_matrix_is_refused():
     with pytest.raises(ValueError, match=r"measured\['south'\] holds the models \[\]"):
         cross_site({"north": {"central": _resampled(1)}, "south": {}})
-    with pytest.raises(ValueError, match=r"\['central'\] lacks the statistic 'f1'"):
-        cross_site({"north": {"central": _resampled(1)}}, statistics=["f1"])
+    with pytest.raises(ValueError, match=r"\['central'\] lacks the statistic 'auroc/macro'"):
+        cross_site({"north": {"central": _resampled(1)._replace(names=("f1", "auroc/micro"))}})

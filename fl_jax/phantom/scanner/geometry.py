@@ -17,6 +17,9 @@ import numpy as np
 
 from fl_jax.phantom.drawing.grid import Grid
 
+DRAWN = 192
+"""Rows and columns of the drawn planes."""
+
 
 class Pose(NamedTuple):
     """The head's pose on the table.
@@ -83,7 +86,6 @@ def plan_slices(
     increment: float,
     bottom: float,
     top: float,
-    drawn: int = 192,
 ) -> Geometry:
     """Plans the slices through a head.
 
@@ -96,7 +98,6 @@ def plan_slices(
         increment: table feed from slice to slice, mm.
         bottom: lowest z of the slices' centres, mm from the brain's centre (negative).
         top: highest z, mm.
-        drawn: rows = columns of the drawn planes; detail below field_of_view / drawn is lost.
 
     Returns:
         The `Geometry`; its first slice is the lowest.
@@ -118,8 +119,8 @@ def plan_slices(
     planes, profile = _profile(slices, thickness / np.cos(angle), increment)
     into_head = pose.rotation().T
     centre = np.array([*pose.shift, 0.0])
-    step = field_of_view / drawn
-    first = -(drawn - 1) / 2 * step * (right + down) + [0, 0, bottom + planes[0]]
+    step = field_of_view / DRAWN
+    first = -(DRAWN - 1) / 2 * step * (right + down) + [0, 0, bottom + planes[0]]
 
     def head(vector: np.ndarray) -> np.ndarray:
         return (into_head @ vector).astype(np.float32)
@@ -130,7 +131,7 @@ def plan_slices(
         step_z=head(np.array([0, 0, plane_step])),
         step_y=head(step * down),
         step_x=head(step * right),
-        shape=(len(planes), drawn, drawn),
+        shape=(len(planes), DRAWN, DRAWN),
     )
     return Geometry(positions, down, spacing, matrix, thickness, increment, tilt, grid, profile)
 
