@@ -13,14 +13,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fl_jax.files.disk_errors import explain
-from fl_jax.files.links import Kind, check_write, has_marker, marker
+from fl_jax.files.links import Kind, check_write, has_marker, is_marked, marker
 from fl_jax.files.regular import open_write
 
 
 def claim(folder: Path, kind: Kind, *, flag: str) -> None:
     """Creates a folder with the marker of its kind, or checks that it has one.
 
-    An empty folder of the user's is claimed too. Two processes may claim a folder at once.
+    An empty folder of the user's is claimed too, and one with nothing but marked folders, such as a dataset.
+    Two processes may claim a folder at once.
 
     Args:
         folder: the folder; it may be a link to one, unless it lies in a marked folder.
@@ -35,7 +36,7 @@ def claim(folder: Path, kind: Kind, *, flag: str) -> None:
     check_write(mark)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        names = os.listdir(folder)
+        names = [name for name in os.listdir(folder) if not is_marked(folder / name)]
         if not names:
             open_write(mark, "new").close()
     except OSError as error:

@@ -27,6 +27,11 @@ def has_marker(folder: Path, kind: Kind) -> bool:
         return False
 
 
+def is_marked(folder: Path) -> bool:
+    """Whether a folder, which is no link, carries a marker of any kind."""
+    return not folder.is_symlink() and any(has_marker(folder, kind) for kind in get_args(Kind))
+
+
 def marked_folder(path: str | os.PathLike[str]) -> Path | None:
     """The outermost marked folder that contains a path; None without one."""
     outermost, absolute = None, Path(path).absolute()

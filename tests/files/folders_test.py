@@ -34,6 +34,15 @@ def test_a_new_or_an_empty_folder_is_claimed_once(tmp_path):
         assert not (folder / "slices").exists()
 
 
+def test_a_folder_of_marked_folders_is_claimed_too(tmp_path):
+    claim(tmp_path / "a" / "data")
+    claim(tmp_path / "a", "workdir")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "data").symlink_to(tmp_path / "a" / "data")
+    with pytest.raises(ValueError, match="no marker"):
+        claim(tmp_path / "b", "workdir")
+
+
 def test_another_process_may_claim_at_the_same_time(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda path: [])
     claim(tmp_path)

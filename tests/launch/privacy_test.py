@@ -52,6 +52,7 @@ def test_the_search_finds_what_is_there(source):
 
 def test_dataset_checkpoints_predictions_and_report_hold_no_person(source, tmp_path, capfd):
     wanted = planted.secrets(source)
+    Workdir(tmp_path).claim()
     prepare(source, data_dir=tmp_path / "data", image_size=16, workers=0)
     opened = load(tmp_path / "data")
     records = opened.source.__getitems__(list(range(len(opened))))  # compressed on disk
