@@ -55,7 +55,7 @@ def check_write(path: str | os.PathLike[str]) -> None:
             return
         if folder.is_symlink():
             raise ValueError(
-                f"{path} is not written: {folder} is a link; replace the link by a folder"
+                f"{folder} is a link, through which nothing is written; replace it by a folder"
             )
 
 
