@@ -1,5 +1,7 @@
 """Programs: they parse flags, call `fl_jax.experiment` and print."""
 
+import atexit
+import io
 import os
 import sys
 from types import TracebackType
@@ -29,16 +31,35 @@ def _open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the smallest free number
+    # Python has None for a stream that was closed. A terminal in Latin-1 or ASCII, or a file name that is not
+    # UTF-8, must not end a program whose work is done: characters that cannot be written are escaped.
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        setattr(sys, name, stream)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> None:
+    """Ends without a complaint if the reader of the output, such as `head`, has closed it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Reports Ctrl-C in a sentence; Python then ends by SIGINT, which shells need to end their loops."""
+    """Reports Ctrl-C in a sentence; Python then ends by SIGINT, which shells need to end their loops.
+
+    A `BrokenPipeError` that gets here is that of the output, see `_flush`.
+    """
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted: the same command continues from what is saved", file=sys.stderr)
-    else:
+    elif not issubclass(kind, BrokenPipeError):
         sys.__excepthook__(kind, error, trace)
 
 
 _forget_current_folder()
 _open_standard_streams()
+atexit.register(_flush)
 sys.excepthook = _report

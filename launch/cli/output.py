@@ -1,5 +1,6 @@
 """Results on standard output: text for people, or one JSON document with `--json`."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,8 @@ def show(result: Any, text: Callable[[], None]) -> None:
         result: mappings, sequences, numbers, strings, paths; NaN becomes null.
         text: prints it for people; not called with `--json`.
     """
-    if flags.FLAGS.json:
-        print(json.dumps(jsonable(result), indent=1, allow_nan=False, default=str))
-    else:
-        text()
+    with contextlib.suppress(BrokenPipeError):  # the reader, such as `head`, has enough
+        if flags.FLAGS.json:
+            print(json.dumps(jsonable(result), indent=1, allow_nan=False, default=str))
+        else:
+            text()
