@@ -1,5 +1,8 @@
 """CSV tables: what `write` writes, `rows` reads back exactly.
 
+A spreadsheet runs a cell that begins like a formula, such as a file's name `=HYPERLINK(...)`. Such a text is
+written after an apostrophe, which `rows` removes; numbers stay as they are.
+
 `read` reads by column, and names the file, line, column and value of the first bad cell.
 """
 
@@ -9,8 +12,9 @@ import io
 import itertools
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +33,35 @@ LONGEST_LINE = 2**20
 """Characters of a line."""
 LONGEST_CELL = 2**17
 """Characters of a cell."""
+FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""The start of a formula, after apostrophes or not."""
 assert csv.field_size_limit() == LONGEST_CELL
 
 
-def writer(file: IO[str]) -> Any:
-    """A `csv.writer` to a text file that is open without newline translation; it starts the file."""
-    # With this line end it quotes carriage returns too, which `csv.reader` takes for line ends.
-    return csv.writer(_Lines(file), lineterminator="\r\n")
+class writer:  # noqa: N801  # in place of `csv.writer`
+    """Writes rows to a text file that is open without newline translation; it starts the file."""
+
+    def __init__(self, file: IO[str]) -> None:
+        # With this line end it quotes carriage returns too, which `csv.reader` takes for line ends.
+        self._writer = csv.writer(_Lines(file), lineterminator="\r\n")
+
+    def writerow(self, row: Iterable[object]) -> None:
+        """Writes one row."""
+        self._writer.writerow([_escaped(cell) for cell in row])
+
+    def writerows(self, lines: Iterable[Iterable[object]]) -> None:
+        """Writes several rows."""
+        for row in lines:
+            self.writerow(row)
+
+
+def _escaped(cell: object) -> object:
+    formula = isinstance(cell, str) and FORMULA.match(cell) and math.isnan(number(cell))
+    return f"'{cell}" if formula else cell
+
+
+def _unescaped(row: list[str]) -> list[str]:
+    return [cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell for cell in row]
 
 
 class _Lines:
@@ -77,7 +103,7 @@ def rows(path: Path) -> Iterator[Iterator[list[str]]]:
             open_read(path, largest=LARGEST) as file,
             io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines,
         ):
-            yield csv.reader(_bounded(path, lines), strict=True)
+            yield map(_unescaped, csv.reader(_bounded(path, lines), strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}; save it as comma-separated UTF-8 text") from error
 

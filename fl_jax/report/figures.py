@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.site_names import HOLDOUT
+from fl_jax.report.gains import TOO_FEW
 from fl_jax.report.style import (
     FEDERATED,
     MUTED,
@@ -155,9 +156,17 @@ def _gain(results: Mapping[str, Any]) -> Figure:
                 continue
             gain = gain.get("own", gain)[results["primary"]["statistic"]]
             middle, low, high = (_number(gain[end]) for end in ("estimate", "low", "high"))
-            axes.plot([low, high], [row + shift] * 2, color=style["color"], linewidth=1.5, zorder=2)
-            axes.plot([middle], [row + shift], zorder=3, linestyle="", **style)
-    names = [f"{site} ({results['data_sets'][site]['patients']})" for site in reversed(sites)]
+            few = key != HOLDOUT and results["data_sets"][site]["too_few"]
+            if not few:
+                line = {"color": style["color"], "linewidth": 1.5, "zorder": 2}
+                axes.plot([low, high], [row + shift] * 2, **line)
+            shown = {**style, "alpha": 0.35} if few else style
+            axes.plot([middle], [row + shift], zorder=3, linestyle="", **shown)
+    sizes = {site: results["data_sets"][site] for site in reversed(sites)}
+    names = [
+        f"{site} ({size['patients']})" + (f"\n{TOO_FEW}" if size["too_few"] else "")
+        for site, size in sizes.items()
+    ]
     axes.set_yticks(range(len(sites)), names)
     axes.set_ylim(-0.6, len(sites) - 0.4)
     axes.tick_params(axis="y", length=0)

@@ -29,8 +29,11 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def limits(interval: Mapping[str, Any], digits: int = 3, *, difference: bool = False) -> str:
-    """An interval's limits: "0.940–0.961", or for a difference "−0.011 to +0.002"."""
-    if interval.get("low") is None or interval.get("high") is None:
+    """An interval's limits: "0.940–0.961", or for a difference "−0.011 to +0.002".
+
+    An interval without width, as that of one patient or of a perfect score, says nothing about precision.
+    """
+    if interval.get("low") is None or interval.get("high") in (None, interval["low"]):
         return "no interval"
     if difference:
         return f"{_limit(interval['low'], digits)} to {_limit(interval['high'], digits)}"
@@ -75,9 +78,19 @@ def display_name(name: str) -> str:
     return special.get(name, name.removeprefix("local_"))
 
 
+def markdown_text(text: str) -> str:
+    """A text of unknown origin on one line, without HTML, links, images or the end of a code span."""
+    for mark, harmless in (("<", "&lt;"), ("`", "'"), ("](", "] ("), ("][", "] [")):
+        text = text.replace(mark, harmless)
+    return " ".join(text.split())
+
+
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table without a final newline."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+    lines = [
+        "| " + " | ".join(markdown_text(cell).replace("|", "\\|") for cell in cells) + " |"
+        for cells in (header, *rows)
+    ]
     lines.insert(1, "|---" * len(header) + "|")
     return "\n".join(lines)
 

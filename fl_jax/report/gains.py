@@ -7,7 +7,7 @@ run has it, both `personal` and `federated` are compared with the local model on
 On the hold-out, whose patients belong to no hospital, only `federated` is compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ FEDERATION_MODELS = ("personal", "federated")
 """Models that a federation may deliver to a hospital, the preferred one first."""
 FEW_PATIENTS = 20
 """Below this, bootstrap and DeLong intervals are too narrow."""
+MINIMUM = 5
+"""Below so many patients with a bleed, or so many without, an interval means nothing, or has no width."""
+TOO_FEW = "too few to say"
 
 
 def paired_difference(first: Resampled, second: Resampled, level: float) -> dict[str, Any]:
@@ -29,13 +32,16 @@ def paired_difference(first: Resampled, second: Resampled, level: float) -> dict
     return {name: paired[name]._asdict() for name in COMPARED}
 
 
-def site_gains(measured: Measured, statistic: str, level: float) -> dict[str, Any]:
+def site_gains(
+    measured: Measured, statistic: str, level: float, too_few: Collection[str] = ()
+) -> dict[str, Any]:
     """Every hospital's gain.
 
     Args:
         measured: resamples by [data set][model].
         statistic: the one that decides the verdict, such as "auroc/micro".
         level: coverage of the intervals.
+        too_few: data sets below `MINIMUM`.
 
     Returns:
         By site with both a local and the federated model: "own" (federated minus local on the site's test
@@ -47,9 +53,10 @@ def site_gains(measured: Measured, statistic: str, level: float) -> dict[str, An
         local = f"local_{site}"
         if local not in row or "federated" not in row:
             continue
-        gains[site] = _gain(row["federated"], row[local], statistic, level)
+        few = site in too_few
+        gains[site] = _gain(row["federated"], row[local], statistic, level, few)
         if "personal" in row:
-            gains[site]["personal"] = _gain(row["personal"], row[local], statistic, level)
+            gains[site]["personal"] = _gain(row["personal"], row[local], statistic, level, few)
         if HOLDOUT in measured:
             holdout = measured[HOLDOUT]
             gains[site][HOLDOUT] = paired_difference(holdout["federated"], holdout[local], level)
@@ -61,9 +68,11 @@ def gain_from(gain: Mapping[str, Any], model: str) -> Mapping[str, Any]:
     return gain.get("personal", {}) if model == "personal" else gain
 
 
-def _gain(model: Resampled, local: Resampled, statistic: str, level: float) -> dict[str, Any]:
+def _gain(
+    model: Resampled, local: Resampled, statistic: str, level: float, few: bool
+) -> dict[str, Any]:
     gain = paired_difference(model, local, level)
-    return {"own": gain, "verdict": verdict(gain[statistic])}
+    return {"own": gain, "verdict": TOO_FEW if few else verdict(gain[statistic])}
 
 
 def verdict(gain: Mapping[str, float]) -> str:
@@ -73,9 +82,9 @@ def verdict(gain: Mapping[str, float]) -> str:
         gain: "low" and "high" of the difference; NaN where undefined.
 
     Returns:
-        "gains" if the interval lies above 0, "loses" if below, "unclear" if it includes 0, "undefined"
-        without an interval.
+        "gains" if the interval lies above 0, "loses" if below, "unclear" if it includes 0, `TOO_FEW`
+        without an interval, or with one that has no width.
     """
-    if np.isnan(gain["low"]) or np.isnan(gain["high"]):
-        return "undefined"
+    if np.isnan(gain["low"]) or np.isnan(gain["high"]) or gain["low"] == gain["high"] != 0:
+        return TOO_FEW
     return "gains" if gain["low"] > 0 else "loses" if gain["high"] < 0 else "unclear"

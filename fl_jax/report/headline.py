@@ -63,10 +63,14 @@ def _gap(results: Mapping[str, Any], model: str, data: str, statistic: str) -> s
     if gap["estimate"] is None:
         return "and its difference from central training is undefined"
     side = "below" if gap["estimate"] < 0 else "above"
-    text = f"{fixed(abs(gap['estimate']))} {side} central training "
-    text += f"({percent(results['bootstrap']['level'])} interval of the difference "
+    text = f"{fixed(abs(gap['estimate']))} {side} central training"
+    if results["data_sets"][data]["too_few"]:
+        return f"{text}, with too few patients to say which is better"
+    if gap["low"] in (None, gap["high"]):
+        return f"{text}, without an interval"
+    text += f" ({percent(results['bootstrap']['level'])} interval of the difference "
     text += limits(gap, difference=True)
-    within = gap["low"] is not None and gap["low"] <= 0 <= gap["high"]
+    within = gap["low"] <= 0 <= gap["high"]
     return text + (", which includes 0)" if within else ")")
 
 
@@ -80,6 +84,7 @@ def non_inferiority(results: Mapping[str, Any], statistic: str = "micro") -> str
         "inferior": "is inferior to central training",
         "inconclusive": "is neither shown to be non-inferior to central training nor to be inferior",
         "undefined": "cannot be compared with central training",
+        gains.TOO_FEW: "cannot be compared with central training, for lack of patients",
     }[test["verdict"]]
     return (
         f"At a margin of {test['margin']:g} AUROC, federated training {verdict} (difference "
@@ -112,7 +117,8 @@ def caveats(results: Mapping[str, Any]) -> str:
     label = results["primary"]["statistic"].split("/")[1]
     p = {site: tests[site][f"local_{site}"][label]["p_holm"] for site in decided}
     significant = [site for site, value in p.items() if value is not None and value < ALPHA]
-    number = sum(len(row) for row in tests.values())
+    tested = [test[label]["p_holm"] for row in tests.values() for test in row.values()]
+    number = len(tested) - tested.count(None)
     text = f"After Holm's adjustment over all {number} tests of the {model} against local models, "
     text += _group(significant, "still differs", "still differ") if significant else "none differs"
     few = [site for site in decided if results["data_sets"][site]["patients"] < gains.FEW_PATIENTS]
@@ -128,9 +134,9 @@ def _hospitals(results: Mapping[str, Any]) -> str:
     verdicts = {site: gain["verdict"] for site, gain in site_gains(results).items()}
     if not verdicts:
         return "there are no local models to compare it with"
-    gain, lose, unclear, undefined = (
+    gain, lose, unclear, few = (
         [site for site, verdict in verdicts.items() if verdict == name]
-        for name in ("gains", "loses", "unclear", "undefined")
+        for name in ("gains", "loses", "unclear", gains.TOO_FEW)
     )
     count, singular = len(verdicts), len(gain) <= 1
     if len(gain) == count > 1:
@@ -144,8 +150,8 @@ def _hospitals(results: Mapping[str, Any]) -> str:
     ]
     if unclear:
         parts.append(_group(unclear, "shows", "show") + " no clear difference")
-    if undefined:
-        parts.append(_group(undefined, "has", "have") + " too few patients to tell")
+    if few:
+        parts.append(_group(few, "has", "have") + " too few patients to say")
     return f"on their own test patients, {', '.join(parts[:-1])} and {parts[-1]}"
 
 

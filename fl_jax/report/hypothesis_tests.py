@@ -6,8 +6,10 @@ personalised models; Holm's adjustment covers all tests of one kind and statisti
 training is decided on the primary data set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+
+import numpy as np
 
 from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.evaluation import comparisons
@@ -15,7 +17,7 @@ from fl_jax.evaluation.comparisons import Measured
 from fl_jax.evaluation.delong import Estimate
 from fl_jax.evaluation.delong_by_label import LabelAreas, delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.report.gains import FEDERATION_MODELS
+from fl_jax.report.gains import FEDERATION_MODELS, TOO_FEW
 
 TESTED = ("micro", "macro")
 MULTI_SITE = (ALL_SITES, HOLDOUT)
@@ -26,7 +28,13 @@ DataSets = Mapping[str, Mapping[str, Predictions]]
 
 
 def sections(
-    data_sets: DataSets, measured: Measured, primary: str, *, margin: float, level: float
+    data_sets: DataSets,
+    measured: Measured,
+    primary: str,
+    *,
+    margin: float,
+    level: float,
+    too_few: Collection[str] = (),
 ) -> dict[str, Any]:
     """The parts of `results.json` about tests and ranks.
 
@@ -36,6 +44,7 @@ def sections(
         primary: the data set that decides non-inferiority.
         margin: non-inferiority margin in AUROC, > 0.
         level: coverage of the intervals.
+        too_few: data sets below `gains.MINIMUM`: without tests, ranks and a place as the worst site.
 
     Returns:
         "delong" by [data set][model][label, macro or micro]; "delong_differences" with
@@ -51,7 +60,7 @@ def sections(
         data: {model: label_areas(rows) for model, rows in models.items()}
         for data, models in data_sets.items()
     }
-    sites = {data: row for data, row in measured.items() if data not in MULTI_SITE}
+    sites = {data: row for data, row in measured.items() if data not in (*MULTI_SITE, *too_few)}
     minus_central = {model: _minus_central(table, model, level) for model in FEDERATION_MODELS}
     differences = {
         f"{model}_minus_central": {
@@ -61,13 +70,16 @@ def sections(
         for model, rows in minus_central.items()
     }
     differences |= {
-        f"{model}_minus_local": _minus_local(table, model, level) for model in FEDERATION_MODELS
+        f"{model}_minus_local": _minus_local(table, model, level, too_few)
+        for model in FEDERATION_MODELS
     }
     statistics = [f"auroc/{name}" for name in TESTED]
     return {
         "delong": auroc_intervals(table, level),
         "delong_differences": differences,
-        "non_inferiority": _non_inferiority(minus_central["federated"].get(primary), margin),
+        "non_inferiority": _non_inferiority(
+            minus_central["federated"].get(primary), margin, primary in too_few
+        ),
         "ranks": {name: _ranks(sites, name, level) for name in statistics},
         "worst_site": {name: _worst_site(sites, name, level) for name in statistics},
     }
@@ -104,7 +116,10 @@ def _minus_central(
 
 
 def _minus_local(
-    table: Mapping[str, Mapping[str, LabelAreas]], model: str, level: float
+    table: Mapping[str, Mapping[str, LabelAreas]],
+    model: str,
+    level: float,
+    too_few: Collection[str],
 ) -> dict[str, Any]:
     """Global and personalised models answer two questions, so their tests are adjusted separately."""
     pairs = {
@@ -114,17 +129,20 @@ def _minus_local(
         for local in row
         if local.startswith("local_")
     }
-    return holm_adjusted(pairs, level)
+    return holm_adjusted(pairs, level, too_few)
 
 
 def holm_adjusted(
-    pairs: Mapping[tuple[str, str], tuple[LabelAreas, LabelAreas]], level: float
+    pairs: Mapping[tuple[str, str], tuple[LabelAreas, LabelAreas]],
+    level: float,
+    too_few: Collection[str] = (),
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Tests many pairs of models, with Holm's adjustment over all pairs of one statistic.
 
     Args:
         pairs: by (data set, name of the pair), both models evaluated on the same images.
         level: coverage of the intervals.
+        too_few: data sets whose differences are not tested: p is NaN.
 
     Returns:
         [data set][name][micro or macro]: `Estimate` fields of first - second, and "p_holm".
@@ -132,7 +150,10 @@ def holm_adjusted(
     estimates = {key: delong_estimates(*pair, level=level) for key, pair in pairs.items()}
     table: dict[str, Any] = {}
     for name in TESTED:
-        family = [estimate[name] for estimate in estimates.values()]
+        family = [
+            estimate[name]._replace(p=np.nan) if data in too_few else estimate[name]
+            for (data, _), estimate in estimates.items()
+        ]
         holm = comparisons.holm([test.p for test in family]).tolist()
         for (data, model), test, p in zip(estimates, family, holm, strict=True):
             table.setdefault(data, {}).setdefault(model, {})[name] = {**test._asdict(), "p_holm": p}
@@ -140,13 +161,14 @@ def holm_adjusted(
 
 
 def _non_inferiority(
-    differences: Mapping[str, Estimate] | None, margin: float
+    differences: Mapping[str, Estimate] | None, margin: float, too_few: bool
 ) -> dict[str, Any] | None:
     if differences is None:
         return None
     return {
         name: {
             **comparisons.non_inferiority(differences[name], margin)._asdict(),
+            **({"p": np.nan, "verdict": TOO_FEW} if too_few else {}),
             **{key: getattr(differences[name], key) for key in ("estimate", "low", "high")},
         }
         for name in TESTED

@@ -53,6 +53,8 @@ LATEX_ESCAPES = str.maketrans(
         "<": "$<$",  # LaTeX's default font has other glyphs for these three
         ">": "$>$",
         "|": r"\textbar{}",
+        "[": "{[}",  # after the end of a row it would begin an argument
+        "\n": " ",
     }
 )
 

@@ -79,6 +79,7 @@ def compute(
         (data, other): (row[ours], row[other]) for data, row in areas.items() for other in others
     }
     table = results.performance(measured, level)
+    sizes = {data: results.counts(rows) for data, rows in sets.items()}
     computed = {
         "format": 1,
         "ours": ours,
@@ -86,7 +87,7 @@ def compute(
         "facts": dict(facts),
         "bootstrap": {"resamples": resamples, "seed": seed, "level": level},
         "primary": results.primary_data_set(sets),
-        "data_sets": {data: results.counts(rows) for data, rows in sets.items()},
+        "data_sets": sizes,
         "undefined": results.count_undefined(table, sets),
         "thresholds": results.by_label(thresholds),
         "performance": table,
@@ -98,7 +99,9 @@ def compute(
             data: {name: gains.paired_difference(row[ours], row[name], level) for name in others}
             for data, row in measured.items()
         },
-        "delong_differences": hypothesis_tests.holm_adjusted(pairs, level),
+        "delong_differences": hypothesis_tests.holm_adjusted(
+            pairs, level, [data for data, size in sizes.items() if size["too_few"]]
+        ),
     }
     return jsonable(computed)
 

@@ -27,6 +27,7 @@ from fl_jax.report.formatting import (
     percent,
     signed,
 )
+from fl_jax.report.gains import TOO_FEW
 from fl_jax.report.rendering import render_html
 from fl_jax.workdir import Records
 
@@ -104,6 +105,9 @@ def compute(
         "data_sets": {
             data: {
                 "same_patients": same[data],
+                "too_few": any(
+                    results.counts({"": rows})["too_few"] for rows in next(iter(models.values()))
+                ),
                 "patients": [np.unique(rows.patient).size for rows in next(iter(models.values()))],
             }
             for data, models in sets.items()
@@ -226,6 +230,8 @@ def as_markdown(merged: Mapping[str, Any]) -> str:
         ]
         corner = f"{title}, {display_name(merged['primary'])}"
         tables.append(markdown_table([corner, *columns], rows))
+    if merged["data_sets"][merged["primary"]]["too_few"]:
+        tables.append(f"{TOO_FEW.capitalize()} which model is better.")
     return "\n\n".join(tables) + "\n"
 
 

@@ -1,7 +1,7 @@
 """Renders the templates under `templates/` as self-contained HTML or as Markdown."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.files.regular import read_text
-from fl_jax.report.formatting import FILTERS
+from fl_jax.report.formatting import FILTERS, markdown_text
+from fl_jax.report.gains import MINIMUM, TOO_FEW
 
 TEMPLATES = Path(__file__).parent / "templates"
 Filters = dict[str, Callable[..., Any]]
@@ -32,14 +33,28 @@ def render_html(template: str, *, filters: Filters | None = None, **values: Any)
         "css": Markup(read_text(TEMPLATES / "page.css")),
         "script": Markup(read_text(TEMPLATES / "page.js")),
         **{"HOLDOUT": HOLDOUT, "ALL_SITES": ALL_SITES, "number": _numbering()},
+        **{"TOO_FEW": TOO_FEW, "MINIMUM": MINIMUM},
     }
     return environment.get_template(template).render(**values)
 
 
 def render_markdown(template: str, **values: Any) -> str:
-    """Renders Markdown; the filter `cell` fits text into a table cell."""
+    """Renders Markdown; texts and keys of `values` cannot add markup, see `formatting.markdown_text`.
+
+    The filter `cell` fits text into a table cell.
+    """
     cell = {"cell": lambda text: " ".join(text.split()).replace("|", "\\|")}
-    return _environment(autoescape=False, filters=cell).get_template(template).render(**values)
+    environment = _environment(autoescape=False, filters=cell)
+    environment.globals["TOO_FEW"] = TOO_FEW
+    return environment.get_template(template).render(_plain(values))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return markdown_text(value)
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _numbering() -> Callable[[str], str]:

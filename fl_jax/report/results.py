@@ -66,6 +66,8 @@ def compute(
     thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
     measured = resampling.resample_all(sets, thresholds, resamples=resamples, seed=seed)
     table = performance(measured, level)
+    sizes = {name: counts(rows) for name, rows in sets.items()}
+    too_few = [name for name, size in sizes.items() if size["too_few"]]
     primary = primary_data_set(sets)
     ordered = sorted(
         (model for model in models if model.startswith("local_")),
@@ -79,7 +81,7 @@ def compute(
         "models": list(models),
         "best_local": ordered[0] if ordered else None,
         "worst_local": ordered[-1] if len(ordered) > 1 else None,
-        "data_sets": {name: counts(rows) for name, rows in sets.items()},
+        "data_sets": sizes,
         "not_applicable": {
             name: [model for model in models if model not in rows] for name, rows in sets.items()
         },
@@ -94,12 +96,14 @@ def compute(
             }
             for model in gains.FEDERATION_MODELS
         },
-        "gains": gains.site_gains(measured, PRIMARY, level),
+        "gains": gains.site_gains(measured, PRIMARY, level, too_few),
         "cross_site": cross_site(
             {data: row for data, row in measured.items() if data != ALL_SITES}, level=level
         ),
         "bca": resampling.bca(sets[primary], measured[primary], thresholds, level),
-        **hypothesis_tests.sections(sets, measured, primary, margin=margin, level=level),
+        **hypothesis_tests.sections(
+            sets, measured, primary, margin=margin, level=level, too_few=too_few
+        ),
         **clinical.sections(sets[primary], validation, level=level),
         "subgroups": slice_properties.sections(
             sets[primary], records.slice_properties, level=level
@@ -164,11 +168,18 @@ def primary_data_set(sets: Collection[str]) -> str:
 
 
 def counts(models: Mapping[str, Predictions]) -> dict[str, Any]:
-    """Size of a data set; labels in "one_class" have no AUROC there and are not part of macro."""
+    """Size of a data set; labels in "one_class" have no AUROC there and are not part of macro.
+
+    "too_few" says whether fewer than `gains.MINIMUM` patients have a bleed, or none: no model is then better.
+    """
     data = next(iter(models.values()))
     positives = data.truth.sum(axis=0, dtype=int)
+    patients = np.unique(data.patient).size
+    bleeding = np.unique(data.patient[data.truth[:, 0] == 1]).size
     return {
-        "patients": np.unique(data.patient).size,
+        "patients": patients,
+        "patients_with_bleed": bleeding,
+        "too_few": min(bleeding, patients - bleeding) < gains.MINIMUM,
         "slices": data.image.size,
         "positives": dict(zip(LABELS, positives, strict=True)),
         "one_class": [

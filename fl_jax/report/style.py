@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import matplotlib.style
+from markupsafe import escape
 from matplotlib.figure import Figure
 
 INK, MUTED, RULE, PAPER = "#1c2024", "#60656c", "#d8dbdf", "#ffffff"
@@ -108,13 +109,11 @@ def svg(figure: Figure, name: str, title: str) -> str:
     body = re.sub(r'<g id="[^"]*">', "<g>", body)
     box = re.search(r'viewBox="([^"]*)"', body)
     width = float(box[1].split()[2]) if box else 0.0
-    body = re.sub(
-        r"<svg[^>]*>",
+    opening = (
         f'<svg viewBox="{box[1] if box else ""}" style="max-width:{width * 4 / 3:.0f}px" role="img" '
-        f'aria-label="{title}" xmlns:xlink="http://www.w3.org/1999/xlink">',
-        body,
-        count=1,
+        f'aria-label="{escape(title)}" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
+    body = re.sub(r"<svg[^>]*>", lambda _: opening, body, count=1)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, f"var({variable})")
     return re.sub(r"font-family:[^;\"]*;? ?", "", body)

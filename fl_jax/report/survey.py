@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fl_jax.files import csv_table
@@ -159,7 +159,7 @@ def figures(summary: Mapping[str, Any] | None) -> list[Markup]:
             svg(
                 draw(levels, items),
                 f"survey_{number}",
-                escape(f"Answers from {levels[0]} to {levels[-1]}"),
+                f"Answers from {levels[0]} to {levels[-1]}",
             )
         )
         for number, (levels, items) in enumerate(scales.items())

@@ -1,3 +1,5 @@
+import csv
+import io
 import random
 
 import pytest
@@ -76,3 +78,15 @@ def test_a_large_file_is_not_read(tmp_path):
         file.truncate(2**30)
     with pytest.raises(ValueError, match="at most 536870912 are read"):
         read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("sign", [*"=+-@\t\r\n", "\uff1d", "'=", "''@"])
+def test_a_text_is_no_formula_in_a_spreadsheet(tmp_path, sign):
+    cell = f'{sign}HYPERLINK("https://example.org","x")'
+    csv_table.write(tmp_path / "t.csv", [cell, "n"], [[cell, -1.5], [f"{sign}1+1", "-1e-3"]])
+    with csv_table.rows(tmp_path / "t.csv") as lines:
+        assert [*lines] == [[cell, "n"], [cell, "-1.5"], [f"{sign}1+1", "-1e-3"]]
+    for row in csv.reader(io.StringIO((tmp_path / "t.csv").read_text())):
+        assert all(text[0] not in "=+@\t\r\n\uff1d" for text in row)
+        assert row[1] in ("n", "-1.5", "-1e-3")
+        assert not row[0].startswith("-")

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from fl_jax.report import formatting
@@ -25,6 +27,26 @@ def test_limits_never_round_away_the_side_of_zero():
     assert formatting.limits(near, difference=True) == "+0.0003 to −0.00004"
     assert formatting.limits({"low": 0.0, "high": 1e-9}, difference=True) == "0.000 to 0.000"
     assert formatting.limits({"low": None, "high": None}) == "no interval"
+    assert formatting.limits({"low": 1.0, "high": 1.0}) == "no interval"  # of one patient, say
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "a` [b](javascript:alert(1)) `",
+        "![x](https://example.org/x.png)",
+        "[x][y]",
+        "a\n\n# b\n- c",
+        "</code>|x",
+    ],
+)
+def test_a_text_adds_no_markdown(text):
+    for written in (formatting.markdown_text(text), formatting.markdown_table(["h"], [[text]])):
+        assert not re.search(r"<|`|\]\(|\]\[", written)
+    assert "\n" not in formatting.markdown_text(text)
+    assert formatting.markdown_table(["h"], [[text]]).count("\n") == 2
+    assert not re.search(r"(?<!\\)\|", formatting.markdown_table([text], []).split("\n")[0][1:-1])
 
 
 @pytest.mark.parametrize(

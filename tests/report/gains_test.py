@@ -13,6 +13,7 @@ from fl_jax.evaluation.comparisons import holm
 from fl_jax.evaluation.delong import area, contrast
 from fl_jax.report import figures, gains, headline, journal
 from fl_jax.report.build import build
+from fl_jax.report.results import counts
 from fl_jax.workdir import Workdir
 
 
@@ -34,7 +35,8 @@ def test_gains_and_their_tests_are_of_the_personal_models_too(personal):
     for site, gain in results["gains"].items():
         local = results["performance"][site][f"local_{site}"]["auroc"]["micro"]["estimate"]
         assert gain["personal"]["own"]["auroc/micro"]["estimate"] == pytest.approx(1 - local)
-        assert gain["personal"]["verdict"] == "gains"
+        few = results["data_sets"][site]["too_few"]
+        assert gain["personal"]["verdict"] == ("too few to say" if few else "gains")
         assert "holdout" not in gain["personal"]
     mine, local = (
         predictions.read(workdir / "predictions" / f"{name}.csv")
@@ -50,8 +52,10 @@ def test_gains_and_their_tests_are_of_the_personal_models_too(personal):
     wanted = contrast(areas, [1, -1])
     test = tests["birch"]["local_birch"]["micro"]
     assert (test["estimate"], test["p"]) == pytest.approx((wanted.estimate, wanted.p))
-    family = [row["micro"] for site in tests.values() for row in site.values()]
-    assert len(family) == len(fake_experiment.SITES) ** 2
+    assert len(tests) == len(fake_experiment.SITES)
+    tested = [rows for site, rows in tests.items() if not results["data_sets"][site]["too_few"]]
+    family = [row["micro"] for rows in tested for row in rows.values()]
+    assert len(family) == 3 * len(fake_experiment.SITES)
     adjusted = holm([row["p"] for row in family])
     assert [row["p_holm"] for row in family] == pytest.approx(adjusted.tolist())
 
@@ -78,9 +82,10 @@ def test_the_page_speaks_of_both_and_names_them(personal):
         "fed_avg(keep_optimizer=True) personalises it for each hospital: on the test patients of all"
         in text
     )
-    assert "personalised models reach 1.000 (1.000–1.000)" in text
-    assert "all 5 hospitals gain over their local models" in text
-    assert "Hospitals that gain from personalised models 5 of 5" in text
+    assert "personalised models reach 1.000 (no interval)" in text
+    assert "3 of 5 hospitals gain over their local models" in text
+    assert "dogwood and elm have too few patients to say" in text
+    assert "Hospitals that gain from personalised models 3 of 5" in text
     assert "Gain is personal − local" in text
     assert "Gain is federated − local" in text
     assert "personal − central" in text
@@ -151,8 +156,68 @@ def test_caveats_adjust_for_all_tests_and_name_sites_with_few_patients():
         (-0.1, -0.001, "loses"),
         (-0.1, 0.1, "unclear"),
         (0.0, 0.1, "unclear"),
-        (float("nan"), 0.1, "undefined"),
+        (float("nan"), 0.1, "too few to say"),
+        (-0.1, -0.1, "too few to say"),  # no width: no precision
+        (0.0, 0.0, "unclear"),  # the same model
     ],
 )
 def test_verdicts(low, high, expected):
     assert gains.verdict({"low": low, "high": high}) == expected
+
+
+@pytest.fixture(scope="module")
+def lonely(finished, tmp_path_factory):
+    """The fake experiment with one test patient at elm, and its results."""
+    workdir = tmp_path_factory.mktemp("lonely") / "work"
+    shutil.copytree(finished, workdir)
+    for path in (workdir / "predictions").glob("*.csv"):
+        data = predictions.read(path)
+        here = (data.site == "elm") & (data.split == "test")
+        bleeding = set(data.patient[here & (data.truth[:, 0] == 1)])
+        one = min(bleeding & set(data.patient[here & (data.truth[:, 0] == 0)]))
+        predictions.write(path, predictions.select(data, ~here | (data.patient == one)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(journal, "_saved", lambda *_: b"")
+        build(Workdir(workdir), resamples=20, thumbnails=fake_experiment.heads)
+    return workdir, json.loads((workdir / "results.json").read_text())
+
+
+def test_one_patient_says_nothing(lonely):
+    workdir, results = lonely
+    size, gain = results["data_sets"]["elm"], results["gains"]["elm"]
+    assert (size["patients"], size["patients_with_bleed"], size["too_few"]) == (1, 1, True)
+    interval = gain["own"]["auroc/micro"]
+    assert interval["low"] == interval["high"] != 0  # so it would be a clear gain or loss
+    assert gain["verdict"] == "too few to say"
+    tests = results["delong_differences"]["federated_minus_local"]["elm"].values()
+    assert {(row[kind]["p"], row[kind]["p_holm"]) for row in tests for kind in row} == {
+        (None, None)
+    }
+    worst = {row["site"] for row in results["worst_site"]["auroc/micro"].values()}
+    assert worst <= {"alder", "birch", "cedar"}
+    page = text_of((workdir / "report.html").read_text())
+    assert "elm have too few patients to say" in headline.sentence(results)
+    assert "2 too few to say" in page
+    (axes,) = figures.draw(results)["gain"].axes
+    assert "elm (1)\ntoo few to say" in [text.get_text() for text in axes.get_yticklabels()]
+    assert (
+        "Elm, 1 of 1 test patients with a bleed: too few to say"
+        in (workdir / "model_card.md").read_text()
+    )
+    assert (
+        r"elm & federated & +0.031 & no interval & -- & too few to say \\"
+        in (workdir / "tables" / "gains.tex").read_text()
+    )
+    assert "(too few to say)" in (workdir / "reporting_checklist.md").read_text()
+
+
+def test_five_patients_with_and_five_without_are_enough():
+    def data(bleeding, others):
+        patient = np.arange(bleeding + others).astype(str)
+        truth = np.zeros((patient.size, 6), np.uint8)
+        truth[:bleeding, 0] = 1
+        none = np.full(patient.size, "a")
+        return predictions.Predictions(patient, patient, none, none, truth, truth.astype(float))
+
+    enough = [(n, m) for n in range(8) for m in range(8) if not counts({"": data(n, m)})["too_few"]]
+    assert enough == [(n, m) for n in range(5, 8) for m in range(5, 8)]

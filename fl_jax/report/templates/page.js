@@ -32,7 +32,9 @@ function csv(table) {
   const all = parts.flatMap((part) => part.rows);
   const grouped = parts.some((part) => part.grouped);
   const limited = head.map((_, i) => all.some((row) => row.cells[i] && exact(row.cells[i])?.dataset.low !== undefined));
-  const quote = (value) => /[",\n]/.test(value) ? `"${value.replace(/"/g, '""')}"` : value;
+  // A spreadsheet would run a text that begins like a formula; see fl_jax/files/csv_table.py.
+  const escape = (value) => /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(value) && isNaN(value) ? `'${value}` : value;
+  const quote = (value) => /[",\r\n]/.test(value) ? `"${value.replace(/"/g, '""')}"` : value;
   const names = head.flatMap((cell, i) => limited[i] ? [text(cell), `${text(cell)}, low`, `${text(cell)}, high`] : [text(cell)]);
   const lines = [[...(grouped ? ["group"] : []), ...names]];
   for (const part of parts) {
@@ -48,7 +50,7 @@ function csv(table) {
       lines.push(line);
     }
   }
-  return lines.map((line) => line.map(quote).join(",")).join("\r\n") + "\r\n";
+  return lines.map((line) => line.map(escape).map(quote).join(",")).join("\r\n") + "\r\n";
 }
 
 for (const table of document.querySelectorAll("figure.table table")) {
