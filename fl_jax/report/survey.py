@@ -26,6 +26,8 @@ QUESTIONNAIRE = Path(__file__).parent / "questionnaire.csv"
 TEXT, SITE = "text", "site"
 WHITESPACE = dict.fromkeys(map(ord, "\n\r\t\u00a0\u202f"))
 """Whitespace allowed in answers that isprintable() rejects."""
+MOST = 10_000
+"""Respondents."""
 LOW, MIDDLE, HIGH = ("#b35806", "#f1a340", "#fee0b6"), "#d9d9d9", ("#d8daeb", "#998ec3", "#542788")
 """Brewer's colour-blind-safe PuOr, dark at both ends: at most seven levels."""
 
@@ -64,54 +66,60 @@ def summarize(
     if not os.fspath(path):
         return None
     items = read_questionnaire() if items is None else items
-    columns = _read_answers(Path(path).expanduser(), [item.wording for item in items])
-    respondents = len(columns[items[0].wording])
+    rows = _read_rows(Path(path).expanduser(), dict(items))
     scales, texts = [], []
     for wording, levels in items:
-        answers = [answer for answer in columns[wording] if answer]
-        question = {"item": wording, "missing": respondents - len(answers)}
-        if not levels:
+        answers = [row[wording] for row in rows if row[wording]]
+        question = {"item": wording, "missing": len(rows) - len(answers)}
+        if levels:
+            counts = [answers.count(level) for level in levels]
+            scales.append(question | {"levels": list(levels), "counts": counts})
+        else:
             texts.append(question | {"answers": sorted(answers)})
-            continue
-        for line, answer in enumerate(columns[wording], start=2):
-            if answer not in ("", *levels):
-                raise ValueError(
-                    f"{path}, row {line}: the answer to {wording!r} is {answer[:80]!r}; "
-                    f"use one of {', '.join(levels)}, or leave it empty"
-                )
-        counts = [answers.count(level) for level in levels]
-        scales.append(question | {"levels": list(levels), "counts": counts})
-    sites = set(columns.get(SITE, ())) - {""}
-    return {"respondents": respondents, "sites": len(sites), "scales": scales, "texts": texts}
+    sites = {row.get(SITE, "") for row in rows} - {""}
+    return {"respondents": len(rows), "sites": len(sites), "scales": scales, "texts": texts}
 
 
-def _read_answers(path: Path, wordings: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The stripped cells of each column, by its header."""
+def _read_rows(path: Path, levels: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Each respondent's answers by item; rows without any are left out."""
     with csv_table.rows(path) as lines:
-        header, *rows = [[cell.strip() for cell in row] for row in lines if row] or [[]]
+        header = [cell.strip() for cell in next(lines, [])]
+        for at, name in enumerate(header):
+            if name in header[:at] or name not in (SITE, *levels):
+                wrong = "duplicated" if name in header[:at] else "not an item of the questionnaire"
+                raise ValueError(f"{path}, row 1: column {at + 1} is {wrong}; remove it")
+        rows = []
+        for number, cells in enumerate(lines, start=2):
+            row = [cell.strip() for cell in cells]
+            if any(row):
+                _check_row(f"{path}, row {number}", header, row, levels)
+                rows.append(dict(zip(header, row, strict=True)))
+            if len(rows) > MOST:
+                raise ValueError(f"{path}: has more than {MOST} respondents")
+    lacking = [wording for wording in levels if wording not in header]
+    if lacking and header:
+        raise ValueError(f"{path}, row 1: the item {lacking[0]!r} has no column; add an empty one")
     if not rows:
         raise ValueError(f"{path}: no rows below the header")
-    for name in header:
-        if header.count(name) > 1 or name not in (SITE, *wordings):
-            wrong = "duplicated" if header.count(name) > 1 else "not an item of the questionnaire"
+    return rows
+
+
+def _check_row(
+    place: str, header: Sequence[str], row: Sequence[str], levels: Mapping[str, Sequence[str]]
+) -> None:
+    if len(row) != len(header):
+        raise ValueError(
+            f"{place}: {len(row)} cells where the header has {len(header)}; "
+            "quote cells that contain a comma"
+        )
+    for name, cell in zip(header, row, strict=True):
+        if not cell.translate(WHITESPACE).isprintable():
+            raise ValueError(f"{place}: {cell[:80]!r} has control characters; remove them")
+        if levels.get(name) and cell not in ("", *levels[name]):
             raise ValueError(
-                f"{path}, row 1: column {header.index(name) + 1} is {wrong}; remove it"
+                f"{place}: the answer to {name!r} is {cell[:80]!r}; "
+                f"use one of {', '.join(levels[name])}, or leave it empty"
             )
-    for wording in wordings:
-        if wording not in header:
-            raise ValueError(f"{path}, row 1: the item {wording!r} has no column; add an empty one")
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}, row {line}: {len(row)} cells where the header has {len(header)}; "
-                "quote cells that contain a comma"
-            )
-        for cell in row:
-            if not cell.translate(WHITESPACE).isprintable():
-                raise ValueError(
-                    f"{path}, row {line}: {cell[:80]!r} has control characters; remove them"
-                )
-    return dict(zip(header, zip(*rows, strict=True), strict=True))
 
 
 def draw(levels: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Figure:

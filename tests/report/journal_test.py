@@ -59,6 +59,8 @@ def test_latex_escapes_what_a_name_may_hold():
     assert r"a\_b & 50 \% \\" in body
     assert r"x \& y\$\#\{\} & \textbackslash{}\textasciicircum{}\textasciitilde{} \\" in body
     assert r"$-$0.1 & 0.1--0.2 \\" in body
+    hostile = journal.to_latex(journal.Table(("a",), [["[1cm]"], ["\\input{/etc/passwd}\n\n%"]]))
+    assert "\n{[}1cm] \\\\\n\\textbackslash{}input\\{/etc/passwd\\}  \\% \\\\\n" in hostile
     assert r"$<$ 0.1 & \textbar{}$>$" in journal.to_latex(journal.Table(("< 0.1", "|>"), []))
 
 

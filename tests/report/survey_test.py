@@ -63,6 +63,17 @@ def test_the_site_need_not_be_asked_and_columns_have_any_order(tmp_path):
     assert summary["scales"][0]["counts"] == [0, 1, 2]
 
 
+def test_empty_rows_are_nobody_and_the_number_of_respondents_is_bounded(tmp_path, monkeypatch):
+    empty = [""] * len(ROWS[0])
+    path = _write(tmp_path / "answers.csv", [empty, *ROWS, empty])
+    assert survey.summarize(path, ITEMS) == survey.summarize(
+        _write(tmp_path / "full.csv", ROWS), ITEMS
+    )
+    monkeypatch.setattr(survey, "MOST", len(ROWS) - 1)
+    with pytest.raises(ValueError, match=f"more than {len(ROWS) - 1} respondents"):
+        survey.summarize(path, ITEMS)
+
+
 def test_the_questionnaire_has_scales_that_a_figure_can_show():
     items = survey.read_questionnaire()
     assert len(items) == len({item.wording for item in items} - {"", survey.SITE}) == 10
@@ -82,7 +93,7 @@ def test_the_questionnaire_has_scales_that_a_figure_can_show():
             ("header", 0, "Name"),
             "row 1: column 1 is not an item of the questionnaire; remove it",
         ),
-        (("header", 1, "Useful?"), "row 1: column 2 is duplicated"),
+        (("header", 1, "Useful?"), "row 1: column 3 is duplicated"),
         (("lost", 3), "row 1: the item 'Hours\\?' has no column"),
         (("row", 1, slice(2, 3), ["a", "b"]), "row 3: 6 cells where the header has 5; quote cells"),
         (("row", 1, 4, "a\x00b"), "row 3: 'a.*b' has control characters"),
