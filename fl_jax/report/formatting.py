@@ -82,7 +82,7 @@ def markdown_text(text: str) -> str:
     """A text of unknown origin on one line, without HTML, links, images or the end of a code span."""
     for mark, harmless in (("<", "&lt;"), ("`", "'"), ("](", "] ("), ("][", "] [")):
         text = text.replace(mark, harmless)
-    return " ".join(text.split())
+    return " ".join(text.splitlines())
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
