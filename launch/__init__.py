@@ -34,7 +34,7 @@ def _open_standard_streams() -> None:
     # Python has None for a stream that was closed. A terminal in Latin-1 or ASCII, or a file name that is not
     # UTF-8, must not end a program whose work is done: characters that cannot be written are escaped.
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        stream = getattr(sys, name) or io.TextIOWrapper(io.FileIO(os.dup(1), "w"), "utf-8")
         setattr(sys, name, stream)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
