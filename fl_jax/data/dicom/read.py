@@ -139,7 +139,7 @@ def read(
 def _bytes(path: str | pathlib.Path) -> bytes:
     """Reads a regular file, which must not change meanwhile."""
     try:
-        file = open_read(path)
+        file = open_read(path, checked=True)
     except ValueError as error:
         raise RefusedError(Reason.UNREADABLE, "is a folder, device, pipe or socket") from error
     with file:
