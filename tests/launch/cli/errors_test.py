@@ -32,3 +32,12 @@ def test_a_limit_of_the_system_is_named_with_the_remedy(error, words):
 def test_a_fault_of_the_code_keeps_its_traceback():
     assert errors.explain(RuntimeError("unexpected")) is None
     assert errors.explain(KeyError("x")) is None
+
+
+def test_missing_semaphores_and_homes_are_named_with_the_remedy():
+    module = {"__name__": "multiprocessing.synchronize"}
+    with pytest.raises(OSError, match="No such file") as raised:
+        exec("raise OSError(2, 'No such file or directory')", module)
+    assert "/dev/shm" in (errors.explain(raised.value) or "")
+    home = RuntimeError("Could not determine home directory.")
+    assert errors.explain(home) == "Could not determine home directory."
