@@ -33,8 +33,8 @@ def _open_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the smallest free number
     # Python has None for a stream that was closed. A terminal in Latin-1 or ASCII, or a file name that is not
     # UTF-8, must not end a program whose work is done: characters that cannot be written are escaped.
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or io.TextIOWrapper(io.FileIO(os.dup(1), "w"), "utf-8")
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name) or io.TextIOWrapper(io.FileIO(os.dup(number), "w"), "utf-8")
         setattr(sys, name, stream)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

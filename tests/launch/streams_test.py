@@ -45,3 +45,8 @@ def test_a_reader_may_leave(code, shell):
 def test_a_library_that_prints_may_lose_its_reader_too():
     result = run("import launch\nfor _ in range(9**5): print('x' * 99)", "| true")
     assert result.stderr == b""
+
+
+def test_messages_to_closed_standard_error_do_not_get_into_the_result():
+    result = run("import launch, sys\nprint('a')\nprint('b', file=sys.stderr, flush=True)", "2>&-")
+    assert (result.returncode, result.stdout) == (0, b"a\n")
