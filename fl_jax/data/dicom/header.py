@@ -55,7 +55,7 @@ def _raw(header: Header, keyword: str) -> bytes | memoryview:
     value = header.values.get(keyword, b"")
     if value is None:
         raise RefusedError(Reason.CORRUPT, f"{keyword} is not a plain value")
-    if keyword != "PixelData":
+    if len(value) > bounds.LONGEST_VALUE and keyword != "PixelData":
         bounds.check(f"bytes of {keyword}", len(value), bounds.LONGEST_VALUE)
     return value
 
@@ -71,8 +71,9 @@ def device_text(header: Header, keyword: str) -> str:
     With a wrong length, the element also contains the next ones, such as the institution's name.
     """
     value = text(header, keyword)
-    end = next((at for at, c in enumerate(value) if not c.isprintable()), len(value))
-    return value[: min(end, LONGEST_TEXT)].strip()
+    if not value.isprintable():
+        value = value[: next(at for at, c in enumerate(value) if not c.isprintable())]
+    return value[:LONGEST_TEXT].strip()
 
 
 def numbers(header: Header, keyword: str, count: int) -> list[float]:

@@ -111,7 +111,7 @@ def _extremes(values: np.ndarray) -> Extremes:
 
 def _unwrap(stored: np.ndarray) -> tuple[np.ndarray, Extremes]:
     """Maps HU modulo 4096 to [-1000, 3096), which equals the rule in `refusal`'s table."""
-    hu = (stored.astype(np.int32) + 1000) % 4096 - 1000
+    hu = (stored.astype(np.int16) + 1000 & 4095) - 1000  # exact: 12 bits are stored
     return hu, _extremes(hu)
 
 

@@ -3,8 +3,8 @@
 import math
 import os
 import pathlib
+import re
 import traceback
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,8 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 LONGEST = 256
 """Maximum length of an identifier; DICOM allows 64 (PS3.5, 6.2)."""
 DIRECTORY = "1.2.840.10008.1.3.10"
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
+"""Unicode's control characters, category Cc."""
 
 
 class Dialect(NamedTuple):
@@ -210,7 +212,7 @@ def _identifier(header: Header, keyword: str) -> str:
         raise RefusedError(
             Reason.CORRUPT, f"{keyword} has {len(value)} characters, more than {LONGEST}"
         )
-    if any(unicodedata.category(character) == "Cc" for character in value):
+    if _CONTROL.search(value):
         raise RefusedError(
             Reason.CORRUPT, f"{keyword} has control characters; it has {len(value)} characters"
         )

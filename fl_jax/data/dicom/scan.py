@@ -36,8 +36,10 @@ SYNTAXES = {uid.encode(): uid for uid in (ImplicitVRLittleEndian, ExplicitVRLitt
 CHARACTER_SETS = {name.encode() for name in python_encoding}
 _TEXTS = frozenset(TEXTS)
 UIDS = re.compile(rb"[0-9.]*\0?")
-SHORT = {vr.encode() for vr in EXPLICIT_VR_LENGTH_16}
-LONG = {vr.encode() for vr in EXPLICIT_VR_LENGTH_32}
+LONG = {vr.encode(): False for vr in EXPLICIT_VR_LENGTH_16} | {
+    vr.encode(): True for vr in EXPLICIT_VR_LENGTH_32
+}
+"""Whether a VR has a length of 32 bits, after two reserved bytes."""
 EXPLICIT, IMPLICIT, LENGTH = struct.Struct("<HH2sH"), struct.Struct("<HHL"), struct.Struct("<L")
 
 Element = tuple[int, bytes, int, int]
@@ -92,19 +94,21 @@ def _meta(data: bytes) -> tuple[int, dict[int, bytes]]:
 
 
 def _values(data: bytes, begin: int, implicit: bool) -> dict[str, bytes | memoryview]:
-    walk = _implicit if implicit else _explicit
+    walk, keywords = _implicit if implicit else _explicit, TAGS.get
     values: dict[str, bytes | memoryview] = {}
     for tag, vr, start, stop in walk(data, begin, len(data), END_OF_META):
         if tag == CHARACTER_SET and not (
             vr in (b"", b"CS") and data[start:stop].rstrip(b" ") in CHARACTER_SETS
         ):
             raise DeferredError
-        keyword = TAGS.get(tag)
+        keyword = keywords(tag)
+        if keyword is None:
+            continue
         if keyword == "PixelData":
             if start % 2:
                 raise DeferredError
             values[keyword] = memoryview(data)[start:stop]
-        elif keyword is not None:
+        else:
             value = values[keyword] = data[start:stop]
             if keyword in _TEXTS and not is_plain(value):
                 raise DeferredError
@@ -116,16 +120,14 @@ def _explicit(data: bytes, begin: int, end: int, last: int) -> Iterator[Element]
     while begin < end:
         group, number, vr, length = head(data, begin)
         begin += 8
-        if vr in LONG:
+        if LONG[vr]:  # a KeyError defers an unknown VR
             (length,) = length32(data, begin)
             begin += 4
-        elif vr not in SHORT:
+        tag, stop = group << 16 | number, begin + length
+        if not last < tag < DELIMITERS or stop > end:
             raise DeferredError
-        tag = group << 16 | number
-        if not last < tag < DELIMITERS or begin + length > end:
-            raise DeferredError
-        yield tag, vr, begin, begin + length
-        last, begin = tag, begin + length
+        yield tag, vr, begin, stop
+        last, begin = tag, stop
 
 
 def _implicit(data: bytes, begin: int, end: int, last: int) -> Iterator[Element]:
@@ -133,8 +135,8 @@ def _implicit(data: bytes, begin: int, end: int, last: int) -> Iterator[Element]
     while begin < end:
         group, number, length = head(data, begin)
         begin += 8
-        tag = group << 16 | number
-        if not last < tag < DELIMITERS or begin + length > end:
+        tag, stop = group << 16 | number, begin + length
+        if not last < tag < DELIMITERS or stop > end:
             raise DeferredError
-        yield tag, b"", begin, begin + length
-        last, begin = tag, begin + length
+        yield tag, b"", begin, stop
+        last, begin = tag, stop

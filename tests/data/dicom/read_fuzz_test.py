@@ -63,8 +63,10 @@ def good(tmp_path_factory):
         [mutate_dicom.parse(ct(BitsStored=12, PixelRepresentation=0, RescaleIntercept=-1024))],
         [],
     )
-    for unit in units:
-        names = [f"{unit.dialect.name.replace(' ', '_')}_{n}" for n in range(len(series.hu))]
+    for number, unit in enumerate(units):  # two units may have one dialect
+        names = [
+            f"{number}_{unit.dialect.name.replace(' ', '_')}_{n}" for n in range(len(series.hu))
+        ]
         write_series(folder, names, series, geometry, unit.scanner, unit.dialect, PERSON)
         data = (folder / f"{names[0]}.dcm").read_bytes()
         if unit.dialect.explicit:
