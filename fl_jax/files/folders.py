@@ -16,11 +16,22 @@ from fl_jax.files.disk_errors import explain
 from fl_jax.files.links import Kind, check_write, has_marker, is_marked, marker
 from fl_jax.files.regular import open_write
 
+_SYSTEM = re.compile(
+    r"lost\+found|\.DS_Store|\._.+|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+|\.Trash-\d+|@eaDir"
+    r"|System Volume Information|\$RECYCLE\.BIN"
+)
+
+
+def is_system(name: str) -> bool:
+    """Whether an operating system makes files of this name by itself, also in an empty folder or disk."""
+    return _SYSTEM.fullmatch(name) is not None
+
 
 def claim(folder: Path, kind: Kind, *, flag: str) -> None:
     """Creates a folder with the marker of its kind, or checks that it has one.
 
-    An empty folder of the user's is claimed too, and one with nothing but marked folders, such as a dataset.
+    An empty folder of the user's is claimed too, and one with nothing but marked folders, such as a dataset,
+    and files of the system.
     Two processes may claim a folder at once.
 
     Args:
@@ -36,7 +47,9 @@ def claim(folder: Path, kind: Kind, *, flag: str) -> None:
     check_write(mark)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        names = [name for name in os.listdir(folder) if not is_marked(folder / name)]
+        names = [
+            name for name in os.listdir(folder) if not (is_system(name) or is_marked(folder / name))
+        ]
         if not names:
             open_write(mark, "new").close()
     except OSError as error:
@@ -93,7 +106,7 @@ def remove(folder: Path, kind: Kind) -> None:
 
 
 def check_ours(root: Path, names: Iterable[str], ours: re.Pattern[str]) -> None:
-    """Checks that folders hold only files that fl_jax writes, before they are deleted.
+    """Checks that folders hold only files that fl_jax or the system writes, before they are deleted.
 
     Args:
         root: a marked folder.
@@ -107,7 +120,7 @@ def check_ours(root: Path, names: Iterable[str], ours: re.Pattern[str]) -> None:
         for parent, _, files in os.walk(folder):
             for name in sorted(files):
                 path = Path(parent, name)
-                if not ours.fullmatch(path.relative_to(root).as_posix()):
+                if not (is_system(name) or ours.fullmatch(path.relative_to(root).as_posix())):
                     raise ValueError(
                         f"{path} is not of fl_jax, but {folder} is to be replaced: move it"
                     )

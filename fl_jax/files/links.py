@@ -79,5 +79,6 @@ def check_link(path: str | os.PathLike[str], folder: Path) -> None:
     target = os.path.realpath(path)
     if not Path(target).is_relative_to(os.path.realpath(folder)):
         raise ValueError(
-            f"{path}: is a link out of {folder}, to {target}; put the file itself there"
+            f"{path}: is a link out of {folder}, to {target}; put there what it leads to (a folder of "
+            "another disk can be mounted there, with mount --bind), or delete the link"
         )

@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 from fuzzing import listing
@@ -41,6 +42,18 @@ def test_a_folder_of_marked_folders_is_claimed_too(tmp_path):
     (tmp_path / "b" / "data").symlink_to(tmp_path / "a" / "data")
     with pytest.raises(ValueError, match="no marker"):
         claim(tmp_path / "b", "workdir")
+
+
+@pytest.mark.parametrize(
+    "name", ["lost+found", ".DS_Store", "._a", "Thumbs.db", ".nfs00000001", "@eaDir"]
+)
+def test_what_a_system_makes_by_itself_does_not_fill_a_folder(tmp_path, name):
+    (tmp_path / name).touch()
+    claim(tmp_path)
+    folders.make(tmp_path / "slices")
+    (tmp_path / "slices" / name).touch()
+    folders.check_ours(tmp_path, ["slices"], re.compile("slices/index.csv"))
+    assert not any(map(folders.is_system, ("slices", ".hidden", "lost", "my Thumbs.db", ".nfs")))
 
 
 def test_another_process_may_claim_at_the_same_time(tmp_path, monkeypatch):

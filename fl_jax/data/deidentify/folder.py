@@ -24,11 +24,11 @@ from typing import NamedTuple, NoReturn
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify.file import KEY_BYTES, Deidentified, RefusedError, deidentify, pseudonym
-from fl_jax.data.sources import read_labels
+from fl_jax.data.sources import read_labels, site_paths
 from fl_jax.data.sources.listing import Labels, image_of
 from fl_jax.files import csv_table
 from fl_jax.files.atomic import delete, named
-from fl_jax.files.folders import claim, make, remove
+from fl_jax.files.folders import claim, is_system, make, remove
 from fl_jax.files.links import check_link, has_marker, marker
 from fl_jax.files.locks import LOCKS, lock
 from fl_jax.files.regular import open_read, open_write, read_bytes
@@ -39,7 +39,7 @@ KEY_LIMIT = 2**16
 """Bytes; no key is longer."""
 LARGEST = 2**30
 """Bytes of a file that is read; a slice has less than one in a thousand of it."""
-UNREADABLE = "unreadable, a link out of the source, or no regular file"
+UNREADABLE = "unreadable, a link to a folder or out of the source, or no regular file"
 TWICE = "another image has its name"
 """Reason to refuse a second file of one image, e.g. `x.DCM` next to `x.dcm`."""
 
@@ -108,8 +108,8 @@ def deidentify_folder(
         What was written and what was refused.
 
     Raises:
-        ValueError: an unknown layout, an unsuitable folder, an invalid `labels.csv`, or another process is
-            writing to `out`.
+        ValueError: an unknown layout, an unsuitable folder, a site that is a link out of the source, an
+            invalid `labels.csv`, or another process is writing to `out`.
         OSError: `out` cannot be written, or a folder of `source` cannot be listed.
     """
     source, out = pathlib.Path(source), pathlib.Path(out)
@@ -124,7 +124,7 @@ def deidentify_folder(
     claim(out, "export", flag="--out")
     with lock(out, "deidentify", flag="--out"):
         for path in out.iterdir():  # of an unfinished export
-            if path.is_dir() and path.name != LOCKS:
+            if path.is_dir() and path.name != LOCKS and not is_system(path.name):
                 remove(path, "export")
         exported, written = _export(source, files, out, key, progress)
         for site in sites:
@@ -192,20 +192,27 @@ def _check_folders(source: pathlib.Path, out: pathlib.Path) -> None:
     if source.resolve().is_relative_to(out.resolve()):
         raise ValueError(f"source {source} is inside out {out}: choose another folder")
     unfinished = has_marker(out, "export")
-    if out.exists() and not unfinished and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not unfinished and not _is_empty(out):
         raise ValueError(f"out {out} is not an empty folder: choose another, or empty it")
 
 
+def _is_empty(folder: pathlib.Path) -> bool:
+    return folder.is_dir() and all(is_system(path.name) for path in folder.iterdir())
+
+
 def _sites(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    for folder in sorted(source.glob("*/input/data")):
-        for path in sorted(folder.iterdir()):
-            yield path, folder.parents[1].name
+    for site in site_paths(source):
+        folder = site / "input" / "data"
+        check_link(folder, folder.parent)
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            yield path, site.name
 
 
 def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
     for folder, folders, names in os.walk(source, onerror=_fail):
         folders.sort()
-        for name in sorted(names):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in sorted([*names, *links]):
             yield pathlib.Path(folder, name), ""
 
 

@@ -15,9 +15,17 @@ from collections.abc import Callable
 from fl_jax.data.sources.listing import Item, Listing, check_unchanged
 from fl_jax.data.sources.loose import loose
 from fl_jax.data.sources.rsna import rsna
-from fl_jax.data.sources.site_folders import read_labels, site_folders
+from fl_jax.data.sources.site_folders import read_labels, site_folders, site_paths
 
-__all__ = ["LAYOUTS", "Item", "Listing", "check_unchanged", "list_source", "read_labels"]
+__all__ = [
+    "LAYOUTS",
+    "Item",
+    "Listing",
+    "check_unchanged",
+    "list_source",
+    "read_labels",
+    "site_paths",
+]
 
 LAYOUTS: dict[str, Callable[[pathlib.Path], Listing]] = {
     "sites": site_folders,

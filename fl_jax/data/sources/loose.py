@@ -1,8 +1,8 @@
 """Layout `loose`: a tree of DICOM files without labels, as a hospital exports it, for inference only.
 
 Every regular file below the folder is an image, named by its relative path. Names are not filtered: text
-files, a DICOMDIR, scouts and dose reports are refused with a reason when they are read, and counted. Links
-to folders are not followed.
+files, a DICOMDIR, scouts and dose reports are refused with a reason when they are read, and counted. A link
+out of the folder is an error; a link to a folder within is not followed, since its files are listed there.
 """
 
 import os
@@ -24,15 +24,16 @@ def loose(source: pathlib.Path) -> Listing:
     """
     paths = [
         os.path.join(folder, name)
-        for folder, _, names in os.walk(source, onerror=_fail)
-        for name in names
+        for folder, folders, names in os.walk(source, onerror=_fail)
+        for name in (*folders, *names)
     ]
-    images = {os.path.relpath(path, source): path for path in paths if os.path.isfile(path)}
-    for image, path in images.items():
-        if not image.isprintable():
-            raise ValueError(f"{source}: file {image!r} has a name that is not text; rename it")
+    for path in paths:
         if os.path.islink(path):
             check_link(path, source)
+    images = {os.path.relpath(path, source): path for path in paths if os.path.isfile(path)}
+    for image in images:
+        if not image.isprintable():
+            raise ValueError(f"{source}: file {image!r} has a name that is not text; rename it")
     items = [Item(path, image, SITE, None) for image, path in sorted(images.items())]
     return Listing(items, {SITE: dict.fromkeys(COUNTS, 0)}, digest(items))
 

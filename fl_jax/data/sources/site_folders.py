@@ -46,7 +46,7 @@ def site_folders(source: pathlib.Path) -> Listing:
     Raises:
         ValueError: an error of the module's table.
     """
-    folders = sorted(path for path in source.iterdir() if (path / "input").is_dir())
+    folders = site_paths(source)
     if not folders:
         raise ValueError(
             f"{source}: no <site>/input folder in it; layout 'sites' needs "
@@ -59,7 +59,6 @@ def site_folders(source: pathlib.Path) -> Listing:
     for folder in folders:
         site = folder.name
         _check_name(site)
-        check_link(folder / "input", source)
         labels, label_counts = read_labels(folder / "input" / "labels.csv")
         files = _files(folder / "input" / "data")
         for image in sorted(labels.keys() & files.keys()):
@@ -77,6 +76,22 @@ def site_folders(source: pathlib.Path) -> Listing:
             "images_without_label": sum(len(files[i]) for i in files.keys() - labels.keys()),
         }
     return Listing(items, counts, digest(items))
+
+
+def site_paths(source: pathlib.Path) -> list[pathlib.Path]:
+    """The sorted folders of sites.
+
+    Raises:
+        ValueError: one is a link out of the source, perhaps to a disk that is not mounted.
+    """
+    paths = sorted(source.iterdir())
+    for path in paths:
+        if path.is_symlink() and not path.is_file():
+            check_link(path, source)
+    folders = [path for path in paths if (path / "input").is_dir()]
+    for folder in folders:
+        check_link(folder / "input", source)
+    return folders
 
 
 def _check_name(site: str) -> None:

@@ -92,6 +92,40 @@ def test_a_file_that_cannot_be_read_is_counted_and_the_rest_exported(source, tmp
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["north", "south"]
 
 
+@pytest.mark.parametrize("part", ["", "input", "input/data"])
+def test_a_site_that_is_a_link_out_of_the_source(source, tmp_path, part):
+    path = source / "north" / part
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"north.*: is a link out of"):
+        folder.deidentify_folder(source, tmp_path / "out", KEY)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_linked_folder_is_counted(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1").write_bytes(make_dicom.ct())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "2").write_bytes(make_dicom.ct(SOPInstanceUID="1.2.9"))
+    (tmp_path / "in" / "more").symlink_to(tmp_path / "elsewhere")
+    done = folder.deidentify_folder(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
+    assert (done.files, done.refused) == (1, {folder.UNREADABLE: [str(tmp_path / "in" / "more")]})
+
+
+def test_a_disk_with_nothing_but_files_of_the_system_is_empty(source, tmp_path):
+    out = tmp_path / "out"
+    (out / "lost+found").mkdir(parents=True)
+    (out / ".DS_Store").touch()
+
+    def kill(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.deidentify_folder(source, out, KEY, progress=kill)
+    assert folder.deidentify_folder(source, out, KEY).files == 12
+    assert {*os.listdir(out)} == {"lost+found", ".DS_Store", "north", "south"}
+
+
 def test_a_killed_export_starts_over_and_a_finished_one_stays(source, tmp_path):
     out = tmp_path / "out"
 

@@ -20,6 +20,20 @@ def test_every_file_of_a_tree_is_listed_without_labels(tmp_path):
     assert sources.list_source(tmp_path, layout="loose").digest != listing.digest
 
 
+def test_links_to_folders_lead_out_or_are_not_followed(tmp_path):
+    (tmp_path / "source" / "a").mkdir(parents=True)
+    (tmp_path / "source" / "a" / "1").write_bytes(b"x")
+    (tmp_path / "source" / "latest").symlink_to("a")
+    (tmp_path / "source" / "a" / "loop").symlink_to("../a")
+    listing = sources.list_source(tmp_path / "source", layout="loose")
+    assert [item.image for item in listing.items] == ["a/1"]
+    for target in (tmp_path, tmp_path / "disk_that_is_not_mounted"):
+        (tmp_path / "source" / "b").symlink_to(target)
+        with pytest.raises(ValueError, match=r"source/b: is a link out of .*mount --bind"):
+            sources.list_source(tmp_path / "source", layout="loose")
+        (tmp_path / "source" / "b").unlink()
+
+
 def test_an_empty_tree(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(ValueError, match="it has no file; see layout 'loose'"):

@@ -217,3 +217,14 @@ def test_a_link_out_of_the_source(tmp_path, part):
     (source / "a" / part).symlink_to(elsewhere / "a" / part)
     with pytest.raises(ValueError, match=f"source/a.*: is a link out of {source}"):
         sources.list_source(source)
+
+
+def test_a_site_on_a_disk_that_is_not_mounted_is_not_left_out(tmp_path):
+    source = tmp_path / "source"
+    site(source, "b", [["b", *[0] * 6, ""]])
+    (tmp_path / "notes.txt").touch()
+    (source / "notes.txt").symlink_to(tmp_path / "notes.txt")
+    assert len(sources.list_source(source).items) == 1
+    (source / "a").symlink_to(tmp_path / "disk" / "a")
+    with pytest.raises(ValueError, match=f"source/a: is a link out of {source}.*mount --bind"):
+        sources.list_source(source)
