@@ -86,7 +86,7 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
         if ours is not None:
             return _compare(ours, workdir, request, out, [])
     model = _load(workdir, request, reporter)
-    data_dir = request.data or workdir.find_data()
+    data_dir = request.data or (workdir.find_data() if request.source else workdir.own_data())
     if request.source is not None:
         out.claim()
         data_dir = out.data

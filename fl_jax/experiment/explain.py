@@ -87,7 +87,7 @@ def explain_workdir(
         ValueError: the model reads several slices.
     """
     model = restore.load(workdir, reporter, arm)
-    slices = experiment.as_read(model.config, datasets.load(workdir.find_data()))
+    slices = experiment.as_read(model.config, datasets.load(workdir.own_data()))
     path = workdir.predictions(arm)
     scores = predictions.read(path)
     result = explain(

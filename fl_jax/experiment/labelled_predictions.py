@@ -89,7 +89,9 @@ def from_logits(
         )
     split = np.where(slices.site == HOLDOUT, HOLDOUT, "test")
     scores = _predictions(slices, logits, slices.site, split)
-    facts["images with the name of a training image"] = _count_shared(slices, workdir, reporter)
+    facts["images with the name of a training image"] = _count_shared(
+        model, slices, workdir, reporter
+    )
     validation, source = _validation(model, workdir, best=best, reporter=reporter)
     facts["operating points from"] = source
     return LabelledPredictions(model.name, scores, validation, facts)
@@ -117,14 +119,16 @@ def _predictions(
     return Predictions(slices.image, slices.patient, site, split, truth, expit(logits))
 
 
-def _count_shared(slices: datasets.Slices, workdir: Workdir, reporter: Reporter) -> int | str:
+def _count_shared(
+    model: restore.Trained, slices: datasets.Slices, workdir: Workdir, reporter: Reporter
+) -> int | str:
     """How many images have the name of a training image, if the experiment's dataset is on disk."""
-    index = workdir.find_data() / "slices" / "index.csv"
-    if not index.exists():
+    data_dir = workdir.find_data()
+    if datasets.identity(data_dir).digest != model.dataset:
         return "unknown: the experiment's dataset is not on this disk"
     partition = _partition(workdir)
     training_patients = set(partition.patient[partition.split == "train"].tolist())
-    columns = read_index(index, ("image", "patient"))
+    columns = read_index(data_dir / "slices" / "index.csv", ("image", "patient"))
     pairs = zip(columns["image"], columns["patient"], strict=True)
     names = {image for image, patient in pairs if patient in training_patients}
     number = sum(name in names for name in slices.image.tolist())

@@ -86,13 +86,11 @@ def load(
     config = inputs.config_of(values)
     sites = len(partition.load(workdir.partition).sites) if name == "federated" else 1
     feature_reader = reader(config, reporter) if config.backbone else None
-    if feature_reader is None:
-        task = models.network(config, config.input_shape).task
-    elif config.trainable:
-        task = heads.joint_task(config, feature_reader)
-    else:
-        task = models.head_task(config, feature_reader.size)
-    shapes = jax.eval_shape(lambda: _saved(config, name, task, sites))
+    try:
+        task = _task(config, feature_reader)
+        shapes = jax.eval_shape(lambda: _saved(config, name, task, sites))
+    except ValueError as error:
+        raise ValueError(f"{folder.inputs}: {error}; {inputs.REMEDY}") from error
     store = Store(folder.checkpoints, read_only=True)
     restored = store.restore(shapes, reporter, step=checkpoint)
     if restored is None:
@@ -110,6 +108,14 @@ def load(
         personal=saved.best.personal is not None,
         reader=feature_reader,
     )
+
+
+def _task(config: Config, feature_reader: heads.Reader | None) -> Task:
+    if feature_reader is None:
+        return models.network(config, config.input_shape).task
+    if config.trainable:
+        return heads.joint_task(config, feature_reader)
+    return models.head_task(config, feature_reader.size)
 
 
 def _saved(config: Config, name: str, task: Task, sites: int) -> Any:
@@ -138,15 +144,18 @@ def reader(config: Config, reporter: Reporter) -> heads.Reader:
         return heads.make_reader(
             network, network.weights, models.facts(pretrained, Identity()), shape
         )
-    model = load(backbone, reporter, data.backbone_name(config))
+    name = data.backbone_name(config)
+    values = inputs.read(backbone.arm(name))
+    theirs = inputs.config_of(values) if values else None
+    # Before it is loaded, because a backbone that is its own would be loaded without end.
+    if theirs and theirs.backbone and (theirs.trainable or not config.trainable):
+        raise ValueError(
+            f"config.backbone={config.backbone!r}: is a head itself; give its backbone, {theirs.backbone}, "
+            "or, where that is frozen, train both: --config.trainable='^backbone/'"
+        )
+    model = load(backbone, reporter, name)
     heads.check_same(config, model.config)
     if model.reader is not None:
-        if model.config.trainable or not config.trainable:
-            raise ValueError(
-                f"config.backbone={config.backbone!r}: is a head itself; give its backbone, "
-                f"{model.config.backbone}, or, where that is frozen, train both: "
-                "--config.trainable='^backbone/'"
-            )
         if model.config.model != config.model:
             raise ValueError(
                 f"config.model={config.model!r}: the head that it starts from is {model.config.model}"

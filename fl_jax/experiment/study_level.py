@@ -18,7 +18,7 @@ def aggregator(workdir: Workdir) -> Callable[[Predictions], Predictions]:
     Raises:
         FileNotFoundError: the experiment's dataset is not on this disk.
     """
-    index = workdir.find_data() / "slices" / "index.csv"
+    index = workdir.own_data() / "slices" / "index.csv"
     if not index.exists():
         raise FileNotFoundError(
             f"--by_study: there is no {index}, which maps images to studies; put the training dataset, "

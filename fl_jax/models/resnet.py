@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from fl_jax.core.types import LABELS
-from fl_jax.models.layers.norm import Norm, StandardisedConv, checked
+from fl_jax.models.layers.norm import MOST_LAYERS, Norm, StandardisedConv, checked
 
 
 def histograms(images: jax.Array, *, patch: int, bins: int) -> jax.Array:
@@ -131,12 +131,14 @@ def resnet(
 
     Raises:
         ValueError: the stages differ in number, a width is not a multiple of 4, `patch` or `bins` is too
-            small, or `norm` is unknown.
+            small, there are too many blocks, or `norm` is unknown.
     """
     if not len(widths) == len(blocks) == len(strides):
         raise ValueError(
             f"widths={widths}, blocks={blocks}, strides={strides}: must have one entry per stage"
         )
+    if sum(blocks) > MOST_LAYERS:
+        raise ValueError(f"blocks={blocks}: must be at most {MOST_LAYERS} together")
     if any(w < 4 or w % 4 for w in (*widths, stem)):
         raise ValueError(f"widths={widths}, stem={stem}: each must be a multiple of 4")
     if patch < 1 or bins < 2:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from fl_jax.core.types import LABELS, Study
+from fl_jax.models.layers.norm import MOST_LAYERS
 
 KINDS = ("gru", "transformer")
 _GAP, _HEIGHT = 10.0, 100.0
@@ -107,7 +108,7 @@ def study_head(
     Args:
         kind: `'gru'` (bidirectional) or `'transformer'`.
         hidden: hidden units, a multiple of 2 and of `heads`.
-        layers: at least 1.
+        layers: 1 to `MOST_LAYERS`.
         heads: attention heads of the Transformer.
         dropout: dropout rate, in [0, 1).
         labels: L.
@@ -121,9 +122,9 @@ def study_head(
         raise ValueError(
             f"hidden={hidden}, heads={heads}: hidden must be a multiple of 2 and of heads"
         )
-    if layers < 1 or not 0 <= dropout < 1 or labels < 1:
+    if not 1 <= layers <= MOST_LAYERS or not 0 <= dropout < 1 or labels < 1:
         raise ValueError(
-            f"layers={layers}, dropout={dropout}, labels={labels}: needs at least 1 layer and label, and a "
-            "dropout rate in [0, 1)"
+            f"layers={layers}, dropout={dropout}, labels={labels}: needs 1 to {MOST_LAYERS} layers, "
+            "at least 1 label, and a dropout rate in [0, 1)"
         )
     return StudyHead(kind, hidden, layers, heads, dropout, labels)

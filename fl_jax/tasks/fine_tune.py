@@ -16,6 +16,8 @@ from fl_jax.core.types import Array, Batch, Params
 from fl_jax.tasks.task import Task
 
 _SEP = "/"
+LONGEST, MOST_REPETITIONS, MOST_GROUPS = 200, 3, 4
+"""Of a pattern, which may come with a model from elsewhere; see `_compiled`."""
 
 
 def initialize_from(task: Task, pretrained: Params) -> Task:
@@ -158,6 +160,17 @@ def layer_rates(
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern whose search takes little time on any name: it multiplies by repetitions and groups."""
+    if (
+        len(pattern) > LONGEST
+        or re.search(r"\)[*+{]", pattern)
+        or sum(map(pattern.count, "*+?{")) > MOST_REPETITIONS
+        or pattern.count("(") > MOST_GROUPS
+    ):
+        raise ValueError(
+            f"pattern={pattern!r:.200}: repeats a group, or has over {LONGEST} characters, "
+            f"{MOST_REPETITIONS} repetitions or {MOST_GROUPS} groups; simplify it, such as '^(conv1|bn1)'"
+        )
     try:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:

@@ -61,7 +61,7 @@ def read_records(workdir: Workdir) -> Records:
         )
     models = {name: data for name in names if (data := workdir.read_predictions(name))}
     arms = [workdir.arm(name) for name in names]
-    manifest, data = workdir.read_manifest(), workdir.find_data()
+    manifest, data = workdir.read_manifest(), workdir.own_data()
     saliency = workdir.read_saliency()
     return Records(
         predictions=models,

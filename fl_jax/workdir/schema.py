@@ -116,9 +116,15 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """The one field of `inputs.json` by which a report finds the dataset; `fl_jax.experiment` reads all."""
+    """The fields of `inputs.json` by which a report finds the dataset; `fl_jax.experiment` reads all.
+
+    Attributes:
+        backbone: workdir of the experiment that a head reads.
+        dataset: digest and options of the dataset's summary.
+    """
 
     backbone: str = ""
+    dataset: tuple[str | None, dict[str, Any] | None] = (None, None)
 
 
 class Interval(msgspec.Struct, frozen=True):

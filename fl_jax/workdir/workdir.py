@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from fl_jax.data.metadata import read_summary
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.files import folders, locks
@@ -168,6 +169,26 @@ class Workdir:
             inputs = read_struct(begun[0].inputs, Inputs, remedy=AGAIN) if begun else None
             workdir = Workdir(inputs.backbone) if inputs and inputs.backbone else workdir
         return self.data
+
+    def own_data(self) -> Path:
+        """`find_data`, which has the dataset of an arm's training or none.
+
+        Raises:
+            ValueError: it has another dataset, such as one of the reader's in a folder that a workdir from
+                elsewhere names; images of the same names would be taken for the experiment's.
+        """
+        folder = self.find_data()
+        summary = read_summary(folder)
+        read = [read_struct(arm.inputs, Inputs, remedy=AGAIN) for arm in self.arms()]
+        known = [inputs.dataset for inputs in read if inputs]
+        if summary is None or (summary["digest"], summary["options"]) in known:
+            return folder
+        if folder == self.data and not known:
+            return folder
+        raise ValueError(
+            f"{folder} is not the dataset that {self} was trained on, by models/*/inputs.json: put that "
+            f"dataset there, or, to go on without it, move this one or take data_dir out of {self.manifest}"
+        )
 
     def evaluation(self, name: str) -> "EvaluationFolder":
         """The folder of an evaluation by `launch.evaluate`; it need not exist."""

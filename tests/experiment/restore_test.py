@@ -32,6 +32,16 @@ def test_inputs_without_a_field_are_refused(written):
     assert inputs.read(ArmFolder(written.parent / "other")) is None
 
 
+def test_a_head_that_is_its_own_backbone(written):
+    values = json.loads(written.read_text())
+    values |= {"backbone": str(written.parents[2]), "model": "study_head()"}
+    (written.parents[2] / "partition.csv").write_text("patient,site,split\np,a,train\n")
+    for trainable in ("", "^backbone/"):
+        written.write_text(json.dumps(values | {"trainable": trainable}))
+        with pytest.raises(ValueError, match="is a head itself; give its backbone"):
+            restore.load(Workdir(written.parents[2]), Strict())
+
+
 def test_no_inputs_break_the_promise(written):
     good = written.read_bytes()
     whole = json.loads(good)

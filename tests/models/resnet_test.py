@@ -41,6 +41,11 @@ def test_patches_must_fill_the_image():
         histograms(jnp.zeros((1, 30, 32, 3)), patch=4, bins=5)
 
 
+def test_too_many_blocks():
+    with pytest.raises(ValueError, match=r"blocks=\(1000, 1\): must be at most 1000 together"):
+        resnet(blocks=(1000, 1))
+
+
 @pytest.mark.parametrize("norm", KINDS)
 def test_every_normalisation_has_its_layers_and_reads_a_batch(norm):
     model = resnet((8,), (1,), (2,), stem=8, patch=2, bins=2, labels=2, norm=norm)

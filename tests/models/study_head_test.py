@@ -167,6 +167,7 @@ def test_dropout_is_for_training_and_gradients_are_finite(kind):
         ({"hidden": 6, "heads": 4}, "hidden=6, heads=4"),
         ({"heads": 0}, "heads=0"),
         ({"layers": 0}, "layers=0"),
+        ({"layers": 1001}, "layers=1001, .*needs 1 to 1000 layers"),
         ({"dropout": 1.0}, "dropout=1.0"),
         ({"labels": 0}, "labels=0"),
     ],

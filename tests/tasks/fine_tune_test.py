@@ -107,6 +107,16 @@ def test_no_regular_expression(task, given):
         layer_rates(optax.sgd(1.0), [("(", 1.0)])
 
 
+@pytest.mark.parametrize(
+    "pattern", ["([a-z]+/?)+!", "a*a*a*a*!", ".?" * 30 + "!", "(.|.)" * 9 + "!", "a|" * 101]
+)
+def test_a_pattern_that_would_search_for_ever(task, given, pattern):
+    with pytest.raises(ValueError, match=r"repeats a group, or has over 200 char.*, such as"):
+        train_only(task, pattern, given)
+    with pytest.raises(ValueError, match="repeats a group"):
+        layer_rates(optax.sgd(1.0), [(pattern, 1.0)])
+
+
 def test_rates_by_hand():
     params = {"a": {"x": jnp.ones(2)}, "b": {"x": jnp.ones(2)}, "c": {"x": jnp.ones(2)}}
     optimizer = layer_rates(optax.sgd(0.1), [("^a", 0.5), ("a|b", 0.0)])

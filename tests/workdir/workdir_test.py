@@ -2,6 +2,7 @@ import ast
 import json
 import re
 
+import make_summary
 import numpy as np
 import pytest
 from architecture_test import MODULES
@@ -27,6 +28,37 @@ def test_the_dataset_is_where_the_manifest_says_or_with_a_heads_backbone(tmp_pat
     assert data["net"] == tmp_path / "net" / "data"
     Workdir(tmp_path / "head").write_manifest(Manifest({"data_dir": "/elsewhere"}))
     assert str(Workdir(tmp_path / "tuned").find_data()) == "/elsewhere"
+
+
+def test_a_dataset_is_used_only_if_an_arm_was_trained_on_it(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    make_summary.write(data)
+    summary = json.loads((data / "summary.json").read_text())
+    workdir = Workdir(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    workdir.write_manifest(Manifest({"data_dir": "/elsewhere"}))
+    assert str(workdir.own_data()) == "/elsewhere"  # there is none
+    workdir.write_manifest(Manifest({"data_dir": str(data)}))
+    with pytest.raises(ValueError, match=f"^{data} is not the dataset that .*run was trained on"):
+        workdir.own_data()
+    inputs = workdir.arm("central").inputs
+    inputs.parent.mkdir(parents=True)
+    for digest, is_own in (("0" * 64, False), (None, False), (summary["digest"], True)):
+        inputs.write_text(json.dumps({"dataset": [digest, summary["options"]]}))
+        if is_own:
+            assert workdir.own_data() == data
+        else:
+            with pytest.raises(ValueError, match=r"take data_dir out of .*run/manifest\.json"):
+                workdir.own_data()
+    options = summary["options"] | {"image_size": 7}
+    inputs.write_text(json.dumps({"dataset": [summary["digest"], options]}))
+    with pytest.raises(ValueError, match="is not the dataset"):
+        workdir.own_data()
+    inputs.unlink()
+    workdir.data.symlink_to(data)
+    workdir.manifest.unlink()
+    assert workdir.own_data() == workdir.data  # nothing tells it from the experiment's
 
 
 def test_what_is_written_is_read_back(tmp_path):

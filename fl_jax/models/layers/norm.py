@@ -23,6 +23,8 @@ from fl_jax.models.layers.group_norm import GroupNorm
 
 KINDS = ("batch", "group", "layer", "none")
 """Values of the argument `norm` of every model."""
+MOST_LAYERS = 1000
+"""More, in a model that is written as text, are a typing error: building them takes hours."""
 GAIN = math.sqrt(2 / (1 - 1 / math.pi))
 """The inverse standard deviation of the ReLU of a standard normal variable."""
 _GROUPS = 32
