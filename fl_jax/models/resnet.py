@@ -125,7 +125,7 @@ def resnet(
         stem: channels of the first 3x3 convolution, a multiple of 4.
         patch: side of a histogram patch in pixels, at least 1. By default 128 x 128 pixels become 32 x 32
             histograms, and 16 x 16 cells after the stages.
-        bins: bins per window, at least 2.
+        bins: bins per window, 2 to `MOST_LAYERS`.
         labels: L.
         norm: one of `fl_jax.models.layers.norm.KINDS`; `group` means 8 groups, or 4 if 8 does not fit.
 
@@ -141,8 +141,8 @@ def resnet(
         raise ValueError(f"blocks={blocks}: must be at most {MOST_LAYERS} together")
     if any(w < 4 or w % 4 for w in (*widths, stem)):
         raise ValueError(f"widths={widths}, stem={stem}: each must be a multiple of 4")
-    if patch < 1 or bins < 2:
-        raise ValueError(f"patch={patch}, bins={bins}: must be at least 1 and 2")
+    if patch < 1 or not 2 <= bins <= MOST_LAYERS:
+        raise ValueError(f"patch={patch}, bins={bins}: must be at least 1, and 2 to {MOST_LAYERS}")
     kind, _, outputs = checked(norm, "float32", labels)
     return ResNet(tuple(widths), tuple(blocks), tuple(strides), stem, patch, bins, outputs, kind)
 

@@ -30,11 +30,9 @@ def explain(error: Exception) -> str | None:
         return f"memory ran out ({error}): {_LESS_MEMORY}"
     if isinstance(error, BrokenProcessPool):
         return f"a worker process was killed, perhaps because memory ran out: {_LESS_MEMORY}"
-    expected = {
-        ValueError: "",
-        ModuleNotFoundError: "pip install",
-        RuntimeError: "Could not determine home directory",  # for a path with ~
-    }
+    if isinstance(error, RuntimeError) and "Could not determine home directory" in str(error):
+        return "a path begins with ~, and that user's home directory is unknown: write the path in full"
+    expected = {ValueError: "", ModuleNotFoundError: "pip install"}
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _LIMITS[errno.EAGAIN]
     known = any(isinstance(error, kind) and words in str(error) for kind, words in expected.items())

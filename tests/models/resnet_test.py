@@ -41,9 +41,11 @@ def test_patches_must_fill_the_image():
         histograms(jnp.zeros((1, 30, 32, 3)), patch=4, bins=5)
 
 
-def test_too_many_blocks():
+def test_too_many_blocks_or_bins():
     with pytest.raises(ValueError, match=r"blocks=\(1000, 1\): must be at most 1000 together"):
         resnet(blocks=(1000, 1))
+    with pytest.raises(ValueError, match="bins=1001: must be at least 1, and 2 to 1000"):
+        resnet(bins=1001)
 
 
 @pytest.mark.parametrize("norm", KINDS)

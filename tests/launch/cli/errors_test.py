@@ -16,6 +16,10 @@ from launch.cli import errors
         (ImportError("x.so: failed to map segment from shared object"), "memory ran out .*x.so"),
         (BrokenProcessPool("abruptly"), "worker process was killed.*memory.*--workers"),
         (RuntimeError("can't start new thread"), "ulimit -u"),
+        (
+            RuntimeError("Could not determine home directory."),
+            "begins with ~.*write the path in full",
+        ),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory ran out"),
         (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "ulimit -u"),
