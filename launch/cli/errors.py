@@ -15,6 +15,16 @@ _LIMITS = {
     errno.EAGAIN: "the system starts no more processes or threads: raise the limit, ulimit -u",
     errno.ENOMEM: f"memory ran out: {_LESS_MEMORY}",
 }
+_MAY_NOT = "this user may not open it; change its permissions, or ask its owner to"
+_PATHS = {
+    errno.EACCES: _MAY_NOT,
+    errno.EPERM: _MAY_NOT,
+    errno.EROFS: "its file system is read-only; give a path on another one",
+    errno.EIO: "its disk fails; copy what can be read to another one",
+    errno.ESTALE: "its network drive has changed or is gone; mount it again",
+    errno.ENAMETOOLONG: "its name is too long; shorten it",
+}
+"""What is wrong with the path that an OSError names."""
 
 
 def explain(error: Exception) -> str | None:
@@ -25,7 +35,10 @@ def explain(error: Exception) -> str | None:
                 f"this system gives no semaphore ({error}), which worker processes and TensorBoard need; on "
                 "Linux: mount a /dev/shm that can be written and has room"
             )
-        return explain_full_disk(error) or _LIMITS.get(error.errno or 0) or str(error)
+        number = error.errno or 0
+        if error.filename and number in _PATHS:
+            return f"{error.filename}: {_PATHS[number]}"
+        return explain_full_disk(error) or _LIMITS.get(number) or str(error)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY):
         return f"memory ran out ({error}): {_LESS_MEMORY}"
     if isinstance(error, BrokenProcessPool):

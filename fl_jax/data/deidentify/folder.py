@@ -210,7 +210,7 @@ def _sites(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
 
 def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
     for folder, folders, names in os.walk(source, onerror=_fail):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_system(name))
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*names, *links]):
             yield pathlib.Path(folder, name), ""

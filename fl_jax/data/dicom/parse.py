@@ -18,6 +18,9 @@ from fl_jax.data.dicom.header import TAGS, TEXTS, Header
 from fl_jax.data.dicom.refusal import Reason, RefusedError
 from fl_jax.data.dicom.scan import CHARACTER_SET, is_plain, scan
 
+_PACKED = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")
+"""How archives of zip, gzip, 7z, bzip2 and xz begin."""
+
 
 def parse(data: bytes) -> Header:
     """Parses a file's bytes; refuses files without DICOM's marker."""
@@ -30,7 +33,9 @@ def with_pydicom(data: bytes) -> Header:
         try:
             return _parsed(data)
         except pydicom.errors.InvalidDicomError as error:
-            raise RefusedError(Reason.NOT_DICOM, "no DICM marker after 128 bytes") from error
+            packed = "; a packed file: unpack it" if data.startswith(_PACKED) else ""
+            detail = f"no DICM marker after 128 bytes{packed}"
+            raise RefusedError(Reason.NOT_DICOM, detail) from error
         except OSError as error:  # pydicom replaces whatever is raised in a sequence
             raise error.__context__ or error from None
 

@@ -1,8 +1,9 @@
 """Layout `loose`: a tree of DICOM files without labels, as a hospital exports it, for inference only.
 
 Every regular file below the folder is an image, named by its relative path. Names are not filtered: text
-files, a DICOMDIR, scouts and dose reports are refused with a reason when they are read, and counted. A link
-out of the folder is an error; a link to a folder within is not followed, since its files are listed there.
+files, a DICOMDIR, scouts and dose reports are refused with a reason when they are read, and counted. Folders
+of the system, such as lost+found and trash, are left out. A link out of the folder is an error; a link to a
+folder within is not followed, since its files are listed there.
 """
 
 import os
@@ -10,6 +11,7 @@ import pathlib
 from typing import NoReturn
 
 from fl_jax.data.sources.listing import COUNTS, Item, Listing, digest
+from fl_jax.files.folders import is_system
 from fl_jax.files.links import check_link
 
 SITE = "loose"
@@ -22,11 +24,10 @@ def loose(source: pathlib.Path) -> Listing:
         OSError: a subfolder cannot be read.
         ValueError: a file's name is not text, or a link leads out of the folder.
     """
-    paths = [
-        os.path.join(folder, name)
-        for folder, folders, names in os.walk(source, onerror=_fail)
-        for name in (*folders, *names)
-    ]
+    paths: list[str] = []
+    for folder, within, names in os.walk(source, onerror=_fail):
+        within[:] = [name for name in within if not is_system(name)]
+        paths += [os.path.join(folder, name) for name in (*within, *names)]
     for path in paths:
         if os.path.islink(path):
             check_link(path, source)

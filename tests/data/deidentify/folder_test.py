@@ -61,6 +61,8 @@ def test_a_folder_of_any_shape(tmp_path):
         data = make_dicom.ct(SOPInstanceUID=f"1.2.{number}")
         (tmp_path / "in" / "Huber, Anna" / f"{number}").write_bytes(data)
     (tmp_path / "in" / "readme.txt").write_text("hello")
+    (tmp_path / "in" / ".Trash-1000").mkdir()
+    (tmp_path / "in" / ".Trash-1000" / "1").write_bytes(make_dicom.ct(SOPInstanceUID="1.3"))
     done = folder.deidentify_folder(tmp_path / "in", tmp_path / "out", KEY, layout="folder")
     assert (done.files, done.patients) == (2, 1)
     assert list(done.refused) == ["not a DICOM image"]

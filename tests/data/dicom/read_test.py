@@ -1,6 +1,7 @@
 """A good file gives a slice; every reason for refusal has a file that triggers it; nothing prints."""
 
 import collections
+import gzip
 import os
 import re
 import socket
@@ -206,6 +207,7 @@ def test_a_slope_that_is_not_a_number():
 def test_not_dicom(tmp_path):
     for data in (b"", b"not a scan", b"PK\3\4" * 100, bytes(200), ct()[132:]):
         refused(data, Reason.NOT_DICOM)
+    refused(gzip.compress(ct()), Reason.NOT_DICOM, "unpack it")
     refused(tmp_path, Reason.UNREADABLE)
     refused(tmp_path / "missing.dcm", Reason.UNREADABLE, "No such file")
 

@@ -34,6 +34,14 @@ def test_links_to_folders_lead_out_or_are_not_followed(tmp_path):
         (tmp_path / "source" / "b").unlink()
 
 
+def test_folders_of_the_system_are_left_out(tmp_path):
+    for folder in ("a", "lost+found", ".Trash-1000", "$RECYCLE.BIN"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1").write_bytes(b"x")
+    listing = sources.list_source(tmp_path, layout="loose")
+    assert [item.image for item in listing.items] == ["a/1"]
+
+
 def test_an_empty_tree(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(ValueError, match="it has no file; see layout 'loose'"):

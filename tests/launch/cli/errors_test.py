@@ -24,6 +24,11 @@ from launch.cli import errors
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory ran out"),
         (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "ulimit -u"),
         (OSError(errno.ENOSPC, "No space left on device", "a.csv"), "a.csv .*disk is full"),
+        (
+            OSError(errno.EACCES, "Permission denied", "a/b"),
+            "^a/b: this user may not .*permissions",
+        ),
+        (OSError(errno.ESTALE, "Stale file handle", "a/b"), "^a/b: its network drive .*mount it"),
         (OSError(errno.EFBIG, "File too large", "a.csv"), "a.csv .*ulimit -f"),
     ],
 )
