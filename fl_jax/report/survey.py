@@ -61,65 +61,51 @@ def summarize(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: with file, row and remedy; see the module.
+        ValueError: with file, line and remedy; see the module.
     """
     if not os.fspath(path):
         return None
     items = read_questionnaire() if items is None else items
-    rows = _read_rows(Path(path).expanduser(), dict(items))
+    columns = _read_answers(Path(path).expanduser(), items)
+    respondents = sum(map(any, zip(*columns.values(), strict=True)))  # empty rows are nobody
+    if not 0 < respondents <= MOST:
+        raise ValueError(f"{path}: has {respondents} respondents, must have 1 to {MOST}")
     scales, texts = [], []
     for wording, levels in items:
-        answers = [row[wording] for row in rows if row[wording]]
-        question = {"item": wording, "missing": len(rows) - len(answers)}
+        answers = [cell for cell in columns[wording] if cell]
+        question = {"item": wording, "missing": respondents - len(answers)}
         if levels:
             counts = [answers.count(level) for level in levels]
             scales.append(question | {"levels": list(levels), "counts": counts})
         else:
             texts.append(question | {"answers": sorted(answers)})
-    sites = {row.get(SITE, "") for row in rows} - {""}
-    return {"respondents": len(rows), "sites": len(sites), "scales": scales, "texts": texts}
+    sites = {*columns.get(SITE, ())} - {""}
+    return {"respondents": respondents, "sites": len(sites), "scales": scales, "texts": texts}
 
 
-def _read_rows(path: Path, levels: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
-    """Each respondent's answers by item; rows without any are left out."""
+def _read_answers(path: Path, items: Sequence[Item]) -> csv_table.Columns:
     with csv_table.rows(path) as lines:
-        header = [cell.strip() for cell in next(lines, [])]
-        for at, name in enumerate(header):
-            if name in header[:at] or name not in (SITE, *levels):
-                wrong = "duplicated" if name in header[:at] else "not an item of the questionnaire"
-                raise ValueError(f"{path}, row 1: column {at + 1} is {wrong}; remove it")
-        rows = []
-        for number, cells in enumerate(lines, start=2):
-            row = [cell.strip() for cell in cells]
-            if any(row):
-                _check_row(f"{path}, row {number}", header, row, levels)
-                rows.append(dict(zip(header, row, strict=True)))
-            if len(rows) > MOST:
-                raise ValueError(f"{path}: has more than {MOST} respondents")
-    lacking = [wording for wording in levels if wording not in header]
-    if lacking and header:
-        raise ValueError(f"{path}, row 1: the item {lacking[0]!r} has no column; add an empty one")
-    if not rows:
-        raise ValueError(f"{path}: no rows below the header")
-    return rows
-
-
-def _check_row(
-    place: str, header: Sequence[str], row: Sequence[str], levels: Mapping[str, Sequence[str]]
-) -> None:
-    if len(row) != len(header):
-        raise ValueError(
-            f"{place}: {len(row)} cells where the header has {len(header)}; "
-            "quote cells that contain a comma"
-        )
-    for name, cell in zip(header, row, strict=True):
-        if not cell.translate(WHITESPACE).isprintable():
-            raise ValueError(f"{place}: {cell[:80]!r} has control characters; remove them")
-        if levels.get(name) and cell not in ("", *levels[name]):
+        header = next(lines, [])
+    for at, name in enumerate(header):  # its text may be somebody's name
+        if name not in (SITE, *(item.wording for item in items)):
             raise ValueError(
-                f"{place}: the answer to {name!r} is {cell[:80]!r}; "
-                f"use one of {', '.join(levels[name])}, or leave it empty"
+                f"{path}, line 1: column {at + 1} is not an item of the questionnaire; remove it"
             )
+    remedy = "give each item a column, empty if it was not asked, and quote cells with a comma"
+    columns = csv_table.read(path, [i.wording for i in items], optional=[SITE], remedy=remedy)
+    columns = {name: [cell.strip() for cell in cells] for name, cells in columns.items()}
+    for name in columns:
+        csv_table.check(path, columns, name, _is_text, "remove its control characters")
+    for wording, levels in items:
+        if levels:
+            known = ("", *levels)
+            remedy = f"use one of {', '.join(levels)}, or leave it empty"
+            csv_table.check(path, columns, wording, known.__contains__, remedy)
+    return columns
+
+
+def _is_text(cell: str) -> bool:
+    return cell.translate(WHITESPACE).isprintable()
 
 
 def draw(levels: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Figure:
@@ -162,13 +148,9 @@ def figures(summary: Mapping[str, Any] | None) -> list[Markup]:
     scales: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for item in summary["scales"] if summary else ():
         scales.setdefault(tuple(item["levels"]), []).append(item)
+    titles = [f"Answers from {levels[0]} to {levels[-1]}" for levels in scales]
+    drawn = [draw(levels, items) for levels, items in scales.items()]
     return [
-        Markup(
-            svg(
-                draw(levels, items),
-                f"survey_{number}",
-                f"Answers from {levels[0]} to {levels[-1]}",
-            )
-        )
-        for number, (levels, items) in enumerate(scales.items())
+        Markup(svg(figure, f"survey_{number}", title))
+        for number, (figure, title) in enumerate(zip(drawn, titles, strict=True))
     ]
