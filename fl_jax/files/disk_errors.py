@@ -11,7 +11,7 @@ _REASONS = {
     errno.EDQUOT: "this user's disk quota is used up",
     errno.EFBIG: "the file is larger than this process may write (ulimit -f)",
     errno.ENOTDIR: "part of the path is a file",
-    errno.EEXIST: "part of the path is a file",
+    errno.EEXIST: "part of the path is a file, or a link to nowhere",
     errno.ENOLCK: "its file system does not support locks",
 }
 

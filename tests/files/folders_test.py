@@ -56,6 +56,12 @@ def test_what_a_system_makes_by_itself_does_not_fill_a_folder(tmp_path, name):
     assert not any(map(folders.is_system, ("slices", ".hidden", "lost", "my Thumbs.db", ".nfs")))
 
 
+def test_a_link_to_nowhere_is_named(tmp_path):
+    (tmp_path / "data").symlink_to(tmp_path / "disk" / "data")
+    with pytest.raises(OSError, match="a link to nowhere; fix this, or use another --data_dir"):
+        claim(tmp_path / "data")
+
+
 def test_another_process_may_claim_at_the_same_time(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda path: [])
     claim(tmp_path)

@@ -142,11 +142,13 @@ def _parse(
             continue
         if header is None:
             header = cells
+            commas = "; separate them by commas, not ';' or tabs" if len(header) == 1 else ""
             for column in ("Image", *LABELS):
                 if header.count(column) != 1:
                     raise ValueError(
                         f"{path}, line {number}: column {column!r} occurs {header.count(column)} "
                         f"times among {len(header)}; each of Image, {', '.join(LABELS)} is needed once"
+                        f"{commas}"
                     )
             continue
         if len(cells) != len(header):

@@ -228,3 +228,11 @@ def test_a_site_on_a_disk_that_is_not_mounted_is_not_left_out(tmp_path):
     (source / "a").symlink_to(tmp_path / "disk" / "a")
     with pytest.raises(ValueError, match=f"source/a: is a link out of {source}.*mount --bind"):
         sources.list_source(source)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_with_another_separator(tmp_path, separator):
+    path = site(tmp_path, "a", [["a", *[0] * 6, ""]])
+    path.write_text(path.read_text().replace(",", separator))
+    with pytest.raises(ValueError, match="separate them by commas"):
+        sources.list_source(tmp_path)
