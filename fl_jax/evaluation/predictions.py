@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_jax.core.types import LABELS
-from fl_jax.data.site_names import HOLDOUT
+from fl_jax.data.site_names import ALL_SITES, HOLDOUT
 from fl_jax.files import csv_table
 from fl_jax.files.atomic import atomic_open
 from fl_jax.files.csv_table import Columns, number, refuse
@@ -147,6 +147,9 @@ def read(path: str | os.PathLike[str], known: Predictions | None = None) -> Pred
     for name in ("Image", "patient", "site"):
         csv_table.check(path, columns, name, bool, "fill it in")
         csv_table.check(path, columns, name, is_name, NAME)
+
+    remedy = "this is the report's name for all sites together; rename the site"
+    csv_table.check(path, columns, "site", lambda site: site != ALL_SITES, remedy)
 
     code, first = _codes(columns["Image"])
     cell = code * len(LABELS) + label

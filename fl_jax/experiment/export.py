@@ -47,6 +47,8 @@ def export(workdir: Workdir, model: str, out: Path, reporter: Reporter) -> int:
         raise ValueError(
             f"--out={out}: there is such a file already; delete it, or give another name"
         )
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"--out={out}: there is no folder {out.parent}; create it first")
     folder = workdir.arm(model).checkpoints
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} does not exist: choose a trained arm with --model")

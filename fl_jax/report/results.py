@@ -58,10 +58,16 @@ def compute(
         The results; NaN where a statistic is undefined.
 
     Raises:
-        ValueError: two models were evaluated on different images, or margin is not above 0.
+        ValueError: there is no test or hold-out image, two models were evaluated on different images, or
+            margin is not above 0.
     """
     models = records.predictions
     sets = data_sets(models)
+    if not sets:
+        raise ValueError(
+            f"the predictions of {', '.join(models)} have no image of the splits test and holdout: "
+            "predict such patients, or copy the files again"
+        )
     validation = {name: visible_validation(name, data) for name, data in models.items()}
     thresholds = {name: youden_thresholds(data) for name, data in validation.items()}
     measured = resampling.resample_all(sets, thresholds, resamples=resamples, seed=seed)

@@ -83,6 +83,7 @@ def _edit(line: str, column: int, value: str) -> str:
         (5, "south", "line 9: site is 'south': differs from the image's first row"),
         (4, "patient, 7", "line 9: patient is 'patient, 7': differs"),
         (4, "", "line 9: patient is '': fill it in"),
+        (5, "all_sites", "line 9: site is .all_sites.: this is the report.s name for all sites"),
         (0, "ID_9", "line 8: Image is 'ID_1': the image lacks a subtype"),
     ],
 )

@@ -48,3 +48,5 @@ def test_a_model_that_is_not_there_is_named(workdir, tmp_path):
     pytest.importorskip("safetensors")
     with pytest.raises(FileNotFoundError, match="--model"):
         export.export(workdir, "nobody", tmp_path / "x", SILENT)
+    with pytest.raises(FileNotFoundError, match=r"^--out=.*: there is no folder .*/no; create it"):
+        export.export(workdir, "central", tmp_path / "no" / "x", SILENT)

@@ -36,6 +36,14 @@ def test_without_a_hold_out_the_pooled_test_patients_are_the_primary_data(copy):
     assert "test patients of all hospitals" in text_of(_page(copy))
 
 
+def test_without_any_patient_to_test_on_there_is_no_report(copy):
+    for path in (copy / "predictions").glob("*.csv"):
+        data = predictions.read(path)
+        predictions.write(path, predictions.select(data, data.split == "validation"))
+    with pytest.raises(ValueError, match="have no image of the splits test and holdout: predict"):
+        build(Workdir(copy), resamples=20)
+
+
 def test_without_a_hold_out_personal_models_have_an_operating_point_like_the_others(copy):
     fake_experiment.add_personal(copy)
     for path in (copy / "predictions").glob("*.csv"):

@@ -37,6 +37,8 @@ MAKE_KEY = "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
 LAYOUTS = ("sites", "folder")
 KEY_LIMIT = 2**16
 """Bytes; no key is longer."""
+DIFFERENT = 8
+"""Fewest different bytes of a key; a random one has more, also as text."""
 LARGEST = 2**30
 """Bytes of a file that is read; a slice has less than one in a thousand of it."""
 UNREADABLE = "unreadable, a link to a folder or out of the source, or no regular file"
@@ -70,7 +72,7 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
         Its bytes without surrounding white space.
 
     Raises:
-        ValueError: no file, a file that others may read, or a short or huge one; with the remedy.
+        ValueError: no file, a file that others may read, or a short, huge or repetitive one; with the remedy.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -84,6 +86,10 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
         key = file.read(KEY_LIMIT).strip()
     if len(key) < KEY_BYTES:
         raise ValueError(f"key {path} has {len(key)} bytes, {KEY_BYTES} are needed: {MAKE_KEY}")
+    if len(set(key)) < DIFFERENT:
+        raise ValueError(
+            f"key {path} has {len(set(key))} different bytes, any could guess it: {MAKE_KEY}"
+        )
     return key
 
 

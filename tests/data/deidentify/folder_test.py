@@ -205,6 +205,9 @@ def test_keys(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(ValueError, match="which is not a file"):
         folder.read_key(tmp_path / "fifo")
+    path.write_bytes(b"A" * 44)
+    with pytest.raises(ValueError, match=r"has 1 different bytes, .*urandom"):
+        folder.read_key(path)
     path.write_bytes(KEY[:9])
     with pytest.raises(ValueError, match="has 9 bytes, 32 are needed"):
         folder.read_key(path)
@@ -212,7 +215,7 @@ def test_keys(tmp_path):
 
 def test_the_program(source, tmp_path):
     key = tmp_path / "key"
-    key.write_bytes(b"k" * 44)
+    key.write_bytes(KEY)
     key.chmod(0o600)
 
     def program(*arguments):
