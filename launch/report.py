@@ -55,12 +55,13 @@ def merge(workdirs: list[Workdir], out: SeedsFolder) -> None:
         seed=_SEED.value or 0,
         ignored=[name for name, field in FIELDS.items() if not field.numbers],
     )
-    out.claim()
     table = merged_seeds.as_markdown(merged)
-    write_json(out.results, merged)
-    write_text(out.table, merged_seeds.as_csv(merged))
-    write_text(out.markdown, table)
-    write_text(out.page, merged_seeds.render(merged))
+    with out:
+        out.begin()
+        write_json(out.results, merged)
+        write_text(out.table, merged_seeds.as_csv(merged))
+        write_text(out.markdown, table)
+        write_text(out.page, merged_seeds.render(merged))
     output.show(merged, lambda: print(table, out.page, sep="\n"))
 
 

@@ -24,6 +24,8 @@ from fl_jax.files.text import printable
 
 _UNFINISHED = re.compile(r"\d+\.orbax-checkpoint-tmp.*")
 """Folders in which Orbax writes a step before it renames them."""
+_PATTERN = re.compile(r"\[[^/]*\]|\*\*|\\")
+"""Orbax takes the path of a step for a pattern when it joins the files of its processes, and finds none."""
 _OVERHEAD = 2**20
 """Bytes that a step takes besides its arrays, with a margin."""
 
@@ -38,10 +40,19 @@ class Store:
             directory: has one folder a step.
             keep: how many of the newest steps to keep, at least 1.
             read_only: change nothing in the folder, which must exist.
+
+        Raises:
+            ValueError: Orbax could not read again what it writes below this path.
         """
         self.directory = Path(directory).absolute()
         self._read_only, self._keep = read_only, keep
         if not read_only:
+            pattern = _PATTERN.search(str(self.directory))
+            if pattern:
+                raise ValueError(
+                    f"--workdir: {self.directory} has {pattern[0]} in its path, below which Orbax writes "
+                    "checkpoints that cannot be read; rename the folder or use another --workdir"
+                )
             make(self.directory)
             for path in self.directory.iterdir():
                 if _UNFINISHED.fullmatch(path.name) and not path.is_symlink():

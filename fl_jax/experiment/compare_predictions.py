@@ -45,9 +45,7 @@ def read_others(files: Sequence[str], ours: LabelledPredictions) -> OtherProgram
     scores: dict[str, Predictions] = {}
     facts: Facts = {}
     for argument in files:
-        name, equals, file = argument.partition("=")
-        if not equals or Path(argument).exists():
-            name, file = Path(argument).stem, argument
+        name, file = _name_and_file(argument)
         if name == ours.name or name in scores:
             raise ValueError(
                 f"--predictions={argument}: the name {name!r} is in use; write OTHER_NAME={file}"
@@ -58,6 +56,21 @@ def read_others(files: Sequence[str], ours: LabelledPredictions) -> OtherProgram
         scores[name] = predictions.read(path, ours.scores)
         facts[f"predictions of {name}"] = file
     return OtherPrograms(scores, _validation(scores), facts)
+
+
+def check_others(files: Sequence[str], out: EvaluationFolder) -> None:
+    """Checks that no file of another program is one that the evaluation replaces.
+
+    Raises:
+        ValueError: one is.
+    """
+    written = {path.resolve() for path in out.files}
+    for argument in files:
+        path = Path(_name_and_file(argument)[1]).expanduser()
+        if path.resolve() in written:
+            raise ValueError(
+                f"--predictions names {path}, which this command writes: give another --out"
+            )
 
 
 def compare(
@@ -84,15 +97,9 @@ def compare(
         The results, see `labelled_scans.compute`.
 
     Raises:
-        ValueError: a file of another program would be overwritten; the study of an image is unknown; or as
-            `labelled_scans.compute`.
+        ValueError: the study of an image is unknown; or as `labelled_scans.compute`.
         FileNotFoundError: `studies_of` without its dataset, which maps images to studies.
     """
-    for path in others.facts.values():
-        if Path(path).expanduser().resolve() == out.judged.resolve():
-            raise ValueError(
-                f"--predictions names {out.judged}, which this command writes: give another --out"
-            )
     if studies_of is not None:
         ours, others = _by_study(ours, others, studies_of)
     results = labelled_scans.compute(
@@ -102,12 +109,19 @@ def compare(
         resamples=resamples,
         seed=seed,
     )
-    out.claim()
+    out.begin()
     predictions.write(out.judged, ours.scores)
     atomic.write_json(out.results, results)
     atomic.write_text(out.table, labelled_scans.as_csv(results))
     atomic.write_text(out.page, labelled_scans.render(results))
     return results
+
+
+def _name_and_file(argument: str) -> tuple[str, str]:
+    name, equals, file = argument.partition("=")
+    if not equals or Path(argument).exists():
+        return Path(argument).stem, argument
+    return name, file
 
 
 def _by_study(

@@ -80,7 +80,14 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
         FileNotFoundError: there is no such model, dataset or file.
     """
     _check(request)
-    out = request.folder(workdir)
+    with request.folder(workdir) as out:
+        compare_predictions.check_others(request.others, out)
+        return _evaluate(workdir, request, out, reporter)
+
+
+def _evaluate(
+    workdir: Workdir, request: Request, out: EvaluationFolder, reporter: Reporter
+) -> Evaluation:
     if request.uses_stored_predictions:
         ours = labelled_predictions.stored(workdir, request.model)
         if ours is not None:
@@ -88,7 +95,7 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
     model = _load(workdir, request, reporter)
     data_dir = request.data or (workdir.find_data() if request.source else workdir.own_data())
     if request.source is not None:
-        out.claim()
+        out.begin()
         data_dir = out.data
         summary, _ = prepare.prepare(
             request.source,
@@ -143,7 +150,7 @@ def predict(
     logits = score(model.logits, model.params, inputs, np.arange(len(slices)))
     collected = unlabelled_scans.collect(slices, expit(logits))
     refused = unlabelled_scans.refusals(data_dir / "refused.csv", source)
-    out.claim()
+    out.begin()
     unlabelled_scans.write(out.predictions, collected)
     summary, repaired = read_summary(data_dir), Counter[str]()
     for site in summary["sites"].values() if summary else ():

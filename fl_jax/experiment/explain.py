@@ -99,12 +99,15 @@ def explain_workdir(
         seed=seed,
         resamples=resamples,
     )
-    workdir.claim()
-    for subtype, panel in result.panels.items():
-        picture = workdir.saliency_panel(subtype)
-        folders.make(picture.parent)
-        atomic.write_bytes(picture, pictures.png(panel))
-    workdir.write_saliency(result.saliency)
+    with workdir.lock("saliency"):
+        atomic.delete(workdir.saliency)  # numbers never go with pictures of another call
+        for subtype in result.saliency.subtypes:
+            picture = workdir.saliency_panel(subtype)
+            folders.make(picture.parent)
+            atomic.delete(picture)
+            if subtype in result.panels:
+                atomic.write_bytes(picture, pictures.png(result.panels[subtype]))
+        workdir.write_saliency(result.saliency)
     return result.saliency
 
 

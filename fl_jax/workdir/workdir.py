@@ -1,8 +1,10 @@
 """`Workdir`: every path below an experiment's folder, with its locks, readers and writers."""
 
+import contextlib
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Literal, Self
 
 import msgspec
 
@@ -10,7 +12,7 @@ from fl_jax.data.metadata import read_summary
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.files import folders, locks
-from fl_jax.files.atomic import write_json
+from fl_jax.files.atomic import delete, write_json
 from fl_jax.files.jsonable import jsonable
 from fl_jax.files.regular import read_bytes
 from fl_jax.files.structs import parse, read_struct
@@ -230,37 +232,57 @@ class ArmFolder:
         ]
 
 
-class EvaluationFolder:
+class _OutFolder:
+    """A folder of results, which one process writes at a time: in a `with` block, after `begin`."""
+
+    def __init__(self, folder: Path, kind: Literal["evaluation", "seeds"], names: str) -> None:
+        self.folder, self._kind = folder, kind
+        self.files = [folder / name for name in names.split()]
+        """What is written into the folder itself."""
+        self._lock = contextlib.ExitStack()
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.close()
+
+    def begin(self) -> None:
+        """Claims the folder, see `folders.claim`, locks it, and deletes what an earlier call left in it.
+
+        Results of two calls are thus never mixed, even if one is interrupted. Calling it again does nothing.
+
+        Raises:
+            ValueError: the folder is not ours, or another process is writing to it.
+            OSError: the folder cannot be written.
+        """
+        if self._begun:
+            return
+        folders.claim(self.folder, self._kind, flag="--out")
+        self._lock.enter_context(locks.lock(self.folder, self._kind, flag="--out"))
+        self._begun = True
+        for path in self.files:
+            delete(path)
+
+
+class EvaluationFolder(_OutFolder):
     """What `launch.evaluate` writes into a folder, below a workdir or anywhere else."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        names = "evaluation.json evaluation.csv evaluation.html judged.csv predictions.csv predictions.html"
+        super().__init__(folder, "evaluation", names)
+        self.results, self.table, self.page = self.files[:3]
+        self.judged, self.predictions, self.predictions_page = self.files[3:]
         self.data = folder / "data"
-        self.predictions = folder / "predictions.csv"
-        self.predictions_page = folder / "predictions.html"
-        self.judged = folder / "judged.csv"
-        self.results = folder / "evaluation.json"
-        self.table = folder / "evaluation.csv"
-        self.page = folder / "evaluation.html"
-
-    def claim(self) -> None:
-        """Creates and marks the folder, or checks its mark; see `folders.claim`."""
-        folders.claim(self.folder, "evaluation", flag="--out")
 
 
-class SeedsFolder:
+class SeedsFolder(_OutFolder):
     """What `launch.report` writes for several runs that differ in their seed."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.results = folder / "seeds.json"
-        self.table = folder / "seeds.csv"
-        self.markdown = folder / "seeds.md"
-        self.page = folder / "seeds.html"
-
-    def claim(self) -> None:
-        """Creates and marks the folder, or checks its mark; see `folders.claim`."""
-        folders.claim(self.folder, "seeds", flag="--out")
+        super().__init__(folder, "seeds", "seeds.json seeds.csv seeds.md seeds.html")
+        self.results, self.table, self.markdown, self.page = self.files
 
 
 def _order(model: str) -> tuple[int, str]:

@@ -38,6 +38,19 @@ def test_round_trip_to_the_bit(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["a [b]", "a\\b", "**", "[!x]"])
+def test_a_path_below_which_nothing_could_be_read_again_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=r"in its path, below which .* another --workdir"):
+        Store(tmp_path / name)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a'b \"c", "é\u2028\n", "%41{x}?*#|", "[x", "~$HOME", "x" * 200])
+def test_a_path_may_have_any_other_character(tmp_path, name):
+    Store(tmp_path / name).save(1, tree(1), {})
+    assert Store(tmp_path / name).restore(tree(0), Strict()) is not None
+
+
 def test_dtypes_that_numpy_has_no_name_for(tmp_path):
     store = Store(tmp_path)
     saved = {"half": jnp.arange(6, dtype=jnp.bfloat16).reshape(2, 3), "one": jnp.bfloat16(1.5)}

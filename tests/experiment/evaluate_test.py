@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from scipy import special
 from fl_jax.data import partition
 from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions
-from fl_jax.experiment import labelled_predictions
+from fl_jax.experiment import compare_predictions, evaluate, labelled_predictions
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.workdir import Workdir
 
@@ -50,6 +51,7 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
     assert sorted(path.name for path in out.iterdir()) == [
         *(
             ".fl_jax-evaluation",
+            ".locks",
             "evaluation.csv",
             "evaluation.html",
             "evaluation.json",
@@ -102,6 +104,31 @@ def test_what_is_written_is_not_read(workdir, tmp_path):
     done = _program(f"--workdir={workdir}", *flags)
     assert done.returncode == 1
     assert "which this command writes: give another --out" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "evaluation.csv"])
+def test_our_own_earlier_results_are_not_compared_with(workdir, tmp_path, name):
+    out = tmp_path / "out"
+    assert _program(f"--workdir={workdir}", f"--out={out}", "--resamples=20").returncode == 0
+    shutil.copy(workdir / "predictions" / "central.csv", out / name)
+    flags = (f"--predictions=theirs={out / name}", f"--out={out}")
+    done = _program(f"--workdir={workdir}", *flags)
+    assert done.returncode == 1
+    assert "which this command writes: give another --out" in done.stderr
+    assert (out / name).exists()
+
+
+def test_results_of_two_calls_are_not_mixed(workdir, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    request = evaluate.Request(out=tmp_path / "out", resamples=20)
+    files = evaluate.evaluate(Workdir(workdir), request, Reporter()).files
+    assert all(path.exists() for path in files)
+    monkeypatch.setattr(compare_predictions.labelled_scans, "render", full)
+    with pytest.raises(OSError, match="full"):
+        evaluate.evaluate(Workdir(workdir), request._replace(model="central"), Reporter())
+    assert not (tmp_path / "out" / "evaluation.html").exists()
 
 
 @pytest.fixture(name="experiment")

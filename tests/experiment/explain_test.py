@@ -15,7 +15,9 @@ from fl_jax.experiment import explain
 from fl_jax.experiment import model as backbone
 from fl_jax.experiment import restore as trained
 from fl_jax.experiment.config import Config
+from fl_jax.experiment.reporter import SILENT
 from fl_jax.files.jsonable import jsonable
+from fl_jax.workdir import Workdir
 
 SIZE = 32
 INSIDE = np.zeros((5, SIZE, SIZE), bool)
@@ -131,3 +133,38 @@ def test_a_model_of_three_slices_is_refused(model, data, holdout, cohort):
     around = dataclasses.replace(data, adjacent=np.zeros((len(data.image), 3), int))
     with pytest.raises(ValueError, match="read a single slice"):
         measured(model, around, holdout, cohort)
+
+
+def test_pictures_of_one_call_never_go_with_numbers_of_another(
+    model, data, holdout, cohort, tmp_path, monkeypatch
+):
+    workdir = Workdir(tmp_path / "run")
+    workdir.claim()
+    workdir.write_predictions("federated", holdout)
+    monkeypatch.setattr(explain.restore, "load", lambda *_: model)
+    monkeypatch.setattr(explain.datasets, "load", lambda _: data)
+    monkeypatch.setattr(explain.experiment, "as_read", lambda _, slices: slices)
+
+    def again(seed):
+        arguments = {"cohort": cohort, "seed": seed, "resamples": 20, "reporter": SILENT}
+        return explain.explain_workdir(workdir, "federated", **arguments)
+
+    first = again(0)
+    shown = [name for name, maps in first.subtypes.items() if maps is not None]
+    assert shown
+    assert workdir.saliency.exists()
+    left = workdir.saliency_panel(shown[0])
+    png = explain.pictures.png
+    monkeypatch.setattr(explain.pictures, "png", lambda panel: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        again(1)
+    assert not workdir.saliency.exists()
+    monkeypatch.setattr(explain.pictures, "png", png)
+    assert again(0) == first == workdir.read_saliency()
+    measured = explain.explain
+    monkeypatch.setattr(
+        *(explain, "explain"),
+        lambda *a, **k: measured(*a, **k)._replace(panels={}),
+    )
+    again(0)
+    assert not left.exists()

@@ -98,7 +98,8 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
     (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")
-    _, predicted = evaluate.predict(model, tmp_path, EvaluationFolder(tmp_path / "out"))
+    with EvaluationFolder(tmp_path / "out") as out:
+        _, predicted = evaluate.predict(model, tmp_path, out)
     logits = predicted[rows]
     np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-5)
     page = (tmp_path / "out" / "predictions.html").read_text()

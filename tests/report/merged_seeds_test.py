@@ -160,7 +160,8 @@ def test_the_program_merges_workdirs(workdirs, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == [".fl_jax-seeds", "seeds.csv", "seeds.html", "seeds.json", "seeds.md"]
+    results = ["seeds.csv", "seeds.html", "seeds.json", "seeds.md"]
+    assert names == [".fl_jax-seeds", ".locks", *results]
     assert (tmp_path / "out" / "seeds.md").read_text() in done.stdout
     merged = json.loads((tmp_path / "out" / "seeds.json").read_text())
     assert merged["bootstrap"]["resamples"] == 20

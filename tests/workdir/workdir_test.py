@@ -1,6 +1,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 
 import make_summary
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from architecture_test import MODULES
 
 from fl_jax.evaluation.predictions import Predictions
-from fl_jax.workdir import PERSONAL, Workdir
+from fl_jax.workdir import PERSONAL, EvaluationFolder, SeedsFolder, Workdir
 from fl_jax.workdir.schema import Done, Manifest, RoundRecord
 
 
@@ -59,6 +61,41 @@ def test_a_dataset_is_used_only_if_an_arm_was_trained_on_it(tmp_path):
     workdir.data.symlink_to(data)
     workdir.manifest.unlink()
     assert workdir.own_data() == workdir.data  # nothing tells it from the experiment's
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from fl_jax.workdir import EvaluationFolder, SeedsFolder
+with globals()[sys.argv[1]](Path(sys.argv[2])) as out:
+    out.begin()
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", [EvaluationFolder, SeedsFolder])
+def test_results_go_to_a_folder_of_one_process_without_earlier_results(tmp_path, kind):
+    with kind(tmp_path / "out") as out:
+        out.begin()
+        for path in out.files:
+            path.write_text("earlier")
+        out.begin()
+        assert all(path.exists() for path in out.files)
+    (out.folder / "mine.csv").write_text("kept")
+    command = [sys.executable, "-c", HOLD, kind.__name__, str(out.folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        assert not any(path.exists() for path in out.files)
+        with (
+            kind(out.folder) as second,
+            pytest.raises(ValueError, match=rf"process {process.pid} .* use another --out"),
+        ):
+            second.begin()
+        process.communicate()
+    assert (out.folder / "mine.csv").read_text() == "kept"
 
 
 def test_what_is_written_is_read_back(tmp_path):
