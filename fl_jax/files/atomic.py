@@ -70,7 +70,8 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno is not None:  # else its text is all there is, and a name would hide it
+            error.filename = error.filename or str(path)
         raise
 
 

@@ -4,7 +4,7 @@ import re
 import pytest
 from fuzzing import no_file_above
 
-from fl_jax.files.atomic import atomic_open
+from fl_jax.files.atomic import atomic_open, named
 
 
 def test_the_file_is_what_it_was_until_all_is_written(tmp_path):
@@ -43,3 +43,10 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_after(tmp_path, 
     with atomic_open(tmp_path / "a") as file:
         file.write("x")
     assert seen == [(tmp_path / "a").stat().st_ino, "name", tmp_path.stat().st_ino]
+
+
+def test_the_text_of_an_error_is_not_replaced_by_the_name_of_its_file(tmp_path):
+    with pytest.raises(OSError, match=r"^the disk is full$"), named(tmp_path):
+        raise OSError("the disk is full")
+    with pytest.raises(OSError, match=f"No space.*: '{re.escape(str(tmp_path))}'"), named(tmp_path):
+        raise OSError(28, "No space left")
