@@ -1,9 +1,8 @@
 """Writes a synthetic cohort: plans, draws, scans, labels and stores every patient in worker processes.
 
-    <out>/<site>/input/labels.csv, <out>/<site>/input/data/<Image>.dcm      all that training may read
-    <out>/truth/slices.csv, patients.csv, masks/<patient>.npz               the drawn truth; never for
-    training <out>/cohort.json                                                       written last: parameters,
-    counts and digests
+    <out>/<site>/input/labels.csv, <out>/<site>/input/data/<Image>.dcm     all that training may read
+    <out>/truth/slices.csv, patients.csv, masks/<patient>.npz              the drawn truth, never for training
+    <out>/cohort.json                                     parameters, counts and digests; written last
 
 A patient is a pure function of (seed, site, number), so the bytes do not depend on the number of workers. A
 folder of ours without `cohort.json` is an unfinished cohort and is written anew. Otherwise the number and
