@@ -30,6 +30,21 @@ _OVERHEAD = 2**20
 """Bytes that a step takes besides its arrays, with a margin."""
 
 
+def check_path(folder: str | Path) -> None:
+    """Checks that checkpoints below a folder could be read again, before work that would be lost.
+
+    Raises:
+        ValueError: they could not, as its path is a pattern to Orbax.
+    """
+    path = Path(folder).absolute()
+    pattern = _PATTERN.search(str(path))
+    if pattern:
+        raise ValueError(
+            f"--workdir: {path} has {pattern[0]} in its path, below which Orbax writes checkpoints that "
+            "cannot be read; rename the folder or use another --workdir"
+        )
+
+
 class Store:
     """The checkpoints of one training in one folder; keeps the newest."""
 
@@ -47,12 +62,7 @@ class Store:
         self.directory = Path(directory).absolute()
         self._read_only, self._keep = read_only, keep
         if not read_only:
-            pattern = _PATTERN.search(str(self.directory))
-            if pattern:
-                raise ValueError(
-                    f"--workdir: {self.directory} has {pattern[0]} in its path, below which Orbax writes "
-                    "checkpoints that cannot be read; rename the folder or use another --workdir"
-                )
+            check_path(self.directory)
             make(self.directory)
             for path in self.directory.iterdir():
                 if _UNFINISHED.fullmatch(path.name) and not path.is_symlink():

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fl_jax.experiment import data, inputs, prepare
+from fl_jax.experiment import checkpoint, data, inputs, prepare
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.manifest import ManifestWriter
@@ -49,6 +49,7 @@ def run(
         KeyboardInterrupt: Ctrl-C arrived; as above.
     """
     survey = surveys.summarize(config.survey)  # fails before training if the file is bad
+    checkpoint.check_path(workdir.root)
     with workdir.lock("experiment"):
         manifest = ManifestWriter(workdir, config, command)
         _prepare_data(config, workdir, manifest, reporter)

@@ -6,7 +6,7 @@ import jax
 
 from fl_jax.data.studies import Studies
 from fl_jax.experiment import data, heads, inputs, predict, preemption, restore, rounds, setup
-from fl_jax.experiment.checkpoint import Store
+from fl_jax.experiment.checkpoint import Store, check_path
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.metrics import Metrics
 from fl_jax.experiment.reporter import SILENT, Reporter
@@ -36,6 +36,7 @@ def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> 
         SystemExit: SIGTERM arrived, and the round is saved.
         KeyboardInterrupt: Ctrl-C arrived, and the round is saved.
     """
+    check_path(workdir.root)
     with workdir.lock(config.arm_name) as lock:
         return _train(config, workdir, reporter, lock)
 

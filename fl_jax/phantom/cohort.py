@@ -193,7 +193,8 @@ def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -
     )
     if series.lesions.any():
         bits = (series.lesions > 0.25) << np.arange(5, dtype=np.uint8)[:, None, None, None]
-        with open_write(out / "truth" / "masks" / f"{identifier}.npz", "new") as file:
+        path = out / "truth" / "masks" / f"{identifier}.npz"
+        with named(path), open_write(path, "new") as file:
             np.savez_compressed(
                 file,
                 images=np.array(names),

@@ -9,6 +9,7 @@ intercept above -100, add 1000, subtract 4096 from values of 4096 or more, and s
 References: DICOM PS3.3 A.3 (CT Image IOD), C.8.2.1 (CT Image Module), C.7.6.2; PS3.5 B.2 (UIDs "2.25.").
 """
 
+import io
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fl_jax.files.atomic import named
 from fl_jax.files.extras import extra
 from fl_jax.files.regular import open_write
 from fl_jax.phantom.scanner.geometry import Geometry
@@ -122,9 +124,11 @@ def write_series(
         header.ImagePositionPatient = [f"{value:.5f}" for value in position]
         header.SliceLocation = f"{position[2]:.3f}"
         header.PixelData = pixels.tobytes()
-        with open_write(folder / f"{name}.dcm", "new") as file:
-            header.save_as(file, enforce_file_format=True)
-            written += file.tell()
+        encoded = io.BytesIO()  # pydicom makes a full disk an error of several lines
+        header.save_as(encoded, enforce_file_format=True)
+        path = folder / f"{name}.dcm"
+        with named(path), open_write(path, "new") as file:
+            written += file.write(encoded.getvalue())
     return written
 
 

@@ -17,7 +17,11 @@ from reporters import Said, Strict
 from fl_jax.experiment import checkpoint_step
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.checkpoint_step import arrays
+from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import SILENT
+from fl_jax.experiment.run import run
+from fl_jax.experiment.train import train_arm
+from fl_jax.workdir import Workdir
 
 
 def tree(value, shape=(64, 8)):
@@ -42,6 +46,9 @@ def test_round_trip_to_the_bit(tmp_path):
 def test_a_path_below_which_nothing_could_be_read_again_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match=r"in its path, below which .* another --workdir"):
         Store(tmp_path / name)
+    for work in (run, train_arm):  # before a cohort is drawn and a dataset built
+        with pytest.raises(ValueError, match="in its path, below which"):
+            work(Config(), Workdir(tmp_path / name))
     assert not any(tmp_path.iterdir())
 
 

@@ -39,7 +39,11 @@ def test_help_lists_every_field_and_sets_nothing_up(copy, tmp_path):
     shutil.rmtree(copy / ".venv")
     done = bash(copy / "launch" / "demo.sh", "--workdir=x", "--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    for words in ("--workdir=DIR", "--config.rounds=10  (int in 1..1000000)", "--config.cohort.scale="):
+    for words in (
+        "--workdir=DIR",
+        "--config.rounds=10  (int in 1..1000000)",
+        "--config.cohort.scale=",
+    ):
         assert words in done.stdout
     for name in FIELDS.keys() - {"cohort"}:
         assert f"\n  --config.{name}=" in done.stdout

@@ -1,8 +1,11 @@
 """Every header dialect reads back to the scanned HU, by plain pydicom and by the library's reader."""
 
+import errno
+
 import numpy as np
 import pydicom
 import pytest
+from fuzzing import no_file_above
 from pydicom.uid import CTImageStorage
 from sphere import draw_sphere
 from turn_dicom import TURNS, turned
@@ -154,6 +157,17 @@ def test_one_name_a_slice(series, tmp_path):
     unit = UNITS[0]
     with pytest.raises(ValueError, match="names has 1 entries"):
         write_series(tmp_path, ["ID_1"], series, GEOMETRY, unit.scanner, unit.dialect, PERSON)
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(series, tmp_path):
+    unit = UNITS[0]
+    names = [f"ID_{k}" for k in range(len(series.hu))]
+    with no_file_above(8192), pytest.raises(OSError, match="too large") as raised:
+        write_series(tmp_path, names, series, GEOMETRY, unit.scanner, unit.dialect, PERSON)
+    assert (
+        raised.value.errno == errno.EFBIG
+    )  # pydicom would have replaced it by its traceback's text
+    assert raised.value.filename == str(tmp_path / "ID_0.dcm")
 
 
 def test_uids_depend_on_every_part():
