@@ -1,5 +1,6 @@
 """Evaluates a model's predictions next to other programs' predictions on the same images."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.experiment import study_level
 from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
 from fl_jax.files import atomic
+from fl_jax.files.text import LONGEST, is_text, printable
 from fl_jax.report import labelled_scans
 from fl_jax.report.results import visible_validation
 from fl_jax.workdir import EvaluationFolder, Workdir
@@ -46,13 +48,19 @@ def read_others(files: Sequence[str], ours: LabelledPredictions) -> OtherProgram
     facts: Facts = {}
     for argument in files:
         name, file = _name_and_file(argument)
+        shown = printable(argument)
+        if not is_text(name):
+            raise ValueError(
+                f"--predictions={shown}: a program's name is 1 to {LONGEST} printable characters; write "
+                "NAME=FILE"
+            )
         if name == ours.name or name in scores:
             raise ValueError(
-                f"--predictions={argument}: the name {name!r} is in use; write OTHER_NAME={file}"
+                f"--predictions={shown}: the name {name!r} is in use; write OTHER_NAME={file}"
             )
         path = Path(file).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f"--predictions={argument}: there is no file {file}")
+        if not os.path.isfile(path):  # unlike `is_file`, also if the name is too long
+            raise FileNotFoundError(f"--predictions={shown}: there is no file {printable(file)}")
         scores[name] = predictions.read(path, ours.scores)
         facts[f"predictions of {name}"] = file
     return OtherPrograms(scores, _validation(scores), facts)
@@ -119,7 +127,7 @@ def compare(
 
 def _name_and_file(argument: str) -> tuple[str, str]:
     name, equals, file = argument.partition("=")
-    if not equals or Path(argument).exists():
+    if not equals or os.path.exists(argument):
         return Path(argument).stem, argument
     return name, file
 

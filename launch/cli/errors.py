@@ -5,6 +5,7 @@ import traceback
 from concurrent.futures.process import BrokenProcessPool
 
 from fl_jax.files.disk_errors import explain_full_disk
+from fl_jax.files.text import printable
 
 _LESS_MEMORY = "close other programs, or use fewer --config.jobs or --workers"
 _MEMORY = ("RESOURCE_EXHAUSTED", "failed to map segment")
@@ -37,7 +38,7 @@ def explain(error: Exception) -> str | None:
             )
         number = error.errno or 0
         if error.filename and number in _PATHS:
-            return f"{error.filename}: {_PATHS[number]}"
+            return f"{printable(str(error.filename))}: {_PATHS[number]}"
         return explain_full_disk(error) or _LIMITS.get(number) or str(error)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY):
         return f"memory ran out ({error}): {_LESS_MEMORY}"

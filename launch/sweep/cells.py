@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from fl_jax.files import atomic, folders
+from fl_jax.files.jsonable import jsonable
 from fl_jax.files.structs import read_struct
 
 TUNING = ("grid", "metric")
@@ -20,7 +22,7 @@ class Run(msgspec.Struct, frozen=True):
     point: dict[str, Any]
     seed: int
     seconds: float
-    results: dict[str, Any]
+    results: dict[str, int | float | list[Any] | None]
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -100,10 +102,12 @@ class CellFile:
         fixed = {k: v for k, v in cell.settings.items() if k not in cell.grid}
         self._inputs: dict[str, Any] = {"runner": runner} | fixed
         self.runs: list[Run] = []
-        stored = read_struct(self.path, Stored, remedy="remove its folder")
+        stored = read_struct(
+            self.path, Stored, remedy="remove this file, and its runs are done again"
+        )
         if stored is not None:
             self._check(stored.inputs)
-            self.runs = stored.runs
+            self.runs = [replace(run, results=jsonable(run.results)) for run in stored.runs]
 
     def _check(self, before: dict[str, Any]) -> None:
         now = self._inputs

@@ -86,6 +86,11 @@ def run_cell(
         edge = [key for key, value in chosen.items() if value in ends.get(key, ())]
     final = [one(chosen, seed) for seed in config.seeds]
     names = dict.fromkeys(name for results in final for name in results)
+    for name in config.columns:
+        if any(isinstance(results.get(name), list) for results in final):
+            raise ValueError(
+                f"config.columns: {name!r} of {cell.title!r} is a list of numbers; name a single one"
+            )
     metrics = {
         name: sweep_summary.summary([results.get(name) for results in final])
         for name in (*config.columns, *names)
@@ -214,10 +219,10 @@ def _left(cell: Cell, stored: CellFile, config: Any) -> int:
 
 
 def _value(cell: Cell, results: Mapping[str, Any], metric: str) -> float | None:
-    if metric not in results:
+    if isinstance(results.get(metric, []), list):
         numbers = [name for name, value in results.items() if not isinstance(value, list)]
         raise ValueError(
-            f"{cell.name}: no metric {metric!r} to tune by; there are: {', '.join(numbers)}"
+            f"{cell.name}: no single number {metric!r} to tune by; there are: {', '.join(numbers)}"
         )
     return results[metric]
 

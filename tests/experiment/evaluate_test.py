@@ -73,6 +73,17 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
 @pytest.mark.parametrize(
     ("flags", "code", "words"),
     [
+        (
+            [f"--predictions={'x' * 5000}=a"],
+            1,
+            "xxx ...: a program's name is 1 to 1000 printable",
+        ),
+        (
+            ["--predictions=\udcff={theirs}"],
+            1,
+            r"error: --predictions=\udcff=",
+        ),
+        ([f"--predictions=a={'x' * 5000}"], 1, "xxx ...: there is no file xxx"),
         (["--predictions=federated={theirs}"], 1, "the name 'federated' is in use"),
         (["--predictions={theirs}", "--predictions={theirs}"], 1, "the name 'theirs' is in use"),
         (["--predictions=nowhere.csv"], 1, "there is no file nowhere.csv"),

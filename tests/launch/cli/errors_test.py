@@ -29,6 +29,10 @@ from launch.cli import errors
             "^a/b: this user may not .*permissions",
         ),
         (OSError(errno.ESTALE, "Stale file handle", "a/b"), "^a/b: its network drive .*mount it"),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000),
+            "^x{296} ...: .*shorten it",
+        ),
         (OSError(errno.EFBIG, "File too large", "a.csv"), "a.csv .*ulimit -f"),
     ],
 )
@@ -43,10 +47,8 @@ def test_a_fault_of_the_code_keeps_its_traceback():
     assert errors.explain(KeyError("x")) is None
 
 
-def test_missing_semaphores_and_homes_are_named_with_the_remedy():
+def test_missing_semaphores_are_named_with_the_remedy():
     module = {"__name__": "multiprocessing.synchronize"}
     with pytest.raises(OSError, match="No such file") as raised:
         exec("raise OSError(2, 'No such file or directory')", module)
     assert "/dev/shm" in (errors.explain(raised.value) or "")
-    home = RuntimeError("Could not determine home directory.")
-    assert errors.explain(home) == "Could not determine home directory."

@@ -118,6 +118,24 @@ def test_other_settings_are_refused_by_name(tmp_path):
         sweep.sweep(other, tmp_path, runner=Arithmetic())
 
 
+@pytest.mark.parametrize("value", ['"0.9"', "true", '{"a": 1}', "1" * 30, "["])
+def test_a_file_of_runs_that_holds_something_else_is_refused(tmp_path, value):
+    sweep.sweep(make_config(), tmp_path, runner=Arithmetic())
+    path = tmp_path / "cells" / "plain.json"
+    path.write_text(path.read_text().replace('"test": 2.0', f'"test": {value}'))
+    with pytest.raises(ValueError, match=r"plain\.json: .* remove this file, and its runs"):
+        sweep.sweep(make_config(), tmp_path, runner=Arithmetic())
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999"])
+def test_what_is_not_finite_in_a_file_of_runs_is_undefined(tmp_path, value):
+    sweep.sweep(make_config(), tmp_path, runner=Arithmetic())
+    path = tmp_path / "cells" / "plain.json"
+    path.write_text(path.read_text().replace('"test": 2.0', f'"test": {value}'))
+    results = sweep.sweep(make_config(), tmp_path, runner=Arithmetic())
+    assert find(results, "", "plain")["metrics"]["test"]["mean"] is None
+
+
 def test_a_row_may_settle_a_field_and_have_its_own_metric(tmp_path):
     rows = {"plain": {"lr": 7.0}, "other": {"metric": "test", "grid": {"shift": (0, 5)}}}
     results = sweep.sweep(make_config(rows=rows), tmp_path, runner=Arithmetic())
@@ -151,7 +169,9 @@ def test_a_run_that_diverges_is_never_chosen_and_shown_as_undefined(tmp_path):
         ({"rows": {"a": {"gian": 1.0}}}, "'a' sets 'gian'.* there are: gain, lr, shift"),
         ({"rows": {"a": {"grid": {"lr": ()}}}}, r"grid of 'lr' in 'a' is \[\]"),
         ({"rows": {"a": {"grid": {"lr": 3}}}}, "grid of 'lr' in 'a' is 3: give values"),
-        ({"rows": {"a": {"metric": "vla"}}}, "a: no metric 'vla' .* there are: val, test"),
+        ({"rows": {"a": {"metric": "vla"}}}, "a: no single number 'vla' .* there are: val, test"),
+        ({"rows": {"a": {"metric": "curve"}}}, "a: no single number 'curve' .* are: val, test"),
+        ({"columns": {"curve": "c"}}, "config.columns: 'curve' of '.*' is a list of numbers"),
         ({"seeds": ()}, "config.seeds"),
         ({"rows": {}}, "config.rows"),
     ],
