@@ -95,9 +95,17 @@ def _stream(slices: Slices, order: np.ndarray, mask: np.ndarray) -> Iterator[Bat
     def in_memory(rows: Any) -> Any:
         return tf.gather(pixels, rows)
 
-    def from_disk(rows: Any) -> Any:
-        return tf.ensure_shape(tf.numpy_function(slices.hu, [rows], tf.int16), shape)
+    def read(rows: np.ndarray) -> np.ndarray:
+        try:
+            return slices.hu(rows)
+        except Exception as error:
+            failed.append(error)
+            raise
 
+    def from_disk(rows: Any) -> Any:
+        return tf.ensure_shape(tf.numpy_function(read, [rows], tf.int16), shape)
+
+    failed: list[Exception] = []
     pixels = _tensor(slices, tf)
     gather, readers = (in_memory, 1) if pixels is not None else (from_disk, 2)
     gather = tf.autograph.experimental.do_not_convert(gather)
@@ -110,9 +118,14 @@ def _stream(slices: Slices, order: np.ndarray, mask: np.ndarray) -> Iterator[Bat
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
     dataset = dataset.prefetch(PREFETCH).with_options(options)
-    for step, hu in enumerate(dataset.as_numpy_iterator()):
-        rows = order[step]
-        yield Batch(slices.inputs(hu, rows), slices.targets(rows), mask[step])
+    try:
+        for step, hu in enumerate(dataset.as_numpy_iterator()):
+            rows = order[step]
+            yield Batch(slices.inputs(hu, rows), slices.targets(rows), mask[step])
+    except tf.errors.OpError:  # has the text of a traceback in the place of our error
+        if failed:
+            raise failed[0] from None
+        raise
 
 
 def _tensor(slices: Slices, tf: Any) -> Any:

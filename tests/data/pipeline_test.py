@@ -1,6 +1,7 @@
 """Batches are what `example_order` says, from disk as from memory; nothing is dropped or invented."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from typing import Any
@@ -167,6 +168,17 @@ def test_evaluation_of_nothing(slices):
 
 
 # --- manners
+
+
+def test_records_that_are_cut_off_meanwhile_are_an_error_of_one_line(tmp_path):
+    source = make_site.write_cohort(tmp_path / "cohort", {"a": 5})
+    prepare(source, data_dir=tmp_path / "data", image_size=12, workers=0)
+    slices = load(tmp_path / "data")
+    (records,) = (tmp_path / "data").rglob("*array_record*")
+    os.truncate(records, 1000)
+    with pytest.raises(ValueError, match=r"data/slices: [^\n]*; build the dataset anew") as raised:
+        list(pipeline.eval_batches(slices, np.arange(4), batch_size=2))
+    assert "\n" not in str(raised.value)
 
 
 def test_importing_the_pipeline_starts_no_tensorflow():
