@@ -64,7 +64,10 @@ def sections(
     minus_central = {model: _minus_central(table, model, level) for model in FEDERATION_MODELS}
     differences = {
         f"{model}_minus_central": {
-            data: {name: estimate._asdict() for name, estimate in row.items()}
+            data: {
+                name: _tested(estimate, data not in too_few)._asdict()
+                for name, estimate in row.items()
+            }
             for data, row in rows.items()
         }
         for model, rows in minus_central.items()
@@ -151,13 +154,18 @@ def holm_adjusted(
     table: dict[str, Any] = {}
     for name in TESTED:
         family = [
-            estimate[name]._replace(p=np.nan) if data in too_few else estimate[name]
+            _tested(estimate[name], data not in too_few)
             for (data, _), estimate in estimates.items()
         ]
         holm = comparisons.holm([test.p for test in family]).tolist()
         for (data, model), test, p in zip(estimates, family, holm, strict=True):
             table.setdefault(data, {}).setdefault(model, {})[name] = {**test._asdict(), "p_holm": p}
     return table
+
+
+def _tested(estimate: Estimate, enough: bool) -> Estimate:
+    """The estimate, without its p if the data set has too few patients for a test."""
+    return estimate if enough else estimate._replace(p=np.nan)
 
 
 def _non_inferiority(

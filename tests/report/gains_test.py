@@ -193,6 +193,14 @@ def test_one_patient_says_nothing(lonely):
     assert {(row[kind]["p"], row[kind]["p_holm"]) for row in tests for kind in row} == {
         (None, None)
     }
+    untested = [
+        cell["p"] is None
+        for site, cells in results["delong_differences"]["federated_minus_central"].items()
+        for cell in cells.values()
+        if results["data_sets"][site]["too_few"]
+    ]
+    assert len(untested) > 8 and all(untested)
+    assert results["delong_differences"]["federated_minus_central"]["holdout"]["micro"]["p"]
     worst = {row["site"] for row in results["worst_site"]["auroc/micro"].values()}
     assert worst <= {"alder", "birch", "cedar"}
     page = text_of((workdir / "report.html").read_text())
