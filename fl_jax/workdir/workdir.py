@@ -236,7 +236,8 @@ class _OutFolder:
     """A folder of results, which one process writes at a time: in a `with` block, after `begin`."""
 
     def __init__(self, folder: Path, kind: Literal["evaluation", "seeds"], names: str) -> None:
-        self.folder, self._kind = folder, kind
+        self.folder = folder
+        self._kind: Literal["evaluation", "seeds"] = kind
         self.files = [folder / name for name in names.split()]
         """What is written into the folder itself."""
         self._lock = contextlib.ExitStack()

@@ -11,6 +11,7 @@ import pytest
 from report import fake_experiment
 from reporters import Said
 
+from fl_jax.data.metadata import read_summary
 from fl_jax.experiment import restore
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.checkpoint_summary import summarize_checkpoints
@@ -30,7 +31,9 @@ def finished(tmp_path_factory):
     for path in (folder / "predictions").glob("[!f]*.csv"):
         path.unlink()
     arm = Workdir(folder).arm("federated")
-    known = CONFIG.numbers() | {"dataset": ["1", {"layout": "sites"}], "partition_digest": "2"}
+    summary = read_summary(folder / "data")
+    dataset = [summary["digest"], summary["options"]]
+    known = CONFIG.numbers() | {"dataset": dataset, "partition_digest": "2"}
     arm.inputs.write_text(json.dumps(known))
     task = restore.models.network(CONFIG, CONFIG.input_shape).task
     state = restore._saved(CONFIG, "federated", task, len(fake_experiment.SITES))
