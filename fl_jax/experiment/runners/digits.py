@@ -145,7 +145,10 @@ def _scanned(
                 void = jnp.zeros_like(void)
             else:
                 after = settled
-            counts = {"taken_by_round": metrics["accepted"].sum(), "void_by_round": void}
+            counts = {
+                "taken_by_round": metrics["accepted"].sum(),
+                "void_by_round": void.astype(int),
+            }
         return after, _judge(task, after.server.params, data) | counts
 
     params = task.init(stream(plan.key, "init"))
