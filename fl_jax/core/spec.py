@@ -10,21 +10,18 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from types import NoneType, UnionType
-from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple
 
 import optax
+
+from fl_jax.core import argument_types
 
 LONGEST, DEEPEST = 1000, 8
 """Largest number of characters of a spec, and of calls within calls."""
 LARGEST = 2**31 - 1
 """Largest integer: a number of sites or steps beyond it is a typing error, and allocating for it a crash."""
-WORDS = {
-    **{float: "a number", int: "an integer", bool: "True or False", str: "a text"},
-    **{Sequence: "a tuple", tuple: "a tuple", NoneType: "None", Callable: "a schedule"},
-}
 
 
 class Spec(NamedTuple):
@@ -258,53 +255,12 @@ def _call(
         unknown = [name for name in kwargs if name not in known]
         meant = _meant(unknown[0], known) if unknown else ""
         raise ValueError(f"{text!r}: {error}; {meant}{shown}") from error
-    kinds = get_type_hints(factory, localns={"ArrayTree": Any})  # optax does not import this name
-    for parameter in ours:
-        several = parameter.kind == inspect.Parameter.VAR_POSITIONAL
-        given = bound.arguments.get(parameter.name, parameter.default)
-        for value in given if several and given is not parameter.default else [given]:
-            kind = kinds.get(parameter.name, Any)
-            if value is not parameter.default and not _fits(value, kind):
-                plain = isinstance(value, int | float | str | list | tuple | dict | None)
-                written = (
-                    f"{value!r:.80}"
-                    if plain and not hasattr(value, "_fields")
-                    else f"a {type(value).__name__}"
-                )
-                raise ValueError(
-                    f"{text!r}: {parameter.name}={written}: must be {_words(kind)}; {shown}"
-                )
+    wrong = argument_types.mismatch(factory, bound, [parameter.name for parameter in ours])
+    if wrong:
+        raise ValueError(f"{text!r}: {wrong}; {shown}")
     try:
         return factory(*context, *args, **kwargs)
     except ValueError:
         raise
     except Exception as error:  # whatever a value of the right type can still cause
         raise ValueError(f"{text!r}: {error}; {shown}") from error
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value fits an annotation. True is no number, and 1 is not True."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        # A union of numbers lists bool for arrays' sake.
-        return any(_fits(value, k) for k in inner if not (k is bool and float in inner))
-    if kind in (float, complex):
-        return hasattr(value, "dtype") or (
-            isinstance(value, int | float) and not isinstance(value, bool)
-        )
-    if kind in (int, bool, str, NoneType):
-        return type(value) is kind
-    if origin in (tuple, Sequence):
-        return isinstance(value, tuple | list) and all(_fits(item, inner[0]) for item in value)
-    if origin is Callable:
-        return callable(value)
-    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
-
-
-def _words(kind: Any) -> str:
-    """Such as `a number or a schedule`."""
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    if float in kinds:
-        kinds = [float, *(k for k in kinds if get_origin(k) is Callable or k is NoneType)]
-    known = [get_origin(k) or k for k in kinds]
-    return " or ".join(WORDS.get(k, f"a {k.__name__}") for k in known)
