@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from fl_jax.files.disk_errors import explain
 from fl_jax.files.links import Kind, check_write, has_marker, is_marked, marker
@@ -25,6 +26,21 @@ _SYSTEM = re.compile(
 def is_system(name: str) -> bool:
     """Whether an operating system makes files of this name by itself, also in an empty folder or disk."""
     return _SYSTEM.fullmatch(name) is not None
+
+
+def walk(source: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` without the system's folders, in sorted order; links to folders are listed, not followed.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
+    for folder, folders, names in os.walk(source, onerror=_fail):
+        folders[:] = sorted(name for name in folders if not is_system(name))
+        yield folder, folders, names
+
+
+def _fail(error: OSError) -> NoReturn:
+    raise error
 
 
 def claim(folder: Path, kind: Kind, *, flag: str) -> None:

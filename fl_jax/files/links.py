@@ -29,7 +29,7 @@ def has_marker(folder: Path, kind: Kind) -> bool:
 
 def is_marked(folder: Path) -> bool:
     """Whether a folder, which is no link, carries a marker of any kind."""
-    return not folder.is_symlink() and any(has_marker(folder, kind) for kind in get_args(Kind))
+    return not folder.is_symlink() and _has_any_marker(folder)
 
 
 def marked_folder(path: str | os.PathLike[str]) -> Path | None:
@@ -38,9 +38,13 @@ def marked_folder(path: str | os.PathLike[str]) -> Path | None:
     for folder in absolute.parents:
         if folder.name == "..":  # a folder above it does not contain the path
             break
-        if any(has_marker(folder, kind) for kind in get_args(Kind)):
+        if _has_any_marker(folder):
             outermost = folder
     return outermost
+
+
+def _has_any_marker(folder: Path) -> bool:
+    return any(has_marker(folder, kind) for kind in get_args(Kind))
 
 
 def check_write(path: str | os.PathLike[str]) -> None:

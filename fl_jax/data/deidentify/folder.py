@@ -20,7 +20,7 @@ import pathlib
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.deidentify.file import KEY_BYTES, Deidentified, RefusedError, deidentify, pseudonym
@@ -28,7 +28,7 @@ from fl_jax.data.sources import read_labels, site_paths
 from fl_jax.data.sources.listing import Labels, image_of
 from fl_jax.files import csv_table
 from fl_jax.files.atomic import delete, named
-from fl_jax.files.folders import claim, is_system, make, remove
+from fl_jax.files.folders import claim, is_system, make, remove, walk
 from fl_jax.files.links import check_link, has_marker, marker
 from fl_jax.files.locks import LOCKS, lock
 from fl_jax.files.regular import open_read, open_write, read_bytes
@@ -215,15 +215,10 @@ def _sites(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
 
 
 def _loose(source: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    for folder, folders, names in os.walk(source, onerror=_fail):
-        folders[:] = sorted(name for name in folders if not is_system(name))
+    for folder, folders, names in walk(source):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*names, *links]):
             yield pathlib.Path(folder, name), ""
-
-
-def _fail(error: OSError) -> NoReturn:
-    raise error
 
 
 def _place(path: pathlib.Path, site: str, exported: Deidentified, key: bytes) -> pathlib.Path:

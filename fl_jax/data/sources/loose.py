@@ -8,10 +8,9 @@ folder within is not followed, since its files are listed there.
 
 import os
 import pathlib
-from typing import NoReturn
 
 from fl_jax.data.sources.listing import COUNTS, Item, Listing, digest
-from fl_jax.files.folders import is_system
+from fl_jax.files.folders import walk
 from fl_jax.files.links import check_link
 
 SITE = "loose"
@@ -25,8 +24,7 @@ def loose(source: pathlib.Path) -> Listing:
         ValueError: a file's name is not text, or a link leads out of the folder.
     """
     paths: list[str] = []
-    for folder, within, names in os.walk(source, onerror=_fail):
-        within[:] = [name for name in within if not is_system(name)]
+    for folder, within, names in walk(source):
         paths += [os.path.join(folder, name) for name in (*within, *names)]
     for path in paths:
         if os.path.islink(path):
@@ -37,7 +35,3 @@ def loose(source: pathlib.Path) -> Listing:
             raise ValueError(f"{source}: file {image!r} has a name that is not text; rename it")
     items = [Item(path, image, SITE, None) for image, path in sorted(images.items())]
     return Listing(items, {SITE: dict.fromkeys(COUNTS, 0)}, digest(items))
-
-
-def _fail(error: OSError) -> NoReturn:
-    raise error
