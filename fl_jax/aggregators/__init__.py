@@ -34,7 +34,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Finds a new file of this folder by its name, so that it needs no line here."""
-    function = None if name.startswith("_") else spec.plug_in(__name__, name)
+    function = spec.plug_in(__name__, name)
     if function is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = function  # in place of the module, which Python sets

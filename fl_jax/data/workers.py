@@ -23,7 +23,6 @@ class Workers(ProcessPoolExecutor):
             count: processes.
             initializer: called first in every process; it should call `end_with_parent`.
             *arguments: of the initializer.
-
         """
         super().__init__(count, multiprocessing.get_context("spawn"), initializer, arguments)
 

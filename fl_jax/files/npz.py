@@ -32,10 +32,10 @@ def read_npz(path: str | os.PathLike[str], largest: int = LARGEST) -> dict[str, 
     with open_read(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                size = sum(member.file_size for member in archive.infolist())
+                members = archive.infolist()
+                size = sum(member.file_size for member in members)
                 if size > largest:
                     raise ValueError(f"its arrays take {size} bytes, at most {largest} are read")
-                members = archive.infolist()
                 return {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
         except Exception as error:  # whatever zipfile and NumPy raise for a damaged file
             raise ValueError(

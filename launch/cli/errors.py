@@ -46,11 +46,10 @@ def explain(error: Exception) -> str | None:
         return f"a worker process was killed, perhaps because memory ran out: {_LESS_MEMORY}"
     if isinstance(error, RuntimeError) and "Could not determine home directory" in str(error):
         return "a path begins with ~, and that user's home directory is unknown: write the path in full"
-    expected = {ValueError: "", ModuleNotFoundError: "pip install"}
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return _LIMITS[errno.EAGAIN]
-    known = any(isinstance(error, kind) and words in str(error) for kind, words in expected.items())
-    return str(error) if known else None
+    missing_extra = isinstance(error, ModuleNotFoundError) and "pip install" in str(error)
+    return str(error) if missing_extra or isinstance(error, ValueError) else None
 
 
 def _origin(error: Exception) -> str:

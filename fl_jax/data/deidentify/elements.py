@@ -44,7 +44,7 @@ IDS = (
     *("InstitutionName", "PatientAddress", "DeviceSerialNumber", "StudyID"),
 )
 WORD = 4
-"""Minimum length of a word that is searched within words; a shorter name must be a word of its own."""
+"""Minimum length of a word that is searched within words; a shorter name must be a whole word."""
 _NUMBER = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *\0?| *")
 _TEXT: dict[str, Callable[[str], object]] = {
     "CS": re.compile("[A-Z0-9_ ]{0,16}").fullmatch,

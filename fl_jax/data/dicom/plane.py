@@ -10,7 +10,7 @@ only change places. Directions are the patient's, whatever Patient Position (pro
 |---|---|
 | gantry tilt, an oblique or rotated reconstruction, up to 45 degrees from radiological | stays as it is |
 | any other axial orientation, with either normal | turned, counted as `Repair.TURNED`; spacing swapped if transposed |
-| a series with normals more than 1 degree apart | each plane is a series of its own, see `Planes` |
+| a series with normals more than 1 degree apart | each plane is a separate series, see `Planes` |
 | normal more than 45 degrees from the body's axis: sagittal, coronal | refused, `NOT_AXIAL` |
 | missing or empty | refused, `MISSING_GEOMETRY`: the picture could be a mirror image |
 | malformed, not finite, not orthonormal, beyond `FARTHEST`; Pixel Spacing of which one is over 4 times the other | refused, `BAD_GEOMETRY` |
@@ -69,7 +69,7 @@ class Plane(NamedTuple):
 class Planes:
     """Tells the planes of a series apart, which has several where the gantry's tilt changes.
 
-    Positions along different normals cannot be compared, so each plane becomes a series of its own.
+    Positions along different normals cannot be compared, so each plane becomes a separate series.
     """
 
     def __init__(self) -> None:

@@ -61,9 +61,7 @@ class Reason(enum.StrEnum):
     )
     EMPTY = "empty pixels"  # no PixelData, length 0, or one value everywhere
     BLANK = "blank picture"  # neither tissue nor the noise of air
-    OUT_OF_RANGE = (
-        "out-of-range HU"  # no air, a tenth above bone, values lost below air, or half-scale
-    )
+    OUT_OF_RANGE = "out-of-range HU"  # no air, too much bone or between air and tissue, values lost
     REPAIR_OFF = "repair switched off"  # readable only with a disabled repair
     MISSING_IDENTIFIERS = "missing identifiers"  # no patient, study or series: cannot be grouped
 

@@ -29,15 +29,21 @@ def test_bars_show_a_stage():
     assert task.fields["note"] == "3 of 12 patients"
 
 
-def test_a_log_has_a_line_for_each_arm_at_most_every_so_often(monkeypatch):
+def log_of_100_seconds(monkeypatch, out, happens):
+    """A log that has begun an arm, and `happens(log)` once a second after that."""
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    out = io.StringIO()
     log = progress.LogLines(Console(file=out, width=200))
     log.arm_started("central", examples=320, rounds=2)
     for second in range(100):
         clock[0] = float(second)
-        log.examples_seen("central", 2)
+        happens(log)
+    return log
+
+
+def test_a_log_has_a_line_for_each_arm_at_most_every_so_often(monkeypatch):
+    out = io.StringIO()
+    log = log_of_100_seconds(monkeypatch, out, lambda log: log.examples_seen("central", 2))
     log.round_finished("central", record(2))
     lines = out.getvalue().splitlines()
     assert lines[0] == "central: 2 rounds, 320 examples"
@@ -47,14 +53,8 @@ def test_a_log_has_a_line_for_each_arm_at_most_every_so_often(monkeypatch):
 
 
 def test_a_log_is_never_silent_while_other_processes_train(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     out = io.StringIO()
-    log = progress.LogLines(Console(file=out, width=200))
-    log.arm_started("central", examples=320, rounds=2)
-    for second in range(100):
-        clock[0] = float(second)
-        log.waiting()
+    log_of_100_seconds(monkeypatch, out, progress.LogLines.waiting)
     assert out.getvalue().splitlines()[1:] == ["training: central 0%"] * 3
 
 
