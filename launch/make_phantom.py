@@ -20,6 +20,9 @@ _OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
 _SEED = flags.DEFINE_integer("seed", 0, "Equal seeds give equal bytes.", lower_bound=0)
 _SCALE = flags.DEFINE_float("scale", 1.0, "Factor on every site's number of patients.")
 _MATRIX = flags.DEFINE_integer("matrix", 256, "Rows and columns of the images.")
+_FAMILY = flags.DEFINE_string(
+    "family", "standard", "Family of phantoms, see fl_jax/phantom/family.py."
+)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Single-threaded processes.", lower_bound=1)
 _NAMES = flags.DEFINE_list("sites", [site.name for site in SITES], "Sites to write.")
 
@@ -39,6 +42,7 @@ def main(argv: list[str]) -> None:
             sites=[known[name] for name in _NAMES.value],
             scale=_SCALE.value,
             matrix=_MATRIX.value,
+            family=_FAMILY.value,
             workers=_WORKERS.value,
             progress=progress.ticker(reporter, "cohort", "patients"),
         )

@@ -60,6 +60,11 @@ class Cohort:
     seed: int = _data(0, "Seed of the patients.", low=0, high=2**63 - 1)
     scale: float = _data(1.0, "Number of patients, 1 being the demo's.", low=1e-3, high=1e4)
     matrix: int = _data(256, "Height and width of the DICOM images, pixels.", low=32, high=2048)
+    family: str = _data(
+        "standard",
+        "Family of phantoms: standard, former or shifted, with groups of another one, such as "
+        "'former, pose=standard'; see fl_jax/phantom/family.py.",
+    )
 
     def __post_init__(self) -> None:
         _check_fields(self, "cohort.")

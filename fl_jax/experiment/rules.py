@@ -16,6 +16,7 @@ from fl_jax.data import windows
 from fl_jax.experiment import federation, model
 from fl_jax.experiment.tracking import EXTRAS
 from fl_jax.files.text import LONGEST, printable
+from fl_jax.phantom import family
 from fl_jax.tasks.fine_tune import layer_rates
 from fl_jax.tasks.task import Task
 
@@ -75,6 +76,10 @@ def _check_training(config: Config) -> None:
 
 
 def _check_data(config: Config) -> None:
+    try:
+        family.parse(config.cohort.family)
+    except ValueError as error:
+        raise ValueError(printable(f"config.cohort.{error}", LONGEST)) from error
     with _naming(config, "partition"):
         spec.build(config.partition, "fl_jax.data.partition.schemes")
     with _naming(config, "windows"):

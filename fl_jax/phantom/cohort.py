@@ -32,6 +32,7 @@ from fl_jax.phantom import tables
 from fl_jax.phantom.dicom_writer import Person, write_series
 from fl_jax.phantom.drawing.grid import Drawing, Grid
 from fl_jax.phantom.drawing.head import draw_head
+from fl_jax.phantom.family import STANDARD, Family, parse
 from fl_jax.phantom.labels import READER_ERROR, THRESHOLD, read_slices
 from fl_jax.phantom.patient.parameters import PatientParams
 from fl_jax.phantom.patient.sampling import sample_patient
@@ -90,6 +91,7 @@ def make_cohort(
     sites: Sequence[Site] = SITES,
     scale: float = 1.0,
     matrix: int = 256,
+    family: str = "standard",
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     draw: Draw | None = None,
@@ -103,6 +105,7 @@ def make_cohort(
         sites: hospitals, see `sites.SITES`.
         scale: factor on every site's number of patients, above 0, at most 1000; at least four remain.
         matrix: rows = columns of the images, 32 to 2048.
+        family: of phantoms, see `family.parse`.
         workers: single-threaded processes, >= 1. They are spawned, so guard a script that calls this with
             `if __name__ == "__main__"`.
         progress: called with (patients done, all patients) after every patient.
@@ -115,6 +118,7 @@ def make_cohort(
         OSError: `out` cannot be written, with the reason.
     """
     _check(seed, sites, scale, matrix, workers)
+    numbers = parse(family)
     out = Path(out)
     parameters = {
         "version": VERSION,
@@ -123,6 +127,7 @@ def make_cohort(
         "matrix": matrix,
         "threshold_mm2": THRESHOLD,
         "reader_error": READER_ERROR,
+        "family": dataclasses.asdict(numbers),
         "draw": "default" if draw is None else f"{draw.__module__}.{draw.__qualname__}",
         "sites": [dataclasses.asdict(site) for site in sites],
     }
@@ -138,7 +143,7 @@ def make_cohort(
         _clear(out, sites)
         cases = plan_cohort(seed, sites, scale)
         records = []
-        for record in _in_processes(cases, out, matrix, workers, draw):
+        for record in _in_processes(cases, out, matrix, numbers, workers, draw):
             records.append(record)
             if progress is not None:
                 progress(len(records), len(cases))
@@ -168,17 +173,23 @@ def _check(seed: int, sites: Sequence[Site], scale: float, matrix: int, workers:
         raise ValueError("sites is empty: pass at least one site")
 
 
-def make_patient(case: Case, out: Path, matrix: int, draw: Draw | None = None) -> Record:
+def make_patient(
+    case: Case, out: Path, matrix: int, family: Family = STANDARD, draw: Draw | None = None
+) -> Record:
     """Draws, scans, labels and stores one planned patient in its site's folder, which must exist."""
     rng = np.random.default_rng(case.key)
     patient = sample_patient(
-        rng, age=case.age, sex=case.sex, subtypes=case.subtypes, severity=case.severity
+        rng,
+        family,
+        age=case.age,
+        sex=case.sex,
+        subtypes=case.subtypes,
+        severity=case.severity,
     )
-    geometry = position(case, 72.0 * patient.size[2] + 14.0, rng, matrix)
+    geometry = position(case, 72.0 * patient.size[2] + 14.0, rng, matrix, family)
     motion = bool(rng.random() < MOTION)
-    series = scan(
-        (draw or draw_head)(patient, geometry.grid), geometry, case.unit.scanner, rng, motion=motion
-    )
+    drawing = (draw or draw_head)(patient, geometry.grid)
+    series = scan(drawing, geometry, case.unit.scanner, rng, family, motion=motion)
     reading = read_slices(series, geometry, rng)
     identifier = f"SYN_{_hash(*case.key, 'patient')[:8]}"
     person = Person(
@@ -251,11 +262,11 @@ def _clear(out: Path, sites: Sequence[Site]) -> None:
 
 
 def _in_processes(
-    cases: list[Case], out: Path, matrix: int, workers: int, draw: Draw | None
+    cases: list[Case], out: Path, matrix: int, family: Family, workers: int, draw: Draw | None
 ) -> Iterator[Record]:
     """Yields records as workers finish."""
     with Workers(min(workers, len(cases)), _one_thread) as pool:
-        futures = [pool.submit(make_patient, case, out, matrix, draw) for case in cases]
+        futures = [pool.submit(make_patient, case, out, matrix, family, draw) for case in cases]
         try:
             for future in as_completed(futures):
                 with named(out):

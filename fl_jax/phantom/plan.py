@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fl_jax.phantom.family import Family
 from fl_jax.phantom.scanner.geometry import Geometry, Pose, plan_slices
 from fl_jax.phantom.sites import Site, Unit
 
@@ -81,7 +82,9 @@ def _quota(weights: Sequence[float], count: int, rng: np.random.Generator) -> np
     return rng.permutation(np.minimum(np.searchsorted(edges, points), len(edges) - 1))
 
 
-def position(case: Case, head_height: float, rng: np.random.Generator, matrix: int) -> Geometry:
+def position(
+    case: Case, head_height: float, rng: np.random.Generator, matrix: int, family: Family
+) -> Geometry:
     """Positions a patient, whose vertex is `head_height` mm above the brain's centre, in the scanner."""
     scanner = case.unit.scanner
     tilt = float(np.round(rng.uniform(*scanner.tilt), 1))

@@ -15,6 +15,7 @@ the best model there; `best_round` by validation, planned `examples`, `parameter
 import dataclasses
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -100,7 +101,7 @@ def _prepare(config: Config, home: Path) -> Config:
     if config.data_dir:
         return config
     cohort = dataclasses.asdict(config.cohort)
-    parts = home / "_".join(f"{name}{value}" for name, value in cohort.items())
+    parts = home / re.sub(r"\W+", "_", "_".join(f"{k}{v}" for k, v in cohort.items()))
     data_dir = parts / f"data_{config.image_size}"
     prepare.prepare_cohort(
         cohort,

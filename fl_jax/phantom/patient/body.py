@@ -7,11 +7,12 @@ density vary at random.
 
 import numpy as np
 
+from fl_jax.phantom.family import Family
 from fl_jax.phantom.patient.parameters import Triple, triple
 
 
 def sample_body(
-    rng: np.random.Generator, *, age: float, sex: str
+    rng: np.random.Generator, family: Family, *, age: float, sex: str
 ) -> tuple[dict[str, float], Triple]:
     """Samples a body: numbers by name (mm, HU or relative) and the scale of the head along x, y, z.
 

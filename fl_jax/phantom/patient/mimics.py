@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fl_jax.phantom.family import Family
 from fl_jax.phantom.patient import trauma_and_surgery as trauma
 from fl_jax.phantom.patient.parameters import CUTS, RODS, SPOTS, Lesion, Spot
 
@@ -26,6 +27,7 @@ LACUNES = ((22.0, 6.0, 6.0), (13.0, -16.0, 8.0), (24.0, 10.0, 22.0), (26.0, -10.
 
 def sample_mimics(
     rng: Rng,
+    family: Family,
     *,
     age: float,
     sex: str,

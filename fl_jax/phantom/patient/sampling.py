@@ -3,6 +3,7 @@
 import numpy as np
 
 from fl_jax.core.types import LABELS
+from fl_jax.phantom.family import STANDARD, Family
 from fl_jax.phantom.patient import extra_axial, intra_axial
 from fl_jax.phantom.patient.body import sample_body
 from fl_jax.phantom.patient.mimics import sample_mimics
@@ -11,6 +12,7 @@ from fl_jax.phantom.patient.parameters import Lesion, PatientParams
 
 def sample_patient(
     rng: np.random.Generator,
+    family: Family = STANDARD,
     *,
     age: float,
     sex: str = "M",
@@ -21,6 +23,7 @@ def sample_patient(
 
     Args:
         rng: random generator.
+        family: of phantoms.
         age: years, 1 to 100.
         sex: "F" or "M".
         subtypes: subset of `types.LABELS[1:]`; empty without bleeding.
@@ -35,17 +38,22 @@ def sample_patient(
         raise ValueError(f"age={age!r} years; pass 1 to 100")
     if not 0.0 <= severity <= 1.0:
         raise ValueError(f"severity={severity!r}; pass 0 (subtle) to 1 (large)")
-    numbers, size = sample_body(rng, age=age, sex=sex)
-    lesions, injury = _sample_lesions(rng, age=age, subtypes=subtypes, severity=severity)
+    numbers, size = sample_body(rng, family, age=age, sex=sex)
+    lesions, injury = _sample_lesions(rng, family, age=age, subtypes=subtypes, severity=severity)
     incidental = sample_mimics(
-        rng, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury
+        rng, family, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury
     )
     seed = int(rng.integers(2**31))
     return PatientParams(float(age), sex, size, seed, lesions=lesions, **incidental)
 
 
 def _sample_lesions(
-    rng: np.random.Generator, *, age: float, subtypes: tuple[str, ...], severity: float
+    rng: np.random.Generator,
+    family: Family,
+    *,
+    age: float,
+    subtypes: tuple[str, ...],
+    severity: float,
 ) -> tuple[tuple[Lesion, ...], bool]:
     """The lesions, and whether they are traumatic."""
     wanted = set(subtypes)

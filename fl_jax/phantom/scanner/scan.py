@@ -21,6 +21,7 @@ import scipy.fft
 from fl_jax.core.types import AIR
 from fl_jax.files.extras import extra
 from fl_jax.phantom.drawing.grid import Drawing
+from fl_jax.phantom.family import STANDARD, Family
 from fl_jax.phantom.scanner import head_holder
 from fl_jax.phantom.scanner.geometry import Geometry
 from fl_jax.phantom.scanner.radon import Projector, projector
@@ -110,6 +111,7 @@ def scan(
     geometry: Geometry,
     scanner: Scanner,
     rng: np.random.Generator,
+    family: Family = STANDARD,
     *,
     motion: bool,
 ) -> Scan:
@@ -120,6 +122,7 @@ def scan(
         geometry: of the slices.
         scanner: the machine.
         rng: random generator for noise and motion; equal states give equal bytes.
+        family: of phantoms.
         motion: whether the patient moves during a few slices.
     """
     clean = _average(drawing.hu, geometry.profile)
