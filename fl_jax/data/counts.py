@@ -6,6 +6,7 @@ from collections import Counter
 from fl_jax.core.types import LABELS
 from fl_jax.data import dicom, duplicates, sources
 from fl_jax.data.metadata import Positives, SiteCounts
+from fl_jax.data.names import check_name
 from fl_jax.data.pseudonyms import without_id
 from fl_jax.files import csv_table
 
@@ -50,11 +51,7 @@ class Counts:
         """
         first = self.first.setdefault(read.patient, item)
         here, there = (without_id(file.path, read.patient) for file in (item, first))
-        if without_id(item.image, read.patient) != item.image:
-            raise ValueError(
-                f"{here}: the file's name contains its Patient ID, and datasets, predictions and "
-                "reports show names: rename such files, e.g. with python -m launch.deidentify"
-            )
+        check_name(item, read.patient)
         if first.site != item.site:
             raise ValueError(
                 f"{there} at site {first.site!r} and {here} at site {item.site!r} have the same "

@@ -50,6 +50,7 @@ from fl_jax.data.metadata import (
     read_version,
     seal,
 )
+from fl_jax.data.names import check_names
 from fl_jax.data.records import Writer
 from fl_jax.data.slices import UNKNOWN
 from fl_jax.files import csv_table, folders, locks
@@ -126,6 +127,7 @@ def prepare(
             if summary is None:
                 if stale:
                     say(f"{data_dir}: {stale}: built anew")
+                check_names(listing.items)
                 paths = [item.path for item in listing.items]
                 reads = dicom.read_all(paths, size=image_size, workers=workers, repairs=repairs)
                 return _build(

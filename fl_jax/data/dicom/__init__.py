@@ -20,7 +20,7 @@ with extra("ct"):
     from fl_jax.data.dicom.hounsfield import HU_RANGE
     from fl_jax.data.dicom.parallel import read_all
     from fl_jax.data.dicom.plane import Planes
-    from fl_jax.data.dicom.read import Dialect, Slice, read
+    from fl_jax.data.dicom.read import Dialect, Slice, patient_id, read
     from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Refusal",
     "Repair",
     "Slice",
+    "patient_id",
     "read",
     "read_all",
 ]

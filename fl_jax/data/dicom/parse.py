@@ -18,6 +18,7 @@ from fl_jax.data.dicom.header import TAGS, TEXTS, Header
 from fl_jax.data.dicom.refusal import Reason, RefusedError
 from fl_jax.data.dicom.scan import CHARACTER_SET, is_plain, scan
 
+PATIENT_ID = 0x00100020
 _PACKED = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")
 """How archives of zip, gzip, 7z, bzip2 and xz begin."""
 
@@ -52,6 +53,23 @@ def _parsed(data: bytes) -> Header:
         syntax, media, order = DeflatedExplicitVRLittleEndian, "", "<"
     values = {key: _value(parsed, tag, key) for tag, key in TAGS.items() if tag in parsed}
     return Header(values, order, None if syntax is None else UID(str(syntax)), str(media))
+
+
+def patient_id(data: bytes) -> str:
+    """Patient ID from the beginning of a file; empty if it is not there or cannot be parsed."""
+    with quiet():
+        try:
+            parsed = read_partial(
+                bounds.BoundedReader(data),
+                lambda tag, *_: tag > PATIENT_ID,
+                specific_tags=[CHARACTER_SET, PATIENT_ID],
+            )
+            value = _value(parsed, PATIENT_ID, "PatientID") if PATIENT_ID in parsed else b""
+            return (value or b"").decode().strip(" \0\t\r\n")
+        except (
+            Exception
+        ):  # pydicom raises arbitrary errors; `read` says what is wrong with the file
+            return ""
 
 
 class _Once:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.data.dicom import bounds
+from fl_jax.data.dicom import bounds, parse
 from fl_jax.data.dicom.header import Header, device_text, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize
-from fl_jax.data.dicom.parse import parse
 from fl_jax.data.dicom.pixels import stored_values
 from fl_jax.data.dicom.plane import image_plane
 from fl_jax.data.dicom.refusal import (
@@ -32,6 +31,8 @@ ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 LONGEST = 256
 """Maximum length of an identifier; DICOM allows 64 (PS3.5, 6.2)."""
+BEGINNING = 2**16
+"""Bytes in which a header's Patient ID lies: elements ascend, and few come before it."""
 DIRECTORY = "1.2.840.10008.1.3.10"
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 """Unicode's control characters, category Cc."""
@@ -125,7 +126,7 @@ def read(
     header = None
     try:
         bounds.check("bytes of the file", len(data), bounds.LARGEST_FILE)
-        header = parse(data)
+        header = parse.parse(data)
         return _read(header, size, name, repairs)
     except RefusedError as refused:
         reason, detail = refused.reason, printable(refused.detail)
@@ -136,6 +137,16 @@ def read(
             f"{type(error).__name__} at {pathlib.Path(place.filename).name}, line {place.lineno}"
         )
     return Refusal(_without_id(path, header), reason, detail)
+
+
+def patient_id(path: str | pathlib.Path) -> str:
+    """Patient ID of a file of which only the beginning is read; empty where that does not suffice."""
+    try:
+        with open_read(path, checked=True) as file:
+            data = file.read(BEGINNING)
+    except (OSError, ValueError):  # `read` says what is wrong with it
+        return ""
+    return parse.patient_id(data)
 
 
 def _bytes(path: str | pathlib.Path) -> bytes:

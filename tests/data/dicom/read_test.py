@@ -23,6 +23,16 @@ from fl_jax.data import dicom
 from fl_jax.data.dicom import Reason, Repair
 
 
+def after_sequence():
+    """A file as scanners write it, with a sequence of undefined length before the Patient ID."""
+    original = dataset(
+        PatientID="Käthe-1", SpecificCharacterSet="ISO_IR 100", syntax=ImplicitVRLittleEndian
+    )
+    original.ReferencedImageSequence = [pydicom.Dataset()]
+    original["ReferencedImageSequence"].is_undefined_length = True
+    return encode(original)
+
+
 def test_a_plain_file():
     read = accepted(ct())
     np.testing.assert_array_equal(read.hu, disc())
@@ -432,3 +442,18 @@ def test_a_thickness_that_is_none_is_missing(thickness):
 def test_a_tilt_beyond_a_quarter_turn_is_missing():
     assert np.isnan(accepted(ct(GantryDetectorTilt="91")).tilt)
     assert accepted(ct(GantryDetectorTilt="-20.5")).tilt == -20.5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [ct(PatientID="Käthe-1", SpecificCharacterSet="ISO_IR 100"), after_sequence()],
+    ids=["explicit", "implicit, after a sequence of undefined length"],
+)
+def test_the_patient_id_is_read_from_a_files_beginning(data, tmp_path):
+    path = tmp_path / "a.dcm"
+    end = data.index("Käthe-1".encode("latin-1")) + 7
+    path.write_bytes(data[: end + 100])
+    assert dicom.patient_id(path) == "Käthe-1"
+    path.write_bytes(data[:300])
+    assert dicom.patient_id(path) == ""
+    assert dicom.patient_id(tmp_path / "nowhere") == ""
