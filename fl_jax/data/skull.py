@@ -41,7 +41,8 @@ def inside_skull(hu: NDArray) -> NDArray[np.bool_]:
     for axis in (1, 2):
         inside &= np.logical_or.accumulate(bone, axis=axis)
         inside &= np.flip(np.logical_or.accumulate(np.flip(bone, axis), axis=axis), axis)
-    regions, count = ndimage.label(inside, _FLAT)
+    regions = np.zeros(hu.shape, np.int32)
+    count = int(ndimage.label(inside, _FLAT, output=regions))  # type: ignore[arg-type]
     sizes = np.bincount(regions.ravel(), minlength=count + 1)
     sizes[0] = 0
     each = sizes[regions]

@@ -19,6 +19,7 @@ from fl_jax.files import csv_table
 
 UNKNOWN = -1
 """Each label of a dataset without labels; invalid in every loss and statistic."""
+EXTENT = ("rows", "columns", "spacing_row", "spacing_column")
 DIALECT = ("bits_stored", "signed", "intercept", "kernel", "spacing_row")
 """Index columns that describe how a file was written."""
 
@@ -43,6 +44,7 @@ class Slices:
         dialect: how the files were written: `bits_stored`, `signed`, `intercept`, `kernel`, and `spacing`
             between rows in mm, -1 if unknown; each [N]. Empty if not known.
         adjacent: int64[N, 3], the rows of one input, see `adjacent.neighbours`; None for single slices.
+        pixel_mm: float64[N], side of the stored square pixels, mm; NaN if unknown. None if not known at all.
     """
 
     image: np.ndarray
@@ -59,6 +61,7 @@ class Slices:
     linked: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dialect: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     adjacent: np.ndarray | None = None
+    pixel_mm: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -181,7 +184,9 @@ def load(data_dir: str | pathlib.Path) -> Slices:
         raise ValueError(f"{data_dir}: {fault}; {REMEDY}")
     names = ("image", "patient", "study", "series", "site")
     index = data_dir / "slices" / "index.csv"
-    columns = read_index(index, (*names, "position", "thickness", *DIALECT, *LABELS))
+    columns = read_index(
+        index, (*names, "position", "thickness", *dict.fromkeys((*DIALECT, *EXTENT)), *LABELS)
+    )
     size = summary["options"]["image_size"]
     records = Records(data_dir / "slices", size)
     if len(records) != len(columns["image"]):
@@ -200,7 +205,14 @@ def load(data_dir: str | pathlib.Path) -> Slices:
         source=records,
         linked=duplicates.linked_patients(copies),
         dialect=_dialect(columns),
+        pixel_mm=_pixel_mm(columns, size),
     )
+
+
+def _pixel_mm(columns: csv_table.Columns, size: int) -> np.ndarray:
+    """The longer side of each picture is `size` pixels, see `dicom.hounsfield.resize`."""
+    rows, count, down, across = (np.array(columns[name], np.float64) for name in EXTENT)
+    return np.maximum(rows * down, count * across) / size
 
 
 def _dialect(columns: csv_table.Columns) -> dict[str, np.ndarray]:

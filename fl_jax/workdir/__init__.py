@@ -5,9 +5,11 @@
 | `workdir` | `Workdir`, `ArmFolder`, `EvaluationFolder`, `SeedsFolder`: paths, readers, writers |
 | `schema` | the JSON files as structs |
 | `records` | everything a report needs, read at once |
+| `tissue` | amounts of tissue in the evaluated slices, measured once |
 """
 
 from fl_jax.workdir.records import Records, read_records
+from fl_jax.workdir.tissue import tissue_of
 from fl_jax.workdir.workdir import PERSONAL, ArmFolder, EvaluationFolder, SeedsFolder, Workdir
 
 __all__ = [
@@ -18,4 +20,5 @@ __all__ = [
     "SeedsFolder",
     "Workdir",
     "read_records",
+    "tissue_of",
 ]

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fl_jax.core.types import LABELS
+from fl_jax.evaluation.tissue import CM2, PERCENT
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Subtype = Literal["epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural"]
 assert Subtype.__args__ == LABELS[1:]
 
@@ -198,3 +200,29 @@ class Saliency(msgspec.Struct, frozen=True):
         parts = {tuple(row.correlation) for row in self.subtypes.values() if row is not None}
         if len(parts) > 1:
             raise ValueError("correlation has different parts for different subtypes")
+
+
+class TissueTable(msgspec.Struct, frozen=True):
+    """Amounts of tissue in the evaluated slices, measured once: `tissue.json`; see `evaluation.tissue`.
+
+    Attributes:
+        dataset: digest and options of the dataset whose pixels were measured.
+        unit: of the amounts.
+        image: names, each once.
+        soft: soft tissue in each slice.
+        bright: bright tissue in each slice.
+    """
+
+    dataset: tuple[str, dict[str, Any]]
+    unit: str
+    image: list[str]
+    soft: list[Amount]
+    bright: list[Amount]
+
+    def __post_init__(self) -> None:
+        if self.unit not in (CM2, PERCENT):
+            raise ValueError(f"unit is neither {CM2!r} nor {PERCENT!r}")
+        if not len({*self.image}) == len(self.image) == len(self.soft) == len(self.bright):
+            raise ValueError(
+                "image, soft and bright have different lengths, or an image is there twice"
+            )

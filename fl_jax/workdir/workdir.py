@@ -16,7 +16,7 @@ from fl_jax.files.atomic import delete, write_json
 from fl_jax.files.jsonable import jsonable
 from fl_jax.files.regular import read_bytes
 from fl_jax.files.structs import parse, read_struct
-from fl_jax.workdir.schema import Done, Inputs, Manifest, RoundRecord, Saliency
+from fl_jax.workdir.schema import Done, Inputs, Manifest, RoundRecord, Saliency, TissueTable
 
 PERSONAL = "personal"
 """Name of the predictions of the sites' personal models."""
@@ -51,6 +51,7 @@ class Workdir:
         self.model_card = self.root / "model_card.md"
         self.checklist = self.root / "reporting_checklist.md"
         self.saliency = self.root / "saliency.json"
+        self.tissue = self.root / "tissue.json"
 
     def __repr__(self) -> str:
         return f"Workdir({str(self.root)!r})"
@@ -148,6 +149,14 @@ class Workdir:
     def write_saliency(self, saliency: Saliency) -> None:
         """Writes `saliency.json`, with null for NaN."""
         write_json(self.saliency, jsonable(saliency))
+
+    def read_tissue(self) -> TissueTable | None:
+        """Reads `tissue.json`."""
+        return read_struct(self.tissue, TissueTable, remedy="delete it: it is measured again")
+
+    def write_tissue(self, table: TissueTable) -> None:
+        """Writes `tissue.json`."""
+        write_json(self.tissue, msgspec.to_builtins(table))
 
     def saliency_panel(self, subtype: str) -> Path:
         """The picture of a subtype's saliency maps."""

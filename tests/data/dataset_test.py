@@ -74,6 +74,8 @@ def test_slices_are_the_files(source, data_dir):
         assert slices.site[row] == paths[image].parents[2].name
         assert slices.position[row] == pytest.approx(read.position)
         assert slices.thickness[row] == read.thickness
+        side = max(n * mm for n, mm in zip(read.shape, read.spacing, strict=True))
+        assert slices.pixel_mm[row] == pytest.approx(side / 16)
     for numbers in names.values():  # one for one, in the same order
         originals, numbered = zip(*sorted(numbers), strict=True)
         assert sorted(set(originals)) == [*originals]
