@@ -10,6 +10,7 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_bn import fed_bn
 from fl_jax.algorithms.fed_buff import fed_buff
 from fl_jax.algorithms.fed_dyn import fed_dyn
+from fl_jax.algorithms.fed_newton import fed_newton
 from fl_jax.algorithms.fed_nova import fed_nova
 from fl_jax.algorithms.fed_per import fed_per
 from fl_jax.algorithms.fed_prox import fed_prox
@@ -31,6 +32,7 @@ __all__ = [
     "fed_bn",
     "fed_buff",
     "fed_dyn",
+    "fed_newton",
     "fed_nova",
     "fed_per",
     "fed_prox",

@@ -117,6 +117,8 @@ class Algorithm(NamedTuple):
             the global model.
         chained: whether the model travels from site to site within a round. The server then updates after
             every site. Only the layout `sequential` supports this.
+        one_site_is_central: whether a federation of one site is the method that central and local arms
+            should use, in the place of plain training, because the algorithm is no form of it.
     """
 
     init_server: Callable[[Params], Any]
@@ -126,6 +128,7 @@ class Algorithm(NamedTuple):
     server: Callable[[Any, Any, Array], Any]
     personal: Callable[[Any, Any], Params] | None = None
     chained: bool = False
+    one_site_is_central: bool = False
 
 
 class Aggregator(NamedTuple):

@@ -30,7 +30,8 @@ def start(
 ) -> tuple[Algorithm, Aggregator, layouts.State]:
     """Makes an arm's algorithm, aggregator, and state before the first round.
 
-    Central and local arms are plain training, see `CONTROL`.
+    Central and local arms are plain training, see `CONTROL`, or the algorithm itself with one site, see
+    `Algorithm.one_site_is_central`.
 
     Args:
         config: the experiment's.
@@ -51,8 +52,12 @@ def parts(config: Config, arm: str, task: Task, sites: int) -> tuple[Algorithm, 
         optimizer = layer_rates(optimizer, config.layer_rates)
     if config.round_schedule:
         optimizer = optax.chain(optimizer, scale_by_round())
-    names = (config.algorithm, config.aggregator) if arm == "federated" else CONTROL
-    algorithm = spec.build(names[0], "fl_jax.algorithms", task.loss, optimizer)
+    algorithm = spec.build(config.algorithm, "fl_jax.algorithms", task.loss, optimizer)
+    aggregator = config.aggregator
+    if arm != "federated":
+        aggregator = CONTROL[1]
+        if not algorithm.one_site_is_central:
+            algorithm = spec.build(CONTROL[0], "fl_jax.algorithms", task.loss, optimizer)
     if task.running:
         pooled = arm != "federated" or config.statistics == RECOMPUTE
         rule = "aggregate" if pooled else config.statistics
@@ -61,8 +66,8 @@ def parts(config: Config, arm: str, task: Task, sites: int) -> tuple[Algorithm, 
         algorithm = round_schedule(algorithm, factors(config.round_schedule, config.rounds))
     if config.ema:
         algorithm = ema(algorithm, config.ema)
-    aggregator = spec.build(names[1], "fl_jax.aggregators")
-    return algorithm, with_faults(aggregator, faults(config, arm, sites))
+    combined = spec.build(aggregator, "fl_jax.aggregators")
+    return algorithm, with_faults(combined, faults(config, arm, sites))
 
 
 def factors(schedule: str, rounds: int) -> list[float]:

@@ -86,6 +86,10 @@ def test_every_algorithm_takes_the_factor_or_says_that_it_does_not(name):
         with pytest.raises(ValueError, match="a chained algorithm"):
             make("cyclic()", factors=FACTORS)
         return
+    if name == "fed_newton":
+        with pytest.raises(ValueError, match="does not use the clients' optimiser"):
+            begin(make("fed_newton()", factors=FACTORS), network_params())
+        return
     algorithm = make(f"{name}()", factors=FACTORS)
     server, site = algorithm.init_server(network_params()), algorithm.init_site(network_params())
     local = algorithm.client.start(algorithm.broadcast(server), site, jax.random.key(0))
