@@ -203,6 +203,33 @@ class Config:
         20.0, "Random rotation up to this angle, degrees.", low=0, high=180
     )
     flip: bool = _training(True, "Random horizontal flip.")
+    zoom: float = _training(
+        0.0, "Random scale between 1 - zoom and 1 + zoom; 0.15 is 0.85 to 1.15.", low=0, high=0.5
+    )
+    shift: float = _training(
+        0.0, "Random shift up to this share of the image, along each axis.", low=0, high=0.5
+    )
+    hu_offset: float = _training(
+        0.0, "HU added to an image: uniform between -hu_offset and hu_offset.", low=0, high=1000
+    )
+    hu_gain: float = _training(
+        0.0,
+        "HU are multiplied by a factor between 1 - hu_gain and 1 + hu_gain; water stays 0.",
+        low=0,
+        high=0.5,
+    )
+    blur: float = _training(
+        0.0,
+        "Half of the images are blurred: a Gaussian's standard deviation of up to so many pixels.",
+        low=0,
+        high=3,
+    )
+    noise: float = _training(
+        0.0,
+        "Added noise: a standard deviation of up to so many HU, correlated as in CT.",
+        low=0,
+        high=1000,
+    )
     mixup: float = _training(0.0, "Alpha of mixup (Zhang 2018); 0: none.", low=0, high=100)
     loss: str = _training(
         "cross_entropy()",

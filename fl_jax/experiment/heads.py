@@ -22,7 +22,7 @@ from flax import traverse_util
 
 from fl_jax.core.types import Array, Params
 from fl_jax.data import slices as datasets
-from fl_jax.data import windows
+from fl_jax.data.augmentation import augment
 from fl_jax.data.slices import Slices
 from fl_jax.experiment import data, features, inputs, model, setup
 from fl_jax.experiment.arms import Arm
@@ -132,18 +132,13 @@ def joint_task(config: Config, reader: Reader, positive_weights: np.ndarray | No
         assert isinstance(outputs, jax.Array)
         return outputs
 
-    options: dict[str, Any] = {}
-    if config.max_degrees or config.flip:
-        options["augment"] = partial(
-            windows.augment, max_degrees=config.max_degrees, flip=config.flip
-        )
     task = head_and_backbone(
         head,
         extract,
         params,
         head_params=reader.head,
         slices_at_once=config.slices_at_once,
-        **options,
+        augment=partial(augment, settings=model.augmentation(config)),
     )
     names = traverse_util.flatten_dict({"backbone": params}, sep="/")
     trained = fine_tune.matching(config.trainable, names)

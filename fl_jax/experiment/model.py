@@ -14,6 +14,7 @@ import numpy as np
 from fl_jax.core import spec
 from fl_jax.core.types import LABELS, Params, Study
 from fl_jax.data import windows
+from fl_jax.data.augmentation import Augmentation, augment
 from fl_jax.data.slices import Identity, Slices
 from fl_jax.experiment import features
 from fl_jax.files import locks
@@ -103,7 +104,7 @@ def network(
         model,
         example,
         prepare=prepare,
-        augment=partial(windows.augment, max_degrees=config.max_degrees, flip=config.flip),
+        augment=partial(augment, settings=augmentation(config)),
         micro_batches=config.accumulate,
         **loss,
         frozen={name: x for name, x in weights.items() if name != "params" and not running},
@@ -116,6 +117,26 @@ def network(
     if config.test_flip:
         task = flip_average(task)
     return Network(model, prepare, weights, task, loss)
+
+
+def augmentation(config: Config) -> Augmentation:
+    """How a config's training images are augmented."""
+    return Augmentation(**{name: getattr(config, name) for name in Augmentation._fields})
+
+
+def check_unaugmented(config: Config, field: str, what: str) -> None:
+    """Refuses a config that augments images whose features are computed once.
+
+    Raises:
+        ValueError: names what is on, and how to switch it off.
+    """
+    on = {name: value for name, value in augmentation(config)._asdict().items() if value}
+    if on:
+        given = ", ".join(f"{name}={value}" for name, value in on.items())
+        flags = [f"--noconfig.{k}" if v is True else f"--config.{k}=0" for k, v in on.items()]
+        raise ValueError(
+            f"{field} with {given}: {what} are of unaugmented slices; set {' '.join(flags)}"
+        )
 
 
 def label_loss(config: Config) -> LabelLoss:
@@ -170,11 +191,7 @@ def check_features(config: Config, net: Network) -> str:
     Raises:
         ValueError: names the field that does not fit `cached_features`.
     """
-    if config.max_degrees or config.flip:
-        raise ValueError(
-            f"config.cached_features=True with max_degrees={config.max_degrees}, flip={config.flip}: "
-            "cached features are of unaugmented slices; set --config.max_degrees=0 --noconfig.flip"
-        )
+    check_unaugmented(config, "config.cached_features=True", "cached features")
     whole = {"accumulate": 1, "remat": False, "test_flip": False}
     for name, value in whole.items():
         if getattr(config, name) != value:

@@ -159,12 +159,9 @@ def _check_head(config: Config) -> Task:
     if not config.trainable:
         if config.layer_rates:
             _refuse(config, "layer_rates", "needs a trained backbone; see config.trainable")
-        if config.max_degrees or config.flip:
-            raise ValueError(
-                f"config.backbone with max_degrees={config.max_degrees}, flip={config.flip}: a frozen "
-                "backbone's features are of unaugmented slices; set --config.max_degrees=0 "
-                "--noconfig.flip, or train the backbone, too: config.trainable"
-            )
+        model.check_unaugmented(
+            config, "config.backbone without config.trainable", "a frozen backbone's features"
+        )
     _check_pattern(config)
     with _naming(config, "model"):
         task = model.head_task(config, 8)

@@ -14,6 +14,7 @@ import optax
 from fl_jax.core.client import Loss
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
+from fl_jax.data.augmentation import augment
 from fl_jax.models.resnet import resnet
 from fl_jax.tasks.multi_label import multi_label
 from fl_jax.tasks.task import Task
@@ -70,7 +71,7 @@ def scans(pixels: int, adjacent: tuple[int, ...] = ()) -> tuple[Task, jax.ShapeD
         resnet(),
         jnp.zeros((1, *example.shape), example.dtype),
         prepare=windows.channels,
-        augment=lambda key, inputs: windows.augment(key, inputs, max_degrees=20.0, flip=True),
+        augment=augment,
     )
     return job, example
 

@@ -19,6 +19,7 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.core import spec
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
+from fl_jax.data.augmentation import augment
 from fl_jax.experiment import machine
 from fl_jax.tasks.multi_label import multi_label
 from fl_jax.tasks.task import Task
@@ -116,7 +117,7 @@ def measured(model: Model, dtype: str, torch: Any, repetitions: int) -> dict[str
     params = jax.jit(job.init)(jax.random.key(0))
     predict = partial(jax.jit(job.logits), params, images)
     train = {"fl_jax": stepping(job, params, example)}
-    prepare = jax.jit(lambda key, hu: windows.channels(windows.augment(key, hu)))
+    prepare = jax.jit(lambda key, hu: windows.channels(augment(key, hu)))
     train["windows"] = partial(prepare, jax.random.key(2), hu)
     product = {"matrix product": multiplying(dtype)}
     peers = _peers(torch, model, example)
