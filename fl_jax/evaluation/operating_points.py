@@ -1,8 +1,9 @@
 """Operating points: thresholds chosen on validation data, and the rates of the resulting calls.
 
-    fixed_0.4           the published study's youden              maximises sensitivity + specificity - 1 on
-    validation data sensitivity_0.95    the highest threshold with that sensitivity on validation data;
-    likewise sensitivity_0.98
+    fixed_0.4           the published study's
+    youden              maximises sensitivity + specificity - 1 on validation data
+    sensitivity_0.95    the highest threshold with that sensitivity on validation data; so is sensitivity_0.98
+    specificity_0.9     the lowest threshold with that specificity on validation data
 
 Recall, precision and specificity are proportions of slices with the intervals of `proportions`. F1 = 2 J / (1
 + J) increases with the proportion J = tp / (tp + fp + fn), so its interval is J's.
@@ -23,6 +24,7 @@ from fl_jax.evaluation.proportions import Proportion, proportion
 Floats = NDArray[np.float64]
 FIXED_THRESHOLD = 0.4
 SENSITIVITIES = (0.95, 0.98)
+SPECIFICITY = 0.9
 
 
 class Calls(NamedTuple):
@@ -64,6 +66,31 @@ def sensitivity_threshold(truth: ArrayLike, scores: ArrayLike, sensitivity: floa
     return float(positives[int(np.ceil(sensitivity * positives.size - 1e-9)) - 1])
 
 
+def specificity_threshold(truth: ArrayLike, scores: ArrayLike, specificity: float) -> float:
+    """The lowest observed score that, as a threshold, reaches a specificity.
+
+    Args:
+        truth: [N] in {0, 1}; validation data, never the test data.
+        scores: float64[N].
+        specificity: in [0, 1].
+
+    Returns:
+        A threshold t (positive where score >= t); just above the highest score if no observed one reaches
+        the specificity; NaN without negatives.
+    """
+    if not 0 <= specificity <= 1:
+        raise ValueError(f"specificity={specificity}: pass a share in [0, 1], such as 0.9")
+    truth, scores = roc.checked(truth, scores)
+    negatives = np.sort(scores[~truth])
+    if not negatives.size:
+        return float("nan")
+    below = int(np.ceil(specificity * negatives.size - 1e-9))
+    if not below:
+        return float(scores.min())
+    higher = scores[scores > negatives[below - 1]]
+    return float(higher.min() if higher.size else np.nextafter(negatives[below - 1], np.inf))
+
+
 def thresholds(validation: Predictions) -> dict[str, Floats]:
     """The thresholds of every operating point.
 
@@ -71,7 +98,8 @@ def thresholds(validation: Predictions) -> dict[str, Floats]:
         validation: images that the model was allowed to see, never the test data.
 
     Returns:
-        float64[L] probabilities by operating point; NaN for a label without both classes.
+        float64[L] probabilities by operating point; NaN for a label without both classes, or without
+        negatives where only these are needed.
     """
     points = {
         f"fixed_{FIXED_THRESHOLD}": np.full(len(LABELS), FIXED_THRESHOLD),
@@ -82,6 +110,10 @@ def thresholds(validation: Predictions) -> dict[str, Floats]:
         points[f"sensitivity_{sensitivity}"] = np.array(
             [sensitivity_threshold(truth, scores, sensitivity) for truth, scores in columns]
         )
+    columns = zip(validation.truth.T, validation.scores.T, strict=True)
+    points[f"specificity_{SPECIFICITY}"] = np.array(
+        [specificity_threshold(truth, scores, SPECIFICITY) for truth, scores in columns]
+    )
     return points
 
 

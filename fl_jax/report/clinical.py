@@ -22,6 +22,7 @@ OPERATING_POINTS = {
     "youden": "Youden",
     "sensitivity_0.95": "Sensitivity 0.95 on validation data",
     "sensitivity_0.98": "Sensitivity 0.98 on validation data",
+    "specificity_0.9": "Specificity 0.9 on validation data",
 }
 """Titles of the operating points of `evaluation.operating_points`."""
 AGGREGATIONS = {"maximum": 1, "mean of top 3": 3}

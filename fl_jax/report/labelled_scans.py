@@ -13,12 +13,13 @@ from typing import Any
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.site_names import ALL_SITES
+from fl_jax.evaluation import call_rule, operating_points
 from fl_jax.evaluation.delong_by_label import label_areas
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.files import csv_table
 from fl_jax.files.jsonable import jsonable
-from fl_jax.report import clinical, gains, hypothesis_tests, resampling, results
+from fl_jax.report import call_words, clinical, gains, hypothesis_tests, resampling, results
 from fl_jax.report.clinical import OPERATING_POINTS
 from fl_jax.report.formatting import display_name, fixed, limits
 from fl_jax.report.rendering import render_html
@@ -56,7 +57,8 @@ def compute(
         Plain JSON, None where undefined: "ours", "models", "facts", "bootstrap", "primary" (the hold-out, or
         else all sites), "data_sets", "undefined", "thresholds"; by data set "performance" and "delong" (as in
         `results.json`), "clinical" (see `clinical.sections`), "differences" and "delong_differences" of ours
-        minus each other program.
+        minus each other program; "rule", how our model calls a slice, and by data set "called", the shares
+        of "normal" and of "bleeding" slices that it calls, each with a clustered interval.
 
     Raises:
         ValueError: there is no test or hold-out image, or two models were evaluated on different images.
@@ -80,8 +82,12 @@ def compute(
     }
     table = results.performance(measured, level)
     sizes = {data: results.counts(rows) for data, rows in sets.items()}
+    rule = call_rule.choose(validation[ours])
+    unit = "studies" if BY_STUDY in facts else "slices"
     computed = {
         "format": 1,
+        "rule": call_words.slice_rule(rule, unit),
+        "called": {data: _called(rule, rows[ours], level) for data, rows in sets.items()},
         "ours": ours,
         "models": list(models),
         "facts": dict(facts),
@@ -106,6 +112,19 @@ def compute(
     return jsonable(computed)
 
 
+def _called(rule: call_rule.Rule, data: Predictions, level: float) -> dict[str, Any]:
+    calls = operating_points.calls_at(data, [t.value for t in rule.slices], level=level)
+    normal, bleeding = (
+        {
+            end: getattr(calls.rates[rate], end)[call_words.ANY]
+            for end in ("estimate", "low", "high")
+        }
+        for rate in ("specificity", "recall")
+    )
+    ends = (("estimate", "estimate"), ("low", "high"), ("high", "low"))
+    return {"normal": {end: 1 - normal[other] for end, other in ends}, "bleeding": bleeding}
+
+
 def as_csv(evaluation: Mapping[str, Any]) -> str:
     """One line a number, from the result of `compute`; the column `interval` names the method."""
     rows = ((*keys, *(cell.get(value) for value in VALUES)) for keys, cell in _lines(evaluation))
@@ -125,6 +144,9 @@ def _lines(evaluation: Mapping[str, Any]) -> Iterator[Line]:
                 naive |= {end: cell[f"naive_{end}"] for end in ("low", "high")}
                 yield (*key, "auroc", label, "DeLong, naive"), naive
             yield from _clinical_lines(key, evaluation["clinical"][data], model)
+        for kind, cell in evaluation["called"][data].items():
+            key = data, evaluation["ours"], ""
+            yield (*key, f"share of {kind} called", "any", "Wilson, patients as clusters"), cell
         for other, row in evaluation["differences"][data].items():
             key = data, evaluation["ours"], other
             for name, cell in row.items():
@@ -157,6 +179,7 @@ def render(evaluation: Mapping[str, Any]) -> str:
         "labelled_scans.html",
         r=evaluation,
         answer=sentence(evaluation),
+        called=called(evaluation),
         labels=list(LABELS),
         unit=_unit(evaluation),
         points=OPERATING_POINTS,
@@ -165,6 +188,11 @@ def render(evaluation: Mapping[str, Any]) -> str:
 
 def _unit(evaluation: Mapping[str, Any]) -> str:
     return "studies" if BY_STUDY in evaluation["facts"] else "slices"
+
+
+def called(evaluation: Mapping[str, Any]) -> str:
+    """The second line: which share of normal and of bleeding slices our model calls, at which threshold."""
+    return call_words.called_shares(evaluation, _unit(evaluation))
 
 
 def sentence(evaluation: Mapping[str, Any]) -> str:

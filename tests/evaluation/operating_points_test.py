@@ -18,10 +18,31 @@ def test_the_highest_threshold_with_a_sensitivity_by_hand():
         operating_points.sensitivity_threshold(truth, scores, 0)
 
 
+def test_the_lowest_threshold_with_a_specificity_by_hand():
+    truth = np.r_[np.zeros(20), np.ones(3)]
+    scores = np.r_[np.arange(1, 21) / 20, 0.93, 0.2, 0.97]
+    find = operating_points.specificity_threshold
+    assert find(truth, scores, 0.9) == 0.93  # 18 of 20 are at most 0.9
+    assert find(truth, scores, 0.91) == 0.97
+    assert find(truth, scores, 0) == 0.05
+    assert 1 < find(truth, scores, 1) < 1.001
+    assert np.isnan(find(np.ones(3), np.ones(3), 0.9))
+    tied = np.r_[np.full(20, 0.5), 0.5, 0.5, 0.6]  # an equal score is called
+    assert find(truth, tied, 0.9) == 0.6
+    with pytest.raises(ValueError, match="specificity=2"):
+        find(truth, scores, 2)
+
+
 def test_thresholds_come_from_validation_data_and_keep_their_promise_there():
     validation = cohort(split="validation")
     found = operating_points.thresholds(validation)
-    assert list(found) == ["fixed_0.4", "youden", "sensitivity_0.95", "sensitivity_0.98"]
+    assert list(found) == [
+        "fixed_0.4",
+        "youden",
+        "sensitivity_0.95",
+        "sensitivity_0.98",
+        "specificity_0.9",
+    ]
     assert found["youden"][2] == roc.youden_threshold(
         validation.truth[:, 2], validation.scores[:, 2]
     )
@@ -30,6 +51,10 @@ def test_thresholds_come_from_validation_data_and_keep_their_promise_there():
         reached = judged.rates["recall"].estimate[:-1]
         assert (reached >= share).all()
         assert (reached < share + 0.02).all()
+    judged = operating_points.calls_at(validation, found["specificity_0.9"])
+    reached = judged.rates["specificity"].estimate[:-1]
+    assert (reached >= 0.9).all()
+    assert (reached < 0.92).all()
 
 
 def test_rates_equal_scikit_learn_and_lie_in_their_intervals():

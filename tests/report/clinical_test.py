@@ -6,6 +6,7 @@ import pytest
 from sklearn import metrics
 
 from fl_jax.evaluation import predictions, roc
+from fl_jax.report import clinical
 
 MODELS = ["federated", "central", *(f"local_{site}" for site in fake_experiment.SITES)]
 
@@ -24,7 +25,7 @@ def test_operating_points_are_chosen_on_validation_and_evaluated_on_the_hold_out
     data, seen = _select(built, "local_birch"), _select(built, "local_birch", "validation")
     seen = predictions.select(seen, seen.site == "birch")
     points = results["operating_points"]["local_birch"]
-    assert list(points) == ["fixed_0.4", "youden", "sensitivity_0.95", "sensitivity_0.98"]
+    assert [*points] == [*clinical.OPERATING_POINTS]
     cell = points["youden"]["any"]
     assert cell["threshold"] == roc.youden_threshold(seen.truth[:, 0], seen.scores[:, 0])
     called = data.scores[:, 0] >= cell["threshold"]

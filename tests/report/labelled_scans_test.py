@@ -175,3 +175,31 @@ def test_predictions_by_study_are_counted_in_studies(evaluation):
     by_study = evaluation | {"facts": {labelled_scans.BY_STUDY: "the largest of its slices"}}
     assert re.search(r", \d+ studies\) the ", labelled_scans.sentence(by_study))
     assert "Positive studies" in text_of(labelled_scans.render(by_study))
+
+
+def test_the_shares_of_normal_and_bleeding_slices_called_are_printed(models, evaluation):
+    seen = results.visible_validation("federated", models["federated"])
+    normal = seen.truth[:, 0] == 0
+    data = predictions.select(models["federated"], models["federated"].split == "holdout")
+    threshold = np.sort(seen.scores[normal, 0])[int(np.ceil(0.9 * normal.sum())) :].min()
+    expected = (data.scores[:, 0] > threshold - 1e-12)[data.truth[:, 0] == 0].mean()
+    cell = evaluation["called"]["holdout"]["normal"]
+    assert cell["estimate"] == pytest.approx(expected, abs=0.02)
+    assert cell["low"] <= cell["estimate"] <= cell["high"]
+    words = labelled_scans.called(evaluation)
+    assert f"90\u00a0% specificity on {normal.sum()} normal slices of the" in words
+    assert f"{100 * cell['estimate']:.1f} % (" in words
+    assert " ".join(words.split()) in text_of(labelled_scans.render(evaluation))
+    lines = [*csv.DictReader(io.StringIO(labelled_scans.as_csv(evaluation)))]
+    shares = [row for row in lines if row["statistic"] == "share of normal called"]
+    assert len(shares) == len(evaluation["data_sets"])
+
+
+def test_a_threshold_that_validation_cannot_give_is_fixed_and_says_so(models):
+    lost = predictions.select(models["federated"], np.zeros(models["federated"].image.size, bool))
+    one = labelled_scans.compute(
+        {"federated": models["federated"]}, {"federated": lost}, {}, resamples=20
+    )
+    assert "threshold 0.500 (fixed, because validation has 0 normal slices" in (
+        labelled_scans.called(one)
+    )
