@@ -194,7 +194,7 @@ def cerebellum(c: Point, depth: jax.Array, tent: jax.Array, stem: jax.Array, m: 
     x, y, z = c
     s = (jnp.abs(x), y, z)
     d = ellipsoid(s, (14.0, -62.0, -34.0), (46.0, 46.0, 35.0))
-    d = meet(d, m["gap"] * 0.5 + 1.0 - depth, 2.0)
+    d = meet(d, m["gap_low"] - depth, 2.0)
     d = meet(d, tent + 1.2, 2.0)
     low = jnp.clip((-44.0 - z) / 8.0, 0.0, 1.0)
     clear = (1.2 + 0.9 * m["ambient"]) * jnp.maximum(
@@ -249,7 +249,8 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array
     fissure = interhemispheric(q, m)
     sylv = sylvian(q, m, w[3], curl)
     basal = basal_cistern(q, m)
-    gap = m["gap"] * (1.0 + 0.5 * bump((q[1] - 55.0) / 30.0))
+    gap = 1.0 + m["gap_frontal"] * bump((q[1] - 55.0) / 30.0) + m["gap_patchy"] * w[3]
+    gap = m["touch"] + m["gap"] * jnp.maximum(gap, 0.0)
     solid = meet(gap - depth, -fissure, 2.0)
     solid = meet(solid, -sylv, 2.0)
     roofed = jnp.minimum(1.2 - tent, 0.5 - ridge(q))

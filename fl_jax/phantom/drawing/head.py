@@ -134,4 +134,4 @@ def _brain(p: jax.Array, m: Model) -> tuple[jax.Array, jax.Array]:
     hu = tissue.dura(b, m, tissue.tissue(b, m, fine[0]))
     hu = hemorrhage.incidental(hu, b, c, m, rough, fine[1])
     hu, cover = hemorrhage.bleed(hu, b, c, thick, m, fill, rough, fine[1])
-    return hu, (cover > 0.4).astype(jnp.uint8)
+    return hu + tissue.glow(wall, m), (cover > 0.4).astype(jnp.uint8)

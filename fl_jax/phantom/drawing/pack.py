@@ -34,7 +34,7 @@ def pack(patient: PatientParams) -> dict[str, np.ndarray]:
     m["warp_mix"] = mix(rng, 3, 12) * np.asarray(n["warp"], np.float32)
     m["brain_waves"] = waves(rng, 16, 28.0, 70.0)
     m["brain_mix"] = mix(rng, 4, 16) * np.asarray([[n["wobble"]]] * 3 + [[1.0]], np.float32)
-    m["sulcus_waves"] = waves(rng, 20, 17.0, 34.0)
+    m["sulcus_waves"] = waves(rng, 20, n["sulcus_short"], n["sulcus_long"])
     m["sulcus_waves"][:, :3] *= np.asarray([0.8, 1.3, 1.0], np.float32)  # most sulci run across
     m["bone_waves"] = waves(rng, 16, 8.0, 40.0)
     m["bone_mix"] = mix(rng, 3, 16)

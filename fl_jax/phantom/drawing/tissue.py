@@ -30,6 +30,11 @@ def tissue(b: Parts, m: Model, mottle: jax.Array) -> jax.Array:
     return paint(hu, m["csf"], inside(ventricles))
 
 
+def glow(outer: jax.Array, m: Model) -> jax.Array:
+    """HU that bone adds at a distance `outer` (mm, negative inside) to the cavity, by partial volume."""
+    return m["glow"] * jnp.exp(jnp.minimum(outer, 0.0) / m["glow_reach"])
+
+
 def _cerebrum(b: Parts, m: Model, grey: jax.Array, white: jax.Array) -> jax.Array:
     """HU of the hemispheres without fluid: white matter, cortex, deep nuclei."""
     q = b.point

@@ -19,36 +19,46 @@ def sample_body(
     `age` is in years, `sex` "F" or "M".
     """
     n = rng.normal
-    base = {"M": 0.955, "F": 0.915}[sex] * (
-        1.0 - 0.12 * float(np.clip((12.0 - age) / 12.0, 0.0, 1.0))
-    )
-    scale = base * (1.0 + 0.025 * n())
-    long = 0.035 * n()
-    size = (scale * (1.0 - 0.6 * long), scale * (1.0 + 0.7 * long), scale * (1.0 + 0.02 * n()))
+    surface, head, density = family.surface, family.size, family.density
+    child = float(np.clip((12.0 - age) / 12.0, 0.0, 1.0))
+    scale = head.scale[sex == "F"] * (1.0 - 0.12 * child) * (1.0 + 0.025 * n())
+    long = n(*head.long)
+    size = scale * np.array(head.shape)
+    size *= [1.0 - 0.6 * long, 1.0 + 0.7 * long, 1.0 + 0.02 * n()]
     atrophy = (
         float(np.clip((age - 35.0) / 50.0 + 0.28 * n(), 0.0, 1.6)) if age > 18 else 0.05 * abs(n())
     )
     central = float(np.clip(atrophy + 0.25 * n(), 0.0, 1.7))
-    grey = 38.2 + 1.2 * n()
+    grey = n(*density.grey) + density.young * float(np.clip((70.0 - age) / 50.0, -0.4, 1.0))
+    fluid = surface.fluid[0] + surface.fluid[1] * max(atrophy - surface.onset, 0.0)
+    fluid += 0.3 * abs(n())
     swollen = float(rng.uniform(3.0, 9.0)) if rng.random() < 0.03 else 0.0  # hydrocephalus
     numbers = {
-        "egg": 1.0 + 0.5 * n(),
-        "square": float(np.clip(0.26 + 0.09 * n(), 0.02, 0.42)),
-        "warp": 1.35 + 0.4 * abs(n()),
+        "egg": n(*head.egg),
+        "square": float(np.clip(n(*head.square), 0.02, 0.42)),
+        "warp": head.warp[0] + head.warp[1] * abs(n()),
         "wobble": 0.8 + 0.3 * abs(n()),
-        "skull": float(np.clip((6.3 + 1.1 * n()) * min(1.0, 0.4 + age / 30.0), 3.0, 12.0)),
+        "skull": float(np.clip(n(*head.skull) * min(1.0, 0.4 + age / 30.0), 3.0, 12.0)),
         "hu_table": 1620.0 + 130.0 * n(),
         "hu_diploe": 620.0 + 140.0 * n(),
         "suture": float(rng.uniform(0.3, 1.0)) if age < 50 else float(rng.uniform(0.0, 0.5)),
-        "scalp": float(np.clip(6.0 + 1.6 * n(), 3.5, 11.0)),
-        "temporalis": float(np.clip(11.0 + 3.0 * n() - 3.0 * atrophy, 3.0, 18.0)),
+        "scalp": float(np.clip(n(*head.scalp), 3.5, 12.0)),
+        "temporalis": float(np.clip(n(*head.temporalis) - 3.0 * atrophy, 3.0, 19.0)),
         "fatness": float(np.clip(0.5 + 0.3 * n(), 0.05, 1.3)),
         "atrophy": atrophy,
-        "gap": 1.0 + 2.2 * atrophy + 0.3 * abs(n()),
-        "sulcus": 0.32 + 1.15 * atrophy + 0.12 * abs(n()),
+        "touch": surface.touch,
+        "gap": fluid,
+        "gap_frontal": surface.frontal,
+        "gap_patchy": surface.patchy,
+        "gap_low": surface.touch + surface.posterior + 0.5 * fluid,
+        "sulcus": surface.sulcus[0] + surface.sulcus[1] * atrophy + 0.12 * abs(n()),
+        "sulcus_short": surface.spacing[0],
+        "sulcus_long": surface.spacing[1],
+        "glow": surface.glow,
+        "glow_reach": surface.reach,
         "sulcus_depth": 12.5 + 2.0 * n(),
-        "sylvian": 0.7 + 1.9 * atrophy + 0.4 * abs(n()),
-        "fissure": 0.8 + 1.0 * atrophy + 0.2 * abs(n()),
+        "sylvian": surface.sylvian[0] + surface.sylvian[1] * atrophy + 0.4 * abs(n()),
+        "fissure": surface.fissure[0] + surface.fissure[1] * atrophy + 0.2 * abs(n()),
         "cistern": 0.92 + 0.14 * atrophy + 0.05 * n(),
         "ambient": 1.6 + 1.3 * atrophy + 0.3 * n(),
         "vent": 0.2 + 2.9 * central + 0.7 * n() + swollen,
@@ -57,8 +67,8 @@ def sample_body(
         "third": float(np.clip(1.1 + 1.9 * central + 0.3 * n() + 0.3 * swollen, 0.7, 6.0)),
         "cortex": 4.0 + 0.3 * n(),
         "grey": grey,
-        "white": grey - 9.0 + 0.8 * n() - 0.8 * atrophy,
-        "csf": 6.0 + 1.5 * n(),
+        "white": grey - float(np.clip(n(*density.contrast), 4.0, 12.0)) - 0.8 * atrophy,
+        "csf": max(n(*density.csf), 1.0),
         "blood_pool": float(np.clip(50.0 - 0.08 * (age - 50) + 4.5 * n(), 38.0, 68.0)),
         "hu_dura": 52.0 + 4.0 * n(),
         "falx": 0.75 + 0.15 * abs(n()),

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from fl_jax.core.types import LABELS
 from fl_jax.phantom.drawing import head, pack, skull
 from fl_jax.phantom.drawing.grid import Drawing, Grid
 from fl_jax.phantom.drawing.head import draw_head
+from fl_jax.phantom.family import FORMER, STANDARD, Family
 from fl_jax.phantom.patient.parameters import Lesion, PatientParams, Rod
 from fl_jax.phantom.patient.sampling import sample_patient
 
@@ -149,7 +151,7 @@ def test_subarachnoid_blood_takes_the_place_of_fluid():
     mask = only(d, "subarachnoid")
     assert np.median(healthy.hu[mask]) < 22.0
     assert (d.hu[mask] - healthy.hu[mask]).mean() > 15.0
-    assert np.abs(d.hu - healthy.hu)[~mask & (healthy.hu > 34) & (healthy.hu < 60)].max() < 25.0
+    assert np.abs(d.hu - healthy.hu)[~mask & (healthy.hu > 34) & (healthy.hu < 60)].max() < 28.0
     assert c[2][mask].mean() < 15.0
 
 
@@ -226,7 +228,7 @@ def test_grey_is_denser_than_white_and_bone_is_hard():
     d = draw_head(p, grid())
     assert 900.0 < np.percentile(d.hu[d.hu > 300.0], 75) < 1900.0
     assert 1.0 < d.brain.mean() / 0.19 < 1.9
-    assert (d.hu < -990.0).mean() > 0.3
+    assert (d.hu < -990.0).mean() > 0.25
 
 
 def test_metal_is_reported():
@@ -254,3 +256,19 @@ def test_importing_is_light():
         "bad = {'tensorflow', 'matplotlib', 'pydicom'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_young_brain_touches_the_inner_table_and_fluid_comes_with_age():
+    def under_the_skull(age: float, family: Family) -> float:
+        p = sample_patient(np.random.default_rng(3), family, age=age)
+        p = dataclasses.replace(p, spots=(), swellings=(), cuts=(), rods=())
+        g = grid(1.0, (1, 180, 160))
+        g = g._replace(origin=g.origin + np.array([0.0, 0.0, 40.0], np.float32))
+        d = draw_head(p, g)
+        depth = ndimage.distance_transform_edt(d.brain[0])
+        deep = np.median(d.hu[0][depth > 15])
+        return float(np.median(d.hu[0][(depth > 1) & (depth <= 3)]) - deep)
+
+    assert under_the_skull(25.0, STANDARD) > 12.0
+    assert under_the_skull(85.0, STANDARD) < under_the_skull(25.0, STANDARD) - 4.0
+    assert under_the_skull(25.0, FORMER) < 5.0
