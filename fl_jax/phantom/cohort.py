@@ -141,7 +141,7 @@ def make_cohort(
         if existing is not None:
             return existing
         _clear(out, sites)
-        cases = plan_cohort(seed, sites, scale)
+        cases = plan_cohort(seed, sites, scale, numbers)
         records = []
         for record in _in_processes(cases, out, matrix, numbers, workers, draw):
             records.append(record)

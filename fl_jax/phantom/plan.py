@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fl_jax.phantom.family import Family
+from fl_jax.phantom.family import STANDARD, Family
 from fl_jax.phantom.scanner.geometry import Geometry, Pose, plan_slices
 from fl_jax.phantom.sites import Site, Unit
 
@@ -39,7 +39,9 @@ class Case(NamedTuple):
     key: tuple[int, ...]
 
 
-def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
+def plan_cohort(
+    seed: int, sites: Sequence[Site], scale: float, family: Family = STANDARD
+) -> list[Case]:
     """Plans all patients of a cohort; `scale` is a factor on their numbers."""
     cases = []
     for site in sites:
@@ -52,7 +54,7 @@ def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
         people = [
             person
             for group, size in zip(groups, sizes, strict=True)
-            for person in _plan_group(group, size, rng)
+            for person in _plan_group(group, size, rng, family)
         ]
         order = rng.permutation(count)
         for number, position in enumerate(order):
@@ -60,7 +62,9 @@ def plan_cohort(seed: int, sites: Sequence[Site], scale: float) -> list[Case]:
     return cases
 
 
-def _plan_group(site: Site, count: int, rng: np.random.Generator) -> Iterator[tuple]:
+def _plan_group(
+    site: Site, count: int, rng: np.random.Generator, family: Family
+) -> Iterator[tuple]:
     """Yields unit, age, sex, subtypes and severity of `count` patients of one site."""
     bleeding = int(count * site.prevalence + rng.random())
     if count > 1:
@@ -72,7 +76,7 @@ def _plan_group(site: Site, count: int, rng: np.random.Generator) -> Iterator[tu
     for chosen, unit in zip(subtypes, units, strict=True):
         age = int(np.clip(round(rng.normal(mean, sd)), low, high))
         sex = "F" if rng.random() < site.women else "M"
-        yield site.units[unit], age, sex, chosen, float(rng.beta(*site.severity))
+        yield site.units[unit], age, sex, chosen, float(rng.beta(*family.bleeding.severity))
 
 
 def _quota(weights: Sequence[float], count: int, rng: np.random.Generator) -> np.ndarray:

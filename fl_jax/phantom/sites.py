@@ -40,7 +40,6 @@ class Site:
         mix: combinations of subtypes and their weights among bleeding patients.
         age: mean, standard deviation, minimum and maximum, years.
         women: share of women.
-        severity: parameters of the beta distribution of severity.
         units: scanners.
         like: for the hold-out, the sites that contribute patients in equal parts; other fields are unused.
     """
@@ -51,7 +50,6 @@ class Site:
     mix: tuple[tuple[tuple[str, ...], float], ...] = ()
     age: tuple[float, float, float, float] = (55.0, 18.0, 18.0, 95.0)
     women: float = 0.5
-    severity: tuple[float, float] = (4.5, 1.2)
     units: tuple[Unit, ...] = ()
     like: tuple["Site", ...] = ()
 

@@ -1,8 +1,13 @@
 """Quotas of the cohort's plan."""
 
+import dataclasses
 from collections import Counter
 
+import numpy as np
+import pytest
+
 from fl_jax.core.types import LABELS
+from fl_jax.phantom.family import STANDARD, Family
 from fl_jax.phantom.plan import plan_cohort
 from fl_jax.phantom.sites import HOLDOUT, SITES
 
@@ -32,3 +37,13 @@ def test_small_cohorts_have_bleeding_and_normal_patients_everywhere():
         mine = [c for c in plan_cohort(1, SITES, 0.01) if c.site == case_site.name]
         assert len(mine) == 4
         assert 0 < sum(bool(c.subtypes) for c in mine) < 4
+
+
+def test_the_family_says_how_large_bleeds_are():
+    def mean(family: Family) -> float:
+        cases = plan_cohort(0, SITES, 0.5, family)
+        return float(np.mean([case.severity for case in cases]))
+
+    large = dataclasses.replace(STANDARD.bleeding, severity=(6.0, 2.0))
+    assert mean(STANDARD) == pytest.approx(0.5, abs=0.06)
+    assert mean(dataclasses.replace(STANDARD, bleeding=large)) == pytest.approx(0.75, abs=0.04)

@@ -256,7 +256,7 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array
     roofed = jnp.minimum(1.2 - tent, 0.5 - ridge(q))
     solid = meet(meet(solid, roofed, 1.5), -basal, 2.0)
     shallow = meet(gap - depth, -fissure, 4.0)
-    sulcus = _sulci(q, shallow, w[3], m) - 0.7 * fill
+    sulcus = _sulci(q, shallow, w[3], m) - m["sulci_open"] * fill
     cerebrum = jnp.maximum(solid, -sulcus)
     shell = jnp.maximum(cerebrum, -40.0)
     return Parts(

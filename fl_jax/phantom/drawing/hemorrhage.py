@@ -161,7 +161,7 @@ def ventricular(b: Parts, c: Point, m: Model, rough: jax.Array) -> jax.Array:
     return jnp.maximum(lateral, jnp.maximum(third, fourth))
 
 
-def sheet_cover(b: Parts, row: jax.Array, rough: jax.Array) -> jax.Array:
+def sheet_cover(b: Parts, row: jax.Array, rough: jax.Array, edge: jax.Array) -> jax.Array:
     """Coverage of subdural blood along the falx (row[0] = 0) or on the tentorium (row[0] = 1)."""
     x, y, z = b.point
     side = row[1]
@@ -176,7 +176,7 @@ def sheet_cover(b: Parts, row: jax.Array, rough: jax.Array) -> jax.Array:
     )
     allowed = jnp.where(row[0] > 0.5, beyond, 34.0 * brain.arch(b.point))
     return (
-        inside(slab, 1.4)
+        inside(slab, 1.4 * edge)
         * step((t - 0.4) / 0.8)
         * inside(allowed)
         * inside(-b.depth)
@@ -209,7 +209,7 @@ def bleed(
     Returns:
         HU, and each subtype's coverage, float32[5, N] in [0, 1], in the order of `types.LABELS[1:]`.
     """
-    grain = 2.5 * rough + 1.5 * fine
+    grain = m["blood_grain"] * (2.5 * rough + 1.5 * fine)
     deep = -skull.convexity(c, m)
     sah = subarachnoid(b, m, fill, rough)
     hu = paint(hu, m["cistern_hu"] + 0.6 * grain, sah)
@@ -218,7 +218,7 @@ def bleed(
     hu = paint(hu, m["ventricle_hu"] + grain, ivh)
 
     def sheet(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        here = sheet_cover(b, row, rough)
+        here = sheet_cover(b, row, rough, m["blood_edge"])
         return paint(carry[0], row[8] + grain, here), jnp.maximum(carry[1], here)
 
     hu, sdh = over(m["sheets_count"], m["sheets"], sheet, (hu, jnp.zeros_like(hu)))
@@ -226,7 +226,11 @@ def bleed(
     def extra(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         hu, edh, sdh = carry
         row = m["extra"][i]
-        here = inside(deep - thick[i], 1.6) * step((thick[i] - 0.4) / 0.8) * inside(b.outer)
+        here = (
+            inside(deep - thick[i], 1.6 * m["blood_edge"])
+            * step((thick[i] - 0.4) / 0.8)
+            * inside(b.outer)
+        )
         hu = paint(hu, extra_hu(c, row, rough, fine) + grain, here)
         return hu, jnp.maximum(edh, here * (1.0 - row[12])), jnp.maximum(sdh, here * row[12])
 
@@ -247,6 +251,7 @@ def parenchymal(
     """Paints clots with their dark rims; returns HU and the coverage of blood."""
     hollow = jnp.minimum(jnp.minimum(b.lateral, b.third), b.fourth)
     tissue = solid(b) * (1.0 - inside(hollow))
+    grain = m["blood_grain"] * (2.5 * rough + 1.5 * fine)
 
     def clot(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         hu, cover = carry
@@ -254,8 +259,8 @@ def parenchymal(
         rim = 0.85 * tissue * edema(c, row, rough)
         hu = paint(hu, jnp.minimum(hu, 20.0 + 2.0 * fine), rim)
         swirl = row[10] * inside(rough + 0.5 * fine + 0.6, 0.8)
-        here = tissue * inside(d, 2.6)
-        hu = paint(hu, paint(row[8] + 0.0 * hu, row[9], swirl) + 2.5 * rough + 1.5 * fine, here)
+        here = tissue * inside(d, 2.6 * m["blood_edge"])
+        hu = paint(hu, paint(row[8] + 0.0 * hu, row[9], swirl) + grain, here)
         return hu, jnp.maximum(cover, here)
 
     return over(m["clots_count"], m["clots"], clot, (hu, jnp.zeros_like(hu)))

@@ -7,7 +7,7 @@ tentorium, chronic more often in the old. Subarachnoid: from an aneurysm (basal 
 
 import numpy as np
 
-from fl_jax.phantom.patient.intra_axial import fresh_hu
+from fl_jax.phantom.patient.grade import Grade
 from fl_jax.phantom.patient.parameters import Lesion, Triple
 
 Rng = np.random.Generator
@@ -16,6 +16,11 @@ EPIDURAL = {
     "parietal": ((95, 130), (20, 50), (-78.0, 14.0)),
     "frontal": ((25, 60), (0, 40), (10.0, 200.0)),
     "occipital": ((140, 165), (-25, 0), (-200.0, -56.0)),
+}
+EPIDURAL_ENDS = {
+    "middle fossa": ((70, 100), (-38, -15), (-64.0, 24.0)),
+    "posterior fossa": ((145, 172), (-50, -25), (-200.0, -56.0)),
+    "vertex": ((30, 140), (55, 75), (-80.0, 80.0)),
 }
 """Ranges of azimuth and elevation, degrees, and the sutures' y, mm."""
 
@@ -28,12 +33,14 @@ def _direction(
     return (float(side * np.sin(a) * np.cos(r)), float(np.cos(a) * np.cos(r)), float(np.sin(r)))
 
 
-def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
+def epidural(rng: Rng, side: float, grade: Grade) -> list[Lesion]:
     """A lens under one bone."""
-    thick = (5.0 + 24.0 * severity) * rng.uniform(0.8, 1.2)
-    wide = float(np.clip(thick * rng.uniform(1.4, 2.0) + 10.0, 16.0, 48.0))
-    place = rng.choice([*EPIDURAL], p=[0.5, 0.25, 0.17, 0.08])
-    azimuth, elevation, limits = EPIDURAL[str(place)]
+    thick = grade.between(grade.numbers.epidural_mm) * rng.uniform(0.8, 1.2)
+    wide = float(np.clip(thick * rng.uniform(1.4, 2.0) + 10.0, 14.0, 48.0))
+    place = EPIDURAL[str(rng.choice([*EPIDURAL], p=[0.5, 0.25, 0.17, 0.08]))]
+    if rng.random() < grade.numbers.ends:
+        place = EPIDURAL_ENDS[str(rng.choice([*EPIDURAL_ENDS]))]
+    azimuth, elevation, limits = place
     centre = _direction(rng, side, azimuth, elevation)
     y = centre[1] * 89.0 - 18.0
     wide = min(wide, max(min(y - limits[0], limits[1] - y) + 14.0, 20.0))
@@ -44,7 +51,7 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
             "lens",
             centre,
             (wide, wide * rng.uniform(0.75, 1.0), thick),
-            hu=fresh_hu(rng),
+            hu=grade.fresh_hu(rng),
             hu_low=float(rng.uniform(38, 52)),
             mix=0.25 if fresh < 0.25 else 0.0,
             mass=rng.uniform(0.75, 0.95),
@@ -54,14 +61,14 @@ def epidural(rng: Rng, side: float, severity: float) -> list[Lesion]:
     ]
 
 
-def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]:
+def subdural(rng: Rng, side: float, grade: Grade, age: float) -> list[Lesion]:
     """A crescent over the convexity, or blood along falx or tentorium, or both."""
-    old = rng.random() < np.clip((age - 40.0) / 90.0, 0.03, 0.4)
-    hu, low, mix = fresh_hu(rng), float(rng.uniform(14, 30)), 0.0
+    numbers = grade.numbers
+    old = rng.random() < np.interp(age, (45.0, 90.0), numbers.old)
+    hu, low, mix = grade.fresh_hu(rng), float(rng.uniform(14, 30)), 0.0
     if old:
-        kind = str(rng.choice(["subacute", "chronic", "mixed"], p=[0.3, 0.3, 0.4]))
-        subacute, chronic = rng.uniform(34, 46), rng.uniform(16, 28)
-        hu = {"subacute": subacute, "chronic": chronic, "mixed": hu}[kind]
+        kind = str(rng.choice(["isodense", "chronic", "mixed"], p=numbers.old_kinds))
+        hu = {"isodense": rng.uniform(30, 44), "chronic": rng.uniform(14, 28), "mixed": hu}[kind]
         mix = float(rng.uniform(0.35, 0.65)) if kind == "mixed" else 0.0
 
     def crescent(centre: Triple, radii: Triple, mass: float) -> Lesion:
@@ -70,57 +77,72 @@ def subdural(rng: Rng, side: float, severity: float, age: float) -> list[Lesion]
         )
 
     lesions = []
-    sheet_only = rng.random() < 0.06
-    if not sheet_only:
-        thick = (1.8 + 16.5 * severity) * rng.uniform(0.75, 1.25)
-        spread = 0.6 + 0.4 * min(1.0, 2.0 * severity)
+    film_only = rng.random() < numbers.films[0]
+    if not film_only:
+        thick = grade.between(numbers.subdural_mm) * rng.uniform(0.75, 1.25)
+        thick += 4.0 * (old and hu < 46.0)  # older ones have grown, or nobody would see them
+        spread = 0.6 + 0.4 * min(1.0, 2.0 * grade.extent)
         radii = (spread * rng.uniform(45, 88), spread * rng.uniform(38, 66), thick)
-        centre = _direction(rng, side, (60, 115), (8, 38))
+        elevation = (8, 38)
+        if rng.random() < numbers.ends:
+            elevation = (-35, 0) if rng.random() < 0.5 else (42, 70)
+        centre = _direction(rng, side, (60, 115), elevation)
         lesions.append(crescent(centre, radii, float(rng.uniform(0.55, 0.85))))
         if old and rng.random() < 0.25:
             radii = (rng.uniform(48, 80), rng.uniform(38, 60), thick * rng.uniform(0.4, 0.9))
             centre = _direction(rng, -side, (60, 110), (10, 35))
             lesions.append(crescent(centre, radii, 0.6))
-    if sheet_only or rng.random() < 0.2:
+    falx = rng.random() < 0.65
+    if (film_only and falx) or rng.random() < numbers.films[1]:
         behind = rng.random() < 0.65
         y = rng.uniform(-80, -50) if behind else rng.uniform(30, 55)
         z = rng.uniform(15, 45) if behind else rng.uniform(15, 40)
-        thick = (2.0, 3.0 + 4.0 * severity)
-        radii = (rng.uniform(22, 42), rng.uniform(18, 32), rng.uniform(*thick))
-        lesions.append(Lesion("subdural", "falx", (side, y, z), radii, hu=fresh_hu(rng)))
-    if rng.random() < (0.5 if sheet_only else 0.12):
+        if rng.random() < numbers.ends:
+            y, z = rng.uniform(-50, 20), rng.uniform(50, 68)
+        lesions.append(_film(rng, grade, "falx", (side, y, z), (22, 42), (18, 32)))
+    if (film_only and not falx) or rng.random() < 0.6 * numbers.films[1]:
         centre = (side * rng.uniform(20, 34), rng.uniform(-75, -50), 0.0)
-        thick = (2.5, 3.5 + 3.0 * severity)
-        radii = (rng.uniform(16, 28), rng.uniform(18, 30), rng.uniform(*thick))
-        lesions.append(Lesion("subdural", "tentorium", centre, radii, hu=fresh_hu(rng)))
+        lesions.append(_film(rng, grade, "tentorium", centre, (16, 28), (18, 30)))
     return lesions
 
 
-def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[Lesion]:
+def _film(
+    rng: Rng, grade: Grade, form: str, centre: Triple, long: tuple[int, int], wide: tuple[int, int]
+) -> Lesion:
+    thick = grade.between(grade.numbers.film_mm) * rng.uniform(0.75, 1.3)
+    radii = (rng.uniform(*long), rng.uniform(*wide), thick)
+    return Lesion("subdural", form, centre, radii, hu=grade.fresh_hu(rng))
+
+
+def subarachnoid(rng: Rng, side: float, grade: Grade, injury: bool) -> list[Lesion]:
     """Blood in sulci (injury) or in the basal cisterns and fissures (aneurysm)."""
-    hu = float(rng.uniform(58, 70) + 8 * severity)
+    numbers, extent = grade.numbers, grade.extent
+    hu = grade.fresh_hu(rng) + 1.0
 
     def sulcal(centre: Triple, radii: Triple, amount: float) -> Lesion:
         return Lesion("subarachnoid", "sulcal", centre, radii, hu, amounts=(amount,))
 
     lesions = []
     if injury:
-        for _ in range(int(rng.integers(2, 4 + round(severity)))):
+        fewest, most = numbers.sulci
+        for _ in range(int(rng.integers(fewest, most + round(extent)))):
             lean = side if rng.random() < 0.7 else -side
-            d = _direction(rng, lean, (25, 150), (-12, 75))
+            elevation = (-12, 75)
+            if rng.random() < numbers.ends:
+                elevation = (-45, -12) if rng.random() < 0.5 else (60, 85)
+            d = _direction(rng, lean, (25, 150), elevation)
             centre = (d[0] * 58.0, d[1] * 76.0 - 18.0, d[2] * 62.0 + 2.0)
-            r = (10.0 + 16.0 * severity) * rng.uniform(0.8, 1.3)
+            r = grade.between(numbers.sulci_mm) * rng.uniform(0.8, 1.3)
             radii = (r, r * rng.uniform(1.0, 1.6), r)
-            amount = float(np.clip(0.7 + 0.5 * severity * rng.random(), 0, 1))
-            lesions.append(sulcal(centre, radii, amount))
+            lesions.append(sulcal(centre, radii, grade.between(numbers.sulci_fill)))
         amounts = [0.0] * 5
         if rng.random() < 0.35:
-            amounts[1 if side < 0 else 2] = 0.5 + 0.4 * severity
+            amounts[1 if side < 0 else 2] = 0.5 + 0.4 * extent
         if rng.random() < 0.25:
-            amounts[4] = 0.6 + 0.4 * severity
+            amounts[4] = 0.6 + 0.4 * extent
         lesions.append(Lesion("subarachnoid", "cistern", hu=hu, amounts=tuple(amounts)))
         return lesions
-    base = 0.8 + 0.2 * severity
+    base = grade.between(numbers.cisterns_fill)
     share = rng.uniform(0.6, 1.0, size=5)
     share[rng.integers(0, 4)] = 1.0
     if rng.random() < 0.15:  # perimesencephalic
@@ -128,6 +150,6 @@ def subarachnoid(rng: Rng, side: float, severity: float, injury: bool) -> list[L
         share[4], share[0] = 1.0, 0.6
     filled = tuple(float(v * base) for v in share)
     lesions.append(Lesion("subarachnoid", "cistern", hu=hu, amounts=filled))
-    if severity > 0.4 and rng.random() < 0.7:
+    if extent > 0.4 and rng.random() < 0.7:
         lesions.append(sulcal((side * 45.0, 10.0, 5.0), (25.0, 40.0, 30.0), float(0.8 * base)))
     return lesions

@@ -11,7 +11,7 @@ import numpy as np
 
 from fl_jax.phantom.family import Family
 from fl_jax.phantom.patient import trauma_and_surgery as trauma
-from fl_jax.phantom.patient.parameters import CUTS, RODS, SPOTS, Lesion, Spot
+from fl_jax.phantom.patient.parameters import CUTS, RODS, SPOTS, SWELLINGS, Lesion, Spot
 
 Rng = np.random.Generator
 INFARCTS = (
@@ -53,27 +53,31 @@ def sample_mimics(
     if any(lesion.form == "cistern" and max(lesion.amounts) > 0.3 for lesion in lesions):
         for name, more in (("cistern", 0.06), ("ambient", 0.6), ("sylvian", 0.3), ("fissure", 0.3)):
             n[name] += more
-    spots = calcifications(rng, age) + infarcts(rng, age) + masses(rng, age)
+    often = family.bleeding.mimics
+    spots = calcifications(rng, age, often) + infarcts(rng, age) + masses(rng, age, often)
     if age > 40 and rng.random() < (0.10 if sex == "F" else 0.03):  # hyperostosis frontalis
         for s in (-1.0, 1.0):
             centre = (s * rng.uniform(12, 20), 64.0, rng.uniform(5, 25))
             radii = (13.0, rng.uniform(2.5, 6), 18.0)
             spots.append(Spot(centre, radii, 1100.0, 1.5, 0.8, anywhere=True))
     swollen = injury or (not lesions and rng.random() < 0.35)
-    cuts, rods, opened = trauma.operations(rng, lesions)
-    if rng.random() < (0.5 if opened else 0.06 if injury else 0.0):
+    around = family.surroundings
+    after = trauma.operation(rng, around, lesions)
+    spots = after.spots + spots
+    if rng.random() < (0.5 if after.air else 0.06 if injury else 0.0):
         spots = air(rng) + spots
+    swellings = (*after.swellings, *trauma.swellings(rng, 0.75 if swollen else 0.04))
     return {
         "numbers": n,
         "spots": tuple(spots[:SPOTS]),
-        "swellings": trauma.swellings(rng, 0.75 if swollen else 0.04),
-        "cuts": tuple((trauma.fractures(rng, lesions) + cuts)[:CUTS]),
-        "rods": tuple((rods + trauma.clutter(rng, age))[:RODS]),
+        "swellings": swellings[:SWELLINGS],
+        "cuts": tuple((trauma.fractures(rng, lesions) + after.cuts)[:CUTS]),
+        "rods": tuple((after.rods + trauma.clutter(rng, around, age, injury))[:RODS]),
     }
 
 
-def calcifications(rng: Rng, age: float) -> list[Spot]:
-    """Choroid plexus, pineal, falx, basal ganglia, carotid siphons."""
+def calcifications(rng: Rng, age: float, often: float) -> list[Spot]:
+    """Choroid plexus, pineal, falx, basal ganglia, carotid siphons; `often` scales the rare ones."""
     spots = []
     if rng.random() < np.clip(0.05 + age * 0.011, 0.0, 0.85):
         size = rng.gamma(3.0, 0.65) + 0.7
@@ -88,12 +92,12 @@ def calcifications(rng: Rng, age: float) -> list[Spot]:
         centre = (rng.normal(0, 0.6), rng.normal(-33, 1), rng.normal(1.5, 1))
         hu = float(rng.uniform(110, 400))
         spots.append(Spot(centre, (r, r, r), hu, 2.0, 0.5, anywhere=True))
-    if age > 35 and rng.random() < 0.16:
+    if age > 35 and rng.random() < 0.16 * often:
         centre = (0.0, rng.uniform(-5, 52), rng.uniform(38, 62))
         radii = (rng.uniform(0.9, 2.0), rng.uniform(3, 14), rng.uniform(3, 10))
         hu = float(rng.uniform(120, 500))
         spots.append(Spot(centre, radii, hu, 1.5, 0.6, anywhere=True))
-    if age > 40 and rng.random() < 0.02 + 0.0016 * max(age - 40, 0):
+    if age > 40 and rng.random() < often * (0.02 + 0.0016 * (age - 40)):
         r, hu = rng.uniform(1.5, 4.0), float(rng.uniform(60, 150))
         for s in (-1, 1):
             centre = (s * rng.normal(19, 0.8), rng.normal(-2, 1), 0.0)
@@ -140,8 +144,8 @@ def infarcts(rng: Rng, age: float) -> list[Spot]:
     return spots
 
 
-def masses(rng: Rng, age: float) -> list[Spot]:
-    """Arachnoid cyst, cavum, retrocerebellar cyst, meningioma, tumour with edema: each rare."""
+def masses(rng: Rng, age: float, often: float) -> list[Spot]:
+    """Arachnoid cyst, cavum, retrocerebellar cyst, meningioma, tumours, colloid cyst: each rare."""
     spots, side = [], float(rng.choice([-1.0, 1.0]))
     if rng.random() < 0.02:
         r = rng.uniform(8, 18)
@@ -153,16 +157,21 @@ def masses(rng: Rng, age: float) -> list[Spot]:
     if rng.random() < 0.03:
         radii = (rng.uniform(10, 20), 10.0, 12.0)
         spots.append(Spot((0.0, -96.0, -50.0), radii, 6.0, 2.0, 0.2, anywhere=True))
-    if age > 40 and rng.random() < 0.025:
+    if age > 40 and rng.random() < 0.025 * often:
         a = rng.uniform(0.3, 2.6)
         r = rng.uniform(6, 17)
         x, y = side * np.sin(a) * (68 - r), np.cos(a) * (87 - r) - 18.0
         centre = (x, y, rng.uniform(10, 35))
         hu, rim = float(rng.uniform(44, 60)), float(rng.choice([0.0, 8.0]))
         spots.append(Spot(centre, (r, r, r), hu, 2.0, 0.3, anywhere=True, edema=rim, mass=0.4))
-    if age > 25 and rng.random() < 0.025:
+    if age > 25 and rng.random() < 0.025 * often:
         r = rng.uniform(5, 14)
         centre = (side * rng.uniform(18, 42), rng.uniform(-70, 45), rng.uniform(0, 42))
         hu, rim = float(rng.uniform(28, 52)), float(rng.uniform(8, 20))
         spots.append(Spot(centre, (r, r, r), hu, 4.0, 0.8, 0.9, edema=rim, mass=0.3))
+    if age > 20 and rng.random() < 0.006 * often:
+        r = rng.uniform(3, 7)
+        spots.append(
+            Spot((0.0, 6.0, 12.0), (r, r, r), float(rng.uniform(45, 68)), 1.5, 0.1, anywhere=True)
+        )
     return spots

@@ -8,7 +8,7 @@ Triple = tuple[float, float, float]
 
 EXTRA, SHEETS, CLOTS, PATCHES = 4, 3, 10, 4
 """Slots for collections of blood on the skull, along falx or tentorium, in tissue, and in sulci."""
-SPOTS, SWELLINGS, CUTS, RODS = 14, 2, 2, 6
+SPOTS, SWELLINGS, CUTS, RODS = 18, 3, 4, 14
 """Slots for incidental findings, swollen scalp, gaps in the skull, and foreign bodies."""
 
 
@@ -95,7 +95,8 @@ class Cut:
     """A gap in the skull.
 
     Attributes:
-        form: "hole" (burr hole), "flap" (the saw line of a craniotomy) or "fracture".
+        form: "hole" (burr hole; of 30 mm and more, a craniectomy), "flap" (the saw line of a craniotomy) or
+            "fracture".
         centre: canonical coordinates, mm.
         radius: extent, mm.
         normal: direction across a fracture.

@@ -6,6 +6,7 @@ from fl_jax.core.types import LABELS
 from fl_jax.phantom.family import STANDARD, Family
 from fl_jax.phantom.patient import extra_axial, intra_axial
 from fl_jax.phantom.patient.body import sample_body
+from fl_jax.phantom.patient.grade import Grade
 from fl_jax.phantom.patient.mimics import sample_mimics
 from fl_jax.phantom.patient.parameters import Lesion, PatientParams
 
@@ -27,7 +28,7 @@ def sample_patient(
         age: years, 1 to 100.
         sex: "F" or "M".
         subtypes: subset of `types.LABELS[1:]`; empty without bleeding.
-        severity: 0 subtle to 1 large.
+        severity: 0 subtle to 1 large, see `family.Bleeding` for millimetres and HU.
     """
     unknown = set(subtypes) - set(LABELS[1:])
     if unknown:
@@ -43,6 +44,13 @@ def sample_patient(
     incidental = sample_mimics(
         rng, family, age=age, sex=sex, numbers=numbers, lesions=lesions, injury=injury
     )
+    bleeding = family.bleeding
+    opened = Grade(bleeding, severity, False).between(bleeding.sulci_open_mm)
+    incidental["numbers"] |= {
+        "blood_edge": bleeding.edge,
+        "blood_grain": bleeding.grain,
+        "sulci_open": opened,
+    }
     seed = int(rng.integers(2**31))
     return PatientParams(float(age), sex, size, seed, lesions=lesions, **incidental)
 
@@ -61,17 +69,19 @@ def _sample_lesions(
         "subarachnoid" in wanted and rng.random() < (0.75 if "intraparenchymal" in wanted else 0.5)
     )
     side = float(rng.choice([-1.0, 1.0]))
+    bleeding = family.bleeding
+    grade = Grade(bleeding, severity, bool(rng.random() < bleeding.dilute))
     lesions: list[Lesion] = []
     if "epidural" in wanted:
-        lesions += extra_axial.epidural(rng, side, severity)
+        lesions += extra_axial.epidural(rng, side, grade)
     if "subdural" in wanted:
         opposite = "epidural" in wanted
-        lesions += extra_axial.subdural(rng, -side if opposite else side, severity, age)
+        lesions += extra_axial.subdural(rng, -side if opposite else side, grade, age)
     if "subarachnoid" in wanted:
-        lesions += extra_axial.subarachnoid(rng, -side, severity, injury)
+        lesions += extra_axial.subarachnoid(rng, -side, grade, injury)
     deep = "intraventricular" in wanted and not injury
     if "intraparenchymal" in wanted:
-        lesions += intra_axial.parenchymal(rng, side, severity, age, injury, deep)
+        lesions += intra_axial.parenchymal(rng, side, grade, age, injury, deep)
     if "intraventricular" in wanted:
-        lesions += intra_axial.ventricular(rng, side, severity)
+        lesions += intra_axial.ventricular(rng, side, grade)
     return tuple(lesions), injury
