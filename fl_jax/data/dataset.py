@@ -267,6 +267,7 @@ def _index_row(item: sources.Item, read: dicom.Slice, numbers: pseudonyms.Number
     return [
         *(item.image, *numbers.provisional(read.patient, read.study, read.series), item.site),
         *(read.position, read.thickness, read.instance, *read.shape, *read.spacing),
+        *(f"{value:.1f}" for value in read.head),
         *(read.tilt, dialect.bits_stored, int(dialect.signed), dialect.slope, dialect.intercept),
         *(dialect.kernel, dialect.manufacturer, dialect.transfer_syntax),
         ";".join(repair.name for repair in read.repairs),

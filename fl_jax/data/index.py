@@ -10,13 +10,16 @@ from fl_jax.data.site_names import SITE_NAME
 from fl_jax.files import csv_table
 from fl_jax.files.text import NAME, is_name, is_text
 
+HEAD = ("brain_area", "brain_hu", "skull_area", "skull_row", "skull_column")
+"""See `head.Head`."""
 COLUMNS = (
     *("image", "patient", "study", "series", "site"),
     *("position", "thickness", "instance", "rows", "columns", "spacing_row", "spacing_column"),
-    *("tilt", "bits_stored", "signed", "slope", "intercept", "kernel", "manufacturer"),
+    *(*HEAD, "tilt", "bits_stored", "signed", "slope", "intercept", "kernel", "manufacturer"),
     *("transfer_syntax", "repairs", *LABELS),
 )
-"""Positions, thicknesses, spacings in mm; tilt in degrees; repairs joined by `;`; unknown labels empty."""
+"""Positions, thicknesses, spacings in mm; areas in cm2; tilt in degrees; repairs joined by `;`; unknown
+labels empty."""
 
 
 LARGEST = 3e38
@@ -33,6 +36,10 @@ def _between(low: int, high: int) -> Callable[[str], bool]:
 
 _TEXT = (is_text, "it must be printable text")
 _LENGTH = (_length, "it must be above 0 mm, or nan")
+_MEASURED = (
+    lambda text: text == "nan" or abs(csv_table.number(text)) < LARGEST,
+    "it must be a number, or nan",
+)
 _NUMBER = (lambda text: abs(csv_table.number(text)) < LARGEST, "it must be a number")
 _REPAIRS = re.compile("[A-Z_;]*")
 _RULES: dict[str, tuple[Callable[[str], object], str]] = {
@@ -41,6 +48,7 @@ _RULES: dict[str, tuple[Callable[[str], object], str]] = {
     "site": (SITE_NAME.fullmatch, "a site is named by letters, digits, '_', '-' and '.'"),
     **dict.fromkeys(("position", "slope", "intercept"), _NUMBER),
     **dict.fromkeys(("thickness", "spacing_row", "spacing_column"), _LENGTH),
+    **dict.fromkeys(HEAD, _MEASURED),
     "tilt": (
         lambda text: text == "nan" or abs(csv_table.number(text)) <= 90,
         "it must be -90 to 90",

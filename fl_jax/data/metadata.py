@@ -19,7 +19,7 @@ from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
 from fl_jax.files.text import printable
 
-VERSION = "1.4.0"
+VERSION = "1.5.0"
 """Version of the on-disk format; `dataset.prepare` rebuilds a dataset of another version."""
 REMEDY = "build the dataset anew with launch.prepare_data"
 TABLES = ("slices/index.csv", "slices/duplicates.csv", "refused.csv")

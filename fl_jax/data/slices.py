@@ -12,7 +12,7 @@ import numpy as np
 
 from fl_jax.core.types import LABELS
 from fl_jax.data import duplicates
-from fl_jax.data.index import read_index
+from fl_jax.data.index import HEAD, read_index
 from fl_jax.data.metadata import REMEDY, Options, damage, read_summary
 from fl_jax.data.records import Records
 from fl_jax.files import csv_table
@@ -45,6 +45,9 @@ class Slices:
             between rows in mm, -1 if unknown; each [N]. Empty if not known.
         adjacent: int64[N, 3], the rows of one input, see `adjacent.neighbours`; None for single slices.
         pixel_mm: float64[N], side of the stored square pixels, mm; NaN if unknown. None if not known at all.
+        head: what each slice shows of the head, by the names of `index.HEAD`; each float32[N], NaN if
+            unknown. Empty if not known.
+        offset: int16[N], HU that `hu` adds to each slice on disk; None for 0.
     """
 
     image: np.ndarray
@@ -62,6 +65,8 @@ class Slices:
     dialect: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     adjacent: np.ndarray | None = None
     pixel_mm: np.ndarray | None = None
+    head: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    offset: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -129,7 +134,8 @@ class Slices:
         if not rows.size:
             return np.zeros((*rows.shape, *self.image_shape), np.int16)
         pixels = [record["hu"] for record in self.source.__getitems__(rows.ravel().tolist())]
-        return np.stack(pixels).reshape(*rows.shape, *self.image_shape)
+        hu = np.stack(pixels).reshape(*rows.shape, *self.image_shape)
+        return hu if self.offset is None else hu + self.offset[rows][..., None, None]
 
     def in_memory(self) -> "Slices":
         """The same dataset with all pixels in memory, `pixel_bytes` of them."""
@@ -139,7 +145,14 @@ class Slices:
         for start in range(0, len(self), 256):
             rows = np.arange(start, min(start + 256, len(self)))
             pixels[rows] = self.hu(rows)
-        return dataclasses.replace(self, pixels=pixels)
+        return dataclasses.replace(self, pixels=pixels, offset=None)
+
+    def shifted(self, offset: np.ndarray) -> "Slices":
+        """The same dataset with int16[N] HU added to the pixels of each slice."""
+        if self.pixels is not None:
+            return dataclasses.replace(self, pixels=self.pixels + offset[:, None, None])
+        offset = offset if self.offset is None else self.offset + offset
+        return dataclasses.replace(self, offset=offset)
 
 
 class Identity(NamedTuple):
@@ -185,7 +198,8 @@ def load(data_dir: str | pathlib.Path) -> Slices:
     names = ("image", "patient", "study", "series", "site")
     index = data_dir / "slices" / "index.csv"
     columns = read_index(
-        index, (*names, "position", "thickness", *dict.fromkeys((*DIALECT, *EXTENT)), *LABELS)
+        index,
+        (*names, "position", "thickness", *dict.fromkeys((*DIALECT, *EXTENT, *HEAD)), *LABELS),
     )
     size = summary["options"]["image_size"]
     records = Records(data_dir / "slices", size)
@@ -206,6 +220,7 @@ def load(data_dir: str | pathlib.Path) -> Slices:
         linked=duplicates.linked_patients(copies),
         dialect=_dialect(columns),
         pixel_mm=_pixel_mm(columns, size),
+        head={name: np.array(columns[name], np.float32) for name in HEAD},
     )
 
 

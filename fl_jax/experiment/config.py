@@ -97,6 +97,11 @@ class Config:
     )
     data_dir: str = _data("", "Prepared dataset. Empty: WORKDIR/data.", numbers=False)
     image_size: int = _data(256, "Height and width of a prepared slice, pixels.", low=4, high=4096)
+    intensity: str = _data(
+        "none",
+        "HU of the brain: none as stored; study shifts each DICOM study so that its brain has 32 HU.",
+        choices=("none", "study"),
+    )
     max_refused: float = _data(0.01, "Largest share of files that may be refused.", low=0, high=1)
     partition: str = _data(
         "natural()",

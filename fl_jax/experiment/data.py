@@ -9,6 +9,7 @@ import jax
 from absl import logging
 
 from fl_jax.core import spec
+from fl_jax.data import intensity
 from fl_jax.data import partition as partitions
 from fl_jax.data import slices as datasets
 from fl_jax.data.adjacent import neighbours
@@ -110,14 +111,23 @@ def open_data(config: Config, workdir: Workdir) -> Slices:
 def as_read(config: Config, slices: Slices) -> Slices:
     """The dataset with the examples of the config's model: slices, slices with neighbours, or studies.
 
+    Brings the studies to one level in HU if the config says so.
     For a head, `restore.as_read` then replaces pixels by features.
 
     Raises:
         ValueError: a slice of a study lacks a position.
     """
+    if config.intensity == "study":
+        slices = intensity.levelled(slices)
     if config.adjacent == 3:
         slices = dataclasses.replace(slices, adjacent=neighbours(slices))
     return group_into_studies(slices) if config.backbone else slices
+
+
+def report_intensity(config: Config, slices: Slices, reporter: Reporter) -> None:
+    """Reports how far the studies of a dataset, as opened, are shifted, and which are left as they are."""
+    if config.intensity == "study":
+        reporter.message(intensity.levels(slices).describe())
 
 
 def in_memory(config: Config, slices: Slices) -> Slices:

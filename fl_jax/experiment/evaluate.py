@@ -12,6 +12,7 @@ from scipy.special import expit
 from fl_jax.data import slices as datasets
 from fl_jax.data.metadata import read_summary
 from fl_jax.experiment import compare_predictions, labelled_predictions, prepare, restore
+from fl_jax.experiment.data import report_intensity
 from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
 from fl_jax.experiment.predict import score
 from fl_jax.experiment.reporter import Reporter
@@ -108,6 +109,7 @@ def _evaluate(
         )
         reporter.dataset_ready(summary)
     slices, logits = predict(model, data_dir, out, source=request.source or "")
+    report_intensity(model.config, slices, reporter)
     reporter.message(f"{len(slices)} slices predicted by {model.name}, round {model.round}")
     files = [out.predictions, out.predictions_page]
     if request.others:

@@ -87,7 +87,7 @@ def in_place_of_pixels(slices: Slices, features: np.ndarray) -> Slices:
         )
     shape: Any = features.shape[1:]
     return dataclasses.replace(
-        slices, pixels=features, image_shape=shape, adjacent=None, source=None
+        slices, pixels=features, image_shape=shape, adjacent=None, source=None, offset=None
     )
 
 

@@ -219,6 +219,7 @@ def facts(config: Config, identity: Identity) -> list[Any]:
     return [
         *(*identity, sha256(_weights_file(config))),
         *(config.model, list(config.windows), config.adjacent, config.pretrained_channels),
+        config.intensity,
     ]
 
 

@@ -110,6 +110,7 @@ def _arms(
 ) -> tuple[list[Config], Callable[[], dict[str, Arm]]]:
     """The config of each arm and what plans them; refuses arms that were trained from other inputs."""
     opened = data.open_data(config, workdir)
+    data.report_intensity(config, opened, reporter)
     partition = data.partition(config, workdir, opened, reporter)
     sites = partition.sites
     arms = [config.replace(arm="federated", site=""), config.replace(arm="central", site="")]

@@ -15,7 +15,7 @@ from fuzzing import WORDS, count, each, nothing_written, table
 from fl_jax.core.types import LABELS
 from fl_jax.data import duplicates, index, partition, sources
 from fl_jax.data.dicom import Reason
-from fl_jax.data.index import COLUMNS
+from fl_jax.data.index import COLUMNS, HEAD
 from fl_jax.data.sources.rsna import read_long
 from fl_jax.evaluation import slice_properties
 from fl_jax.files.text import is_name
@@ -97,6 +97,7 @@ def row(number, **other):
     cells |= {"series": "series1", "site": "ab"[number // 3 % 2], "position": f"{number * 2.5 - 7}"}
     cells |= dict.fromkeys(("thickness", "spacing_row"), ("nan", "5.0")[number % 2])
     cells |= {"instance": "-1", "rows": "512", "columns": "512", "spacing_column": "0.48"}
+    cells |= dict(zip(HEAD, ("120.5", "31.0", "-1.5", "nan", "0.0"), strict=True))
     cells |= {"tilt": "nan", "bits_stored": "12", "signed": "0", "slope": "1.0"}
     cells |= {"intercept": "-1024.0", "kernel": "H31s", "manufacturer": "A, B", "repairs": "SIGN"}
     cells |= {"transfer_syntax": "1.2", **dict.fromkeys(LABELS, "0"), "any": str(number % 2)}

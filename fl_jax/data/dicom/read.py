@@ -22,6 +22,7 @@ from fl_jax.data.dicom.refusal import (
     Repair,
     shown,
 )
+from fl_jax.data.head import Head, measure
 from fl_jax.data.pseudonyms import without_id
 from fl_jax.files.regular import open_read
 from fl_jax.files.text import printable
@@ -68,6 +69,7 @@ class Slice(NamedTuple):
         tilt: Gantry/Detector Tilt in degrees, NaN if missing.
         dialect: how the file encodes its pixels.
         repairs: the repairs applied.
+        head: what the picture shows of the head, before resizing.
     """
 
     hu: np.ndarray
@@ -84,6 +86,7 @@ class Slice(NamedTuple):
     tilt: float
     dialect: Dialect
     repairs: tuple[Repair, ...]
+    head: Head
 
 
 def read(
@@ -212,6 +215,7 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
             transfer_syntax=header.syntax or "",
         ),
         repairs=repairs,
+        head=measure(hu, plane.spacing),
     )
 
 

@@ -35,7 +35,7 @@ from fl_jax.files.folders import claim, remove
 from fl_jax.workdir import Workdir
 
 Settings = dict[str, Any]
-PARTITION = ("partition", "seed", "fractions", "stratify", "folds", "fold", "adjacent")
+PARTITION = ("partition", "seed", "fractions", "stratify", "folds", "fold", "adjacent", "intensity")
 """Fields that determine how a dataset is read and partitioned."""
 
 
