@@ -56,7 +56,7 @@ def plan_arms(
         rounds: R, at least 1.
         epochs: passes of a participating site over its training slices per round, above 0; with 0.5 it sees a
             random half of them, and always at least one example.
-        min_sites: see `core.participation`.
+        min_sites: see `core.participation`; 0: all.
         key: the run's key, which decides participation.
         local_budget: `'examples'`: a local model sees as many examples as the federated one, however
             small its site; `'epochs'`: as many passes over its slices as in the federation.
@@ -85,7 +85,8 @@ def plan_arms(
                 raise ValueError(
                     f"site {site!r} has no {name} slices: leave it out, or change the partition"
                 )
-    present = np.stack([participation(key, r, len(sites), min_sites) for r in range(rounds)])
+    fewest = min_sites or len(sites)
+    present = np.stack([participation(key, r, len(sites), fewest) for r in range(rounds)])
     examples = np.broadcast_to([max(1, round(epochs * len(rows))) for rows in train], present.shape)
     total = np.where(present, examples, 0).sum(1, keepdims=True)
     always = np.ones((rounds, 1), bool)

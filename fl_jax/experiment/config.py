@@ -46,7 +46,7 @@ def _field(group: str, default: Any, doc: str, **limits: Any) -> Any:
 _arm = partial(_field, "Arm")
 _data = partial(_field, "Data")
 _model = partial(_field, "Model")
-_head = partial(_field, "Head over studies")
+_head = partial(_field, "Backbone")
 _training = partial(_field, "Training")
 _federation = partial(_field, "Federation")
 _evaluation = partial(_field, "Evaluation", numbers=False)
@@ -152,7 +152,7 @@ class Config:
     trainable: str = _model(
         "",
         "Regular expression on the paths of trainable parameters, such as '^fc/'; the others stay "
-        "at their pretrained values and are not sent. Empty: all.",
+        "at their values in `pretrained` or `backbone` and are not sent. Empty: all.",
     )
     cached_features: bool = _model(
         False, "Compute a frozen backbone's features once; needs no augmentation."
@@ -173,8 +173,8 @@ class Config:
 
     backbone: str = _head(
         "",
-        "Workdir whose models give a slice's features to a model 'study_head(...)'; with "
-        "`pretrained`, a model's call instead.",
+        "Workdir of a finished experiment whose models are trained on, with `trainable`, or give a "
+        "slice's features to a model 'study_head(...)'; there, with `pretrained`, a model's call.",
     )
     backbone_model: str = _head(
         "own",
@@ -273,7 +273,10 @@ class Config:
         3.0, "Local epochs per round; 0.5 is half of a site's slices.", low=1e-9, high=1e6
     )
     min_sites: int = _federation(
-        4, "Fewest sites of a round; their number is drawn from here to all.", low=1, high=2**31 - 1
+        4,
+        "Fewest sites of a round; their number is drawn from here to all. 0: always all.",
+        low=0,
+        high=2**31 - 1,
     )
     faults: tuple[str, ...] = _federation(
         (), "Simulated faults, calls of fl_jax/faults, such as ('absent(2, share=0.3)',)."
@@ -360,6 +363,11 @@ class Config:
         """Shape of the input of a model of slices: (H, W), or (3, H, W) with adjacent slices."""
         around = (self.adjacent,) if self.adjacent > 1 else ()
         return (*around, self.image_size, self.image_size)
+
+    @property
+    def reads_studies(self) -> bool:
+        """Whether the model is a head that reads a study's slices, rather than a model of slices."""
+        return bool(self.backbone) and self.model.lstrip().startswith("study_head")
 
     @property
     def arm_name(self) -> str:

@@ -70,7 +70,7 @@ def plan(config: Config, slices: Slices, divided: Partition) -> dict[str, Arm]:
 
 
 def data_dir(config: Config, workdir: Workdir) -> Path:
-    """The dataset's folder; a head's default is the dataset of its backbone."""
+    """The dataset's folder; the default with a backbone is the backbone's dataset."""
     if config.data_dir:
         return Path(config.data_dir).expanduser()
     backbone = backbone_workdir(config)
@@ -78,7 +78,7 @@ def data_dir(config: Config, workdir: Workdir) -> Path:
 
 
 def backbone_workdir(config: Config) -> Workdir | None:
-    """The experiment that trained a head's backbones; None without one or with pretrained weights."""
+    """The experiment that trained the backbones; None without one or with pretrained weights."""
     if not config.backbone or config.pretrained:
         return None
     return Workdir(Path(config.backbone).expanduser().absolute())
@@ -121,7 +121,7 @@ def as_read(config: Config, slices: Slices) -> Slices:
         slices = intensity.levelled(slices)
     if config.adjacent == 3:
         slices = dataclasses.replace(slices, adjacent=neighbours(slices))
-    return group_into_studies(slices) if config.backbone else slices
+    return group_into_studies(slices) if config.reads_studies else slices
 
 
 def report_intensity(config: Config, slices: Slices, reporter: Reporter) -> None:
@@ -136,7 +136,8 @@ def in_memory(config: Config, slices: Slices) -> Slices:
     Slices of which a head reads only features stay on disk: they are read once.
     """
     fits = slices.pixel_bytes <= config.memory_limit * 2**30
-    return slices.in_memory() if fits and (not config.backbone or config.trainable) else slices
+    once = config.cached_features or (config.reads_studies and not config.trainable)
+    return slices.in_memory() if fits and not once else slices
 
 
 def partition(

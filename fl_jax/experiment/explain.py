@@ -136,9 +136,10 @@ def explain(
         FileNotFoundError: the cohort has no masks.
         ValueError: the model reads several slices.
     """
-    if slices.input_shape != slices.image_shape:
+    if slices.input_shape != slices.image_shape or model.config.backbone:
         raise ValueError(
-            "config.adjacent, config.backbone: only models that read a single slice have maps"
+            "config.adjacent, config.backbone: only models that read a single slice have maps, "
+            "without a backbone of another experiment"
         )
     lesions = lesion_masks(cohort, holdout.image, model.image_size)
     row = {str(name): number for number, name in enumerate(slices.image)}

@@ -1,14 +1,19 @@
-"""Study heads on the features of an experiment's models, or of pretrained ones.
+"""Models on the backbones of another experiment: last layers, layers to fine-tune, and study heads.
 
+    python -m launch.experiment --config=configs/recalibrate.py --config.source=DIR --workdir=runs/refitted
     python -m launch.experiment --config=configs/study_head.py --config.backbone=runs/demo --workdir=runs/head
 
-A frozen backbone's features are computed once per slice; with `config.trainable` the backbone, or part of it,
-is trained on images together with the head. By default (`config.backbone_model=own`) each arm reads with the
-model of the same arm: a hospital's local head uses its local model, which has seen no other hospital's scans.
-With `federated`, all arms share the federated backbone, so the comparison isolates the head.
+A model of slices starts from all parameters of its backbone, and `config.trainable` says which of them it
+trains on. Its dataset may be another than the backbone's, but not the patients on whom it is evaluated.
 
-A head must not be evaluated on patients that its backbone was trained or selected on, so both must have the
-same dataset and partition.
+A study head reads the backbone's features. A frozen backbone's are computed once per slice; with
+`config.trainable` the backbone, or part of it, is trained on images together with the head. A study head must
+not be evaluated on patients that its backbone was trained or selected on, so both must have the same dataset
+and partition.
+
+By default (`config.backbone_model=own`) each arm reads with the model of the same arm: a hospital's local
+head uses its local model, which has seen no other hospital's scans. With `federated`, all arms share the
+federated backbone, so the comparison isolates the head.
 """
 
 from functools import partial
@@ -21,6 +26,7 @@ import numpy as np
 from flax import traverse_util
 
 from fl_jax.core.types import Array, Params
+from fl_jax.data import partition
 from fl_jax.data import slices as datasets
 from fl_jax.data.augmentation import augment
 from fl_jax.data.slices import Slices
@@ -28,6 +34,7 @@ from fl_jax.experiment import data, features, inputs, model, setup
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.model import Network, head_task
+from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.tasks import fine_tune
 from fl_jax.tasks.head_and_backbone import head_and_backbone
 from fl_jax.tasks.task import Task
@@ -35,6 +42,8 @@ from fl_jax.workdir import Workdir
 
 SAME = ("image_size", "intensity", "windows", "adjacent")
 """Fields that decide a slice's pixels and so must equal the backbone's."""
+SHOWN = 3
+"""Images that a message names."""
 
 
 class Reader(NamedTuple):
@@ -76,30 +85,40 @@ def make_reader(
 
 
 def check_same(config: Config, backbone: Config) -> None:
-    """Refuses a head whose config prepares slices differently from its backbone's.
+    """Refuses a config that prepares slices differently from its backbone's, or builds another model on it.
 
     Raises:
-        ValueError: names the field.
+        ValueError: names the fields and the flags that set them right.
     """
-    for name in SAME:
-        value, expected = getattr(config, name), getattr(backbone, name)
-        if value != expected:
-            raise ValueError(
-                f"config.{name}={value!r}: the backbone reads slices with {expected!r}; set the same"
-            )
+    names = SAME if config.reads_studies else (*SAME, "model")
+    values = {name: (getattr(config, name), getattr(backbone, name)) for name in names}
+    wrong = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    if wrong:
+        shown = ", ".join(f"config.{name}={ours!r}" for name, (ours, _) in wrong.items())
+        flags = [f'--config.{name}="{theirs}"' for name, (_, theirs) in wrong.items()]
+        raise ValueError(f"{shown}: differs from the backbone's experiment; set {' '.join(flags)}")
 
 
-def check_patients(config: Config, workdir: Workdir) -> None:
-    """Refuses a head that could be evaluated on patients that its backbone has seen.
+def check_patients(
+    config: Config, workdir: Workdir, slices: Slices, reporter: Reporter = SILENT
+) -> None:
+    """Refuses a model that could be evaluated on patients that its backbone has seen.
+
+    A model of slices may have another dataset than its backbone. Patients are numbered anew in each, so
+    images are compared by name.
 
     Raises:
-        ValueError: the dataset or the partition differs from the backbone's.
+        ValueError: the dataset of a study head, or the partition of the same dataset, differs from the
+            backbone's; or images of the other dataset that trained or selected it would be evaluated on.
     """
     backbone = data.backbone_workdir(config)
     if backbone is None:
         return
     theirs = inputs.read(backbone.arm(data.backbone_name(config))) or {}
     ours = inputs.of(config, workdir)
+    if theirs["dataset"] != ours["dataset"] and not config.reads_studies:
+        _check_images(config, workdir, slices, backbone, reporter)
+        return
     for name, remedy in (
         ("dataset", "leave config.data_dir and config.source empty to use the backbone's"),
         (
@@ -112,6 +131,33 @@ def check_patients(config: Config, workdir: Workdir) -> None:
                 f"config.backbone={config.backbone!r}: its {name.removesuffix('_digest')} differs, so it may "
                 f"have learned from patients that it is evaluated on here; {remedy}"
             )
+
+
+def _check_images(
+    config: Config, workdir: Workdir, slices: Slices, backbone: Workdir, reporter: Reporter
+) -> None:
+    folder = backbone.find_data()
+    if datasets.identity(folder).digest is None:
+        reporter.message(
+            f"{folder}: is not there, so that the backbone's patients could not be compared with those that "
+            "this model is evaluated on"
+        )
+        return
+    before = datasets.load(folder)
+    divided = partition.load(backbone.partition, before, same_sites=False)
+    seen = {
+        *before.image[divided.rows(before, "train")],
+        *before.image[divided.rows(before, "validation")],
+    }
+    here = partition.load(workdir.partition, slices, same_sites=False)
+    rows = np.concatenate([here.rows(slices, name) for name in ("validation", "test", "holdout")])
+    again = sorted(seen & {*slices.image[rows]})
+    if again:
+        raise ValueError(
+            f"config.backbone={config.backbone!r}: it has learned from {len(again)} of the images that this "
+            f"model would be evaluated on, such as {', '.join(again[:SHOWN])}; leave those patients out, or "
+            "draw a synthetic cohort with another seed"
+        )
 
 
 def joint_task(config: Config, reader: Reader, positive_weights: np.ndarray | None = None) -> Task:
@@ -176,18 +222,37 @@ def as_read(
 
 
 def make_task(
-    config: Config, workdir: Workdir, slices: Slices, arm: Arm, reader: Reader
+    config: Config,
+    workdir: Workdir,
+    slices: Slices,
+    arm: Arm,
+    reader: Reader,
+    reporter: Reporter = SILENT,
 ) -> tuple[Task, Slices]:
-    """The task of an arm's head and the dataset it reads; a frozen backbone's features are cached.
+    """The task of an arm's model and the dataset it reads; a frozen backbone's features are cached.
 
     Raises:
-        ValueError: the backbone may have seen patients on whom the head is evaluated.
+        ValueError: the backbone may have seen patients on whom the model is evaluated.
     """
-    check_patients(config, workdir)
+    check_patients(config, workdir, slices, reporter)
     weights = setup.loss_weights(config, slices, arm)
+    if not config.reads_studies:
+        return _on_backbone(config, workdir, slices, weights, reader)
     if config.trainable:
         return joint_task(config, reader, weights), slices
     identity = datasets.identity(data.data_dir(config, workdir))
     return head_task(config, reader.size, weights), as_read(
         reader, slices, identity, workdir.features
     )
+
+
+def _on_backbone(
+    config: Config, workdir: Workdir, slices: Slices, weights: np.ndarray, reader: Reader
+) -> tuple[Task, Slices]:
+    """The task of a model of slices that starts from its backbone, and the dataset it reads."""
+    network = model.network(config, slices.input_shape, weights, reader.variables)
+    if not config.cached_features:
+        return network.task, slices
+    identity = datasets.identity(data.data_dir(config, workdir))
+    depends_on = [*identity, *reader.depends_on]
+    return model.on_features(config, network, slices, depends_on, workdir.features)

@@ -43,7 +43,7 @@ class Network(NamedTuple):
     Attributes:
         model: the Flax module.
         prepare: HU to its inputs.
-        weights: pretrained variables by collection; empty if there are none.
+        weights: variables by collection that it starts from, pretrained or a backbone's; may be empty.
         task: on slices.
         loss: keyword arguments of `multi_label` that define the loss.
     """
@@ -56,9 +56,18 @@ class Network(NamedTuple):
 
 
 def network(
-    config: Config, input_shape: tuple[int, ...], positive_weights: np.ndarray | None = None
+    config: Config,
+    input_shape: tuple[int, ...],
+    positive_weights: np.ndarray | None = None,
+    backbone: dict[str, Any] | None = None,
 ) -> Network:
-    """Builds a config's model; training needs `positive_weights`, float32[L].
+    """Builds a config's model.
+
+    Args:
+        config: the experiment's.
+        input_shape: of a slice, see `Config.input_shape`.
+        positive_weights: float32[L], for training.
+        backbone: variables by collection of the model of `config.backbone`, which it starts from.
 
     Raises:
         ValueError: fields exclude each other, or the pretrained weights do not fit.
@@ -74,10 +83,10 @@ def network(
         model = model.clone(remat=True)
     example = jnp.zeros((1, *input_shape), jnp.int16)
     prepare = partial(windows.channels, windows=windows.by_name(config.windows))
-    if config.trainable and not config.pretrained:
+    if config.trainable and not (config.pretrained or config.backbone):
         raise ValueError(
             f"config.trainable={config.trainable!r}: the other parameters would stay random; "
-            "give config.pretrained, or leave it empty"
+            "give config.pretrained or config.backbone, or leave it empty"
         )
     running = config.statistics != "frozen"
     if running and config.trainable:
@@ -85,7 +94,7 @@ def network(
             f"config.statistics={config.statistics!r} with trainable={config.trainable!r}: the "
             "statistics of frozen layers do not change; set --config.statistics=frozen"
         )
-    weights: dict[str, Any] = {}
+    weights: dict[str, Any] = backbone or {}
     if config.pretrained:
         weights = pretrained(
             model,
@@ -169,15 +178,15 @@ def head_task(config: Config, size: int, positive_weights: np.ndarray | None = N
 
 
 def on_features(
-    config: Config, net: Network, slices: Slices, identity: Identity, folder: Path
+    config: Config, net: Network, slices: Slices, depends_on: list[Any], folder: Path
 ) -> tuple[Task, Slices]:
-    """The head's task and the dataset of features, which are cached as `folder/<digest>.npz`.
+    """The last layer's task and the dataset of features, which are cached, see `cached`.
 
     Raises:
         ValueError: more than the head is trained, images are augmented, or a field is for whole models only.
     """
     head = check_features(config, net)
-    table = cached(net, net.weights, slices, facts(config, identity), folder)
+    table = cached(net, net.weights, slices, depends_on, folder)
     task = features.head_task(net.task, head, table.shape[1], **net.loss)
     return task, features.in_place_of_pixels(slices, table)
 
@@ -203,7 +212,7 @@ def check_features(config: Config, net: Network) -> str:
     if not config.trainable or not isinstance(head, str):
         raise ValueError(
             f"config.cached_features=True with trainable={config.trainable!r}, model={config.model!r}: "
-            "give a model with pretrained weights, and its last layer as trainable, such as '^fc/'"
+            "give pretrained weights or a backbone, and the model's last layer as trainable, such as '^fc/'"
         )
     shapes: Params = jax.eval_shape(net.task.init, jax.random.key(0))
     if set(shapes) != {head}:

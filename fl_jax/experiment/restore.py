@@ -35,8 +35,8 @@ class Trained(NamedTuple):
         config: of its training.
         inputs: what decided its numbers: config, dataset, partition and backbone; see `inputs.read`.
         personal: whether the sites have personal models, too.
-        reader: computes a head's features, with the backbone as the head's training started; None without a
-            head.
+        reader: computes a study head's features, with the backbone as the head's training started; None
+            for a model of slices.
     """
 
     name: str
@@ -106,13 +106,14 @@ def load(
         config=config,
         inputs=values,
         personal=saved.best.personal is not None,
-        reader=feature_reader,
+        reader=feature_reader if config.reads_studies else None,
     )
 
 
 def _task(config: Config, feature_reader: heads.Reader | None) -> Task:
-    if feature_reader is None:
-        return models.network(config, config.input_shape).task
+    if not config.reads_studies or feature_reader is None:
+        start = feature_reader.variables if feature_reader else None
+        return models.network(config, config.input_shape, backbone=start).task
     if config.trainable:
         return heads.joint_task(config, feature_reader)
     return models.head_task(config, feature_reader.size)
@@ -127,10 +128,10 @@ def _saved(config: Config, name: str, task: Task, sites: int) -> Any:
 
 
 def reader(config: Config, reporter: Reporter) -> heads.Reader:
-    """Restores the backbone of a head: a model of another experiment, or pretrained weights.
+    """Restores a backbone: a model of another experiment, or pretrained weights.
 
     Args:
-        config: the head's.
+        config: of the model that is trained on it.
         reporter: see `load`.
 
     Raises:
@@ -148,6 +149,10 @@ def reader(config: Config, reporter: Reporter) -> heads.Reader:
     values = inputs.read(backbone.arm(name))
     theirs = inputs.config_of(values) if values else None
     # Before it is loaded, because a backbone that is its own would be loaded without end.
+    if theirs and theirs.backbone and not (config.reads_studies and theirs.reads_studies):
+        raise ValueError(
+            f"config.backbone={config.backbone!r}: has a backbone itself; give that: {theirs.backbone}"
+        )
     if theirs and theirs.backbone and (theirs.trainable or not config.trainable):
         raise ValueError(
             f"config.backbone={config.backbone!r}: is a head itself; give its backbone, {theirs.backbone}, "

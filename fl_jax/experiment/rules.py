@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fl_jax.core import layouts, spec
 from fl_jax.core.types import LABELS, Batch
@@ -39,7 +40,7 @@ def check(config: Config) -> None:
     _check_data(config)
     _check_tracker(config)
     _check_federation(config, sites)
-    task = _check_head(config) if config.backbone else _check_model(config)
+    task = _check_head(config) if config.reads_studies else _check_model(config)
     _check_start(config, task, sites)
 
 
@@ -127,12 +128,20 @@ def _check_federation(config: Config, sites: int | None) -> None:
 
 def _check_model(config: Config) -> Task:
     """Builds and traces the task of a model that reads slices."""
-    with _naming(config, "model"):
-        random = config.replace(pretrained="", trainable="", cached_features=False)
-        task = model.network(random, config.input_shape).task
-        _check_size(jax.eval_shape(task.init, jax.random.key(0)))
-    with _naming(config, "pretrained"):
-        network = model.network(config, config.input_shape)
+    if config.backbone:
+        _check_backbone(config)
+        with _naming(config, "model"):
+            start = _zeros(config)
+        with _naming(config, "trainable"):
+            network = model.network(config, config.input_shape, backbone=start)
+            jax.eval_shape(network.task.init, jax.random.key(0))
+    else:
+        with _naming(config, "model"):
+            random = config.replace(pretrained="", trainable="", cached_features=False)
+            task = model.network(random, config.input_shape).task
+            _check_size(jax.eval_shape(task.init, jax.random.key(0)))
+        with _naming(config, "pretrained"):
+            network = model.network(config, config.input_shape)
     if config.cached_features:
         model.check_features(config, network)
     return network.task
@@ -169,11 +178,30 @@ def _check_head(config: Config) -> Task:
     if config.pretrained:
         with _naming(config, "backbone"):
             spec.build(config.backbone, "fl_jax.models")
-    elif not Path(config.backbone).expanduser().is_dir():
+    else:
+        _check_backbone(config)
+    return task
+
+
+def _check_backbone(config: Config) -> None:
+    if config.pretrained:
+        _refuse(
+            config, "pretrained", "the model starts from config.backbone; leave one of them empty"
+        )
+    if not Path(config.backbone).expanduser().is_dir():
         _refuse(
             config, "backbone", "there is no such folder; give the workdir of a finished experiment"
         )
-    return task
+
+
+def _zeros(config: Config) -> dict[str, Any]:
+    """Variables of a model of slices, in place of those of its backbone."""
+    module = spec.build(config.model, "fl_jax.models")
+    channels = len(windows.by_name(config.windows)) * config.adjacent
+    images = jnp.zeros((1, config.image_size, config.image_size, channels))
+    shapes = jax.eval_shape(module.init, jax.random.key(0), images)
+    _check_size(shapes)
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def _check_size(params: Any) -> None:

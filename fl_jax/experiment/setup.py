@@ -73,7 +73,7 @@ def prepare(
         seed=config.seed,
         personal=algorithm.personal,
         faults=faults(config, arm.name, len(arm.sites)),
-        min_sites=min(config.min_sites, len(arm.sites)),
+        min_sites=min(config.min_sites or len(arm.sites), len(arm.sites)),
         void=config.void_rounds,
         finish=make_finish(config, arm, task, slices, algorithm.personal, reporter),
     )
@@ -85,7 +85,8 @@ def make_task(config: Config, workdir: Workdir, slices: Slices, arm: Arm) -> tup
     if not config.cached_features:
         return network.task, slices
     identity = datasets.identity(data_dir(config, workdir))
-    return model.on_features(config, network, slices, identity, workdir.features)
+    depends_on = model.facts(config, identity)
+    return model.on_features(config, network, slices, depends_on, workdir.features)
 
 
 def loss_weights(config: Config, slices: Slices, arm: Arm) -> np.ndarray:

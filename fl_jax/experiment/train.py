@@ -57,7 +57,7 @@ def _train(config: Config, workdir: Workdir, reporter: Reporter, lock: Lock) -> 
 
     if config.backbone:
         reader = restore.reader(config, reporter)
-        task, slices = heads.make_task(config, workdir, experiment.slices, arm, reader)
+        task, slices = heads.make_task(config, workdir, experiment.slices, arm, reader, reporter)
     else:
         task, slices = setup.make_task(config, workdir, experiment.slices, arm)
     training = setup.prepare(config, arm, task, slices, experiment.key, reporter)

@@ -177,7 +177,10 @@ def test_each_spec_must_build(name, text):
         ({"partition": "iid(sites=3)"}, "config.min_sites=4: must be at most 3"),
         ({"source_layout": "rsna"}, "needs --config.source=DIR"),
         ({"cached_features": True}, "set --config.max_degrees=0 --noconfig.flip"),
-        ({"backbone": "."}, "set --config.max_degrees=0 --noconfig.flip"),
+        ({"backbone": ".", "model": "study_head()"}, "set --config.max_degrees=0 --noconfig.flip"),
+        ({"backbone": "missing"}, "there is no such folder"),
+        ({"backbone": ".", "pretrained": __file__}, "the model starts from config.backbone"),
+        ({"backbone": ".", "trainable": "^fc/"}, "matches none of the model's leaves"),
     ],
 )
 def test_what_does_not_go_together(values, message):
@@ -198,7 +201,6 @@ def test_a_head_is_accepted():
         ("max_degrees", 5.0, "a frozen backbone's features are of unaugmented slices"),
         ("layer_rates", (("^head/", 2.0),), "needs a trained backbone"),
         ("statistics", "local", "must be frozen with backbone"),
-        ("model", "resnet()", "must be study_head(...)"),
         ("backbone", "", "reads features; give config.backbone"),
         ("study_weight", -1.0, "config.study_weight=-1.0"),
         ("loss", "focal()", "is for models of single slices"),

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 import weight_files
-from reporters import Strict
+from reporters import Said, Strict
 from scipy.special import expit
 
-from configs import study_head
+from configs import recalibrate, study_head
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.patient_level import aggregate
@@ -202,10 +202,11 @@ def test_a_head_that_could_have_seen_its_test_patients(config, demo, tmp_path, m
         train_arm(config, Workdir(tmp_path))
     assert not list(tmp_path.glob("models/*/inputs.json"))
     (tmp_path / "partition.csv").write_bytes((demo / "partition.csv").read_bytes())
-    heads.check_patients(config, Workdir(tmp_path))
+    opened = data.open_data(config, Workdir(tmp_path))
+    heads.check_patients(config, Workdir(tmp_path), opened)
     monkeypatch.setattr(datasets, "read_summary", lambda folder: {**FACTS, "digest": "2"})
     with pytest.raises(ValueError, match="its dataset differs"):
-        heads.check_patients(config, Workdir(tmp_path))
+        heads.check_patients(config, Workdir(tmp_path), opened)
 
 
 def test_another_backbone_is_another_run(config, demo, tmp_path):
@@ -222,15 +223,99 @@ def test_another_backbone_is_another_run(config, demo, tmp_path):
         inputs.of(config, Workdir(tmp_path))
 
 
+@pytest.fixture
+def refit(demo):
+    config = Config.parse(recalibrate.get_config())
+    return config.replace(
+        backbone=str(demo), image_size=8, model=SMALL, batch_size=16, data_dir="."
+    )
+
+
+def other_images(monkeypatch, scans):
+    """Another dataset, of images that the backbone has not seen."""
+    renamed = dataclasses.replace(scans, image=np.char.add("other_", scans.image))
+    monkeypatch.setattr(
+        datasets, "load", lambda folder: scans if "demo" in str(folder) else renamed
+    )
+    facts = {True: FACTS, False: {**FACTS, "digest": "2"}}
+    monkeypatch.setattr(datasets, "read_summary", lambda folder: facts["demo" in str(folder)])
+    return renamed
+
+
+def test_a_last_layer_is_refitted_on_another_dataset(refit, demo, tmp_path, scans, monkeypatch):
+    renamed = other_images(monkeypatch, scans)
+    for arm in ("federated", "central"):
+        train_arm(refit.replace(arm=arm), Workdir(tmp_path))
+    before = restore.load(Workdir(demo), Strict())
+    model = restore.load(Workdir(tmp_path), Strict())
+    assert set(model.params) == {"Dense_0"}
+    assert model.params["Dense_0"]["kernel"].shape == (4, 6)
+
+    stored = predictions.read(tmp_path / "predictions" / "federated.csv")
+    row = {name: number for number, name in enumerate(renamed.image)}
+    rows = np.array([row[name] for name in stored.image])
+    seen = restore.as_read(model, renamed)
+    assert seen.input_shape == (8, 8)  # it reads images, like any model of slices
+    logits = predict.score(model.logits, model.params, seen, rows)
+    np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-4)
+
+    last = [
+        Store(tmp_path / "models" / arm / "checkpoints", read_only=True).read_newest(Strict())
+        for arm in ("federated", "central")
+    ]
+    heads_ = [
+        {k: v for k, v in named.items() if "state/server/params" in k} for _, named, _ in last
+    ]
+    for name, head in heads_[0].items():  # the federation's head is that of the pooled slices
+        np.testing.assert_allclose(head, heads_[1][name], rtol=1e-3, atol=1e-3)
+
+    opened = data.load(refit, Workdir(tmp_path))
+    train = opened.partition.rows(renamed, "train")
+    y = renamed.labels[train]
+
+    def loss(logits):
+        return (np.logaddexp(0, logits) - y * logits).mean()
+
+    old = predict.score(before.logits, before.params, renamed, train)
+    assert loss(predict.score(model.logits, model.params, seen, train)) < loss(old)
+
+
+def test_images_from_which_the_backbone_learned(refit, tmp_path, scans, monkeypatch):
+    other_images(monkeypatch, scans)
+    monkeypatch.setattr(datasets, "load", lambda folder: scans)
+    with pytest.raises(ValueError, match=r"learned from .* images .* such as ID_.*another seed"):
+        train_arm(refit.replace(seed=1), Workdir(tmp_path))
+    assert not list(tmp_path.glob("models/*/inputs.json"))
+
+
+def test_a_backbone_whose_dataset_is_gone(refit, tmp_path, scans, monkeypatch):
+    renamed = other_images(monkeypatch, scans)
+    summaries = lambda folder: None if "demo" in str(folder) else {**FACTS, "digest": "2"}  # noqa: E731
+    monkeypatch.setattr(datasets, "read_summary", summaries)
+    data.load(refit, Workdir(tmp_path))
+    reporter = Said()
+    heads.check_patients(refit, Workdir(tmp_path), renamed, reporter)
+    assert "could not be compared" in reporter[0]
+
+
+def test_another_model_than_the_backbones(refit, tmp_path, scans, monkeypatch):
+    other_images(monkeypatch, scans)
+    refit = refit.replace(model="resnet()", windows=("brain",))
+    with pytest.raises(
+        ValueError, match=r"set --config.windows=.* --config.model=.resnet\(widths="
+    ):
+        train_arm(refit, Workdir(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
         (
             "windows",
             ("brain",),
-            r"config.windows=\('brain',\): the backbone reads slices with \('brain', 's",
+            r"config.windows=\('brain',\): differs from .*; set --config.windows=.\('brain', 's",
         ),
-        ("adjacent", 3, "config.adjacent=3: the backbone reads slices with 1"),
+        ("adjacent", 3, "config.adjacent=3: differs from .*; set --config.adjacent=.1"),
     ],
 )
 def test_a_head_reads_slices_as_its_backbone_does(config, tmp_path, field, value, message):

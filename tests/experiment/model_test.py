@@ -83,7 +83,9 @@ def test_what_a_head_on_features_has_no_use_for(config, slices, tmp_path):
 
 def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, monkeypatch):
     network = models.network(config, slices.input_shape, np.arange(1.0, 7.0))
-    task, dataset = models.on_features(config, network, slices, IDENTITY, tmp_path)
+    task, dataset = models.on_features(
+        config, network, slices, models.facts(config, IDENTITY), tmp_path
+    )
     assert dataset.input_shape == (512,)
     params = task.init(jax.random.key(0))
     rows = np.array([3, 0, 40])
@@ -92,11 +94,11 @@ def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, mo
         predict.score(task.logits, params, dataset, rows), on_images, rtol=1e-3, atol=1e-3
     )
     monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("computed again"))
-    _, again = models.on_features(config, network, slices, IDENTITY, tmp_path)
+    _, again = models.on_features(config, network, slices, models.facts(config, IDENTITY), tmp_path)
     np.testing.assert_array_equal(again.hu(rows), dataset.hu(rows))
     config = config.replace(windows=("brain", "brain", "brain"))
     with pytest.raises(pytest.fail.Exception, match="computed again"):
-        models.on_features(config, network, slices, IDENTITY, tmp_path)
+        models.on_features(config, network, slices, models.facts(config, IDENTITY), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_the_head_on_features_is_the_head_on_images(config, slices, tmp_path, mo
     [
         ("flip", True, "features are of unaugmented slices"),
         ("max_degrees", 5.0, "features are of unaugmented slices"),
-        ("trainable", "", "give a model with pretrained weights"),
+        ("trainable", "", "give pretrained weights or a backbone"),
         ("trainable", "^(fc|layer4_1)/", "must train that layer alone"),
     ],
 )
@@ -115,7 +117,7 @@ def test_where_features_do_not_stand_for_images(
     network = models.network(config, slices.input_shape)
     monkeypatch.setattr(features, "extract", lambda *_: np.zeros((len(slices), 512), np.float32))
     with pytest.raises(ValueError, match=message):
-        models.on_features(config, network, slices, IDENTITY, tmp_path)
+        models.on_features(config, network, slices, models.facts(config, IDENTITY), tmp_path)
 
 
 def test_cached_features_are_computed_once_and_a_damaged_file_is_refused(
