@@ -9,7 +9,10 @@ intercept above -100, add 1000, subtract 4096 from values of 4096 or more, and s
 References: DICOM PS3.3 A.3 (CT Image IOD), C.8.2.1 (CT Image Module), C.7.6.2; PS3.5 B.2 (UIDs "2.25.").
 """
 
+import functools
 import io
+import itertools
+import struct
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,8 @@ from fl_jax.phantom.scanner.scan import Scan, Scanner
 
 with extra("ct"):
     from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import correct_ambiguous_vr, write_dataset, write_file_meta_info
     from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 ROOT = uuid.UUID("5f0f7f86-6d4f-5cf0-9f7c-6d2a8c9f6b11")
@@ -111,25 +116,78 @@ def write_series(
         raise ValueError(
             f"names has {len(names)} entries for {len(scan.hu)} slices: pass one per slice"
         )
-    stored = encode(scan.hu, scan.circle, dialect)
+    stored = encode(scan.hu, scan.circle, dialect).astype("<u2", copy=False)
     header = series_header(geometry, scanner, dialect, person)
+    explicit = dialect.explicit
+    parts = _parts(header)
+    meta = functools.cache(functools.partial(_file_meta, header.file_meta))
     written = 0
     for number, (name, pixels, position) in enumerate(
         zip(names, stored, geometry.positions, strict=True), start=1
     ):
-        uid = synthetic_uid("image", name)
-        header.file_meta.MediaStorageSOPInstanceUID = uid
-        header.SOPInstanceUID = uid
-        header.InstanceNumber = number
-        header.ImagePositionPatient = [f"{value:.5f}" for value in position]
-        header.SliceLocation = f"{position[2]:.3f}"
-        header.PixelData = pixels.tobytes()
-        encoded = io.BytesIO()  # pydicom makes a full disk an error of several lines
-        header.save_as(encoded, enforce_file_format=True)
+        uid = _padded(synthetic_uid("image", name), b"\0")
+        start = meta(len(uid)).replace(b"1" * len(uid), uid)
+        values = (
+            uid,
+            _padded(f"{number}"),
+            _padded("\\".join(f"{value:.5f}" for value in position)),
+            _padded(f"{position[2]:.3f}"),
+            pixels.tobytes(),
+        )
+        encoded = start + b"".join(
+            part + _element(tag, vr, value, explicit)
+            for part, (tag, vr), value in zip(parts, SLICE_ONLY.items(), values, strict=True)
+        )
         path = folder / f"{name}.dcm"
         with named(path), open_write(path, "new") as file:
-            written += file.write(encoded.getvalue())
+            written += file.write(encoded)
     return written
+
+
+SLICE_ONLY = {
+    0x00080018: b"UI",
+    0x00200013: b"IS",
+    0x00200032: b"DS",
+    0x00201041: b"DS",
+    0x7FE00010: b"OW",
+}
+"""Tags and VRs of what differs from slice to slice: UID, number, position, location, pixels."""
+
+
+def _parts(header: Dataset) -> list[bytes]:
+    """A series' header, encoded once because pydicom needs 2 ms: what comes before each of `SLICE_ONLY`."""
+    header = correct_ambiguous_vr(header, is_little_endian=True)
+    parts = []
+    for low, high in itertools.pairwise((0, *SLICE_ONLY)):
+        file = DicomBytesIO()
+        file.is_little_endian = True
+        file.is_implicit_VR = header.file_meta.TransferSyntaxUID.is_implicit_VR
+        write_dataset(file, Dataset({e.tag: e for e in header if low < e.tag < high}))
+        parts.append(file.getvalue())
+    return parts
+
+
+def _file_meta(meta: FileMetaDataset, length: int) -> bytes:
+    """Preamble and file meta information, with as many ones as the image's UID has characters."""
+    meta.MediaStorageSOPInstanceUID = UID("1" * length)
+    file = io.BytesIO()
+    file.write(b"\0" * 128 + b"DICM")
+    write_file_meta_info(file, meta)
+    return file.getvalue()
+
+
+def _padded(value: str, filler: bytes = b" ") -> bytes:
+    return value.encode("ascii") + filler * (len(value) % 2)
+
+
+def _element(tag: int, vr: bytes, value: bytes, explicit: bool) -> bytes:
+    """An element in little endian, DICOM PS3.5 7.1."""
+    start = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+    if not explicit:
+        return start + struct.pack("<I", len(value)) + value
+    if vr == b"OW":
+        return start + vr + struct.pack("<HI", 0, len(value)) + value
+    return start + vr + struct.pack("<H", len(value)) + value
 
 
 def series_header(

@@ -16,19 +16,8 @@ PLACES = {
 }
 
 
-def points(grid: Grid) -> np.ndarray:
-    """float32[D, H, W, 3], mm."""
-    d, h, w = (np.arange(n, dtype=np.float32) for n in grid.shape)
-    return (
-        grid.origin
-        + d[:, None, None, None] * grid.step_z
-        + h[None, :, None, None] * grid.step_y
-        + w[None, None, :, None] * grid.step_x
-    )
-
-
 def draw_sphere(subtypes, grid: Grid, metal: bool = False) -> Drawing:
-    p = points(grid)
+    p = np.moveaxis(grid.points().reshape(3, *grid.shape), 0, -1)
     r = np.linalg.norm(p, axis=-1)
     hu = np.select([r < BRAIN, r < SKULL, r < HEAD], [33.0, 1000.0, 40.0], -1000.0)
     lesions = np.zeros((5, *grid.shape), np.uint8)

@@ -36,12 +36,12 @@ RIM = 0.7
 def draw_head(patient: PatientParams, grid: Grid) -> Drawing:
     """Draws a patient on D x H x W sampling points; raises ValueError as `pack` does."""
     m = {name: jnp.asarray(value) for name, value in pack(patient).items()}
-    p = _points(grid)
+    points = grid.points()
     near = np.flatnonzero(_near(grid, m))
-    wall, skin, height = (np.full(p.shape[1], 99.0, np.float32) for _ in range(3))
-    wall[near], skin[near], height[near] = _over_slabs(_sort, p[:, near], m)
+    lesions = np.zeros((5, points.shape[1]), np.uint8)
+    p = points.take(near, axis=1)
+    wall, skin, height = _over_slabs(_sort, p, m)
     hu = np.full(p.shape[1], -1000.0, np.float32)
-    lesions = np.zeros((5, p.shape[1]), np.uint8)
     solid = (wall > -RIM) & (skin < 0.8)
     for kernel, where in (
         (_base, solid & (height < BASE_TOP)),
@@ -49,22 +49,30 @@ def draw_head(patient: PatientParams, grid: Grid) -> Drawing:
     ):
         rows = np.flatnonzero(where)
         if rows.size:
-            (hu[rows],) = _over_slabs(kernel, p[:, rows], m)
+            (hu[rows],) = _over_slabs(kernel, p.take(rows, axis=1), m)
     rows = np.flatnonzero(wall < RIM)
     if rows.size:
-        inner, blood = _over_slabs(_brain, p[:, rows], m)
+        inner, bled = _over_slabs(_brain, p.take(rows, axis=1), m)
         cover = np.clip(0.5 - wall[rows] / (2.0 * RIM), 0.0, 1.0)
         hu[rows] += (inner - hu[rows]) * cover
-        lesions[:, rows] = blood * (wall[rows] < 0.0)
+        for kind in np.flatnonzero(bled.any(1)):
+            lesions[kind, near[rows]] = bled[kind] * (wall[rows] < 0.0)
+    hu = _spread(hu, near, -1000.0, grid.shape)
     metal = None
     if patient.rods:
-        hidden, dense = _over_slabs(_rods, p, m)
-        hu = np.maximum(hu, hidden)
+        hidden, dense = _over_slabs(_rods, points, m)
+        hu = np.maximum(hu, hidden.reshape(grid.shape))
         metal = dense.reshape(grid.shape)
-    shape = grid.shape
-    return Drawing(
-        hu.reshape(shape), lesions.reshape(5, *shape), (wall < 0.0).reshape(shape), metal
-    )
+    inside = _spread(wall < 0.0, near, False, grid.shape)
+    return Drawing(hu, lesions.reshape(5, *grid.shape), inside, metal)
+
+
+def _spread(
+    values: np.ndarray, where: np.ndarray, elsewhere: float, shape: tuple[int, ...]
+) -> np.ndarray:
+    out = np.full(shape, elsewhere, values.dtype)
+    out.ravel()[where] = values
+    return out
 
 
 def _near(grid: Grid, m: Model) -> np.ndarray:
@@ -72,18 +80,11 @@ def _near(grid: Grid, m: Model) -> np.ndarray:
     d, h, w = grid.shape
     coarse = (d, -(-h // 4), -(-w // 4))
     middle = np.asarray(grid.origin) + 1.5 * (np.asarray(grid.step_y) + np.asarray(grid.step_x))
-    points = _points(Grid(middle, grid.step_z, 4 * grid.step_y, 4 * grid.step_x, coarse))
-    _, skin, _ = _over_slabs(_sort, points, m)
+    wide = Grid(middle, grid.step_z, 4 * grid.step_y, 4 * grid.step_x, coarse, grid.samples)
+    _, skin, _ = _over_slabs(_sort, wide.points(), m)
     margin = 5.0 + 2.5 * float(np.linalg.norm(grid.step_y) + np.linalg.norm(grid.step_x))
     near = (skin < margin).reshape(coarse)
     return near.repeat(4, axis=1).repeat(4, axis=2)[:, :h, :w].ravel()
-
-
-def _points(grid: Grid) -> np.ndarray:
-    """float32[3, D*H*W], mm."""
-    index = np.indices(grid.shape, dtype=np.float32).reshape(3, -1)
-    steps = np.stack([grid.step_z, grid.step_y, grid.step_x], axis=1).astype(np.float32)
-    return steps @ index + np.asarray(grid.origin, np.float32)[:, None]
 
 
 def _over_slabs(kernel: Callable, points: np.ndarray, m: Model) -> list[np.ndarray]:

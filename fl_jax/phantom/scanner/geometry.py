@@ -17,8 +17,13 @@ import numpy as np
 
 from fl_jax.phantom.drawing.grid import Grid
 
-DRAWN = 192
-"""Rows and columns of the drawn planes."""
+DRAWN = (64, 192)
+"""Fewest and most rows and columns of the drawn planes; between them, they are those of the image."""
+SAMPLES = {
+    2: np.array([(-0.25, -0.25, -0.25), (0.25, 0.25, 0.25)]),
+    3: np.array([(-1 / 3, 0.0, -1 / 3), (0.0, 1 / 3, 0.0), (1 / 3, -1 / 3, 1 / 3)]),
+}
+"""A voxel's samples along z, y and x, in slice thicknesses and pixels."""
 
 
 class Pose(NamedTuple):
@@ -56,8 +61,7 @@ class Geometry(NamedTuple):
         thickness: slice thickness (full width at half maximum of the profile), mm.
         increment: table feed from slice to slice along z, mm.
         tilt: gantry tilt, degrees.
-        grid: points to draw in head coordinates, D planes.
-        profile: float32[n, D], weights of the drawn planes in each slice; rows sum to 1.
+        grid: points to draw in head coordinates; a slice is the mean of its planes.
     """
 
     positions: np.ndarray
@@ -68,7 +72,6 @@ class Geometry(NamedTuple):
     increment: float
     tilt: float
     grid: Grid
-    profile: np.ndarray
 
     @property
     def field_of_view(self) -> float:
@@ -116,41 +119,24 @@ def plan_slices(
     corner = -(matrix - 1) / 2 * spacing * (right + down)
     positions = corner + heights[:, None] * [0, 0, 1.0]
 
-    planes, profile = _profile(slices, thickness / np.cos(angle), increment)
+    drawn = int(np.clip(matrix, *DRAWN))
+    step = field_of_view / drawn
+    samples = SAMPLES[2 if thickness < 3.0 else 3] @ np.stack(
+        [[0, 0, thickness / np.cos(angle)], step * down, step * right]
+    )
     into_head = pose.rotation().T
     centre = np.array([*pose.shift, 0.0])
-    step = field_of_view / DRAWN
-    first = -(DRAWN - 1) / 2 * step * (right + down) + [0, 0, bottom + planes[0]]
+    first = -(drawn - 1) / 2 * step * (right + down) + [0, 0, bottom]
 
     def head(vector: np.ndarray) -> np.ndarray:
         return (into_head @ vector).astype(np.float32)
 
-    plane_step = planes[1] - planes[0] if len(planes) > 1 else increment
     grid = Grid(
         origin=head(first - centre),
-        step_z=head(np.array([0, 0, plane_step])),
+        step_z=head(np.array([0, 0, increment])),
         step_y=head(step * down),
         step_x=head(step * right),
-        shape=(len(planes), DRAWN, DRAWN),
+        shape=(slices * len(samples), drawn, drawn),
+        samples=head(samples.T).T,
     )
-    return Geometry(positions, down, spacing, matrix, thickness, increment, tilt, grid, profile)
-
-
-def _profile(slices: int, width: float, increment: float) -> tuple[np.ndarray, np.ndarray]:
-    """Heights of the drawn planes above the first slice (mm), and their weights in every slice.
-
-    A slice much thinner than the increment is one plane. Otherwise planes are at most 1.9 mm and half a slice
-    apart, weighted by a trapezoid with full width at half maximum `width`: a detector row blurred by the
-    focal spot.
-    """
-    if width < 0.5 * increment:
-        return increment * np.arange(slices), np.eye(slices, dtype=np.float32)
-    between = int(np.ceil(increment / min(1.9, width / 2)))
-    margin = int(np.ceil(0.6 * width / (increment / between)))
-    heights = increment / between * np.arange(-margin, between * (slices - 1) + margin + 1)
-    offset = np.abs(heights[None, :] - increment * np.arange(slices)[:, None])
-    ramp = max(0.2 * width, 0.5 * increment / between)
-    weight = np.clip((width / 2 + ramp / 2 - offset) / ramp, 0, 1)
-    used = np.flatnonzero(weight.any(0))
-    heights, weight = heights[used[0] : used[-1] + 1], weight[:, used[0] : used[-1] + 1]
-    return heights, (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    return Geometry(positions, down, spacing, matrix, thickness, increment, tilt, grid)

@@ -42,7 +42,7 @@ def bled(*lesions: Lesion, age: float = 70.0) -> tuple[Drawing, Drawing, np.ndar
     numbers = {**healthy.numbers, "leuko": 0.0, "occipital": 0.0}
     healthy = dataclasses.replace(healthy, numbers=numbers)
     ill = dataclasses.replace(healthy, lesions=lesions)
-    points = jnp.asarray(head._points(grid()))
+    points = jnp.asarray(grid().points())
     c = np.stack(skull.canonical(points, arrays(healthy))).reshape(3, *grid().shape)
     return draw_head(ill, grid()), draw_head(healthy, grid()), c
 

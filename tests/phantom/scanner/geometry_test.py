@@ -36,14 +36,16 @@ def test_bad_lengths_are_refused():
 
 
 @pytest.mark.parametrize(("thickness", "increment"), [(5.0, 5.0), (2.5, 3.75), (1.25, 5.0)])
-def test_slice_profile_has_the_stated_width(thickness, increment):
-    planned = geometry(thickness=thickness, increment=increment)
-    assert planned.profile.sum(1) == pytest.approx(1, abs=1e-6)
-    heights = np.arange(planned.grid.shape[0]) * float(planned.grid.step_z[2])
-    inner = planned.profile[3]
-    centre = inner @ heights
-    assert centre == pytest.approx(heights @ planned.profile[4] - increment, abs=1e-3)
-    variance = inner @ (heights - centre) ** 2
-    box = thickness**2 / 12
-    assert variance <= 1.5 * box
-    assert variance >= 0.7 * box or thickness < 0.5 * increment
+def test_a_slices_samples_spread_over_its_thickness_and_its_pixels(thickness, increment):
+    grid = geometry(thickness=thickness, increment=increment).grid
+    points = grid.points().reshape(3, -1, len(grid.samples), *grid.shape[1:])
+    heights = points[2, :, :, 0, 0]
+    assert heights.mean(1) == pytest.approx(-30 + increment * np.arange(len(heights)), abs=1e-3)
+    assert 0.7 < heights.var(1).mean() / (thickness**2 / 12) < 1.1
+    pixel = 240 / grid.shape[1]
+    for axis in (0, 1):
+        assert 0.7 < points[axis, 0, :, 5, 5].var() / (pixel**2 / 12) < 1.1
+
+
+def test_planes_are_drawn_at_the_images_resolution_within_limits():
+    assert [geometry(matrix=size).grid.shape[1] for size in (32, 96, 512)] == [64, 96, 192]

@@ -72,28 +72,36 @@ def test_larger_pixels_have_less_noise():
 
 def test_noise_is_higher_in_the_middle_than_at_the_rim():
     planned = geometry(bottom=-20.0, top=20.0)
-    scanner = dataclasses.replace(QUIET, noise=10.0)
-    series = scan(
-        draw_sphere((), planned.grid), planned, scanner, np.random.default_rng(2), motion=False
+    drawing = draw_sphere((), planned.grid)
+    quiet, loud = (
+        scan(
+            drawing,
+            planned,
+            dataclasses.replace(QUIET, noise=noise),
+            np.random.default_rng(2),
+            motion=False,
+        ).hu
+        for noise in (1e-3, 10.0)
     )
+    noise = (loud - quiet).astype(float)
     axis = (np.arange(256) - 127.5) * planned.spacing
     radius = np.hypot(axis[:, None], axis)
-    assert series.hu[:, radius < 25].std() > 1.1 * series.hu[:, radius > 105].clip(-1023).std()
+    assert noise[:, radius < 25].std() > 1.1 * noise[:, (radius > 60) & (radius < 68)].std()
 
 
 def test_bone_hardens_the_beam():
     planned = geometry()
-    hard = dataclasses.replace(QUIET, hardening=0.05)
+    hard = dataclasses.replace(QUIET, hardening=0.2)
     rim, middle = [], []
     axis = (np.arange(256) - 127.5) * planned.spacing
     radius = np.hypot(axis[:, None], axis)
     for scanner in (QUIET, hard):
         drawing = draw_sphere((), planned.grid)
         hu = scan(drawing, planned, scanner, np.random.default_rng(3), motion=False).hu[6]
-        rim.append(hu[(radius > 60) & (radius < 66)].mean())
+        rim.append(hu[(radius > 60) & (radius < 68)].mean())
         middle.append(hu[radius < 20].mean())
     cupping = (rim[1] - middle[1]) - (rim[0] - middle[0])
-    assert 0.5 < cupping < 15
+    assert 0.5 < cupping < 15  # HU, up to 2 mm under the bone
 
 
 def test_metal_throws_streaks_and_is_bright():
