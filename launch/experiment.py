@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
 
     preemption.end_on_signals()
     logging.set_verbosity(logging.WARNING)
-    with progress.readable_errors():
+    with progress.readable_errors(), machine.share_programs():
         machine.use(Config.parse(FLAGS.config))
         config = Config.of(FLAGS.config)
 

@@ -21,8 +21,7 @@ def main(argv: list[str]) -> None:
     from launch.cli import progress
 
     preemption.end_on_signals()
-    if FLAGS.attached:
-        preemption.end_with_parent()
+    orders = preemption.end_with_parent() if FLAGS.attached else None
     logging.set_verbosity(logging.WARNING)
     with progress.readable_errors():
         machine.use_threads(Config.parse(FLAGS.config).threads)
@@ -30,9 +29,12 @@ def main(argv: list[str]) -> None:
 
         from fl_jax.experiment.train import train_arm
         from fl_jax.workdir import Workdir
+        from launch.cli import processes
 
-        with progress.reporter() as shown:
-            reporter = progress.Messages(progress.console()) if FLAGS.attached else shown
+        if orders is not None:
+            processes.obey(orders, config, Workdir(FLAGS.workdir))
+            return
+        with progress.reporter() as reporter:
             done = train_arm(config, Workdir(FLAGS.workdir), reporter)
         output.show(done, lambda: None)
 
@@ -42,6 +44,6 @@ if __name__ == "__main__":
     flags.DEFINE_bool(
         "attached",
         False,
-        "Show messages only, and end when standard input closes because the parent process ended.",
+        "Train the arms that a parent process names on standard input, see launch/cli/processes.py.",
     )
     app.run(main, flags_parser=config_flag.parse)

@@ -48,6 +48,27 @@ def load(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> Exper
     return experiment(config, slices, partition(config, workdir, slices, reporter))
 
 
+class Loader:
+    """`load` for several arms of one experiment: reads the files once, and again if they changed."""
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._experiment: Experiment | None = None
+
+    def load(self, config: Config, workdir: Workdir) -> Experiment:
+        """As the function `load`."""
+
+        def key() -> Any:
+            digest = sha256(workdir.partition) if workdir.partition.exists() else ""
+            identity = datasets.identity(data_dir(config, workdir))
+            return config.replace(arm="federated", site=""), workdir, identity, digest
+
+        if self._experiment is None or self._key != key():
+            self._experiment = load(config, workdir)
+            self._key = key()  # `load` may have made the partition
+        return self._experiment
+
+
 def experiment(config: Config, slices: Slices, divided: Partition) -> Experiment:
     """Puts a dataset, in memory if it fits, its partition and the plan of its arms together."""
     arms = plan(config, slices, divided)

@@ -41,7 +41,9 @@ def start(
         key: the run's key; every arm starts from the same parameters.
     """
     algorithm, aggregator = parts(config, arm, task, sites)
-    params = jax.jit(task.init)(stream(key, "init"))
+    # It runs once: XLA:CPU would take 4 s to optimise the random numbers of a small ResNet.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    params = jax.jit(task.init, compiler_options=options)(stream(key, "init"))
     return algorithm, aggregator, layouts.init(algorithm, aggregator, params, sites, key)
 
 

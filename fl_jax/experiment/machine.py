@@ -1,7 +1,10 @@
 """Cores, devices and threads of this machine."""
 
+import contextlib
 import os
 import platform
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -62,6 +65,32 @@ def use(config: Config) -> None:
     use_threads(config.threads)
     if config.jobs > 1:
         jax.config.update("jax_platforms", "cpu")
+
+
+@contextlib.contextmanager
+def share_programs() -> Iterator[None]:
+    """Within the block, this process and its children compile a program once, before JAX's first computation.
+
+    Compiled programs are in a temporary folder, never in a workdir: whoever can write them chooses what runs.
+    A cache that the user has set stays.
+    """
+    if jax.config.jax_compilation_cache_dir:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="fl_jax_") as folder:
+        settings = {
+            "jax_compilation_cache_dir": folder,
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+        }
+        for name, value in settings.items():
+            jax.config.update(name, value)
+            os.environ[name.upper()] = str(value)  # for children
+        try:
+            yield
+        finally:
+            for name in settings:
+                del os.environ[name.upper()]
+            jax.config.update("jax_compilation_cache_dir", None)
 
 
 def describe() -> dict[str, Any]:

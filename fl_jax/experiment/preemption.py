@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 from types import FrameType
 from typing import NoReturn
 
@@ -35,18 +36,26 @@ def leave(number: int) -> NoReturn:
     raise SystemExit(STATUS)
 
 
-def end_with_parent() -> None:
+def end_with_parent() -> "SimpleQueue[str]":
     """Ends this process at once, with `STATUS`, when its standard input closes because the parent is gone.
 
     The current round is lost: finishing it would keep the lock that the same command, started again, needs.
-    """
 
-    def wait() -> None:
-        while os.read(0, 1):
-            pass
+    Returns:
+        The lines that the parent writes, as they arrive.
+    """
+    lines: SimpleQueue[str] = SimpleQueue()
+
+    def read() -> None:
+        rest = b""
+        while arrived := os.read(0, 2**16):
+            *whole, rest = (rest + arrived).split(b"\n")
+            for line in whole:
+                lines.put(line.decode())
         os._exit(STATUS)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
+    return lines
 
 
 class Stop:

@@ -21,6 +21,9 @@ class Reporter:
     def dataset_ready(self, summary: Any) -> None:
         """The dataset is complete; `summary` is `fl_jax.data.dataset.Summary`."""
 
+    def arm_planned(self, arm: str, *, examples: int, rounds: int) -> None:
+        """An arm will be trained, with the numbers of examples and rounds that it will see."""
+
     def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
         """An arm's training starts, with the numbers of examples and rounds that it will see."""
 

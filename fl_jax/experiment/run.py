@@ -16,8 +16,8 @@ from fl_jax.report import survey as surveys
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir
 
-TrainArms = Callable[[list[Config], dict[str, Arm]], None]
-"""`(configs, plans by arm)`: trains these arms, see `run`."""
+TrainArms = Callable[[list[Config], dict[str, Arm], Callable[[str], None]], None]
+"""`(configs, plans by arm, finished)`: trains these arms and calls `finished(arm)` after each, see `run`."""
 
 
 def run(
@@ -61,12 +61,26 @@ def run(
         manifest.describe(training=bool(incomplete))
 
         def train() -> bool:
-            if incomplete and train_arms:
-                train_arms(incomplete, plan())
-            else:
-                for arm in incomplete:
-                    train_arm(arm, workdir, reporter)
-            return bool(incomplete)
+            if not incomplete:
+                return False
+            plans = plan()
+            for arm in incomplete:
+                name = arm.arm_name
+                reporter.arm_planned(name, examples=plans[name].budget, rounds=config.rounds)
+            (train_arms or in_turn)(incomplete, plans, finished)
+            return True
+
+        def in_turn(
+            arms: list[Config], plans: dict[str, Arm], finished: Callable[[str], None]
+        ) -> None:
+            del plans
+            loader = data.Loader()
+            for arm in arms:
+                train_arm(arm, workdir, reporter, loader=loader)
+                finished(arm.arm_name)
+
+        def finished(name: str) -> None:
+            del name
 
         manifest.stage("training", train)
         lost = [arm.arm_name for arm in arms if not workdir.is_complete(arm.arm_name)]

@@ -16,7 +16,13 @@ from fl_jax.workdir import PERSONAL, Workdir
 from fl_jax.workdir.schema import Done
 
 
-def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> Done:
+def train_arm(
+    config: Config,
+    workdir: Workdir,
+    reporter: Reporter = SILENT,
+    *,
+    loader: data.Loader | None = None,
+) -> Done:
     """Trains the arm that `config.arm` and `config.site` name, unless it is complete.
 
     SIGTERM or Ctrl-C ends the training after the current round, which is saved.
@@ -25,6 +31,7 @@ def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> 
         config: the experiment's.
         workdir: gets checkpoints, metrics and predictions.
         reporter: follows the training.
+        loader: opens the dataset; arms that are trained with the same one share its memory.
 
     Returns:
         The content of `done.json`.
@@ -38,13 +45,15 @@ def train_arm(config: Config, workdir: Workdir, reporter: Reporter = SILENT) -> 
     """
     check_path(workdir.root)
     with workdir.lock(config.arm_name) as lock:
-        return _train(config, workdir, reporter, lock)
+        return _train(config, workdir, reporter, lock, loader or data.Loader())
 
 
-def _train(config: Config, workdir: Workdir, reporter: Reporter, lock: Lock) -> Done:
+def _train(
+    config: Config, workdir: Workdir, reporter: Reporter, lock: Lock, loader: data.Loader
+) -> Done:
     start_time, name = time.monotonic(), config.arm_name
     folder = workdir.arm(name)
-    experiment = data.load(config, workdir)
+    experiment = loader.load(config, workdir)
     if name not in experiment.arms:
         raise ValueError(
             f"config.site={config.site!r}: must be one of {', '.join(experiment.partition.sites)}"

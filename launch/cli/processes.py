@@ -1,11 +1,15 @@
-"""Parallel trainings, one process each, on a share of the cores.
+"""Parallel trainings in worker processes, each on a share of the cores.
 
-Progress comes from each training's `metrics.jsonl`, messages from its standard error. If a training fails,
-or this process receives SIGTERM or Ctrl-C, the others receive SIGTERM, save their round and end. Each child's
-standard input is a pipe from this process, so it ends at once if this process is killed, or receives a second
-signal; see `preemption.end_with_parent`.
+A worker trains one arm after the other and so imports and compiles once. It reads an arm as a line of its
+standard input, and repeats the line on standard output when the arm is complete; an empty line ends it.
+Progress comes from each training's `metrics.jsonl`, messages from a worker's standard error.
+
+If a worker fails, or this process receives SIGTERM or Ctrl-C, the others receive SIGTERM, save their round
+and end. A worker ends at once when its standard input closes because this process was killed or received a
+second signal; see `preemption.end_with_parent`.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -14,9 +18,10 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import jax
@@ -25,43 +30,55 @@ from fl_jax.data.workers import without_interrupts
 from fl_jax.experiment import preemption
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
+from fl_jax.experiment.data import Loader
 from fl_jax.experiment.machine import cores
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.experiment.train import train_arm
 from fl_jax.files.regular import open_read
 from fl_jax.workdir import Workdir
+from launch.cli import progress
 
 POLL = 0.5
 """Seconds between reads of the metrics of running trainings."""
 
 
 class Training(NamedTuple):
-    """A training's arm, command and `metrics.jsonl`."""
+    """A training: its arm, the line that orders it, examples and rounds, and its `metrics.jsonl`."""
 
     arm: str
-    command: Sequence[str]
+    order: str
+    examples: int
+    rounds: int
     metrics: Path
 
 
 def run(
-    trainings: Sequence[Training], jobs: int, environment: Mapping[str, str], reporter: Reporter
+    command: Sequence[str],
+    trainings: Sequence[Training],
+    jobs: int,
+    environment: Mapping[str, str],
+    reporter: Reporter,
+    finished: Callable[[str], None] = lambda arm: None,
 ) -> None:
-    """Runs trainings, `jobs` at a time.
+    """Runs trainings in `jobs` workers, which take them in order.
 
     Args:
-        trainings: commands of `launch.train --attached`.
-        jobs: number of parallel processes, at least 1.
-        environment: of each process.
-        reporter: gets the rounds of each arm and every line that a program writes to standard error.
+        command: of a worker: `launch.train --attached`.
+        trainings: what to train.
+        jobs: number of workers, at least 1.
+        environment: of each worker.
+        reporter: gets the rounds of each arm and every line that a worker writes to standard error.
+        finished: called with each arm that is complete, in the main thread.
 
     Raises:
-        ValueError: a program failed.
-        SystemExit: SIGTERM ended a program, which saved its round, see `preemption`.
-        KeyboardInterrupt: Ctrl-C; the programs have saved their rounds.
+        ValueError: a worker failed.
+        SystemExit: SIGTERM ended a worker, which saved its round, see `preemption`.
+        KeyboardInterrupt: Ctrl-C; the workers have saved their rounds.
     """
-    running = _Running()
+    work = _Work(command, environment, deque(trainings), reporter)
     followers = [Follower(training.arm, training.metrics) for training in trainings]
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(_train, t, environment, running, reporter) for t in trainings]
+        futures = [pool.submit(work.run_worker) for _ in trainings[:jobs]]
         try:
             pending: set[Future[None]] = {*futures}
             while pending:
@@ -71,10 +88,10 @@ def run(
                 reporter.waiting()
                 for future in done:
                     future.result()
+                while not work.finished.empty():
+                    finished(work.finished.get())
         except BaseException:
-            for future in futures:
-                future.cancel()
-            running.terminate()
+            work.terminate()
             wait(futures)
             raise
 
@@ -111,23 +128,57 @@ class Follower:
             reporter.round_finished(self._arm, record)
 
 
-class _Running:
-    """The running processes; `terminate` also ends those that start later."""
+class _Work:
+    """The trainings that no worker has begun, and the running workers."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        waiting: deque[Training],
+        reporter: Reporter,
+    ) -> None:
+        self.finished: SimpleQueue[str] = SimpleQueue()
+        """The arms that are complete."""
+        self._command, self._environment = command, environment
+        self._waiting, self._reporter = waiting, reporter
         self._processes: list[subprocess.Popen[str]] = []
         self._ending = False
         self._lock = threading.Lock()
 
-    def start(
-        self, command: Sequence[str], environment: Mapping[str, str]
-    ) -> subprocess.Popen[str]:
+    def run_worker(self) -> None:
+        """Runs a worker until nothing waits; raises as `run`."""
+        last = deque[str](maxlen=5)
+        with self._start() as process:
+            assert process.stdin
+            assert process.stderr
+            orders = threading.Thread(target=self._give_orders, args=(process,))
+            orders.start()
+            for line in process.stderr:
+                last.append(line)
+                self._reporter.message(line.rstrip())
+            orders.join()
+        status = process.returncode
+        if status == preemption.STATUS:
+            raise SystemExit(preemption.STATUS)
+        if status:
+            how = f"ended with status {status}" if status > 0 else _killed(-status)
+            raise ValueError(f"{shlex.join(self._command)} {how}: {''.join(last)}")
+
+    def terminate(self) -> None:
+        """Ends the workers, also those that start later, after their round."""
+        with self._lock:
+            self._ending = True
+            for process in self._processes:
+                process.terminate()
+
+    def _start(self) -> subprocess.Popen[str]:
         with self._lock, without_interrupts():  # Ctrl-C is for this process, which passes it on
             process = subprocess.Popen(
-                command,
-                env=environment,
+                self._command,
+                env=self._environment,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
@@ -138,28 +189,21 @@ class _Running:
                 process.terminate()
             return process
 
-    def terminate(self) -> None:
-        with self._lock:
-            self._ending = True
-            for process in self._processes:
-                process.terminate()
-
-
-def _train(
-    training: Training, environment: Mapping[str, str], running: _Running, reporter: Reporter
-) -> None:
-    last = deque[str](maxlen=5)
-    with running.start(training.command, environment) as process:
-        assert process.stderr
-        for line in process.stderr:
-            last.append(line)
-            reporter.message(line.rstrip())
-    status = process.returncode
-    if status == preemption.STATUS:
-        raise SystemExit(preemption.STATUS)
-    if status:
-        how = f"ended with status {status}" if status > 0 else _killed(-status)
-        raise ValueError(f"{shlex.join(training.command)} {how}: {''.join(last)}")
+    def _give_orders(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin
+        assert process.stdout
+        with contextlib.suppress(BrokenPipeError, IndexError):  # it ended; nothing waits
+            while True:
+                training = self._waiting.popleft()
+                self._reporter.arm_started(
+                    training.arm, examples=training.examples, rounds=training.rounds
+                )
+                print(training.order, file=process.stdin, flush=True)
+                if not any(line.rstrip("\n") == training.order for line in process.stdout):
+                    return
+                self.finished.put(training.arm)
+        with contextlib.suppress(BrokenPipeError):
+            print(file=process.stdin, flush=True)
 
 
 def _killed(number: int) -> str:
@@ -170,6 +214,25 @@ def _killed(number: int) -> str:
     return f"was killed by {name}, by a user or because memory ran out; try a smaller --config.jobs"
 
 
+def order(config: Config) -> str:
+    """The line by which a worker is told to train an arm."""
+    return json.dumps({"arm": config.arm, "site": config.site})
+
+
+def obey(orders: "SimpleQueue[str]", config: Config, workdir: Workdir) -> None:
+    """A worker: trains the arms that arrive on its standard input, until an empty line.
+
+    Args:
+        orders: the lines, see `order`.
+        config: the experiment's.
+        workdir: the experiment's.
+    """
+    reporter, loader = progress.Messages(progress.console()), Loader()
+    while line := orders.get():
+        train_arm(config.replace(**json.loads(line)), workdir, reporter, loader=loader)
+        print(line, flush=True)
+
+
 def train_arms(
     workdir: Workdir,
     arguments: Sequence[str],
@@ -177,36 +240,36 @@ def train_arms(
     reporter: Reporter,
     arms: Sequence[Config],
     plans: Mapping[str, Arm],
+    finished: Callable[[str], None],
 ) -> None:
-    """Trains arms by `launch.train`, `jobs` at a time.
+    """Trains arms by `launch.train`, in `jobs` workers.
 
     Args:
         workdir: the experiment's.
-        arguments: flags of `launch.experiment`, passed to every training.
+        arguments: flags of `launch.experiment`, passed to every worker.
         jobs: see `run`.
         reporter: follows all of them.
         arms: the config of each arm.
         plans: the arms by name.
+        finished: see `run`.
 
     Raises:
         ValueError: as `run`.
         SystemExit: as `run`.
     """
-    program = [
-        sys.executable,
-        "-m",
-        "launch.train",
-        *arguments,
-        f"--workdir={workdir}",
-        "--attached",
+    program = [sys.executable, "-m", "launch.train", *arguments]
+    trainings = [
+        Training(
+            config.arm_name,
+            order(config),
+            plans[config.arm_name].budget,
+            config.rounds,
+            workdir.arm(config.arm_name).metrics,
+        )
+        for config in arms
     ]
-    trainings = []
-    for config in arms:
-        name = config.arm_name
-        reporter.arm_started(name, examples=plans[name].budget, rounds=config.rounds)
-        command = [*program, f"--config.arm={config.arm}", f"--config.site={config.site}"]
-        trainings.append(Training(name, command, workdir.arm(name).metrics))
-    run(trainings, jobs, os.environ, reporter)
+    command = [*program, f"--workdir={workdir}", "--attached"]
+    run(command, trainings, jobs, os.environ, reporter, finished)
 
 
 def choose(jobs: int, threads: int) -> int:

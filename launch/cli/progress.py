@@ -64,10 +64,17 @@ class Bars(Messages):
         note = f"{done:,} of {total:,} {unit}"
         self.display.update(self._tasks[stage], completed=done, total=total, note=note)
 
-    def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
-        """Adds the bar of an arm."""
+    def arm_planned(self, arm: str, *, examples: int, rounds: int) -> None:
+        """Adds the bar of an arm that waits for its turn."""
         self._rounds[arm] = rounds
         self._add(arm, examples)
+        self.display.update(self._tasks[arm], note="waiting")
+
+    def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
+        """Shows that an arm's training has begun."""
+        if arm not in self._tasks:
+            self.arm_planned(arm, examples=examples, rounds=rounds)
+        self.display.reset(self._tasks[arm], note="starting")
 
     def examples_seen(self, arm: str, count: int) -> None:
         """Moves the bar of an arm."""
@@ -97,9 +104,13 @@ class LogLines(Messages):
         """Prints the progress of a stage."""
         self._print(stage, f"{done:,} of {total:,} {unit}", last=done == total)
 
+    def arm_planned(self, arm: str, *, examples: int, rounds: int) -> None:
+        """Notes an arm, which `waiting` then lists."""
+        self._planned[arm], self._seen[arm], self._note[arm] = (examples, rounds), 0, ""
+
     def arm_started(self, arm: str, *, examples: int, rounds: int) -> None:
         """Prints the plan of an arm."""
-        self._planned[arm], self._seen[arm], self._note[arm] = (examples, rounds), 0, ""
+        self.arm_planned(arm, examples=examples, rounds=rounds)
         self._print(arm, f"{rounds} rounds, {examples:,} examples", last=True)
 
     def examples_seen(self, arm: str, count: int) -> None:

@@ -181,8 +181,17 @@ def test_predictions_deleted_during_a_run_are_missed(config, tmp_path):
         run(
             config.replace(data_dir="prepared"),
             Workdir(tmp_path),
-            train_arms=lambda configs, plans: None,
+            train_arms=lambda configs, plans, finished: None,
         )
+
+
+def test_arms_share_the_dataset_until_the_partition_changes(config, tmp_path, slices):
+    loader, workdir = data.Loader(), Workdir(tmp_path)
+    first = loader.load(config, workdir)
+    assert loader.load(config.replace(arm="central"), workdir) is first
+    text = workdir.partition.read_text()
+    workdir.partition.write_text(text.replace("test", "train", 1))
+    assert loader.load(config, workdir) is not first
 
 
 def test_other_inputs_are_named(config, tmp_path, slices):

@@ -104,6 +104,8 @@ def test_a_training_ends_with_the_study_that_started_it(training, tmp_path):
     with start(program, tmp_path) as process:
         assert process.stdin
         assert process.stdout
+        process.stdin.write('{"arm": "federated", "site": ""}\n')
+        process.stdin.flush()
         process.stdout.readline()
         process.stdin.close()  # as the system does when its writer is killed
         assert process.wait(timeout=60) == 75

@@ -9,7 +9,7 @@ import numpy as np
 
 from fl_jax.core import trees
 from fl_jax.core.keys import site_key
-from fl_jax.core.layouts import common
+from fl_jax.core.layouts import closure, common
 from fl_jax.core.layouts.common import Batches, Round, State
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
 
@@ -58,8 +58,8 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
         local = begin(state, progress[0], site)
         return end(state, progress, site, common.chain(client.step, local, batches))
 
-    step = jax.jit(client.step, donate_argnums=0)
-    several = jax.jit(partial(common.chain, client.step), donate_argnums=0)
+    step = closure.jit(client.step)
+    several = closure.jit(partial(common.chain, client.step))
     finish = jax.jit(end, donate_argnums=1)
 
     @jax.jit

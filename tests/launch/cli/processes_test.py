@@ -15,10 +15,13 @@ from launch.cli.processes import Training
 
 class Recorder(Reporter):
     def __init__(self):
-        self.messages, self.examples, self.rounds = [], [], []
+        self.messages, self.examples, self.rounds, self.started = [], [], [], []
 
     def message(self, text):
         self.messages.append(text)
+
+    def arm_started(self, arm, *, examples, rounds):
+        self.started.append(arm)
 
     def examples_seen(self, arm, count):
         self.examples.append((arm, count))
@@ -27,31 +30,47 @@ class Recorder(Reporter):
         self.rounds.append((arm, record["round"]))
 
 
-def run(*codes, folder=Path("nowhere"), jobs=2):
-    recorder = Recorder()
-    trainings = [
-        Training(f"arm {n}", [sys.executable, "-c", code], folder / f"{n}.jsonl")
-        for n, code in enumerate(codes)
-    ]
-    processes.run(trainings, jobs, dict(os.environ), recorder)
-    return recorder
+def trainings(*orders, folder=Path("nowhere")):
+    return [Training(name, name, 48, 3, folder / f"{name}.jsonl") for name in orders]
 
 
-WRITES = """
-import json, sys
-with open({path!r}, "w") as file:
-    for number in range(1, 4):
-        print(json.dumps({{"round": number, "examples": 16}}), file=file)
-print("resumed [word]", file=sys.stderr)
+def run(code, *orders, folder=Path("nowhere"), jobs=2):
+    recorder, finished = Recorder(), []
+    command = [sys.executable, "-c", code]
+    environment = dict(os.environ)
+    processes.run(
+        command, trainings(*orders, folder=folder), jobs, environment, recorder, finished.append
+    )
+    return recorder, finished
+
+
+TRAINS = """
+import json, os, sys
+for line in sys.stdin:
+    if not line.strip():
+        break
+    with open({folder!r} + "/" + line.strip() + ".jsonl", "w") as file:
+        for number in range(1, 4):
+            print(json.dumps({{"round": number, "examples": 16}}), file=file)
+    print("trained by", os.getpid(), "[word]", file=sys.stderr, flush=True)
+    print("a library prints")
+    print(line, end="", flush=True)
 """
 
 
 def test_rounds_come_from_the_metrics_and_messages_from_standard_error(tmp_path):
-    codes = [WRITES.format(path=str(tmp_path / f"{n}.jsonl")) for n in range(2)]
-    recorder = run(*codes, folder=tmp_path)
-    assert sorted(recorder.rounds) == [(f"arm {n}", r) for n in range(2) for r in (1, 2, 3)]
-    assert sorted(recorder.examples) == [(f"arm {n}", 16) for n in range(2) for _ in range(3)]
-    assert recorder.messages == ["resumed [word]"] * 2
+    recorder, finished = run(TRAINS.format(folder=str(tmp_path)), "a", "b", "c", folder=tmp_path)
+    assert sorted(recorder.rounds) == [(arm, r) for arm in "abc" for r in (1, 2, 3)]
+    assert sorted(recorder.examples) == [(arm, 16) for arm in "abc" for _ in range(3)]
+    assert sorted(finished) == sorted(recorder.started) == ["a", "b", "c"]
+    assert all(text.endswith("[word]") for text in recorder.messages)
+
+
+def test_a_worker_trains_one_arm_after_the_other(tmp_path):
+    code = TRAINS.format(folder=str(tmp_path))
+    recorder, finished = run(code, "a", "b", "c", folder=tmp_path, jobs=1)
+    assert len(set(recorder.messages)) == 1
+    assert finished == ["a", "b", "c"]
 
 
 def test_a_line_that_is_still_being_written_waits(tmp_path):
@@ -83,12 +102,20 @@ def test_a_resumed_training_replaces_the_file_and_repeats_no_round(tmp_path):
     assert [number for _, number in recorder.rounds] == [*range(1, 9)]
 
 
+ENDS = """
+import sys, time
+if sys.stdin.readline() == "sleeps\\n":
+    time.sleep(60)
+{end}
+"""
+
+
 def test_a_failure_ends_the_others_and_names_the_command():
     began = time.monotonic()
     with pytest.raises(
         ValueError, match=r"(?s)raise SystemExit.*ended with status 1: no such site"
     ):
-        run("import time; time.sleep(60)", "raise SystemExit('no such site')")
+        run(ENDS.format(end="raise SystemExit('no such site')"), "sleeps", "fails")
     assert time.monotonic() - began < 30
 
 
@@ -120,8 +147,8 @@ preemption.end_on_signals()
 class Printing(Reporter):
     def message(self, text):
         print(text, flush=True)
-training = processes.Training("a", [sys.executable, "-c", {child!r}], pathlib.Path("nowhere"))
-processes.run([training] * 2, 1, os.environ, Printing())
+training = processes.Training("a", "a", 48, 3, pathlib.Path("nowhere"))
+processes.run([sys.executable, "-c", {child!r}], [training] * 2, 1, os.environ, Printing())
 """
         command = [sys.executable, "-c", parent]
         process = subprocess.Popen(
@@ -170,9 +197,9 @@ def test_a_second_signal_ends_the_trainings_at_once(study, number):
 
 
 def test_a_training_that_was_killed_is_named_with_the_remedy():
-    kill = "import os; os.kill(os.getpid(), 9)"
+    kill = ENDS.format(end="import os; os.kill(os.getpid(), 9)")
     with pytest.raises(ValueError, match=r"was killed by SIGKILL, .*memory.*config\.jobs"):
-        run("import time; time.sleep(60)", kill)
+        run(kill, "sleeps", "fails")
 
 
 def test_a_training_that_was_asked_to_end_ends_the_study_so(study):

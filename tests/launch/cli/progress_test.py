@@ -20,6 +20,16 @@ def test_bars_show_several_arms():
     assert "AUROC undefined" in bars.display.tasks[0].fields["note"]
 
 
+def test_every_planned_arm_has_a_bar_that_says_whether_it_waits():
+    bars = progress.Bars(Console(file=io.StringIO()))
+    for arm in ("federated", "central"):
+        bars.arm_planned(arm, examples=32, rounds=2)
+    bars.arm_started("federated", examples=32, rounds=2)
+    bars.display.stop()
+    notes = {task.description: task.fields["note"] for task in bars.display.tasks}
+    assert notes == {"federated": "starting", "central": "waiting"}
+
+
 def test_bars_show_a_stage():
     bars = progress.Bars(Console(file=io.StringIO()))
     bars.progress("cohort", 3, 12, "patients")
