@@ -56,6 +56,7 @@ def main(argv: list[str]) -> None:
     def text() -> None:
         if results is not None:
             print(labelled_scans.sentence(results), labelled_scans.called(results), sep="\n")
+            print(*labelled_scans.beside(results), sep="\n")
         print(*files, sep="\n")
 
     output.show({"results": results, "files": files}, text)

@@ -39,8 +39,10 @@ def inside_skull(hu: NDArray) -> NDArray[np.bool_]:
     bone = hu > BONE
     inside = ~bone & (hu > AIR)
     for axis in (1, 2):
-        inside &= np.logical_or.accumulate(bone, axis=axis)
-        inside &= np.flip(np.logical_or.accumulate(np.flip(bone, axis), axis=axis), axis)
+        first, last = bone.argmax(axis), hu.shape[axis] - 1 - np.flip(bone, axis).argmax(axis)
+        first, last = (np.expand_dims(ends, axis) for ends in (first, last))
+        along = np.arange(hu.shape[axis]).reshape((-1, 1) if axis == 1 else (1, -1))
+        inside &= (along > first) & (along < last) & bone.any(axis, keepdims=True)
     regions = np.zeros(hu.shape, np.int32)
     count = int(ndimage.label(inside, _FLAT, output=regions))  # type: ignore[arg-type]
     sizes = np.bincount(regions.ravel(), minlength=count + 1)

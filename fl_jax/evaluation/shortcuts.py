@@ -196,9 +196,11 @@ def section(
         `SOLVED` for `any`.
 
     Raises:
-        ValueError: an image without shortcut scores.
+        ValueError: an image without shortcut scores, or a model that is named as a shortcut.
     """
     data = next(iter(models.values()))
+    if models.keys() & shortcuts.scores.keys():
+        raise ValueError(f"models holds one named as a shortcut, {[*shortcuts.scores]}: rename it")
     rows = _rows(shortcuts, data)
     every = {name: values[rows] for name, values in shortcuts.scores.items()}
     scores = {

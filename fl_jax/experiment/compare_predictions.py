@@ -1,18 +1,20 @@
 """Evaluates a model's predictions next to other programs' predictions on the same images."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fl_jax.evaluation import predictions
+from fl_jax.evaluation import patient_level, predictions
 from fl_jax.evaluation.predictions import Predictions, select
-from fl_jax.experiment import study_level
+from fl_jax.evaluation.tissue import Tissue
 from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
+from fl_jax.experiment.study_level import study_names
 from fl_jax.files import atomic
 from fl_jax.files.text import LONGEST, is_text, printable
 from fl_jax.report import labelled_scans
 from fl_jax.report.results import visible_validation
+from fl_jax.report.shortcut_scores import by_unit
 from fl_jax.workdir import EvaluationFolder, Workdir
 
 LARGEST = "the largest of its slices"
@@ -88,6 +90,7 @@ def compare(
     *,
     resamples: int,
     seed: int,
+    tissue: Tissue | str,
     studies_of: Workdir | None = None,
 ) -> dict[str, Any]:
     """Evaluates our model and other programs, and writes the results, their table, the page and `judged.csv`.
@@ -98,6 +101,7 @@ def compare(
         out: the folder to write to.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
+        tissue: amounts in the test and hold-out slices, or why there are none.
         studies_of: evaluate DICOM studies of this workdir's dataset instead of slices. A head predicts them
             itself; for any other model a study's probability is the largest of its slices'.
 
@@ -108,12 +112,16 @@ def compare(
         ValueError: the study of an image is unknown; or as `labelled_scans.compute`.
         FileNotFoundError: `studies_of` without its dataset, which maps images to studies.
     """
-    if studies_of is not None:
-        ours, others = _by_study(ours, others, studies_of)
+    patient = dict(zip(ours.scores.image.tolist(), ours.scores.patient.tolist(), strict=True))
+    study = None if studies_of is None else study_names(studies_of)
+    shortcuts = tissue if isinstance(tissue, str) else by_unit(tissue, patient, study)
+    if studies_of is not None and study is not None:
+        ours, others = _by_study(ours, others, studies_of, study)
     results = labelled_scans.compute(
         {ours.name: ours.scores} | others.scores,
         {ours.name: ours.validation} | others.validation,
         ours.facts | others.facts,
+        shortcuts=shortcuts,
         resamples=resamples,
         seed=seed,
     )
@@ -133,9 +141,14 @@ def _name_and_file(argument: str) -> tuple[str, str]:
 
 
 def _by_study(
-    ours: LabelledPredictions, others: OtherPrograms, workdir: Workdir
+    ours: LabelledPredictions, others: OtherPrograms, workdir: Workdir, study: Mapping[str, str]
 ) -> tuple[LabelledPredictions, OtherPrograms]:
-    aggregate = study_level.aggregator(workdir)
+    def aggregate(data: Predictions) -> Predictions:
+        unknown = [name for name in data.image.tolist() if name not in study]
+        if unknown:
+            raise ValueError(f"--by_study: image {unknown[0]!r} is not in the dataset's index.csv")
+        return patient_level.aggregate(data, [study[name] for name in data.image.tolist()])
+
     path = workdir.study_predictions(ours.name)
     if path.exists():
         scores, source = predictions.read(path), str(path)

@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from fl_jax.data import slices as datasets
 from fl_jax.data.metadata import read_summary
+from fl_jax.evaluation.tissue import Tissue, measure
 from fl_jax.experiment import compare_predictions, labelled_predictions, prepare, restore
 from fl_jax.experiment.data import report_intensity
 from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
@@ -18,7 +19,7 @@ from fl_jax.experiment.predict import score
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.files import atomic
 from fl_jax.report import unlabelled_scans
-from fl_jax.workdir import EvaluationFolder, Workdir
+from fl_jax.workdir import EvaluationFolder, Workdir, tissue_of
 
 
 class Request(NamedTuple):
@@ -92,7 +93,8 @@ def _evaluate(
     if request.uses_stored_predictions:
         ours = labelled_predictions.stored(workdir, request.model)
         if ours is not None:
-            return _compare(ours, workdir, request, out, [])
+            tissue = _stored_tissue(workdir, _evaluated(ours), keep=request.out is None)
+            return _compare(ours, workdir, request, out, [], tissue)
     model = _load(workdir, request, reporter)
     data_dir = request.data or (workdir.find_data() if request.source else workdir.own_data())
     if request.source is not None:
@@ -121,7 +123,8 @@ def _evaluate(
         model, slices, logits, workdir, data_dir, best=best, reporter=reporter
     )
     ours = ours._replace(facts=_facts(model) | ours.facts)
-    return _compare(ours, workdir, request, out, files)
+    rows = np.flatnonzero(np.isin(slices.image, _evaluated(ours)))
+    return _compare(ours, workdir, request, out, files, measure(slices, rows))
 
 
 def predict(
@@ -182,6 +185,17 @@ def _load(workdir: Workdir, request: Request, reporter: Reporter) -> restore.Tra
     return model
 
 
+def _evaluated(ours: LabelledPredictions) -> list[str]:
+    return ours.scores.image[ours.scores.split != "validation"].tolist()
+
+
+def _stored_tissue(workdir: Workdir, images: list[str], *, keep: bool) -> Tissue | str:
+    try:
+        return tissue_of(workdir, workdir.own_data(), images, keep=keep)
+    except ValueError as error:  # stored predictions are evaluated without a usable dataset, too
+        return str(error)
+
+
 def _facts(model: restore.Trained) -> Facts:
     known = ("model", "algorithm", "image_size", "seed")
     return {"name": model.name, "round": model.round} | {k: getattr(model.config, k) for k in known}
@@ -193,6 +207,7 @@ def _compare(
     request: Request,
     out: EvaluationFolder,
     files: list[Path],
+    tissue: Tissue | str,
 ) -> Evaluation:
     results = compare_predictions.compare(
         ours,
@@ -200,6 +215,7 @@ def _compare(
         out,
         resamples=request.resamples,
         seed=request.seed,
+        tissue=tissue,
         studies_of=workdir if request.by_study else None,
     )
     return Evaluation(results, [*files, out.results, out.table, out.page])

@@ -3,7 +3,8 @@
     predictions, metrics, manifest, partition, dataset summary  ->  results.json (every number)
     results.json  ->  the page, figures, tables, model card and checklists
 
-Only the contact sheet's pictures come from the dataset; without it the page says so.
+Only the contact sheet's pictures come from the dataset; without it the page says so. The slices' amounts of
+tissue are measured in the dataset once, and kept in the workdir.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.evaluation.predictions import Predictions
 from fl_jax.files import folders
 from fl_jax.files.atomic import delete, write_bytes, write_text
 from fl_jax.files.jsonable import jsonable
@@ -22,7 +24,7 @@ from fl_jax.files.regular import read_bytes
 from fl_jax.report import checklists, journal, page, results
 from fl_jax.report.cases import Thumbnails
 from fl_jax.report.pictures import case_pictures
-from fl_jax.workdir import Workdir, read_records
+from fl_jax.workdir import Workdir, read_records, tissue_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_RESAMPLES = 1_000_000
@@ -64,6 +66,8 @@ def build(
     """
     records = read_records(workdir)
     workdir.claim()  # before the work
+    evaluated = {image for data in records.predictions.values() for image in _evaluated(data)}
+    records = records._replace(tissue=tissue_of(workdir, records.data, evaluated))
     config = records.config
     resamples = int(config.get("resamples", 1000)) if resamples is None else resamples
     seed = int(config.get("seed", 0)) if seed is None else seed
@@ -86,6 +90,10 @@ def build(
         _replace_all(workdir.figures, journal.figure_files(content), journal.FIGURE_FILES)
         _replace_all(workdir.tables, journal.table_files(content), journal.OPTIONAL_TABLES)
     return content
+
+
+def _evaluated(data: Predictions) -> list[str]:
+    return data.image[data.split != "validation"].tolist()
 
 
 def _json(value: Any) -> str:

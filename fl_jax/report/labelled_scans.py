@@ -19,7 +19,15 @@ from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.files import csv_table
 from fl_jax.files.jsonable import jsonable
-from fl_jax.report import call_words, clinical, gains, hypothesis_tests, resampling, results
+from fl_jax.report import (
+    call_words,
+    clinical,
+    gains,
+    hypothesis_tests,
+    resampling,
+    results,
+    shortcut_scores,
+)
 from fl_jax.report.clinical import OPERATING_POINTS
 from fl_jax.report.formatting import display_name, fixed, limits
 from fl_jax.report.rendering import render_html
@@ -39,6 +47,7 @@ def compute(
     validation: Mapping[str, Predictions],
     facts: Mapping[str, Any],
     *,
+    shortcuts: shortcut_scores.ByUnit | str = shortcut_scores.NOT_MEASURED,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -49,6 +58,7 @@ def compute(
         models: predictions by model, ours first, on the same test and hold-out images.
         validation: each model's predictions for choosing its operating points; may have no images.
         facts: about the data and our model, by name.
+        shortcuts: scores that need no look for blood, for all of the images, or why there are none.
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         level: coverage of the intervals, in (0, 1).
@@ -58,7 +68,8 @@ def compute(
         else all sites), "data_sets", "undefined", "thresholds"; by data set "performance" and "delong" (as in
         `results.json`), "clinical" (see `clinical.sections`), "differences" and "delong_differences" of ours
         minus each other program; "rule", how our model calls a slice, and by data set "called", the shares
-        of "normal" and of "bleeding" slices that it calls, each with a clustered interval.
+        of "normal" and of "bleeding" slices that it calls, each with a clustered interval; "shortcuts", see
+        `shortcut_scores.section`.
 
     Raises:
         ValueError: there is no test or hold-out image, or two models were evaluated on different images.
@@ -108,6 +119,9 @@ def compute(
         "delong_differences": hypothesis_tests.holm_adjusted(
             pairs, level, [data for data, size in sizes.items() if size["too_few"]]
         ),
+        "shortcuts": shortcut_scores.section(
+            sets, shortcuts, resamples=resamples, seed=seed, level=level
+        ),
     }
     return jsonable(computed)
 
@@ -153,6 +167,7 @@ def _lines(evaluation: Mapping[str, Any]) -> Iterator[Line]:
                 yield (*key, *name.split("/"), PERCENTILE), cell
             for label, cell in evaluation["delong_differences"][data][other].items():
                 yield (*key, "auroc", label, CLUSTERED), cell
+    yield from shortcut_scores.lines(evaluation["shortcuts"])
 
 
 def _clinical_lines(
@@ -180,6 +195,7 @@ def render(evaluation: Mapping[str, Any]) -> str:
         r=evaluation,
         answer=sentence(evaluation),
         called=called(evaluation),
+        shortcut_warning=shortcut_scores.warning(evaluation),
         labels=list(LABELS),
         unit=_unit(evaluation),
         points=OPERATING_POINTS,
@@ -193,6 +209,11 @@ def _unit(evaluation: Mapping[str, Any]) -> str:
 def called(evaluation: Mapping[str, Any]) -> str:
     """The second line: which share of normal and of bleeding slices our model calls, at which threshold."""
     return call_words.called_shares(evaluation, _unit(evaluation))
+
+
+def beside(evaluation: Mapping[str, Any]) -> list[str]:
+    """What a shortcut would score next to our model on the primary data set, in sentences."""
+    return shortcut_scores.sentences(evaluation, evaluation["ours"], evaluation["primary"])
 
 
 def sentence(evaluation: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fl_jax.core.types import LABELS
-from fl_jax.report import cases, figures, gains, headline, survey
+from fl_jax.report import cases, figures, gains, headline, shortcut_scores, survey
 from fl_jax.report.clinical import OPERATING_POINTS
 from fl_jax.report.pictures import WINDOWS, data_uri
 from fl_jax.report.rendering import render_html
@@ -58,6 +58,7 @@ def render(
         outcomes=cases.OUTCOMES,
         per_outcome=cases.CASES_PER_OUTCOME,
         points=OPERATING_POINTS,
+        shortcut_warning=shortcut_scores.warning(results),
         windows=WINDOWS,
         pictures=None
         if pictures is None

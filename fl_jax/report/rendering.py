@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from fl_jax.data.site_names import ALL_SITES, HOLDOUT
+from fl_jax.evaluation.shortcuts import SOLVED
 from fl_jax.files.regular import read_text
 from fl_jax.report.formatting import FILTERS, markdown_text
 from fl_jax.report.gains import MINIMUM, TOO_FEW
@@ -33,7 +34,7 @@ def render_html(template: str, *, filters: Filters | None = None, **values: Any)
         "css": Markup(read_text(TEMPLATES / "page.css")),
         "script": Markup(read_text(TEMPLATES / "page.js")),
         **{"HOLDOUT": HOLDOUT, "ALL_SITES": ALL_SITES, "number": _numbering()},
-        **{"TOO_FEW": TOO_FEW, "MINIMUM": MINIMUM},
+        **{"TOO_FEW": TOO_FEW, "MINIMUM": MINIMUM, "SOLVED": SOLVED},
     }
     return environment.get_template(template).render(**values)
 

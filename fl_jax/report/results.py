@@ -20,7 +20,7 @@ from fl_jax.evaluation.comparisons import Measured
 from fl_jax.evaluation.cross_site import cross_site
 from fl_jax.evaluation.operating_points import youden_thresholds
 from fl_jax.evaluation.predictions import Predictions, align, select
-from fl_jax.report import clinical, curves, gains, hypothesis_tests, resampling
+from fl_jax.report import clinical, curves, gains, hypothesis_tests, resampling, shortcut_scores
 from fl_jax.report.cases import choose
 from fl_jax.report.incidents import incidents
 from fl_jax.workdir import Records
@@ -121,9 +121,23 @@ def compute(
             seed=seed,
             level=level,
         ),
+        "shortcuts": shortcut_scores.section(
+            sets, _shortcuts(records), resamples=resamples, seed=seed, level=level
+        ),
         "cases": choose(sets[primary].get("federated"), thresholds.get("federated")),
         **from_records(records),
     }
+
+
+def _shortcuts(records: Records) -> shortcut_scores.ByUnit | str:
+    if isinstance(records.tissue, str):
+        return records.tissue
+    pairs = (
+        zip(p.image.tolist(), p.patient.tolist(), strict=True) for p in records.predictions.values()
+    )
+    return shortcut_scores.by_unit(
+        records.tissue, {image: name for pair in pairs for image, name in pair}
+    )
 
 
 def from_records(records: Records) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fl_jax.data.metadata import Summary, read_summary
 from fl_jax.evaluation import slice_properties
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.slice_properties import SliceProperties
+from fl_jax.evaluation.tissue import Tissue
 from fl_jax.files.regular import sha256
 from fl_jax.workdir.schema import Done, Manifest, RoundRecord, Saliency
 from fl_jax.workdir.workdir import Workdir
@@ -26,6 +27,7 @@ class Records(NamedTuple):
         dataset: summary of the dataset, or None.
         partition: patients by [site][split], or None.
         slice_properties: acquisition of every slice; empty without the dataset's index.
+        tissue: amounts in the slices, of `tissue_of`, or why there are none.
         saliency: of `launch.explain`, or None.
         saliency_is_current: whether `saliency` is of these predictions.
     """
@@ -38,6 +40,7 @@ class Records(NamedTuple):
     dataset: Summary | None
     partition: dict[str, dict[str, int]] | None
     slice_properties: SliceProperties = MappingProxyType({})
+    tissue: Tissue | str = "the slices' tissue was not measured"
     saliency: Saliency | None = None
     saliency_is_current: bool = False
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from real_ct import REAL, needs_real
+from scipy import ndimage
 
 from fl_jax.data import dicom
 from fl_jax.data.skull import inside_skull
@@ -57,3 +58,17 @@ def test_on_a_real_head_it_is_most_of_the_brain_where_the_skull_is_closed():
     brain = ((middle > 0) & (middle < 80)).sum(axis=(1, 2))
     assert (inside.sum(axis=(1, 2)) > 0.6 * brain).all()
     assert (abs(np.median(middle[inside]) - 32) < 6).all()
+
+
+def test_on_noise_it_is_the_largest_region_with_bone_on_all_four_sides():
+    hu = np.random.default_rng(0).integers(-300, 260, (20, 9, 11)).astype(np.int16)
+    for found, slice_ in zip(inside_skull(hu), hu, strict=True):
+        bone, soft = slice_ > 200, (slice_ > -200) & (slice_ <= 200)
+        closed = np.zeros_like(bone)
+        for y, x in np.argwhere(soft):
+            sides = bone[:y, x], bone[y + 1 :, x], bone[y, :x], bone[y, x + 1 :]
+            closed[y, x] = all(side.any() for side in sides)
+        regions, count = ndimage.label(closed)
+        sizes = [(regions == n).sum() for n in range(1, count + 1)]
+        largest = regions == 1 + int(np.argmax(sizes)) if count else np.zeros_like(bone)
+        np.testing.assert_array_equal(found, largest)
