@@ -28,6 +28,7 @@ class Surface:
         posterior: fluid over the cerebellum besides half of `fluid`, mm.
         sulcus: half width of the sulci, mm: without atrophy, and per unit of atrophy. At and below 0 they
             are grey, not black.
+        tent: fluid on each side of the tentorium, mm, and per mm of `fluid`.
         fissure: half width of the interhemispheric fissure, mm: without atrophy, and per unit of atrophy.
         sylvian: opening of the Sylvian fissures, mm, likewise.
         spacing: shortest and longest wavelength of the folds, mm; sulci are about half of it apart.
@@ -41,6 +42,7 @@ class Surface:
     frontal: float = 1.2
     patchy: float = 0.6
     posterior: float = 0.0
+    tent: tuple[float, float] = (0.3, 0.25)
     sulcus: tuple[float, float] = (0.05, 0.95)
     fissure: tuple[float, float] = (0.35, 0.9)
     sylvian: tuple[float, float] = (0.4, 1.8)
@@ -51,7 +53,35 @@ class Surface:
 
 @dataclass(frozen=True)
 class Bright:
-    """Normal bright structures: dura, sinuses, arteries, orbital roofs, petrous ridges."""
+    """Normal bright structures; pairs are mean and standard deviation unless they say otherwise.
+
+    Attributes:
+        blood: HU of blood in vessels at 50 years; follows the hematocrit.
+        dura: HU of falx and tentorium.
+        falx: half thickness of falx and tentorium, mm: at 30 years, and more of it at 80 years.
+        sinus: half width of the superior sagittal sinus at the skull, mm.
+        transverse: half height of the transverse sinuses, mm.
+        skew: standard deviation of how much larger the left transverse sinus is, relative.
+        torcula: depth of the confluence of sinuses beyond 5 mm, mm.
+        artery: radius that basal arteries have besides 1 to 2 mm, mm: at 30 years, and more of it at 80.
+        veins: largest coverage of cortical veins at the mouths of sulci, in [0, 1].
+        plexus: coverage of the choroid plexus in the atria of the ventricles, in [0, 1].
+        roof: height of the orbital roofs above the floor of the anterior fossa, mm.
+        ripple: height of the ridges on the orbital roofs, mm.
+    """
+
+    blood: tuple[float, float] = (55.0, 5.5)
+    dura: tuple[float, float] = (56.0, 5.0)
+    falx: tuple[float, float] = (0.8, 0.5)
+    sinus: tuple[float, float] = (4.8, 0.9)
+    transverse: tuple[float, float] = (4.0, 0.7)
+    skew: float = 0.35
+    torcula: float = 4.0
+    artery: tuple[float, float] = (0.3, 0.5)
+    veins: float = 0.9
+    plexus: float = 0.8
+    roof: tuple[float, float] = (5.5, 1.5)
+    ripple: float = 1.8
 
 
 @dataclass(frozen=True)
@@ -218,8 +248,12 @@ class Family:
 STANDARD = Family()
 FORMER = Family(
     surface=Surface(
-        touch=0.0, fluid=(1.0, 2.2), onset=0.0, frontal=0.5, patchy=0.0, posterior=1.0,
+        touch=0.0, fluid=(1.0, 2.2), onset=0.0, frontal=0.5, patchy=0.0, posterior=1.0, tent=(1.2, 0.0),
         sulcus=(0.32, 1.15), fissure=(0.8, 1.0), sylvian=(0.7, 1.9), spacing=(17.0, 34.0), glow=0.0,
+    ),
+    bright=Bright(
+        blood=(50.0, 4.5), dura=(52.0, 4.0), falx=(0.75, 0.0), sinus=(4.0, 0.7), transverse=(3.6, 0.0),
+        skew=0.0, torcula=0.0, artery=(0.0, 0.0), veins=0.0, plexus=0.0, roof=(2.5, 0.0), ripple=0.0,
     ),
     size=Size(
         shape=(1.0, 1.0, 1.0), skull=(6.3, 1.1), scalp=(6.0, 1.6),
@@ -241,9 +275,13 @@ FORMER = Family(
 )  # fmt: skip
 SHIFTED = Family(
     surface=Surface(
-        touch=-0.3, fluid=(0.4, 3.2), onset=0.2, frontal=0.6, patchy=0.9,
+        touch=-0.3, fluid=(0.4, 3.2), onset=0.2, frontal=0.6, patchy=0.9, tent=(0.6, 0.3),
         sulcus=(0.15, 0.95), fissure=(0.5, 1.1), sylvian=(0.6, 2.2), spacing=(21.0, 42.0),
         glow=60.0, reach=1.4,
+    ),
+    bright=Bright(
+        blood=(51.0, 4.5), dura=(50.0, 4.0), falx=(0.6, 0.9), sinus=(4.2, 1.2), transverse=(3.4, 0.9),
+        skew=0.2, torcula=2.0, artery=(0.0, 0.8), veins=0.5, plexus=0.4, roof=(8.0, 1.5), ripple=1.0,
     ),
     size=Size(
         scale=(0.965, 0.925), shape=(1.11, 0.98, 1.0), long=(-0.02, 0.045), egg=(0.4, 0.6),

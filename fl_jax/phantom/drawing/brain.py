@@ -195,7 +195,7 @@ def cerebellum(c: Point, depth: jax.Array, tent: jax.Array, stem: jax.Array, m: 
     s = (jnp.abs(x), y, z)
     d = ellipsoid(s, (14.0, -62.0, -34.0), (46.0, 46.0, 35.0))
     d = meet(d, m["gap_low"] - depth, 2.0)
-    d = meet(d, tent + 1.2, 2.0)
+    d = meet(d, tent + m["gap_tent"], 2.0)
     low = jnp.clip((-44.0 - z) / 8.0, 0.0, 1.0)
     clear = (1.2 + 0.9 * m["ambient"]) * jnp.maximum(
         jnp.clip((z + 26.0) / 8.0, 0.0, 1.0), 0.3 * low
@@ -253,7 +253,7 @@ def parts(c: Point, m: Model, outer: jax.Array, fill: jax.Array, curl: jax.Array
     gap = m["touch"] + m["gap"] * jnp.maximum(gap, 0.0)
     solid = meet(gap - depth, -fissure, 2.0)
     solid = meet(solid, -sylv, 2.0)
-    roofed = jnp.minimum(1.2 - tent, 0.5 - ridge(q))
+    roofed = jnp.minimum(m["gap_tent"] - tent, 0.5 - ridge(q))
     solid = meet(meet(solid, roofed, 1.5), -basal, 2.0)
     shallow = meet(gap - depth, -fissure, 4.0)
     sulcus = _sulci(q, shallow, w[3], m) - m["sulci_open"] * fill

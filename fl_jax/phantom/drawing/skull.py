@@ -59,12 +59,14 @@ def petrous(c: Point) -> jax.Array:
     return jnp.maximum(jnp.abs(across) - half, ax - 64.0)
 
 
-def base_block(c: Point) -> jax.Array:
+def base_block(c: Point, m: Model) -> jax.Array:
     """Distance (mm) to the bone under the frontal lobes: orbital roofs, sella, clivus."""
     x, y, z = c
     ax = jnp.abs(x)
     gutter = 12.5 * bump(x / 14.0) - 7.0 * bump(x / 16.0, (y - 17.0) / 8.0)
-    roof = -16.5 + 2.5 * bump((ax - 30.0) / 12.0, (y - 42.0) / 16.0) - gutter
+    turn = (0.5 * ax + y) / 13.0 + m["ripple_phase"]
+    ridges = m["ripple"] * (1.0 - 4.0 * jnp.abs(turn - jnp.round(turn)))
+    roof = (m["roof"] + ridges) * bump((ax - 30.0) / 12.0, (y - 42.0) / 16.0) - 16.5 - gutter
     front = jnp.maximum(z - roof, 17.0 + 0.28 * ax - y)
     sella = -20.5 - 9.5 * bump(x / 13.0, (y - 3.0) / 9.0)
     behind = (-8.0 + 0.43 * (z + 20.0) - y) / 1.09
@@ -84,7 +86,7 @@ def cavity(c: Point, m: Model) -> jax.Array:
     """Distance (mm) to the intracranial space inside the dura."""
     canal = capsule(c, (0.0, -42.0, -60.0), (0.0, -47.0, -140.0), 15.5, 11.0)
     d = meet(convexity(c, m), -petrous(c), 3.0)
-    d = meet(d, -base_block(c), 4.0)
+    d = meet(d, -base_block(c, m), 4.0)
     return union(d, canal, 3.0)
 
 

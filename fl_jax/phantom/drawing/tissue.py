@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fl_jax.phantom.drawing import brain
 from fl_jax.phantom.drawing.brain import Parts
-from fl_jax.phantom.drawing.shapes import capsule, ellipsoid, inside, paint
+from fl_jax.phantom.drawing.shapes import bump, capsule, ellipsoid, inside, paint
 from fl_jax.phantom.drawing.skull import Model
 
 
@@ -66,7 +66,7 @@ def _cerebellum(b: Parts, m: Model, hu: jax.Array, grey: jax.Array, white: jax.A
 
 
 def dura(b: Parts, m: Model, hu: jax.Array) -> jax.Array:
-    """Paints falx, tentorium, venous sinuses and basal arteries."""
+    """Paints falx, tentorium, venous sinuses, basal arteries, cortical veins and choroid plexus."""
     q = b.point
     x, y, z = q
     ax = jnp.abs(x)
@@ -79,11 +79,20 @@ def dura(b: Parts, m: Model, hu: jax.Array) -> jax.Array:
     hu = paint(hu, m["hu_dura"], jnp.maximum(inside(falx), inside(leaf)))
     flow = jnp.maximum(ax + 0.75 * b.depth - m["sinus"], jnp.maximum(-16.0 - z, y - 62.0))
     flow = jnp.minimum(flow, capsule(q, (0.0, -48.0, 2.0), (0.0, -104.0, -18.0), 1.5, 2.3))
-    side = jnp.maximum(jnp.maximum(b.depth - 5.0, jnp.abs(b.tent) - 3.6), y + 46.0)
+    larger = 1.0 + m["transverse_skew"] * jnp.clip(x / 12.0, -1.0, 1.0)
+    deep = b.depth - 5.0 - m["torcula"] * bump(x / 9.0)
+    side = jnp.maximum(jnp.maximum(deep, jnp.abs(b.tent) - m["transverse"] * larger), y + 46.0)
     flow = jnp.minimum(flow, side)
-    flow = jnp.minimum(flow, capsule(s, (56.0, -50.0, -28.0), (46.0, -44.0, -56.0), 4.0, 4.5))
+    sigmoid = capsule(s, (56.0, -50.0, -28.0), (46.0, -44.0, -56.0), 4.0, 4.5)
+    flow = jnp.minimum(flow, sigmoid + 4.0 * (1.0 - larger))
     flow = jnp.minimum(flow, capsule(q, (0.0, -38.0, 6.0), (0.0, -48.0, 3.0), 1.6, 1.7))
-    return paint(hu, blood, inside(jnp.minimum(flow, vessels(b))))
+    hu = paint(hu, blood, inside(jnp.minimum(flow, vessels(b) - m["artery"])))
+    turn = (y + 0.7 * z) / 37.0 + m["vein_phase"]
+    some = jnp.clip(2.0 - 8.0 * jnp.abs(turn - jnp.round(turn)), 0.0, 1.0)
+    veins = m["veins"] * some * inside(b.depth - 2.0, 2.0) * inside(b.sulcus - 0.4)
+    hu = paint(hu, blood, veins)
+    plexus = ellipsoid(s, (23.0, -42.0, 7.0), (1.8, 4.5, 3.0))
+    return paint(hu, 38.0, m["plexus"] * inside(plexus, 2.0) * inside(b.lateral))
 
 
 def vessels(b: Parts) -> jax.Array:

@@ -19,7 +19,7 @@ def sample_body(
     `age` is in years, `sex` "F" or "M".
     """
     n = rng.normal
-    surface, head, density = family.surface, family.size, family.density
+    surface, bright, head, density = family.surface, family.bright, family.size, family.density
     child = float(np.clip((12.0 - age) / 12.0, 0.0, 1.0))
     scale = head.scale[sex == "F"] * (1.0 - 0.12 * child) * (1.0 + 0.025 * n())
     long = n(*head.long)
@@ -32,6 +32,7 @@ def sample_body(
     grey = n(*density.grey) + density.young * float(np.clip((70.0 - age) / 50.0, -0.4, 1.0))
     fluid = surface.fluid[0] + surface.fluid[1] * max(atrophy - surface.onset, 0.0)
     fluid += 0.3 * abs(n())
+    old = float(np.clip((age - 30.0) / 50.0, 0.0, 1.3))
     swollen = float(rng.uniform(3.0, 9.0)) if rng.random() < 0.03 else 0.0  # hydrocephalus
     numbers = {
         "egg": n(*head.egg),
@@ -51,6 +52,7 @@ def sample_body(
         "gap_frontal": surface.frontal,
         "gap_patchy": surface.patchy,
         "gap_low": surface.touch + surface.posterior + 0.5 * fluid,
+        "gap_tent": surface.tent[0] + surface.tent[1] * fluid,
         "sulcus": surface.sulcus[0] + surface.sulcus[1] * atrophy + 0.12 * abs(n()),
         "sulcus_short": surface.spacing[0],
         "sulcus_long": surface.spacing[1],
@@ -69,10 +71,20 @@ def sample_body(
         "grey": grey,
         "white": grey - float(np.clip(n(*density.contrast), 4.0, 12.0)) - 0.8 * atrophy,
         "csf": max(n(*density.csf), 1.0),
-        "blood_pool": float(np.clip(50.0 - 0.08 * (age - 50) + 4.5 * n(), 38.0, 68.0)),
-        "hu_dura": 52.0 + 4.0 * n(),
-        "falx": 0.75 + 0.15 * abs(n()),
-        "sinus": 4.0 + 0.7 * n(),
+        "blood_pool": float(np.clip(n(*bright.blood) - 0.08 * (age - 50), 38.0, 70.0)),
+        "hu_dura": n(*bright.dura),
+        "falx": bright.falx[0] + bright.falx[1] * old + 0.15 * abs(n()),
+        "sinus": n(*bright.sinus),
+        "transverse": n(*bright.transverse),
+        "transverse_skew": float(np.clip(bright.skew * n(), -0.8, 0.8)),
+        "torcula": bright.torcula,
+        "artery": bright.artery[0] + bright.artery[1] * old,
+        "veins": bright.veins * float(rng.uniform(0.3, 1.0)),
+        "vein_phase": float(rng.random()),
+        "plexus": bright.plexus,
+        "roof": n(*bright.roof),
+        "ripple": bright.ripple,
+        "ripple_phase": float(rng.random()),
         "globe_y": 61.0 + 2.5 * n(),
         "septum": 1.5 * n(),
         "sphenoid_wall": float(rng.uniform(-1.0, 3.5)),

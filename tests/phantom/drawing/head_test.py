@@ -272,3 +272,14 @@ def test_a_young_brain_touches_the_inner_table_and_fluid_comes_with_age():
     assert under_the_skull(25.0, STANDARD) > 12.0
     assert under_the_skull(85.0, STANDARD) < under_the_skull(25.0, STANDARD) - 4.0
     assert under_the_skull(25.0, FORMER) < 5.0
+
+
+def test_dura_sinuses_and_veins_are_brighter_than_in_the_former_family():
+    def bright(family: Family) -> float:
+        p = sample_patient(np.random.default_rng(4), family, age=60.0)
+        d = draw_head(dataclasses.replace(p, spots=(), swellings=(), cuts=(), rods=()), grid(2.0))
+        inner = ndimage.binary_erosion(d.brain, iterations=2)
+        return float(((d.hu > 42.0) & (d.hu < 75.0))[inner].mean())
+
+    without = dataclasses.replace(STANDARD, bright=FORMER.bright)
+    assert bright(STANDARD) > 1.4 * bright(without)
