@@ -159,6 +159,7 @@ class Bleeding:
         sulci_open_mm: how far blood opens a sulcus to each side, 0 to 1.
         sulci_fill: share of the fluid that blood replaces, 0 to 1.
         cisterns_fill: the same in cisterns and fissures after an aneurysm's rupture, 0 to 1.
+        cisterns: share of the five spaces (basal, two Sylvian, fissure, ambient) that it reaches, 0 to 1.
         contusion_mm: radius, 0 to 1.
         hematoma: radius of deep and lobar hemorrhages relative to a typical one, 0 to 1.
         infratentorial: share of them in pons and cerebellum.
@@ -186,6 +187,7 @@ class Bleeding:
     sulci_open_mm: tuple[float, float] = (0.5, 0.9)
     sulci_fill: tuple[float, float] = (0.8, 1.0)
     cisterns_fill: tuple[float, float] = (0.7, 1.0)
+    cisterns: tuple[float, float] = (0.25, 1.0)
     contusion_mm: tuple[float, float] = (2.6, 9.5)
     hematoma: tuple[float, float] = (0.42, 1.75)
     infratentorial: float = 0.3
@@ -264,7 +266,7 @@ FORMER = Family(
         severity=(4.5, 1.2), growth=1.0, clot_hu=(66.0, 66.0), dilute=0.0, old=(0.03, 0.4),
         old_kinds=(0.3, 0.3, 0.4), epidural_mm=(5.0, 29.0), subdural_mm=(1.8, 18.3), film_mm=(2.5, 4.5),
         films=(0.06, 0.2), sulci_mm=(10.0, 26.0), sulci=(2, 4), sulci_open_mm=(0.7, 0.7),
-        sulci_fill=(0.7, 0.95), cisterns_fill=(0.8, 1.0), contusion_mm=(3.0, 11.0),
+        sulci_fill=(0.7, 0.95), cisterns_fill=(0.8, 1.0), cisterns=(1.0, 1.0), contusion_mm=(3.0, 11.0),
         hematoma=(0.42, 1.92), infratentorial=0.17, ends=0.0, ventricle_fill=(0.08, 0.68),
         mimics=1.0, edge=1.0,
         grain=1.0,

@@ -106,5 +106,5 @@ def position(
         thickness=scanner.thickness,
         increment=scanner.increment,
         bottom=float(rng.normal(-57, 4)),
-        top=head_height + float(rng.uniform(-6, 4)),
+        top=head_height + float(rng.uniform(-14, -4)),  # the last slice shows no brain, or a little
     )

@@ -148,6 +148,9 @@ def subarachnoid(rng: Rng, side: float, grade: Grade, injury: bool) -> list[Lesi
     if rng.random() < 0.15:  # perimesencephalic
         share[:4] *= 0.1
         share[4], share[0] = 1.0, 0.6
+    few = rng.random(5) > grade.between(numbers.cisterns)
+    few[int(np.argmax(share))] = False
+    share[few] *= 0.1
     filled = tuple(float(v * base) for v in share)
     lesions.append(Lesion("subarachnoid", "cistern", hu=hu, amounts=filled))
     if extent > 0.4 and rng.random() < 0.7:
