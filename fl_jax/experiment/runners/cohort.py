@@ -15,7 +15,6 @@ the best model there; `best_round` by validation, planned `examples`, `parameter
 import dataclasses
 import hashlib
 import json
-import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -32,6 +31,7 @@ from fl_jax.evaluation import internal_external
 from fl_jax.experiment import data, machine, predict, prepare, rounds, setup
 from fl_jax.experiment.config import Config
 from fl_jax.files.folders import claim, remove
+from fl_jax.phantom.family import parse
 from fl_jax.workdir import Workdir
 
 Settings = dict[str, Any]
@@ -39,10 +39,15 @@ PARTITION = ("partition", "seed", "fractions", "stratify", "folds", "fold", "adj
 """Fields that determine how a dataset is read and partitioned."""
 
 
-class Trained(NamedTuple):
-    """Logits float64[M, N, L] of an arm's M models for N rows, and facts about the training."""
+class Fitted(NamedTuple):
+    """The M models of a trained arm.
 
-    logits: NDArray[np.float64]
+    Attributes:
+        score: `(slices, rows int[N]) -> logits float64[M, N, L]`, of the arm's dataset or another one.
+        facts: about the training.
+    """
+
+    score: Callable[[Slices, NDArray[np.integer]], NDArray[np.float64]]
     facts: dict[str, Any]
 
 
@@ -69,7 +74,7 @@ def cohort(
 
     @lru_cache(maxsize=2)
     def opened(text: str) -> tuple[Slices, Partition]:
-        return _open(Config.parse(json.loads(text)), home / _digest(text))
+        return open_data(Config.parse(json.loads(text)), home / digest(text))
 
     def run(settings: Settings, seed: int) -> dict[str, Any]:
         fields = {name: value for name, value in settings.items() if name != "partition_seed"}
@@ -80,11 +85,11 @@ def cohort(
             raise ValueError(f"backbone={config.backbone!r}: only launch.experiment trains heads")
         with lock:
             claim(home, "sweep", flag="--workdir")
-            config = _prepare(config, home)
+            config = prepare_data(config, home)
             keys = (*PARTITION, "data_dir", "image_size", "memory_limit", "backbone")
             values = config.replace(seed=settings["partition_seed"]).to_dict()
             text = json.dumps({k: values[k] for k in keys}, sort_keys=True)
-            here = home / _digest(json.dumps(settings, sort_keys=True)) / str(seed)
+            here = home / digest(json.dumps(settings, sort_keys=True)) / str(seed)
             results = _run(config, here, *opened(text))
             remove(here, "sweep")
         return results
@@ -92,16 +97,18 @@ def cohort(
     return run
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Twelve digits for a folder's name."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _prepare(config: Config, home: Path) -> Config:
-    """Draws and prepares the synthetic cohort if the config names no dataset."""
+def prepare_data(config: Config, home: Path) -> Config:
+    """Draws and prepares the synthetic cohort below `home`, once, if the config names no dataset."""
     if config.data_dir:
         return config
     cohort = dataclasses.asdict(config.cohort)
-    parts = home / re.sub(r"\W+", "_", "_".join(f"{k}{v}" for k, v in cohort.items()))
+    numbers = dataclasses.asdict(parse(config.cohort.family))  # families of equal numbers are one
+    parts = home / f"cohort_{digest(json.dumps(cohort | {'family': numbers}, sort_keys=True))}"
     data_dir = parts / f"data_{config.image_size}"
     prepare.prepare_cohort(
         cohort,
@@ -113,7 +120,8 @@ def _prepare(config: Config, home: Path) -> Config:
     return config.replace(data_dir=str(data_dir))
 
 
-def _open(config: Config, folder: Path) -> tuple[Slices, Partition]:
+def open_data(config: Config, folder: Path) -> tuple[Slices, Partition]:
+    """Opens a run's dataset, and its partition in `folder`, which is made if it is not there."""
     workdir = Workdir(folder)
     slices = data.open_data(config, workdir)
     return data.in_memory(config, slices), data.partition(config, workdir, slices)
@@ -124,8 +132,8 @@ def _run(config: Config, folder: Path, slices: Slices, divided: Partition) -> di
     slices, sites = planned.slices, divided.sites
     names = [f"local_{s}" for s in sites] if config.arm == "local" else [config.arm]
     rows = np.concatenate([divided.rows(slices, name) for name in ("test", "holdout")])
-    trained = [_train(config, folder, planned, name, rows) for name in names]
-    logits = np.concatenate([each.logits for each in trained])
+    trained = [fit(config, folder, planned, name) for name in names]
+    logits = np.concatenate([each.score(slices, rows) for each in trained])
     truth, site = slices.labels[rows], slices.site[rows]
     measured = internal_external.measure(
         truth, logits, slices.patient[rows], site, sites, resamples=config.resamples
@@ -143,22 +151,20 @@ def _run(config: Config, folder: Path, slices: Slices, divided: Partition) -> di
     return results
 
 
-def _train(
-    config: Config,
-    folder: Path,
-    planned: data.Experiment,
-    name: str,
-    rows: NDArray[np.integer],
-) -> Trained:
-    """Trains an arm like `launch.train` and scores the rows with each of its models."""
+def fit(config: Config, folder: Path, planned: data.Experiment, name: str) -> Fitted:
+    """Trains an arm like `launch.train`, resuming from the checkpoints in `folder`."""
     arm = planned.arms[name]
-    task, slices = setup.make_task(config, Workdir(folder), planned.slices, arm)
-    training = setup.prepare(config, arm, task, slices, planned.key)
+    task, read = setup.make_task(config, Workdir(folder), planned.slices, arm)
+    training = setup.prepare(config, arm, task, read, planned.key)
     last = rounds.train_to_end(training, folder / name)
     logits_of, best = jax.jit(task.logits), last.best
     models = [best.params]
     if best.personal is not None:
         models = [jax.tree.map(lambda x, s=s: x[s], best.personal) for s in range(len(arm.sites))]
-    logits = np.stack([predict.score(logits_of, model, slices, rows) for model in models])
+
+    def score(slices: Slices, rows: NDArray[np.integer]) -> NDArray[np.float64]:
+        of = read if slices is planned.slices else slices
+        return np.stack([predict.score(logits_of, model, of, rows) for model in models])
+
     facts = {"best_round": last.facts["best_round"], "parameters": training.parameters}
-    return Trained(logits, facts | {"examples": arm.budget})
+    return Fitted(score, facts | {"examples": arm.budget})
