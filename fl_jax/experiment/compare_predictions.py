@@ -1,24 +1,20 @@
 """Evaluates a model's predictions next to other programs' predictions on the same images."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fl_jax.evaluation import patient_level, predictions
+from fl_jax.evaluation import predictions
 from fl_jax.evaluation.predictions import Predictions, select
 from fl_jax.evaluation.tissue import Tissue
 from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
-from fl_jax.experiment.study_level import study_names
+from fl_jax.experiment.study_level import StudyNames, by_study
 from fl_jax.files import atomic
 from fl_jax.files.text import LONGEST, is_text, printable
 from fl_jax.report import labelled_scans
-from fl_jax.report.results import visible_validation
 from fl_jax.report.shortcut_scores import by_unit
-from fl_jax.workdir import EvaluationFolder, Workdir
-
-LARGEST = "the largest of its slices"
-"""How a model of slices predicts a study."""
+from fl_jax.workdir import EvaluationFolder
 
 
 class OtherPrograms(NamedTuple):
@@ -91,7 +87,8 @@ def compare(
     resamples: int,
     seed: int,
     tissue: Tissue | str,
-    studies_of: Workdir | None = None,
+    names: StudyNames | None = None,
+    own: tuple[Predictions, Predictions, str] | None = None,
 ) -> dict[str, Any]:
     """Evaluates our model and other programs, and writes the results, their table, the page and `judged.csv`.
 
@@ -102,21 +99,20 @@ def compare(
         resamples: bootstrap resamples of patients.
         seed: of the resampling.
         tissue: amounts in the test and hold-out slices, or why there are none.
-        studies_of: evaluate DICOM studies of this workdir's dataset instead of slices. A head predicts them
-            itself; for any other model a study's probability is the largest of its slices'.
+        names: evaluate DICOM studies instead of slices.
+        own: a head's own predictions of studies, of validation studies, and where they come from.
 
     Returns:
         The results, see `labelled_scans.compute`.
 
     Raises:
         ValueError: the study of an image is unknown; or as `labelled_scans.compute`.
-        FileNotFoundError: `studies_of` without its dataset, which maps images to studies.
     """
     patient = dict(zip(ours.scores.image.tolist(), ours.scores.patient.tolist(), strict=True))
-    study = None if studies_of is None else study_names(studies_of)
+    study = names.evaluated if names else None
+    if names:
+        ours, others = _by_study(ours, others, names, own)
     shortcuts = tissue if isinstance(tissue, str) else by_unit(tissue, patient, study)
-    if studies_of is not None and study is not None:
-        ours, others = _by_study(ours, others, studies_of, study)
     results = labelled_scans.compute(
         {ours.name: ours.scores} | others.scores,
         {ours.name: ours.validation} | others.validation,
@@ -141,23 +137,24 @@ def _name_and_file(argument: str) -> tuple[str, str]:
 
 
 def _by_study(
-    ours: LabelledPredictions, others: OtherPrograms, workdir: Workdir, study: Mapping[str, str]
+    ours: LabelledPredictions,
+    others: OtherPrograms,
+    names: StudyNames,
+    own: tuple[Predictions, Predictions, str] | None,
 ) -> tuple[LabelledPredictions, OtherPrograms]:
-    def aggregate(data: Predictions) -> Predictions:
-        unknown = [name for name in data.image.tolist() if name not in study]
-        if unknown:
-            raise ValueError(f"--by_study: image {unknown[0]!r} is not in the dataset's index.csv")
-        return patient_level.aggregate(data, [study[name] for name in data.image.tolist()])
-
-    path = workdir.study_predictions(ours.name)
-    if path.exists():
-        scores, source = predictions.read(path), str(path)
-    else:
-        scores, source = aggregate(ours.scores), LARGEST
-    facts = ours.facts | {labelled_scans.BY_STUDY: source}
-    ours = LabelledPredictions(ours.name, scores, visible_validation(ours.name, scores), facts)
-    theirs = {name: aggregate(data) for name, data in others.scores.items()}
-    return ours, OtherPrograms(theirs, _validation(theirs), others.facts)
+    scores, validation, how = own or by_study(ours.scores, ours.validation, names)
+    facts = ours.facts | {labelled_scans.BY_STUDY: how}
+    theirs = {
+        name: by_study(data, others.validation[name], names) for name, data in others.scores.items()
+    }
+    their_facts = others.facts | {
+        f"{labelled_scans.BY_STUDY}, {name}": how for name, (_, _, how) in theirs.items()
+    }
+    return ours._replace(scores=scores, validation=validation, facts=facts), OtherPrograms(
+        {name: scores for name, (scores, _, _) in theirs.items()},
+        {name: validation for name, (_, validation, _) in theirs.items()},
+        their_facts,
+    )
 
 
 def _validation(scores: dict[str, Predictions]) -> dict[str, Predictions]:

@@ -11,15 +11,30 @@ from scipy.special import expit
 
 from fl_jax.data import slices as datasets
 from fl_jax.data.metadata import read_summary
+from fl_jax.data.studies import Studies
+from fl_jax.evaluation import patient_level, predictions
+from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.tissue import Tissue, measure
-from fl_jax.experiment import compare_predictions, labelled_predictions, prepare, restore
+from fl_jax.experiment import (
+    compare_predictions,
+    labelled_predictions,
+    prepare,
+    restore,
+    study_level,
+)
+from fl_jax.experiment import inputs as training_inputs
 from fl_jax.experiment.data import report_intensity
 from fl_jax.experiment.labelled_predictions import Facts, LabelledPredictions
-from fl_jax.experiment.predict import score
+from fl_jax.experiment.predict import score, study_scores
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.experiment.study_level import StudyNames
 from fl_jax.files import atomic
-from fl_jax.report import unlabelled_scans
+from fl_jax.report import labelled_scans, unlabelled_scans
+from fl_jax.report.results import visible_validation
 from fl_jax.workdir import EvaluationFolder, Workdir, tissue_of
+
+OwnStudies = tuple[Predictions, Predictions, str]
+"""A head's predictions of studies, of validation studies, and where they come from."""
 
 
 class Request(NamedTuple):
@@ -90,11 +105,19 @@ def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluati
 def _evaluate(
     workdir: Workdir, request: Request, out: EvaluationFolder, reporter: Reporter
 ) -> Evaluation:
+    unfinished = _unfinished(workdir, request.model)
+    if unfinished:
+        reporter.message(unfinished)
     if request.uses_stored_predictions:
         ours = labelled_predictions.stored(workdir, request.model)
         if ours is not None:
+            ours = ours._replace(facts=ours.facts | _training(unfinished))
             tissue = _stored_tissue(workdir, _evaluated(ours), keep=request.out is None)
-            return _compare(ours, workdir, request, out, [], tissue)
+            names = own = None
+            if request.by_study:
+                study = study_level.study_names(workdir)
+                names, own = StudyNames(study, study), _stored_studies(workdir, request.model)
+            return _compare(ours, request, out, [], tissue, names, own)
     model = _load(workdir, request, reporter)
     data_dir = request.data or (workdir.find_data() if request.source else workdir.own_data())
     if request.source is not None:
@@ -122,9 +145,14 @@ def _evaluate(
     ours = labelled_predictions.from_logits(
         model, slices, logits, workdir, data_dir, best=best, reporter=reporter
     )
-    ours = ours._replace(facts=_facts(model) | ours.facts)
+    ours = ours._replace(facts=_facts(model) | ours.facts | _training(unfinished))
     rows = np.flatnonzero(np.isin(slices.image, _evaluated(ours)))
-    return _compare(ours, workdir, request, out, files, measure(slices, rows))
+    names = own = None
+    if request.by_study:
+        names = _study_names(workdir, slices, ours)
+        stored = _stored_studies(workdir, model.name) if best else None
+        own = _own_studies(model, slices, ours, names, stored) if model.reader else None
+    return _compare(ours, request, out, files, measure(slices, rows), names, own)
 
 
 def predict(
@@ -168,10 +196,9 @@ def predict(
 def _check(request: Request) -> None:
     if request.source is not None and (request.data is not None or request.others):
         raise ValueError("--source is for scans without labels: omit --data and --predictions")
-    if request.by_study and not request.uses_stored_predictions:
+    if request.by_study and request.source is not None:
         raise ValueError(
-            "--by_study evaluates the predictions that the training wrote: omit --source, --data and "
-            "--checkpoint"
+            "--by_study evaluates labelled studies, and --source is for scans without labels: omit one"
         )
 
 
@@ -196,6 +223,64 @@ def _stored_tissue(workdir: Workdir, images: list[str], *, keep: bool) -> Tissue
         return str(error)
 
 
+def _unfinished(workdir: Workdir, model: str) -> str:
+    """Says that an arm's training has begun and not ended; empty otherwise."""
+    arm = workdir.arm(model)
+    values = training_inputs.read(arm)
+    if values is None or arm.read_done() is not None:
+        return ""
+    trained = max((record.round for record in arm.read_metrics()), default=0)
+    return (
+        f"The training of {model} has not finished: {trained} of {values['rounds']} rounds are done, so "
+        "these results are of an unfinished model."
+    )
+
+
+def _training(unfinished: str) -> Facts:
+    return {labelled_scans.TRAINING: unfinished} if unfinished else {}
+
+
+def _study_names(
+    workdir: Workdir, slices: datasets.Slices, ours: LabelledPredictions
+) -> StudyNames:
+    evaluated = dict(zip(slices.image.tolist(), slices.study.tolist(), strict=True))
+    if (ours.scores.split == "validation").any():  # the experiment's own dataset
+        return StudyNames(evaluated, evaluated)
+    try:
+        return StudyNames(evaluated, study_level.study_names(workdir))
+    except (FileNotFoundError, ValueError):  # without that dataset a patient counts as one study
+        return StudyNames(evaluated, {})
+
+
+def _stored_studies(workdir: Workdir, arm: str) -> OwnStudies | None:
+    path = workdir.study_predictions(arm)
+    if not path.exists():
+        return None
+    scores = predictions.read(path)
+    return scores, visible_validation(arm, scores), str(path)
+
+
+def _own_studies(
+    model: restore.Trained,
+    slices: datasets.Slices,
+    ours: LabelledPredictions,
+    names: StudyNames,
+    stored: OwnStudies | None,
+) -> OwnStudies:
+    """A head's predictions of the studies of any dataset."""
+    inputs = restore.as_read(model, slices)
+    assert isinstance(inputs, Studies)
+    scores = study_scores(model.logits, model.params, inputs)
+    study = [names.evaluated[image] for image in ours.scores.image.tolist()]
+    each = patient_level.aggregate(ours.scores, study)
+    own = each._replace(scores=np.array([scores[name] for name in each.image.tolist()]))
+    how = f"the head's, round {model.round}"
+    if (own.split == "validation").any():
+        return own, visible_validation(model.name, own), how
+    # Thresholds of slices do not apply to studies, so only studies that the head scored may set them.
+    return own, stored[1] if stored else labelled_predictions.NO_PREDICTIONS, how
+
+
 def _facts(model: restore.Trained) -> Facts:
     known = ("model", "algorithm", "image_size", "seed")
     return {"name": model.name, "round": model.round} | {k: getattr(model.config, k) for k in known}
@@ -203,11 +288,12 @@ def _facts(model: restore.Trained) -> Facts:
 
 def _compare(
     ours: LabelledPredictions,
-    workdir: Workdir,
     request: Request,
     out: EvaluationFolder,
     files: list[Path],
     tissue: Tissue | str,
+    names: StudyNames | None,
+    own: OwnStudies | None,
 ) -> Evaluation:
     results = compare_predictions.compare(
         ours,
@@ -216,6 +302,7 @@ def _compare(
         resamples=request.resamples,
         seed=request.seed,
         tissue=tissue,
-        studies_of=workdir if request.by_study else None,
+        names=names,
+        own=own,
     )
     return Evaluation(results, [*files, out.results, out.table, out.page])

@@ -132,6 +132,16 @@ def predict_slices(
     return {arm.name: everything, "personal": personal}
 
 
+def study_scores(predict: Predict, params: Params, slices: Studies) -> dict[str, np.ndarray]:
+    """A head's probabilities float64[L] of each study: the largest of the study's examples."""
+    examples = np.arange(len(slices.windows))
+    logits = outputs(predict, params, slices, examples)[:, 0]
+    names, place = np.unique(slices.study[slices.windows[:, 0]], return_inverse=True)
+    largest = np.full((len(names), logits.shape[1]), -np.inf)
+    np.maximum.at(largest, place, logits)
+    return dict(zip(names.tolist(), expit(largest), strict=True))
+
+
 def predict_studies(
     arm: Arm, task: Task, model: Model, slices: Studies, partition: Partition
 ) -> Predictions:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fl_jax.core.types import LABELS
-from fl_jax.evaluation import operating_points, patient_level, temperature_scaling
+from fl_jax.evaluation import noisy_or, operating_points, patient_level, temperature_scaling
 from fl_jax.evaluation.calibration import calibration, challenge_loss
 from fl_jax.evaluation.delong_by_label import delong_estimates, label_areas
 from fl_jax.evaluation.predictions import Predictions, select
@@ -27,6 +27,8 @@ OPERATING_POINTS = {
 """Titles of the operating points of `evaluation.operating_points`."""
 AGGREGATIONS = {"maximum": 1, "mean of top 3": 3}
 """How many of a patient's highest scores are averaged."""
+NOISY_OR = "noisy-or, calibrated"
+"""The aggregation of `evaluation.noisy_or`."""
 SHARED_MODELS = ("federated", "central")
 """Models that every hospital has, and could calibrate with its own temperature."""
 
@@ -43,9 +45,16 @@ def sections(
 
     Returns:
         "operating_points" by [model][point][label or micro]; "calibration" by [model][label or micro];
-        "challenge_loss" and "temperature" by model; "patients" by [aggregation][model][label, macro or
-        micro].
+        "challenge_loss" and "temperature" by model; "patients", the AUROC of patients, by
+        [aggregation][model][label, macro or micro]; "patient_calibration" by [aggregation][model][label or
+        micro]: mean "predicted" probability, share "observed", "brier", "ece", "ece_floor". The noisy-or is
+        fitted on validation patients, and undefined without any.
     """
+    patients: dict[str, dict[str, Predictions]] = {
+        how: {name: patient_level.aggregate(data, top=top) for name, data in models.items()}
+        for how, top in AGGREGATIONS.items()
+    }
+    patients[NOISY_OR] = {name: _noisy_or(data, validation[name]) for name, data in models.items()}
     return {
         "operating_points": {
             name: _operating_points(data, validation[name], level) for name, data in models.items()
@@ -58,8 +67,12 @@ def sections(
             if name in models
         },
         "patients": {
-            how: {name: _patient_level(data, top, level) for name, data in models.items()}
-            for how, top in AGGREGATIONS.items()
+            how: {name: _areas(data, level) for name, data in row.items()}
+            for how, row in patients.items()
+        },
+        "patient_calibration": {
+            how: {name: _patient_calibration(data) for name, data in row.items()}
+            for how, row in patients.items()
         },
     }
 
@@ -118,8 +131,28 @@ def _temperature(data: Predictions, validation: Predictions) -> dict[str, Any]:
     return scaling
 
 
-def _patient_level(data: Predictions, top: int, level: float) -> dict[str, Any]:
-    areas = delong_estimates(label_areas(patient_level.aggregate(data, top=top)), level=level)
+def _noisy_or(data: Predictions, validation: Predictions) -> Predictions:
+    """The patients' calibrated scores; no patient if there is no validation patient."""
+    fitted = noisy_or.fit(validation)
+    if fitted is None:
+        return select(data, np.zeros(data.image.size, bool))
+    return noisy_or.aggregate(data, fitted)
+
+
+def _patient_calibration(data: Predictions) -> dict[str, Any]:
+    cells = {}
+    for label, (truth, scores, _) in label_columns(data).items():
+        result = calibration(truth, scores)
+        cells[label] = {
+            "predicted": scores.mean() if scores.size else np.nan,
+            "observed": truth.mean() if truth.size else np.nan,
+            **{key: getattr(result, key) for key in ("brier", "ece", "ece_floor")},
+        }
+    return cells
+
+
+def _areas(data: Predictions, level: float) -> dict[str, Any]:
+    areas = delong_estimates(label_areas(data), level=level)
     return {
         name: {key: value for key, value in area._asdict().items() if key != "p"}
         for name, area in areas.items()

@@ -36,6 +36,8 @@ KEYS = ("data", "model", "minus", "statistic", "label", "interval")
 VALUES = ("estimate", "low", "high", "p", "p_holm")
 BY_STUDY = "a study's probability"
 """Key of the fact that says how a DICOM study is scored; absent if predictions are by slice."""
+TRAINING = "training"
+"""Key of the fact that says that the model's training has not finished; absent if it has."""
 PERCENTILE, CLUSTERED = "bootstrap of patients", "DeLong, patients as clusters"
 
 Line = tuple[tuple[str, ...], Mapping[str, Any]]
@@ -186,6 +188,10 @@ def _clinical_lines(
     for how, models in sections["patients"].items():
         for label, cell in models[model].items():
             yield (*key, f"auroc of patients, {how}", label, CLUSTERED), cell
+    for how, models in sections["patient_calibration"].items():
+        for label, cells in models[model].items():
+            for name, value in cells.items():
+                yield (*key, f"{name} of patients, {how}", label, ""), {"estimate": value}
 
 
 def render(evaluation: Mapping[str, Any]) -> str:
@@ -223,5 +229,10 @@ def sentence(evaluation: Mapping[str, Any]) -> str:
     return (
         f"On {size['patients']} patients ({display_name(data)}, {size['slices']} {_unit(evaluation)}) the "
         f"{display_name(ours)} model reaches an AUROC of {fixed(cell['estimate'])} "
-        f"({limits(cell)}) over all labels."
+        f"({limits(cell)}) over all labels.{_unfinished(evaluation)}"
     )
+
+
+def _unfinished(evaluation: Mapping[str, Any]) -> str:
+    text = evaluation["facts"].get(TRAINING)
+    return f" {text}" if text else ""

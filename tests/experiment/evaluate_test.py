@@ -20,6 +20,7 @@ from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions
 from fl_jax.experiment import compare_predictions, evaluate, labelled_predictions
 from fl_jax.experiment.reporter import Reporter
+from fl_jax.report import labelled_scans
 from fl_jax.workdir import Workdir
 
 
@@ -90,6 +91,7 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
         (["--predictions={bad}"], 1, "line 2: Image is 'ID_unknown': no such image among the data"),
         (["--predictions={short}"], 1, "lacks "),
         (["--source=x", "--predictions={theirs}"], 1, "--source is for scans without labels"),
+        (["--source=x", "--by_study"], 1, "--by_study evaluates labelled studies"),
         (["--model=nobody"], 1, "has no trained model"),
         (["--checkpoint=3"], 1, "has no trained model"),
     ],
@@ -224,3 +226,23 @@ def test_slices_without_labels_are_not_judged(slices, experiment):
     lost = dataclasses.replace(slices, labels=np.full(slices.labels.shape, -1, np.int8))
     with pytest.raises(ValueError, match="the dataset has no labels"):
         _judge(lost, experiment, experiment[0] / "data", [])
+
+
+def test_an_arm_that_is_still_training_is_evaluated_with_a_warning(workdir, tmp_path, monkeypatch):
+    unfinished = tmp_path / "work"
+    shutil.copytree(workdir, unfinished)
+    monkeypatch.setattr(evaluate.training_inputs, "read", lambda _: {"rounds": 24})
+    request = evaluate.Request(out=tmp_path / "out", resamples=20)
+    said = []
+    reporter = Reporter()
+    reporter.message = said.append
+    evaluate.evaluate(Workdir(unfinished), request, reporter)
+    assert said == []
+    (unfinished / "models" / "federated" / "done.json").unlink()
+    results = evaluate.evaluate(Workdir(unfinished), request, reporter).results
+    assert said == [
+        "The training of federated has not finished: 10 of 24 rounds are done, so these results are of an "
+        "unfinished model."
+    ]
+    assert labelled_scans.sentence(results).endswith(said[0])
+    assert said[0] in (tmp_path / "out" / "evaluation.html").read_text()

@@ -17,8 +17,10 @@ from fl_jax.experiment import data, evaluate, features, heads, inputs, predict, 
 from fl_jax.experiment import model as models
 from fl_jax.experiment.checkpoint import Store
 from fl_jax.experiment.config import Config
+from fl_jax.experiment.labelled_predictions import LabelledPredictions
 from fl_jax.experiment.predict import model_of
 from fl_jax.experiment.rounds import Saved
+from fl_jax.experiment.study_level import StudyNames
 from fl_jax.experiment.train import train_arm
 from fl_jax.models.deep_resnet import deep_resnet
 from fl_jax.workdir import EvaluationFolder, Workdir
@@ -95,6 +97,14 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
         heads.make_task(config, Workdir(tmp_path), opened.slices, arm, read)
 
     model = restore.load(Workdir(tmp_path), Strict())
+    of_studies = dict(zip(scans.image.tolist(), scans.study.tolist(), strict=True))
+    ours = LabelledPredictions("federated", stored, stored, {})
+    names = StudyNames(of_studies, of_studies)
+    own, validation, how = evaluate._own_studies(model, scans, ours, names, None)
+    assert own.image.tolist() == whole.image.tolist()
+    np.testing.assert_allclose(own.scores, whole.scores, rtol=1e-5)
+    assert {*validation.split} == {"validation"}
+    assert how == "the head's, round 1"
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
     (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")

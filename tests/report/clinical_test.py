@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from fl_jax.evaluation import predictions, roc
+from fl_jax.evaluation import noisy_or, predictions, roc
 from fl_jax.report import clinical
 
 MODELS = ["federated", "central", *(f"local_{site}" for site in fake_experiment.SITES)]
@@ -57,3 +57,35 @@ def test_calibration_temperature_and_patients(built, results):
     assert results["patients"]["maximum"]["federated"]["any"]["estimate"] == pytest.approx(
         metrics.roc_auc_score(bleeds, highest), abs=1e-12
     )
+
+
+def test_the_noisy_or_of_patients_is_fitted_on_validation_and_calibrated(built, results):
+    data, seen = _select(built, "local_birch"), _select(built, "local_birch", "validation")
+    fitted = noisy_or.fit(predictions.select(seen, seen.site == "birch"))
+    assert fitted is not None
+    scores = noisy_or.aggregate(data, fitted)
+    cell = results["patients"][clinical.NOISY_OR]["local_birch"]["any"]
+    assert cell["estimate"] == pytest.approx(roc.auroc(scores.truth[:, 0], scores.scores[:, 0]))
+    table = results["patient_calibration"]
+    assert list(table) == [*clinical.AGGREGATIONS, clinical.NOISY_OR]
+    cell = table[clinical.NOISY_OR]["local_birch"]["any"]
+    brier = metrics.brier_score_loss(scores.truth[:, 0], scores.scores[:, 0])
+    assert cell["brier"] == pytest.approx(brier)
+    assert cell["predicted"] == pytest.approx(scores.scores[:, 0].mean())
+    assert cell["observed"] == pytest.approx(scores.truth[:, 0].mean())
+    for model in ("federated", "central"):
+        assert (
+            table[clinical.NOISY_OR][model]["any"]["brier"]
+            < table["maximum"][model]["any"]["brier"]
+        )
+
+
+def test_without_validation_patients_there_is_no_noisy_or(built):
+    data = _select(built, "federated")
+    nobody = predictions.select(data, np.zeros(data.image.size, bool))
+    sections = clinical.sections({"federated": data}, {"federated": nobody}, level=0.95)
+    assert np.isnan(sections["patients"][clinical.NOISY_OR]["federated"]["any"]["estimate"])
+    assert np.isnan(sections["patients"][clinical.NOISY_OR]["federated"]["macro"]["estimate"])
+    cell = sections["patient_calibration"][clinical.NOISY_OR]["federated"]["any"]
+    assert np.isnan([*cell.values()]).all()
+    assert not np.isnan(sections["patients"]["maximum"]["federated"]["any"]["estimate"])
