@@ -42,7 +42,9 @@ def start(
     """
     algorithm, aggregator = parts(config, arm, task, sites)
     # It runs once: XLA:CPU would take 4 s to optimise the random numbers of a small ResNet.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    # Where only shapes are asked for, `key` is traced, and jax refuses options inside a trace.
+    quick = jax.default_backend() == "cpu" and not isinstance(key, jax.core.Tracer)
+    options = {"xla_backend_optimization_level": 0} if quick else None
     params = jax.jit(task.init, compiler_options=options)(stream(key, "init"))
     return algorithm, aggregator, layouts.init(algorithm, aggregator, params, sites, key)
 
