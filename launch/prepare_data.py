@@ -19,6 +19,13 @@ SOURCE = flags.DEFINE_string("source", None, "Folder to read.", required=True)
 LAYOUT = flags.DEFINE_enum("layout", "sites", list(sources.LAYOUTS), "How the folder is laid out.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the dataset goes.", required=True)
 IMAGE_SIZE = flags.DEFINE_integer("image_size", 128, "Height and width, pixels.", lower_bound=1)
+SPACING = flags.DEFINE_float(
+    "spacing_mm",
+    0.0,
+    "mm a pixel, centred on the head; 0 fits each file's field of view.",
+    0.0,
+    100.0,
+)
 MAX_REFUSED = flags.DEFINE_float(
     "max_refused", 0.01, "Largest share of files that may be refused.", 0.0, 1.0
 )
@@ -42,6 +49,7 @@ def main(argv: list[str]) -> None:
             layout=LAYOUT.value,
             data_dir=data_dir,
             image_size=IMAGE_SIZE.value,
+            spacing_mm=SPACING.value,
             max_refused=MAX_REFUSED.value,
             workers=WORKERS.value,
             repairs=frozenset(r for r in dicom.Repair if r.name in REPAIRS.value),
@@ -52,7 +60,8 @@ def main(argv: list[str]) -> None:
         out = progress.Messages(Console())
         out.dataset_ready(summary)
         size = IMAGE_SIZE.value
-        out.message(f"dataset in {data_dir}, {size} x {size} pixels")
+        mm = f" of {SPACING.value:g} mm" if SPACING.value else ""
+        out.message(f"dataset in {data_dir}, {size} x {size} pixels{mm}")
 
     output.show(summary, text)
 

@@ -58,7 +58,7 @@ class Counts:
                 f"Patient ID ({len(read.patient)} characters): a patient belongs to one site; change "
                 "the ID in one of them, or remove one"
             )
-        self.pictures.add(read.hu)
+        self.pictures.add(read.digest)
         self.items.append(item)
         self.patients.append(self._interned.setdefault(read.patient, read.patient))
         self.slices[item.site] += 1

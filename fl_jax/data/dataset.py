@@ -18,7 +18,7 @@ summary last. An interrupted build starts over.
 | what differs | outcome |
 |---|---|
 | nothing | kept |
-| a file's name, size or time, a label, the layout, the image size, a repair, the format's version | rebuilt |
+| a file's name, size or time, a label, the layout, image size, spacing or a repair, the format | rebuilt |
 | a file of the dataset is missing, or not as it was built | rebuilt |
 | the version of fl_jax, pydicom, OpenCV, NumPy or TFDS | kept, with a message |
 | the share of refused files exceeds `max_refused` | files are read again to report the reasons |
@@ -30,6 +30,7 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ from fl_jax.data.metadata import (
     VERSION,
     Options,
     Summary,
+    check_field_of_view,
     damage,
     difference,
     file_digests,
@@ -75,6 +77,7 @@ def prepare(
     layout: str = "sites",
     data_dir: str | pathlib.Path,
     image_size: int,
+    spacing_mm: float = 0.0,
     max_refused: float = 0.01,
     workers: int | None = None,
     repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
@@ -93,6 +96,8 @@ def prepare(
         layout: a key of `sources.LAYOUTS`.
         data_dir: folder of the dataset, outside of the source: new, empty, or of an earlier call.
         image_size: H = W in pixels.
+        spacing_mm: mm a pixel, slices being centred on the head, see `dicom.resample`; files are then read
+            twice, first for the heads' places. 0 fits each file's whole field of view into the image.
         max_refused: the largest permitted share of refused files, in [0, 1].
         workers: worker processes, see `dicom.read_all`.
         repairs: permitted repairs, see `dicom.refusal`.
@@ -113,11 +118,15 @@ def prepare(
         raise ValueError(f"max_refused is {max_refused}: give a share from 0 to 1")
     if image_size < 1:
         raise ValueError(f"image_size is {image_size}: give the side in pixels")
+    check_field_of_view(image_size, spacing_mm)
     data_dir = pathlib.Path(data_dir)
     _check_apart(pathlib.Path(source), data_dir)
     listing = sources.list_source(source, layout=layout)
     options = Options(
-        layout=layout, image_size=image_size, repairs=sorted(repair.name for repair in repairs)
+        layout=layout,
+        image_size=image_size,
+        repairs=sorted(repair.name for repair in repairs),
+        spacing_mm=float(spacing_mm),
     )
     summary, _ = _existing(data_dir, listing.digest, options, max_refused)
     if summary is None:
@@ -129,7 +138,14 @@ def prepare(
                     say(f"{data_dir}: {stale}: built anew")
                 check_names(listing.items)
                 paths = [item.path for item in listing.items]
-                reads = dicom.read_all(paths, size=image_size, workers=workers, repairs=repairs)
+                read_all = partial(
+                    dicom.read_all, paths, workers=workers, repairs=repairs, spacing_mm=spacing_mm
+                )
+                centres = None
+                if spacing_mm:
+                    progress = _by_halves(progress)
+                    centres = _centres(read_all(size=1), progress, len(paths), say)
+                reads = read_all(size=image_size, centres=centres)
                 return _build(
                     data_dir, listing, options, Counts(listing, max_refused), reads, progress
                 )
@@ -137,6 +153,42 @@ def prepare(
     if changed:
         say(f"{data_dir}: {changed}: kept; remove the folder to build it anew")
     return summary
+
+
+def _by_halves(progress: Progress | None) -> Progress | None:
+    """Progress of two passes over the files as one of twice as many."""
+    done_before = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal done_before
+        assert progress is not None
+        progress(done_before + done, 2 * total)
+        if done == total:
+            done_before = total
+
+    return progress and report
+
+
+def _centres(
+    reads: Iterator[dicom.Slice | dicom.Refusal],
+    progress: Progress | None,
+    total: int,
+    say: Callable[[str], None],
+) -> list[dicom.Centre]:
+    """The first pass: where to centre each file's slice."""
+    found, planes = dicom.Centres(), dicom.Planes()
+    for done, read in enumerate(reads, 1):
+        if isinstance(read, dicom.Refusal):
+            found.add(None, dicom.NO_SKULL)
+        else:
+            series = planes.series(read.series, read.normal)
+            found.add((read.study, series, read.shape, read.spacing), read.head[2:])
+        if progress:
+            progress(done, total)
+    centres, groups, without = found.all()
+    if without:
+        say(f"{without} of {groups} series show no skull: centred on the picture, not on the head")
+    return centres
 
 
 def _check_apart(source: pathlib.Path, data_dir: pathlib.Path) -> None:
@@ -268,6 +320,7 @@ def _index_row(item: sources.Item, read: dicom.Slice, numbers: pseudonyms.Number
         *(item.image, *numbers.provisional(read.patient, read.study, read.series), item.site),
         *(read.position, read.thickness, read.instance, *read.shape, *read.spacing),
         *(f"{value:.1f}" for value in read.head),
+        *read.centre,
         *(read.tilt, dialect.bits_stored, int(dialect.signed), dialect.slope, dialect.intercept),
         *(dialect.kernel, dialect.manufacturer, dialect.transfer_syntax),
         ";".join(repair.name for repair in read.repairs),

@@ -1,7 +1,8 @@
 """Patients who share a picture count as one patient: a model that saw the picture must not be tested on it.
 
 The RSNA challenge has some images under two patients, and so may a hospital's export. The build hashes every
-picture as stored, i.e. as a model sees it, and lists the repeated ones in `duplicates.csv`, one row an image:
+picture at the stored size, whatever it is centred on, and lists the repeated ones in `duplicates.csv`, one
+row an image:
 
     pixels,image,patient,site
 
@@ -36,18 +37,21 @@ class Copy(NamedTuple):
     site: str
 
 
+def digest(hu: np.ndarray) -> bytes:
+    """The digest of a picture, int16[H, W] in HU; empty if it is constant."""
+    constant = hu.min() == hu.max()
+    return b"" if constant else hashlib.blake2b(hu.tobytes(), digest_size=BYTES).digest()
+
+
 class PictureDigests:
     """Digests of the pictures of a dataset as they are read, 16 bytes each."""
 
     def __init__(self) -> None:
         self._digests = bytearray()
 
-    def add(self, hu: np.ndarray) -> None:
-        """Adds the next row's picture: int16[H, W] in HU."""
-        constant = hu.min() == hu.max()
-        unique = len(self._digests).to_bytes(BYTES, "big")
-        digest = hashlib.blake2b(hu.tobytes(), digest_size=BYTES).digest()
-        self._digests += unique if constant else digest
+    def add(self, digest: bytes) -> None:
+        """Adds the next row's `digest`."""
+        self._digests += digest or len(self._digests).to_bytes(BYTES, "big")
 
     def repeated(self) -> dict[int, str]:
         """Maps rows whose picture occurs more than once to its digest, in the order of rows."""

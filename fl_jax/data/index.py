@@ -15,7 +15,18 @@ HEAD = ("brain_area", "brain_hu", "skull_area", "skull_row", "skull_column")
 COLUMNS = (
     *("image", "patient", "study", "series", "site"),
     *("position", "thickness", "instance", "rows", "columns", "spacing_row", "spacing_column"),
-    *(*HEAD, "tilt", "bits_stored", "signed", "slope", "intercept", "kernel", "manufacturer"),
+    *(
+        *HEAD,
+        "centre_row",
+        "centre_column",
+        "tilt",
+        "bits_stored",
+        "signed",
+        "slope",
+        "intercept",
+        "kernel",
+        "manufacturer",
+    ),
     *("transfer_syntax", "repairs", *LABELS),
 )
 """Positions, thicknesses, spacings in mm; areas in cm2; tilt in degrees; repairs joined by `;`; unknown
@@ -49,6 +60,7 @@ _RULES: dict[str, tuple[Callable[[str], object], str]] = {
     **dict.fromkeys(("position", "slope", "intercept"), _NUMBER),
     **dict.fromkeys(("thickness", "spacing_row", "spacing_column"), _LENGTH),
     **dict.fromkeys(HEAD, _MEASURED),
+    **dict.fromkeys(("centre_row", "centre_column"), _NUMBER),
     "tilt": (
         lambda text: text == "nan" or abs(csv_table.number(text)) <= 90,
         "it must be -90 to 90",

@@ -27,6 +27,9 @@ FILES = (*TABLES, "slices/features.json", "slices/dataset_info.json")
 """All files of a dataset but `summary.json` and the record shards."""
 SHARD = re.compile(r"slices/ct_slices-slices\.array_record-\d+")
 
+SMALLEST_VIEW, LARGEST_VIEW = 180.0, 1000.0
+"""Bounds of an image's field of view, mm; heads are 140 to 170 wide and 180 to 210 long."""
+
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -36,6 +39,7 @@ class Options(TypedDict):
     layout: str
     image_size: Annotated[int, Meta(ge=1, le=65535)]
     repairs: list[str]
+    spacing_mm: Annotated[float, Meta(ge=0, le=100)]
 
 
 class Positives(TypedDict):
@@ -141,6 +145,19 @@ def _check(path: pathlib.Path, summary: Summary) -> None:
             )
     if summary["seal"] != seal(summary):
         raise ValueError(f"{path}: has changed since it was built, by its seal; {REMEDY}")
+
+
+def check_field_of_view(image_size: int, spacing_mm: float) -> None:
+    """Checks that a head fits into images of fixed mm a pixel.
+
+    Raises:
+        ValueError: the images show less than `SMALLEST_VIEW` mm.
+    """
+    if spacing_mm and not SMALLEST_VIEW <= image_size * spacing_mm <= LARGEST_VIEW:
+        raise ValueError(
+            f"spacing_mm={spacing_mm:g} with image_size={image_size}: shows {image_size * spacing_mm:g} mm, "
+            f"and a head needs {SMALLEST_VIEW:g} to {LARGEST_VIEW:g}; 0 fits each file's field of view"
+        )
 
 
 def seal(summary: Summary) -> str:

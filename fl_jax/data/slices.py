@@ -19,7 +19,7 @@ from fl_jax.files import csv_table
 
 UNKNOWN = -1
 """Each label of a dataset without labels; invalid in every loss and statistic."""
-EXTENT = ("rows", "columns", "spacing_row", "spacing_column")
+EXTENT = ("rows", "columns", "spacing_row", "spacing_column", "centre_row", "centre_column")
 DIALECT = ("bits_stored", "signed", "intercept", "kernel", "spacing_row")
 """Index columns that describe how a file was written."""
 
@@ -47,6 +47,9 @@ class Slices:
         pixel_mm: float64[N], side of the stored square pixels, mm; NaN if unknown. None if not known at all.
         head: what each slice shows of the head, by the names of `index.HEAD`; each float32[N], NaN if
             unknown. Empty if not known.
+        spacing_mm: mm a pixel of all slices, which are centred on the head; 0 if each fits its field of view.
+        extent: rows, columns and spacing of the files, and `centre_row`, `centre_column` of the slices in mm
+            from the files' centres, as in `index.csv`; each float64[N]. Empty if not known.
         offset: int16[N], HU that `hu` adds to each slice on disk; None for 0.
     """
 
@@ -67,6 +70,8 @@ class Slices:
     pixel_mm: np.ndarray | None = None
     head: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     offset: np.ndarray | None = None
+    spacing_mm: float = 0.0
+    extent: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -201,6 +206,7 @@ def load(data_dir: str | pathlib.Path) -> Slices:
         index,
         (*names, "position", "thickness", *dict.fromkeys((*DIALECT, *EXTENT, *HEAD)), *LABELS),
     )
+    extent = {name: np.array(columns[name], np.float64) for name in EXTENT}
     size = summary["options"]["image_size"]
     records = Records(data_dir / "slices", size)
     if len(records) != len(columns["image"]):
@@ -219,14 +225,18 @@ def load(data_dir: str | pathlib.Path) -> Slices:
         source=records,
         linked=duplicates.linked_patients(copies),
         dialect=_dialect(columns),
-        pixel_mm=_pixel_mm(columns, size),
+        pixel_mm=_pixel_mm(extent, size, summary["options"]["spacing_mm"]),
+        spacing_mm=summary["options"]["spacing_mm"],
+        extent=extent,
         head={name: np.array(columns[name], np.float32) for name in HEAD},
     )
 
 
-def _pixel_mm(columns: csv_table.Columns, size: int) -> np.ndarray:
-    """The longer side of each picture is `size` pixels, see `dicom.hounsfield.resize`."""
-    rows, count, down, across = (np.array(columns[name], np.float64) for name in EXTENT)
+def _pixel_mm(extent: Mapping[str, np.ndarray], size: int, spacing_mm: float) -> np.ndarray:
+    """Without `spacing_mm` the longer side of each picture is `size` pixels."""
+    if spacing_mm:
+        return np.full(len(extent["rows"]), spacing_mm)
+    rows, count, down, across, _, _ = (extent[name] for name in EXTENT)
     return np.maximum(rows * down, count * across) / size
 
 

@@ -97,6 +97,13 @@ class Config:
     )
     data_dir: str = _data("", "Prepared dataset. Empty: WORKDIR/data.", numbers=False)
     image_size: int = _data(256, "Height and width of a prepared slice, pixels.", low=4, high=4096)
+    spacing_mm: float = _data(
+        0.0,
+        "Resamples slices to so many mm a pixel, centred on the head; 0: fits each file's whole field "
+        "of view into the image.",
+        low=0,
+        high=100,
+    )
     intensity: str = _data(
         "none",
         "HU of the brain: none as stored; study shifts each DICOM study so that its brain has 32 HU.",

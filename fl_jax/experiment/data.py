@@ -114,7 +114,7 @@ def open_data(config: Config, workdir: Workdir) -> Slices:
     """Opens the dataset and groups its slices into the examples that the config's model reads.
 
     Raises:
-        ValueError: the slices' size differs from the config's, or a slice of a study lacks a position.
+        ValueError: the slices' size or spacing is not the config's, or a study's slice lacks a position.
     """
     if logging.get_verbosity() > logging.WARNING:  # TFDS and Orbax log each of their files
         logging.set_verbosity(logging.WARNING)
@@ -125,6 +125,11 @@ def open_data(config: Config, workdir: Workdir) -> Slices:
         raise ValueError(
             f"config.image_size={config.image_size}: {folder} has slices of {height} x {width}; set "
             f"--config.image_size={height}, or prepare another dataset"
+        )
+    if slices.spacing_mm != config.spacing_mm:
+        raise ValueError(
+            f"config.spacing_mm={config.spacing_mm:g}: {folder} was prepared with {slices.spacing_mm:g}; set "
+            f"--config.spacing_mm={slices.spacing_mm:g}, or prepare another dataset"
         )
     return as_read(config, slices)
 

@@ -128,6 +128,7 @@ def _evaluate(
             layout="loose",
             data_dir=data_dir,
             image_size=model.image_size,
+            spacing_mm=model.config.spacing_mm,
             max_refused=1.0,
             workers=request.workers,
             reporter=reporter,
@@ -179,6 +180,11 @@ def predict(
             f"--data={data_dir}: its slices are {height} x {width} pixels, the model reads "
             f"{model.image_size}: prepare them with --image_size={model.image_size}"
         )
+    if slices.spacing_mm != model.config.spacing_mm:
+        raise ValueError(
+            f"--data={data_dir}: has {_spacing(slices.spacing_mm)}, the model reads "
+            f"{_spacing(model.config.spacing_mm)}: prepare it with --spacing_mm={model.config.spacing_mm:g}"
+        )
     inputs = restore.as_read(model, slices)  # for a head these are features; the page shows pixels
     logits = score(model.logits, model.params, inputs, np.arange(len(slices)))
     collected = unlabelled_scans.collect(slices, expit(logits))
@@ -191,6 +197,10 @@ def predict(
     page = unlabelled_scans.render(collected, slices, refused, repaired, _facts(model))
     atomic.write_text(out.predictions_page, page)
     return slices, logits
+
+
+def _spacing(mm: float) -> str:
+    return f"{mm:g} mm a pixel" if mm else "each file's whole field of view"
 
 
 def _check(request: Request) -> None:

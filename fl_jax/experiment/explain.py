@@ -19,6 +19,7 @@ from fl_jax.core.keys import stream
 from fl_jax.core.types import LABELS, Params
 from fl_jax.data import slices as datasets
 from fl_jax.data.dicom.hounsfield import resize
+from fl_jax.data.dicom.resample import Centre, resample
 from fl_jax.data.windows import DEFAULT_WINDOWS
 from fl_jax.evaluation import predictions, saliency
 from fl_jax.evaluation.predictions import Predictions
@@ -141,8 +142,8 @@ def explain(
             "config.adjacent, config.backbone: only models that read a single slice have maps, "
             "without a backbone of another experiment"
         )
-    lesions = lesion_masks(cohort, holdout.image, model.image_size)
     row = {str(name): number for number, name in enumerate(slices.image)}
+    lesions = lesion_masks(cohort, holdout.image, partial(_as_stored, slices, row))
     key = stream(jax.random.key(seed), "saliency")
     network = backbone.network(model.config, slices.input_shape).task
     random = saliency.randomised(model.params, network.init(stream(key, "random")))
@@ -184,16 +185,34 @@ def explain(
     )
 
 
-def lesion_masks(cohort: Path, images: NDArray[np.str_], size: int) -> dict[str, NDArray[np.bool_]]:
+def _as_stored(
+    slices: datasets.Slices, row: dict[str, int], image: str, picture: NDArray[np.int16]
+) -> NDArray[np.int16]:
+    """A picture on its file's grid, on the grid of the slice in the dataset."""
+    size = slices.image_shape[0]
+    if not slices.spacing_mm:
+        return resize(picture, size, (float("nan"), float("nan")))
+    rows, columns, down, right, *centre = (
+        float(slices.extent[name][row[image]]) for name in datasets.EXTENT
+    )
+    spacing = (rows * down / picture.shape[0], columns * right / picture.shape[1])
+    return resample(picture, size, spacing, slices.spacing_mm, Centre(*centre))
+
+
+def lesion_masks(
+    cohort: Path,
+    images: NDArray[np.str_],
+    as_stored: Callable[[str, NDArray[np.int16]], NDArray[np.int16]],
+) -> dict[str, NDArray[np.bool_]]:
     """Reads the drawn lesions of a synthetic cohort, at the size that the model reads.
 
     Args:
         cohort: folder of `launch.make_phantom`.
         images: names of the slices.
-        size: rows and columns, pixels.
+        as_stored: `(image, int16 picture on the file's grid) -> int16[H, W]` as the model reads it.
 
     Returns:
-        bool[5, size, size] by image, in the order of `LABELS[1:]`: at least half of the pixel is lesion.
+        bool[5, H, W] by image, in the order of `LABELS[1:]`: at least half of the pixel is lesion.
         Images without a lesion are absent.
 
     Raises:
@@ -212,8 +231,7 @@ def lesion_masks(cohort: Path, images: NDArray[np.str_], size: int) -> dict[str,
         for name, bits in zip(file["images"].tolist(), file["subtypes"], strict=True):
             if name in wanted and bits.any():
                 planes = [1000 * (bits >> n & 1).astype(np.int16) for n in range(5)]
-                square = (float("nan"), float("nan"))
-                masks[name] = np.stack([resize(p, size, square) for p in planes]) >= 500
+                masks[name] = np.stack([as_stored(name, plane) for plane in planes]) >= 500
     return masks
 
 

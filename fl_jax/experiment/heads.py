@@ -40,7 +40,7 @@ from fl_jax.tasks.head_and_backbone import head_and_backbone
 from fl_jax.tasks.task import Task
 from fl_jax.workdir import Workdir
 
-SAME = ("image_size", "intensity", "windows", "adjacent")
+SAME = ("image_size", "spacing_mm", "intensity", "windows", "adjacent")
 """Fields that decide a slice's pixels and so must equal the backbone's."""
 SHOWN = 3
 """Images that a message names."""

@@ -18,6 +18,7 @@ def prepare(
     layout: str,
     data_dir: str | Path,
     image_size: int,
+    spacing_mm: float = 0.0,
     max_refused: float,
     workers: int | None = None,
     repairs: frozenset[dicom.Repair] = dicom.ALL_REPAIRS,
@@ -42,6 +43,7 @@ def prepare(
         layout=layout,
         data_dir=data_dir,
         image_size=image_size,
+        spacing_mm=spacing_mm,
         max_refused=max_refused,
         workers=workers,
         repairs=repairs,
@@ -75,7 +77,13 @@ def draw_cohort(cohort: Mapping[str, Any], folder: Path, reporter: Reporter = SI
 
 
 def prepare_cohort(
-    cohort: Mapping[str, Any], folder: Path, *, data_dir: Path, image_size: int, max_refused: float
+    cohort: Mapping[str, Any],
+    folder: Path,
+    *,
+    data_dir: Path,
+    image_size: int,
+    max_refused: float,
+    spacing_mm: float = 0.0,
 ) -> None:
     """Draws the synthetic cohort into `folder` and prepares its dataset, unless both are complete."""
     draw_cohort(cohort, folder)
@@ -84,5 +92,6 @@ def prepare_cohort(
         layout="sites",
         data_dir=data_dir,
         image_size=image_size,
+        spacing_mm=spacing_mm,
         max_refused=max_refused,
     )

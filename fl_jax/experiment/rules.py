@@ -14,6 +14,7 @@ import numpy as np
 from fl_jax.core import layouts, spec
 from fl_jax.core.types import LABELS, Batch
 from fl_jax.data import windows
+from fl_jax.data.metadata import check_field_of_view
 from fl_jax.experiment import federation, model
 from fl_jax.experiment.tracking import EXTRAS
 from fl_jax.files.text import LONGEST, printable
@@ -81,6 +82,8 @@ def _check_data(config: Config) -> None:
         family.parse(config.cohort.family)
     except ValueError as error:
         raise ValueError(printable(f"config.cohort.{error}", LONGEST)) from error
+    with _naming(config, "spacing_mm"):
+        check_field_of_view(config.image_size, config.spacing_mm)
     with _naming(config, "partition"):
         spec.build(config.partition, "fl_jax.data.partition.schemes")
     with _naming(config, "windows"):

@@ -110,6 +110,7 @@ def _prepare_data(
             layout=config.source_layout,
             data_dir=data_dir,
             image_size=config.image_size,
+            spacing_mm=config.spacing_mm,
             max_refused=config.max_refused,
             reporter=reporter,
         )

@@ -30,7 +30,7 @@ def test_equal_pictures_are_found_by_their_digest():
     pictures = duplicates.PictureDigests()
     disc, air = make_dicom.disc().astype(np.int16), np.full((24, 24), -1000, np.int16)
     for hu in (disc, disc + 1, air, disc, air, np.roll(disc, 1)):
-        pictures.add(hu)
+        pictures.add(duplicates.digest(hu))
     digests = pictures.repeated()
     assert list(digests) == [0, 3]  # air is nobody's
     assert digests[0] == digests[3]

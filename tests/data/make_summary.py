@@ -22,7 +22,7 @@ def summary(sites: dict[str, dict[str, Any]] | None = None, **changes: Any) -> d
     made: Any = {
         "version": VERSION,
         "digest": "d",
-        "options": {"layout": "sites", "image_size": 8, "repairs": []},
+        "options": {"layout": "sites", "image_size": 8, "repairs": [], "spacing_mm": 0.0},
         "versions": {},
         "refused": 0.0,
         "sites": {name: zeros | nothing | site for name, site in (sites or {}).items()},

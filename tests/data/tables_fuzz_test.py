@@ -97,6 +97,7 @@ def row(number, **other):
     cells |= {"series": "series1", "site": "ab"[number // 3 % 2], "position": f"{number * 2.5 - 7}"}
     cells |= dict.fromkeys(("thickness", "spacing_row"), ("nan", "5.0")[number % 2])
     cells |= {"instance": "-1", "rows": "512", "columns": "512", "spacing_column": "0.48"}
+    cells |= {"centre_row": "0.0", "centre_column": "-3.5"}
     cells |= dict(zip(HEAD, ("120.5", "31.0", "-1.5", "nan", "0.0"), strict=True))
     cells |= {"tilt": "nan", "bits_stored": "12", "signed": "0", "slope": "1.0"}
     cells |= {"intercept": "-1024.0", "kernel": "H31s", "manufacturer": "A, B", "repairs": "SIGN"}

@@ -51,6 +51,29 @@ def test_an_image_size_that_the_dataset_does_not_have(config, tmp_path):
         data.load(config, Workdir(tmp_path))
 
 
+def test_a_spacing_that_the_dataset_does_not_have(config, tmp_path):
+    config = config.replace(data_dir="prepared", spacing_mm=25.0)
+    message = r"spacing_mm=25: prepared was prepared with 0; set --config.spacing_mm=0, or prepare"
+    with pytest.raises(ValueError, match=message):
+        data.load(config, Workdir(tmp_path))
+
+
+def test_each_study_is_brought_to_one_level_and_it_is_said(config, slices):
+    level = np.where(slices.study == slices.study[0], 25, 32).astype(np.float32)
+    head = {"brain_hu": level, "brain_area": np.full(len(slices), 90, np.float32)}
+    measured, reporter = dataclasses.replace(slices, head=head), Messages()
+    config = config.replace(intensity="study")
+    read = data.as_read(config, measured)
+    moved = read.hu(np.arange(len(slices))) - slices.pixels
+    assert {*moved[slices.study == slices.study[0]].ravel().tolist()} == {7}
+    assert {*moved[slices.study != slices.study[0]].ravel().tolist()} == {0}
+    data.report_intensity(config, measured, reporter)
+    data.report_intensity(config.replace(intensity="none"), measured, reporter)
+    assert reporter.texts == [
+        "intensity: 24 studies brought to 32 HU, shifted by +0 to +0 (10-90 %)"
+    ]
+
+
 def test_a_partition_is_made_once_and_anew_for_other_inputs(config, tmp_path, slices):
     first, _ = divide(config, tmp_path, slices)
     again, said = divide(config, tmp_path, slices)

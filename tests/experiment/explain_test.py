@@ -10,6 +10,7 @@ import pytest
 
 from fl_jax.core.types import LABELS
 from fl_jax.data.dicom.hounsfield import resize
+from fl_jax.data.slices import EXTENT
 from fl_jax.evaluation import predictions
 from fl_jax.experiment import explain
 from fl_jax.experiment import model as backbone
@@ -115,13 +116,30 @@ def test_a_subtype_without_a_lesion_is_said_to_have_none(model, data, holdout, c
     assert LABELS[2] not in panels
 
 
+def at_size(image, picture):
+    return resize(picture, SIZE, (float("nan"), float("nan")))
+
+
 def test_a_mask_is_where_the_slice_has_it_at_the_models_size(cohort, data):
     name = data.image[0]
-    mask = explain.lesion_masks(cohort, data.image[:1], SIZE)[name]
+    mask = explain.lesion_masks(cohort, data.image[:1], at_size)[name]
     np.testing.assert_array_equal(mask, INSIDE)
     picture = np.kron(100 * INSIDE[0].astype(np.int16), np.ones((2, 2), np.int16))
     square = (float("nan"), float("nan"))
     np.testing.assert_array_equal(resize(picture, SIZE, square) >= 50, mask[0])
+
+
+def test_a_mask_of_fixed_mm_a_pixel_lies_where_the_slice_is_centred(data):
+    """A file of 40 x 40 pixels of 5 mm; the slice is centred 20 mm below and 10 mm left of its centre."""
+    values = dict(zip(EXTENT, (40, 40, 5.0, 5.0, 20.0, -10.0), strict=True))
+    extent = {name: np.full(len(data.image), value) for name, value in values.items()}
+    slices = dataclasses.replace(data, image_shape=(20, 20), spacing_mm=10.0, extent=extent)
+    picture = np.zeros((80, 80), np.int16)  # the cohort draws at another matrix
+    picture[46:50, 34:38] = 1000  # 10 x 10 mm about that point
+    got = explain._as_stored(slices, {"a": 3}, "a", picture)
+    assert got.shape == (20, 20)
+    assert got[9:11, 9:11].tolist() == [[250, 250], [250, 250]]
+    assert got[got > 0].sum() == 1000
 
 
 def test_without_masks_the_remedy_is_named(model, data, holdout, tmp_path):

@@ -14,7 +14,7 @@ from fl_jax.experiment import model as models
 from fl_jax.experiment.config import Config
 from fl_jax.models.deep_resnet import deep_resnet
 
-IDENTITY = Identity("1", Options(layout="sites", image_size=8, repairs=[]))
+IDENTITY = Identity("1", Options(layout="sites", image_size=8, repairs=[], spacing_mm=0.0))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ known, reversible fault is repaired, and its slice lists each `Repair`. `refusal
 Geometry: the whole field of view is kept and pixels become square. A picture that is not square, in pixels or
 in mm, is scaled by its longer side and centred on air, never stretched or cropped. Pictures shrink by area
 averaging, which at 512 to 256 equals the published study's bilinear resize; pictures smaller than `size` grow
-by bilinear interpolation. Every picture is radiological, turned exactly if need be; see `plane`.
+by bilinear interpolation. With `spacing_mm` slices have fixed mm a pixel and are centred on the head instead;
+see `resample`. Every picture is radiological, turned exactly if need be; see `plane`.
 
 References: DICOM PS3.3 C.7.6.2 (image plane), C.7.6.3 (pixels), C.8.2.1 (CT image), C.11.1 (rescale);
 PS3.5 section 8 (encoding of pixels).
@@ -22,10 +23,14 @@ with extra("ct"):
     from fl_jax.data.dicom.plane import Planes
     from fl_jax.data.dicom.read import Dialect, Slice, patient_id, read
     from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
+    from fl_jax.data.dicom.resample import NO_SKULL, Centre, Centres
 
 __all__ = [
     "ALL_REPAIRS",
     "HU_RANGE",
+    "NO_SKULL",
+    "Centre",
+    "Centres",
     "Dialect",
     "Planes",
     "Reason",

@@ -19,13 +19,16 @@ import numpy as np
 from fl_jax.data.dicom import shared_memory
 from fl_jax.data.dicom.read import Slice, read
 from fl_jax.data.dicom.refusal import ALL_REPAIRS, Reason, Refusal, Repair
+from fl_jax.data.dicom.resample import Centre
 from fl_jax.data.dicom.shared_memory import SharedArray
 from fl_jax.data.workers import Workers, end_with_parent
 
-Read = Callable[[str], Slice | Refusal]
+File = tuple[str, Centre | None]
+"""A path, and where to centre its slice."""
+Read = Callable[[File], Slice | Refusal]
 Results = list[Slice | Refusal]
-Flight = deque[tuple[list[str], int, Future[Results]]]
-"""Chunks being read, in order: paths, slot in the shared memory, result."""
+Flight = deque[tuple[list[File], int, Future[Results]]]
+"""Chunks being read, in order: files, slot in the shared memory, result."""
 NOTHING = np.empty(0, np.int16)
 """Stands for a picture that is in the shared memory."""
 _memory: np.ndarray | None = None
@@ -43,6 +46,8 @@ def read_all(
     size: int,
     workers: int | None = None,
     repairs: frozenset[Repair] = ALL_REPAIRS,
+    spacing_mm: float = 0.0,
+    centres: Sequence[Centre] | None = None,
 ) -> Iterator[Slice | Refusal]:
     """Reads files like `read`, in the order of `paths` for any number of workers.
 
@@ -52,6 +57,8 @@ def read_all(
         workers: worker processes; 0 or 1 reads in this process; None uses one per core, or none for fewer
             than `FEW` files.
         repairs: permitted repairs, see `read`.
+        spacing_mm: see `read`.
+        centres: of the files' slices, see `read`.
 
     Returns:
         An iterator with one result per path. At most 2 * workers + 1 chunks are in memory. A file that
@@ -65,16 +72,23 @@ def read_all(
         raise ValueError(f"workers is {workers}: give the number of worker processes, or None")
     if workers is None:
         workers = 0 if len(paths) < FEW else os.cpu_count() or 1
-    read_one: Read = partial(read, size=size, repairs=repairs)
+    files: list[File] = [*zip(paths, centres or [None] * len(paths), strict=True)]
+    read_one: Read = partial(
+        _read_one, partial(read, size=size, repairs=repairs, spacing_mm=spacing_mm)
+    )
     if workers < 2 or len(paths) <= CHUNK:
-        return map(read_one, paths)
-    return _in_processes(paths, read_one, workers, size)
+        return map(read_one, files)
+    return _in_processes(files, read_one, workers, size)
+
+
+def _read_one(reader: Callable[..., Slice | Refusal], file: File) -> Slice | Refusal:
+    return reader(file[0], centre=file[1])
 
 
 def _in_processes(
-    paths: Sequence[str], read_one: Read, workers: int, size: int
+    files: Sequence[File], read_one: Read, workers: int, size: int
 ) -> Iterator[Slice | Refusal]:
-    chunks = (list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK))
+    chunks = (list(files[start : start + CHUNK]) for start in range(0, len(files), CHUNK))
     slots = 2 * workers + 1
     # Chunks finish in order, so a slot is free again once its slices are copied out.
     memory = SharedArray((slots, CHUNK, size, size)) if shared_memory.available() else None
@@ -124,25 +138,27 @@ def _read_again(
             if future.exception() is None:
                 yield from _copied_out(future.result(), memory, slot)
                 continue
-            for path in chunk:
+            for file in chunk:
                 if pool is None:
                     pool = Workers(1, _initialize, None)
                     pool.submit(
                         os.getpid
                     ).result()  # a process that cannot start is no file's fault
                 try:
-                    (result,) = pool.submit(_read_chunk, read_one, [path], 0).result()
+                    (result,) = pool.submit(_read_chunk, read_one, [file], 0).result()
                 except BrokenProcessPool:
                     pool.shutdown()
                     pool = None
-                    result = Refusal(path, Reason.CRASHED, "twice: a faulty decoder, or no memory")
+                    result = Refusal(
+                        file[0], Reason.CRASHED, "twice: a faulty decoder, or no memory"
+                    )
                 yield result
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
 
-def _submit(pool: Workers, read_one: Read, chunk: list[str], slot: int) -> Future[Results]:
+def _submit(pool: Workers, read_one: Read, chunk: list[File], slot: int) -> Future[Results]:
     try:
         return pool.submit(_read_chunk, read_one, chunk, slot)
     except BrokenProcessPool as error:
@@ -162,13 +178,13 @@ def _initialize(memory: SharedArray | None) -> None:
     np.empty(2**24, np.uint8)
 
 
-def _read_chunk(read_one: Read, paths: list[str], slot: int) -> Results:
+def _read_chunk(read_one: Read, files: list[File], slot: int) -> Results:
     """Reads files in a worker and leaves their pictures in shared memory if it exists."""
     if _memory is None:
-        return [*map(read_one, paths)]
+        return [*map(read_one, files)]
     results: Results = []
-    for path, hu in zip(paths, _memory[slot], strict=False):
-        result = read_one(path)
+    for file, hu in zip(files, _memory[slot], strict=False):
+        result = read_one(file)
         if isinstance(result, Slice):
             hu[:] = result.hu
             result = result._replace(hu=NOTHING)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fl_jax.data import duplicates
 from fl_jax.data.dicom import bounds, parse
 from fl_jax.data.dicom.header import Header, device_text, integer, numbers, text
 from fl_jax.data.dicom.hounsfield import hounsfield, resize
@@ -22,6 +23,7 @@ from fl_jax.data.dicom.refusal import (
     Repair,
     shown,
 )
+from fl_jax.data.dicom.resample import MIDDLE, Centre, check_spacing, resample
 from fl_jax.data.head import Head, measure
 from fl_jax.data.pseudonyms import without_id
 from fl_jax.files.regular import open_read
@@ -70,6 +72,8 @@ class Slice(NamedTuple):
         dialect: how the file encodes its pixels.
         repairs: the repairs applied.
         head: what the picture shows of the head, before resizing.
+        centre: of `hu`, mm from the picture's centre; (0, 0) unless resampled, see `resample`.
+        digest: of the picture, whatever it is centred on, see `duplicates`; empty on the file's grid.
     """
 
     hu: np.ndarray
@@ -87,6 +91,8 @@ class Slice(NamedTuple):
     dialect: Dialect
     repairs: tuple[Repair, ...]
     head: Head
+    centre: Centre
+    digest: bytes
 
 
 def read(
@@ -95,6 +101,8 @@ def read(
     size: int | None,
     name: str = "",
     repairs: frozenset[Repair] = ALL_REPAIRS,
+    spacing_mm: float = 0.0,
+    centre: Centre | None = None,
 ) -> Slice | Refusal:
     """Reads one CT slice.
 
@@ -107,6 +115,8 @@ def read(
         size: side of the square picture in pixels; None keeps the file's grid.
         name: the image's name; by default the file name without suffix.
         repairs: permitted repairs; a file that needs another one is refused.
+        spacing_mm: mm a pixel, see `resample`; 0 fits the whole field of view into `size`.
+        centre: with `spacing_mm`, of the result; None centres on the slice's skull.
 
     Returns:
         A `Slice`, or a `Refusal` with the reason.
@@ -130,7 +140,7 @@ def read(
     try:
         bounds.check("bytes of the file", len(data), bounds.LARGEST_FILE)
         header = parse.parse(data)
-        return _read(header, size, name, repairs)
+        return _read(header, size, name, repairs, spacing_mm, centre)
     except RefusedError as refused:
         reason, detail = refused.reason, printable(refused.detail)
     except Exception as error:  # pydicom raises arbitrary errors, and they quote values
@@ -177,7 +187,14 @@ def _without_id(path: str, header: Header | None) -> str:
         return path
 
 
-def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair]) -> Slice:
+def _read(
+    header: Header,
+    size: int | None,
+    name: str,
+    allowed: frozenset[Repair],
+    mm: float,
+    centre: Centre | None,
+) -> Slice:
     _check_kind(header)
     patient, study, series = (
         _identifier(header, key) for key in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -192,8 +209,21 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
             raise RefusedError(Reason.REPAIR_OFF, f"needs {repair.name}: {repair.value}")
     hu = plane.radiological(hu)
     instance = numbers(header, "InstanceNumber", 1)[0]
+    shape, head = (hu.shape[0], hu.shape[1]), measure(hu, plane.spacing)
+    if mm:
+        check_spacing(shape, plane.spacing)
+        seen = not math.isnan(head.skull_area)
+        centre = centre or (Centre(head.skull_row, head.skull_column) if seen else MIDDLE)
+    else:
+        centre = MIDDLE
+    picture, digest = hu, b""
+    if size is not None:
+        picture = resize(hu, size, plane.spacing)
+        digest = duplicates.digest(picture)
+        if mm:
+            picture = resample(hu, size, plane.spacing, mm, centre)
     return Slice(
-        hu=hu if size is None else resize(hu, size, plane.spacing),
+        hu=picture,
         image=name,
         patient=patient,
         study=study,
@@ -201,7 +231,7 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
         normal=plane.normal,
         position=plane.position,
         instance=int(instance) if abs(instance) < 2**31 else -1,
-        shape=(hu.shape[0], hu.shape[1]),
+        shape=shape,
         spacing=plane.spacing,
         thickness=_thickness(header),
         tilt=_tilt(header),
@@ -215,7 +245,9 @@ def _read(header: Header, size: int | None, name: str, allowed: frozenset[Repair
             transfer_syntax=header.syntax or "",
         ),
         repairs=repairs,
-        head=measure(hu, plane.spacing),
+        head=head,
+        centre=centre,
+        digest=digest,
     )
 
 

@@ -50,6 +50,7 @@ class Reason(enum.StrEnum):
     MULTI_FRAME = "multi-frame"  # Number of Frames > 1, Enhanced CT, or pixels for several frames
     NOT_AXIAL = "not axial"  # slice normal more than 45 degrees from the body's axis
     MISSING_GEOMETRY = "missing orientation or position"  # the picture could be a mirror image
+    MISSING_SPACING = "missing pixel spacing"  # and slices are resampled to fixed mm a pixel
     BAD_GEOMETRY = "bad geometry"  # malformed orientation or position; Rows x Columns does not fit
     PHOTOMETRIC = "photometric interpretation"  # missing, or MONOCHROME1 of unclear polarity
     BIT_DEPTH = "bit depth"  # not 16 bits allocated, or values above BitsStored

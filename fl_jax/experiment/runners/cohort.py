@@ -86,7 +86,7 @@ def cohort(
         with lock:
             claim(home, "sweep", flag="--workdir")
             config = prepare_data(config, home)
-            keys = (*PARTITION, "data_dir", "image_size", "memory_limit", "backbone")
+            keys = (*PARTITION, "data_dir", "image_size", "spacing_mm", "memory_limit", "backbone")
             values = config.replace(seed=settings["partition_seed"]).to_dict()
             text = json.dumps({k: values[k] for k in keys}, sort_keys=True)
             here = home / digest(json.dumps(settings, sort_keys=True)) / str(seed)
@@ -109,12 +109,13 @@ def prepare_data(config: Config, home: Path) -> Config:
     cohort = dataclasses.asdict(config.cohort)
     numbers = dataclasses.asdict(parse(config.cohort.family))  # families of equal numbers are one
     parts = home / f"cohort_{digest(json.dumps(cohort | {'family': numbers}, sort_keys=True))}"
-    data_dir = parts / f"data_{config.image_size}"
+    data_dir = parts / f"data_{config.image_size}_{config.spacing_mm:g}"
     prepare.prepare_cohort(
         cohort,
         Workdir(parts).cohort,
         data_dir=data_dir,
         image_size=config.image_size,
+        spacing_mm=config.spacing_mm,
         max_refused=config.max_refused,
     )
     return config.replace(data_dir=str(data_dir))

@@ -91,6 +91,7 @@ class Trainings:
             Workdir(folder).cohort,
             data_dir=Workdir(folder).data,
             image_size=self.config.image_size,
+            spacing_mm=self.config.spacing_mm,
             max_refused=self.config.max_refused,
         )
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

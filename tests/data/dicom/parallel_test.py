@@ -49,7 +49,7 @@ def test_files_that_end_their_process_are_refused_and_the_rest_is_read(
             assert isinstance(read, dicom.Slice)
             assert isinstance(alone, dicom.Slice)
             assert read.hu.tolist() == alone.hu.tolist()
-            assert read[1:] == alone[1:]
+            assert repr(read[1:]) == repr(alone[1:])  # as NaN is not NaN
     assert not multiprocessing.active_children()
 
 
