@@ -36,7 +36,7 @@ from fl_jax.phantom.family import STANDARD, Family, parse
 from fl_jax.phantom.labels import READER_ERROR, THRESHOLD, read_slices
 from fl_jax.phantom.patient.parameters import PatientParams
 from fl_jax.phantom.patient.sampling import sample_patient
-from fl_jax.phantom.plan import Case, plan_cohort, position
+from fl_jax.phantom.plan import Case, plan_cohort, position, study_scanner
 from fl_jax.phantom.scanner.scan import scan
 from fl_jax.phantom.sites import SITES, Site
 from fl_jax.phantom.tables import Record, SiteSummary
@@ -186,10 +186,11 @@ def make_patient(
         subtypes=case.subtypes,
         severity=case.severity,
     )
-    geometry = position(case, 72.0 * patient.size[2] + 14.0, rng, matrix, family)
+    scanner = study_scanner(case.unit.scanner, rng, family)
+    geometry = position(scanner, 72.0 * patient.size[2] + 14.0, rng, matrix, family)
     motion = bool(rng.random() < MOTION)
     drawing = (draw or draw_head)(patient, geometry.grid)
-    series = scan(drawing, geometry, case.unit.scanner, rng, family, motion=motion)
+    series = scan(drawing, geometry, scanner, rng, motion=motion)
     reading = read_slices(series, geometry, rng)
     identifier = f"SYN_{_hash(*case.key, 'patient')[:8]}"
     person = Person(
@@ -199,9 +200,7 @@ def make_patient(
     )  # fmt: skip
     names = [f"ID_{_hash(*case.key, 'image', k)[:12]}" for k in range(len(series.hu))]
     folder = out / case.site / "input" / "data"
-    size = write_series(
-        folder, names, series, geometry, case.unit.scanner, case.unit.dialect, person
-    )
+    size = write_series(folder, names, series, geometry, scanner, case.unit.dialect, person)
     if series.lesions.any():
         bits = (series.lesions > 0.25) << np.arange(5, dtype=np.uint8)[:, None, None, None]
         path = out / "truth" / "masks" / f"{identifier}.npz"
@@ -211,7 +210,7 @@ def make_patient(
                 images=np.array(names),
                 subtypes=np.bitwise_or.reduce(bits.astype(np.uint8), axis=0),
             )
-    return tables.record(case, person, names, geometry, reading, series, motion, size)
+    return tables.record(case, scanner, person, names, geometry, reading, series, motion, size)
 
 
 def _hash(*parts: object) -> str:

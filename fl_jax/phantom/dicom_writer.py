@@ -10,7 +10,6 @@ References: DICOM PS3.3 A.3 (CT Image IOD), C.8.2.1 (CT Image Module), C.7.6.2; 
 """
 
 import functools
-import io
 import itertools
 import struct
 import uuid
@@ -170,7 +169,7 @@ def _parts(header: Dataset) -> list[bytes]:
 def _file_meta(meta: FileMetaDataset, length: int) -> bytes:
     """Preamble and file meta information, with as many ones as the image's UID has characters."""
     meta.MediaStorageSOPInstanceUID = UID("1" * length)
-    file = io.BytesIO()
+    file = DicomBytesIO()
     file.write(b"\0" * 128 + b"DICM")
     write_file_meta_info(file, meta)
     return file.getvalue()

@@ -200,17 +200,73 @@ class Bleeding:
 
 @dataclass(frozen=True)
 class Noise:
-    """Level, correlation and texture of the noise."""
+    """Level, correlation and texture of the noise, from study to study; pairs are ranges.
+
+    Attributes:
+        level: factor on the scanner's noise; 1.8 to 5.3 HU at 0.49 mm pixels in `STANDARD`.
+        grain: factor on the scanner's peak frequency; lower is more correlated.
+        blur: factor on the scanner's point spread.
+        edge: added to the scanner's edge enhancement.
+        hardening: factor on the scanner's beam hardening.
+        iterative: strength of iterative reconstruction on scanners that have it: the share of an
+            edge-preserving filter's result, in [0, 1], relative to the scanner's.
+        everywhere: least strength on all scanners, in [0, 1].
+    """
+
+    level: tuple[float, float] = (0.55, 0.85)
+    grain: tuple[float, float] = (0.85, 1.2)
+    blur: tuple[float, float] = (0.8, 1.3)
+    edge: tuple[float, float] = (0.0, 0.15)
+    hardening: tuple[float, float] = (0.5, 1.5)
+    iterative: float = 1.0
+    everywhere: float = 0.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Offset and gain of HU, from study to study."""
+    """HU level, from study to study.
+
+    Attributes:
+        offset: half width of the offsets, HU, besides the scanner's (-2.5 to 4 HU).
+        gain: half width of the relative error of HU.
+        site: factor on the scanners' offsets and gains.
+        bias: offset of all studies, HU.
+    """
+
+    offset: float = 5.5
+    gain: float = 0.02
+    site: float = 1.0
+    bias: float = 0.0
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Rotation, tilt, position of the head, field of view."""
+    """Rotation, tilt, position of the head, field of view; pairs are mean and standard deviation.
+
+    Attributes:
+        yaw: rotation about the long axis, degrees, at most `most_yaw`; 10 to 90 %: -20 to 17.
+        most_yaw: degrees.
+        pitch: chin down, degrees, besides 0.6 of the gantry's tilt.
+        roll: standard deviation, degrees.
+        shift_x: of the brain's centre from the image's, mm, at most 20.
+        shift_y: likewise, towards the back.
+        field_of_view: mm added to the ends of the scanner's range.
+        bottom: range of the lowest slice, mm from the brain's centre: -70 is the foramen magnum, -45 the
+            orbitomeatal line.
+        top: range of the highest slice, mm from the vertex.
+        thickness: factor on the scanner's slice thickness.
+    """
+
+    yaw: tuple[float, float] = (-1.5, 14.0)
+    most_yaw: float = 27.0
+    pitch: tuple[float, float] = (3.0, 7.0)
+    roll: float = 4.5
+    shift_x: tuple[float, float] = (0.0, 6.0)
+    shift_y: tuple[float, float] = (3.0, 8.0)
+    field_of_view: tuple[float, float] = (-8.0, 10.0)
+    bottom: tuple[float, float] = (-68.0, -38.0)
+    top: tuple[float, float] = (-18.0, -4.0)
+    thickness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -223,6 +279,9 @@ class Surroundings:
         lines: share of patients with leads, tubes or clips outside the skin.
         collar: share of patients with a cervical collar; three times that after an injury.
         fillings: share of adults with dental metal.
+        other_rest: share of studies on another head rest than the scanner's usual one.
+        foam: share of studies on a plain foam block.
+        strap: share of studies with a strap over the forehead.
     """
 
     operated: float = 0.08
@@ -230,6 +289,9 @@ class Surroundings:
     lines: float = 0.35
     collar: float = 0.05
     fillings: float = 0.3
+    other_rest: float = 0.2
+    foam: float = 0.2
+    strap: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -272,7 +334,16 @@ FORMER = Family(
         grain=1.0,
     ),
     surroundings=Surroundings(
-        operated=0.065, plates=0.0, lines=0.03, collar=0.0,
+        operated=0.065, plates=0.0, lines=0.03, collar=0.0, other_rest=0.0, foam=0.0, strap=0.0,
+    ),
+    noise=Noise(
+        level=(1.0, 1.0), grain=(1.0, 1.0), blur=(1.0, 1.0), edge=(0.0, 0.0), hardening=(1.0, 1.0),
+        iterative=0.0,
+    ),
+    calibration=Calibration(offset=1.0, gain=0.0),
+    pose=Pose(
+        yaw=(0.0, 4.5), most_yaw=45.0, pitch=(3.0, 4.5), roll=3.5, shift_x=(0.0, 5.0), shift_y=(4.0, 5.0),
+        field_of_view=(0.0, 0.0), bottom=(-63.0, -51.0), top=(-6.0, 4.0),
     ),
 )  # fmt: skip
 SHIFTED = Family(
@@ -299,7 +370,17 @@ SHIFTED = Family(
         ventricle_fill=(0.03, 0.9), mimics=2.0, edge=1.8, grain=2.0,
     ),
     surroundings=Surroundings(
-        operated=0.14, plates=0.8, lines=0.5, collar=0.12, fillings=0.45,
+        operated=0.14, plates=0.8, lines=0.5, collar=0.12, fillings=0.45, other_rest=0.2, foam=0.6,
+        strap=0.5,
+    ),
+    noise=Noise(
+        level=(0.75, 1.2), grain=(0.65, 0.85), blur=(1.2, 1.8), edge=(0.1, 0.5), hardening=(1.0, 2.2),
+        everywhere=0.45,
+    ),
+    calibration=Calibration(offset=4.0, gain=0.03, site=0.0, bias=-6.0),
+    pose=Pose(
+        yaw=(6.0, 9.0), pitch=(-6.0, 6.0), roll=6.0, shift_x=(4.0, 6.0), shift_y=(-6.0, 7.0),
+        field_of_view=(10.0, 30.0), bottom=(-74.0, -50.0), top=(-10.0, 10.0), thickness=0.6,
     ),
 )  # fmt: skip
 FAMILIES = {"standard": STANDARD, "former": FORMER, "shifted": SHIFTED}

@@ -4,6 +4,7 @@ Bleeding, subtypes and scanners are stratified by quota and shuffled, so a small
 chance. Age, sex, severity and pose are random and independent of bleeding.
 """
 
+import dataclasses
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,8 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from fl_jax.phantom.family import STANDARD, Family
+from fl_jax.phantom.scanner import head_holder
 from fl_jax.phantom.scanner.geometry import Geometry, Pose, plan_slices
+from fl_jax.phantom.scanner.scan import Scanner
 from fl_jax.phantom.sites import Site, Unit
+
+FARTHEST = 20.0
+"""Largest distance (mm) of the brain's centre from the image's, along x and y."""
 
 
 class Case(NamedTuple):
@@ -86,25 +92,55 @@ def _quota(weights: Sequence[float], count: int, rng: np.random.Generator) -> np
     return rng.permutation(np.minimum(np.searchsorted(edges, points), len(edges) - 1))
 
 
+def study_scanner(scanner: Scanner, rng: np.random.Generator, family: Family) -> Scanner:
+    """The scanner as it is on the day of one study: its noise, HU level, kernel and head rest."""
+    noise, calibration, rests = family.noise, family.calibration, family.surroundings
+    holder = scanner.holder
+    if rng.random() < rests.other_rest:
+        holder = str(rng.choice(head_holder.STYLES))
+    if rng.random() < rests.foam:
+        holder = "foam"
+    return dataclasses.replace(
+        scanner,
+        thickness=scanner.thickness * family.pose.thickness,
+        noise=scanner.noise * rng.uniform(*noise.level),
+        grain=scanner.grain * rng.uniform(*noise.grain),
+        blur=scanner.blur * rng.uniform(*noise.blur),
+        edge=scanner.edge + rng.uniform(*noise.edge),
+        hardening=scanner.hardening * rng.uniform(*noise.hardening),
+        iterative=max(scanner.iterative * noise.iterative, noise.everywhere),
+        offset=scanner.offset * calibration.site
+        + calibration.bias
+        + rng.uniform(-calibration.offset, calibration.offset),
+        gain=scanner.gain * calibration.site + rng.uniform(-calibration.gain, calibration.gain),
+        holder=holder,
+        strap=bool(rng.random() < rests.strap),
+    )
+
+
 def position(
-    case: Case, head_height: float, rng: np.random.Generator, matrix: int, family: Family
+    scanner: Scanner, head_height: float, rng: np.random.Generator, matrix: int, family: Family
 ) -> Geometry:
     """Positions a patient, whose vertex is `head_height` mm above the brain's centre, in the scanner."""
-    scanner = case.unit.scanner
+    numbers = family.pose
     tilt = float(np.round(rng.uniform(*scanner.tilt), 1))
     pose = Pose(
-        yaw=float(rng.normal(0, 4.5)),
-        pitch=float(0.6 * tilt + rng.normal(3, 4.5)),
-        roll=float(rng.normal(0, 3.5)),
-        shift=(float(rng.normal(0, 5)), float(rng.normal(4, 5))),
+        yaw=float(np.clip(rng.normal(*numbers.yaw), -numbers.most_yaw, numbers.most_yaw)),
+        pitch=float(0.6 * tilt + rng.normal(*numbers.pitch)),
+        roll=float(rng.normal(0, numbers.roll)),
+        shift=(
+            float(np.clip(rng.normal(*numbers.shift_x), -FARTHEST, FARTHEST)),
+            float(np.clip(rng.normal(*numbers.shift_y), -FARTHEST, FARTHEST)),
+        ),
     )
+    ends = np.add(scanner.field_of_view, numbers.field_of_view)
     return plan_slices(
         pose=pose,
         tilt=tilt,
-        field_of_view=float(np.round(rng.uniform(*scanner.field_of_view))),
+        field_of_view=float(np.round(rng.uniform(*ends))),
         matrix=matrix,
         thickness=scanner.thickness,
         increment=scanner.increment,
-        bottom=float(rng.normal(-57, 4)),
-        top=head_height + float(rng.uniform(-14, -4)),  # the last slice shows no brain, or a little
+        bottom=float(rng.uniform(*numbers.bottom)),
+        top=head_height + float(rng.uniform(*numbers.top)),
     )

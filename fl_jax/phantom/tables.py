@@ -14,7 +14,7 @@ from fl_jax.phantom.dicom_writer import Person
 from fl_jax.phantom.labels import Reading
 from fl_jax.phantom.plan import Case
 from fl_jax.phantom.scanner.geometry import Geometry
-from fl_jax.phantom.scanner.scan import Scan
+from fl_jax.phantom.scanner.scan import Scan, Scanner
 from fl_jax.phantom.sites import Site
 
 
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 
 def record(
-    case: Case, person: Person, names: list[str], geometry: Geometry, reading: Reading,
+    case: Case, scanner: Scanner, person: Person, names: list[str], geometry: Geometry, reading: Reading,
     series: Scan, motion: bool, size: int,
 ) -> Record:  # fmt: skip
     """Makes one patient's rows; `names` are in the order of the slices, `size` is the files' bytes."""
@@ -64,7 +64,6 @@ def record(
             row[f"visible_{label}"] = f"{reading.visible[k, i]:.1f}"
             row[f"flipped_{label}"] = int(reading.flipped[k, i])
         rows.append(row)
-    scanner = case.unit.scanner
     summary: dict[str, Any] = {
         "patient": person.identifier,
         "site": case.site,
@@ -77,7 +76,8 @@ def record(
         "kernel": scanner.kernel,
         "dialect": case.unit.dialect.name,
     }
-    summary |= {"thickness_mm": scanner.thickness, "increment_mm": scanner.increment}
+    summary |= {"thickness_mm": f"{scanner.thickness:g}", "increment_mm": scanner.increment}
+    summary |= {"offset_hu": f"{scanner.offset:.2f}", "gain": f"{scanner.gain:.4f}"}
     summary |= {"tilt_deg": geometry.tilt, "field_of_view_mm": geometry.field_of_view}
     across = geometry.increment * np.cos(np.deg2rad(geometry.tilt)) / 1000
     for label, area in zip(LABELS[1:], reading.area.sum(0), strict=True):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fl_jax.core.types import LABELS
-from fl_jax.phantom.family import STANDARD, Family
-from fl_jax.phantom.plan import plan_cohort
+from fl_jax.phantom.family import FORMER, SHIFTED, STANDARD, Family
+from fl_jax.phantom.plan import plan_cohort, position, study_scanner
 from fl_jax.phantom.sites import HOLDOUT, SITES
 
 
@@ -47,3 +47,42 @@ def test_the_family_says_how_large_bleeds_are():
     large = dataclasses.replace(STANDARD.bleeding, severity=(6.0, 2.0))
     assert mean(STANDARD) == pytest.approx(0.5, abs=0.06)
     assert mean(dataclasses.replace(STANDARD, bleeding=large)) == pytest.approx(0.75, abs=0.04)
+
+
+def studies(family):
+    rng = np.random.default_rng(0)
+    units = [unit for site in SITES for unit in site.units]
+    scanners = [study_scanner(unit.scanner, rng, family) for unit in units for _ in range(40)]
+    return scanners, [position(scanner, 82.0, rng, 64, family) for scanner in scanners]
+
+
+def test_studies_differ_as_the_family_says():
+    scanners, geometries = studies(STANDARD)
+    offsets = np.array([scanner.offset for scanner in scanners])
+    assert 3.0 < offsets.std() < 5.0
+    noise = np.percentile([scanner.noise for scanner in scanners], (5, 95))
+    assert 1.5 < noise[0] < 2.5
+    assert 4.0 < noise[1] < 6.0
+    assert {scanner.holder for scanner in scanners} == {"cup", "plates", "table", "foam"}
+    widths = [geometry.field_of_view for geometry in geometries]
+    assert 210 <= min(widths) < 225
+    assert 245 < max(widths) <= 260
+    yaw = [np.rad2deg(np.arctan2(g.grid.step_x[1], g.grid.step_x[0])) for g in geometries]
+    assert np.percentile(yaw, (10, 90)) == pytest.approx([-18.5, 18.5], abs=4.0)
+    assert np.abs(yaw).max() < 35
+    slices = [len(geometry.positions) for geometry in geometries]
+    assert min(slices) >= 9
+    assert 12 < np.mean(slices) < 15
+
+
+def test_the_former_family_has_the_scanners_numbers():
+    scanners, _ = studies(FORMER)
+    assert {s.noise for s in scanners} == {u.scanner.noise for site in SITES for u in site.units}
+    assert not any(scanner.iterative or scanner.strap for scanner in scanners)
+
+
+def test_shifted_scanners_have_another_level_texture_and_thickness():
+    scanners, _ = studies(SHIFTED)
+    assert max(scanner.offset for scanner in scanners) < 0
+    assert all(scanner.iterative > 0.4 for scanner in scanners)
+    assert max(scanner.thickness for scanner in scanners) < 4.5

@@ -1,4 +1,4 @@
-"""Draws the head holder: shell, side plates or table top, with foam and an air gap to the skin.
+"""Draws the head holder: shell, side plates, table top or foam block, with an air gap to the skin.
 
 The holder is constant along z, so all slices of a series show one outline, cut by the reconstruction circle.
 Carbon fibre and plastics have -150 to 200 HU in shells of 2-4 mm, foam -970 to -930 HU, measured on public
@@ -13,7 +13,7 @@ from fl_jax.phantom.scanner.geometry import Geometry
 with extra("ct"):
     import cv2
 
-STYLES = ("cup", "plates", "table")
+STYLES = ("cup", "plates", "table", "foam")
 
 
 def draw_holder(
@@ -29,7 +29,7 @@ def draw_holder(
     axis = (np.arange(matrix, dtype=np.float32) - (matrix - 1) / 2) * geometry.spacing
     back, side = _extent(heads, geometry)
     x, y = axis[None, :] - rng.normal(0, 3), axis[:, None]
-    draw = {"cup": _cup, "plates": _plates, "table": _table}[style]
+    draw = {"cup": _cup, "plates": _plates, "table": _table, "foam": _foam}[style]
     return np.maximum(draw(x, y, back, side, rng), -1000.0).astype(np.float32)
 
 
@@ -90,3 +90,28 @@ def _table(x, y, back: float, side: float, rng: np.random.Generator) -> np.ndarr
     pillow = np.where((surface < 0) & (surface > -gap), rng.uniform(-985, -955), -1000.0)
     wave = cv2.GaussianBlur(rng.standard_normal(surface.shape).astype(np.float32), (0, 0), 6)
     return np.maximum(np.maximum(skins, filling), pillow + 150 * wave * (pillow > -1000))
+
+
+def _foam(x, y, back: float, side: float, rng: np.random.Generator) -> np.ndarray:
+    """A foam block with a hollow for the head, on a flat table top."""
+    half, under = side + rng.uniform(5, 25), back + rng.uniform(8, 25)
+    height = under - back + rng.uniform(20, 70)
+    block = np.maximum(np.abs(x) - half, np.maximum(under - height - y, y - under))
+    hollow = 1 - np.hypot(x / (side + 4), (y - back + 70) / 74)
+    body = np.where(np.maximum(block, hollow * 70) < 0, rng.uniform(-975, -900), -1000.0)
+    cover = _shell(np.maximum(block, hollow * 70), 1.2, rng.uniform(-900, -600))
+    return np.maximum(np.maximum(body, cover), _shell(y - under - 3, 2.5, rng.uniform(-250, 100)))
+
+
+def draw_strap(head: np.ndarray, geometry: Geometry, hu: float) -> np.ndarray:
+    """A strap 2 mm thick, 2 mm in front of the skin: float32[M, M], HU, -1000 elsewhere.
+
+    `head` is the slice, float32[M, M], HU.
+    """
+    air = (cv2.GaussianBlur(head, (0, 0), 1.5) < -400).astype(np.uint8)
+    away = cv2.distanceTransform(air, cv2.DIST_L2, 5) * geometry.spacing
+    rows = np.flatnonzero((air == 0).any(1))
+    if not rows.size:
+        return np.full_like(head, -1000.0)
+    front = np.arange(len(head))[:, None] < rows[0] + 0.45 * np.ptp(rows)
+    return np.where(front, _shell(away - 3.0, 2.0, hu), -1000.0).astype(np.float32)

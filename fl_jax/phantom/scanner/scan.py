@@ -22,7 +22,6 @@ import scipy.fft
 from fl_jax.core.types import AIR
 from fl_jax.files.extras import extra
 from fl_jax.phantom.drawing.grid import Drawing
-from fl_jax.phantom.family import STANDARD, Family
 from fl_jax.phantom.scanner import head_holder
 from fl_jax.phantom.scanner.geometry import Geometry
 from fl_jax.phantom.scanner.radon import Projector, projector
@@ -67,6 +66,9 @@ class Scanner:
         offset: calibration error, HU.
         gain: relative calibration error.
         holder: one of `head_holder.STYLES`.
+        iterative: share of an edge-preserving filter's result in the image, in [0, 1]: iterative
+            reconstruction has less noise, in larger blots.
+        strap: whether a strap lies over the forehead.
     """
 
     name: str
@@ -87,6 +89,8 @@ class Scanner:
     offset: float
     gain: float
     holder: str
+    iterative: float = 0.0
+    strap: bool = False
 
 
 class Scan(NamedTuple):
@@ -114,7 +118,6 @@ def scan(
     geometry: Geometry,
     scanner: Scanner,
     rng: np.random.Generator,
-    family: Family = STANDARD,
     *,
     motion: bool,
 ) -> Scan:
@@ -125,7 +128,6 @@ def scan(
         geometry: of the slices.
         scanner: the machine.
         rng: random generator for noise and motion; equal states give equal bytes.
-        family: of phantoms.
         motion: whether the patient moves during a few slices.
     """
     samples = len(geometry.grid.samples)
@@ -146,8 +148,7 @@ def scan(
         clean[index] = 0.5 * (clean[index] + image)
     fine = sd * np.sqrt(1 - scanner.streaks**2)
     images = _reconstruct(clean, metal, artefact, fine, geometry, scanner, rng)
-    calibration = scanner.offset + 0.6 * rng.standard_normal()
-    images = images * (1 + scanner.gain) + calibration
+    images = images * (1 + scanner.gain) + scanner.offset
     inside = _coarse(brain) > 0.5
     level = [s[m].mean() if m.any() else 1.0 for s, m in zip(sd, inside, strict=True)]
     noise = scanner.noise * np.array(level, np.float32)
@@ -193,7 +194,7 @@ def _seen_power(fx: np.ndarray, fy: np.ndarray, grain: float, spacing: float) ->
 def _average(planes: np.ndarray, samples: int) -> np.ndarray:
     """Partial volume: each slice, float32[n, h, w], is the mean of its planes."""
     parts = planes.reshape(-1, samples, *planes.shape[1:])
-    return np.mean(parts, axis=1, dtype=np.float32)
+    return np.asarray(parts.mean(axis=1, dtype=np.float32))
 
 
 def _move(clean: np.ndarray, rng: np.random.Generator) -> dict[int, np.ndarray]:
@@ -280,11 +281,14 @@ def _reconstruct(
     """Upsamples to float32[n, M, M] and adds holder, kernel, artefacts and noise."""
     size = (geometry.matrix, geometry.matrix)
     rest = head_holder.draw_holder(clean, geometry, scanner.holder, rng)
+    strapped = _strapped(geometry, rng) if scanner.strap else {}
     amplitude = noise_spectrum(geometry.matrix, geometry.spacing, scanner.grain) * scanner.noise
     images = np.empty((len(clean), *size), np.float32)
     for k, image in enumerate(clean):
         x = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
         x = np.maximum(x, rest)
+        if k in strapped:
+            x = np.maximum(x, head_holder.draw_strap(x, geometry, strapped[k]))
         x = cv2.GaussianBlur(x, (0, 0), max(scanner.blur / geometry.spacing, 0.15))
         if scanner.edge:
             x += scanner.edge * (x - cv2.GaussianBlur(x, (0, 0), 1.3 / geometry.spacing))
@@ -294,8 +298,23 @@ def _reconstruct(
         white = rng.standard_normal((size[0], size[1]), dtype=np.float32)
         grain = scipy.fft.irfft2(np.asarray(scipy.fft.rfft2(white)) * amplitude, s=size)
         x += grain * cv2.resize(sd[k], size, interpolation=cv2.INTER_LINEAR)
+        if scanner.iterative:
+            x += scanner.iterative * (_denoised(x, geometry, scanner) - x)
         images[k] = x
     return images
+
+
+def _strapped(geometry: Geometry, rng: np.random.Generator) -> dict[int, float]:
+    """HU of the strap over the forehead, by slice."""
+    heights = geometry.positions[:, 2]
+    low, hu = rng.uniform(0.0, 40.0), float(rng.uniform(-500, 0))
+    return {int(k): hu for k in np.flatnonzero((heights > low) & (heights < low + 35.0))}
+
+
+def _denoised(image: np.ndarray, geometry: Geometry, scanner: Scanner) -> np.ndarray:
+    """Neighbours of like HU averaged (Tomasi and Manduchi, ICCV 1998)."""
+    reach = max(1.6 / geometry.spacing, 0.8)
+    return cv2.bilateralFilter(image, 2 * int(np.ceil(reach)) + 1, 3.0 * scanner.noise, reach)
 
 
 def _coarse(images: np.ndarray) -> np.ndarray:

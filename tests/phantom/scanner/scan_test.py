@@ -40,7 +40,7 @@ def test_a_thick_slice_mixes_what_it_covers():
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.scanner.name)
 def test_noise_has_the_stated_level_and_is_correlated(unit):
-    scanner = dataclasses.replace(unit.scanner, hardening=0.0, edge=0.0, blur=0.5)
+    scanner = dataclasses.replace(unit.scanner, hardening=0.0, edge=0.0, blur=0.5, iterative=0.0)
     planned = geometry(matrix=512, field_of_view=250.0, bottom=-10.0, top=10.0)
     series = scan(
         draw_sphere((), planned.grid), planned, scanner, np.random.default_rng(1), motion=False
@@ -53,6 +53,23 @@ def test_noise_has_the_stated_level_and_is_correlated(unit):
     far = (patch[:, :, 8:] * patch[:, :, :-8]).mean() / sd**2
     assert 0.5 < neighbour < 0.9
     assert abs(far) < 0.25
+
+
+def test_iterative_reconstruction_has_less_noise_in_larger_blots_and_sharp_edges():
+    planned = geometry(bottom=-10.0, top=10.0)
+    drawing = draw_sphere((), planned.grid)
+    figures = []
+    for share in (0.0, 0.7):
+        scanner = dataclasses.replace(QUIET, noise=5.0, streaks=0.1, iterative=share)
+        hu = scan(drawing, planned, scanner, np.random.default_rng(1), motion=False).hu[2]
+        patch = hu[110:146, 110:146] - hu[110:146, 110:146].mean()
+        edge = hu[128, 128:].astype(float)
+        next_pixel = (patch[:, 1:] * patch[:, :-1]).mean() / patch.var()
+        figures.append((patch.std(), next_pixel, np.abs(np.diff(edge)).max()))
+    (noise, next_pixel, edge), (less, more, same) = figures
+    assert less < 0.75 * noise
+    assert more > next_pixel + 0.1
+    assert same > 0.95 * edge
 
 
 def test_larger_pixels_have_less_noise():
