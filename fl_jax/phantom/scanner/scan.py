@@ -133,9 +133,9 @@ def scan(
     samples = len(geometry.grid.samples)
     clean = _average(drawing.hu, samples)
     lesions = np.zeros((len(drawing.lesions), *clean.shape), np.float32)
-    for out, mask in zip(lesions, drawing.lesions, strict=True):
+    for kind, mask in enumerate(drawing.lesions):
         if mask.any():
-            out[:] = _average(mask, samples)
+            lesions[kind] = _average(mask, samples)
     brain = _average(drawing.brain, samples)
     metal = None
     if drawing.metal is not None and drawing.metal.any():
