@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import resource
 import subprocess
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ class ManifestWriter:
 
     def __init__(self, workdir: Workdir, config: Config, command: str) -> None:
         self._workdir, self._config, self._command = workdir, config, command
+        self.spent: dict[str, tuple[float, float]] = {}
+        """Wall and CPU seconds of this run's stages."""
         existing = workdir.read_manifest()
         self.manifest = existing or Manifest()
         if existing is None:
@@ -54,20 +57,33 @@ class ManifestWriter:
         self._write(**changes)
 
     def stage(self, name: str, work: Callable[[], bool]) -> None:
-        """Runs a stage and adds its time to that of earlier runs.
+        """Runs a stage and adds its wall and CPU time to those of earlier runs.
 
         Args:
             name: the stage's.
             work: runs it; returns False if there was nothing to do.
         """
-        start_time, worked = time.monotonic(), True
+        worked = True
+        start_wall, start_cpu = time.monotonic(), cpu_seconds()
         try:
             worked = work()
         finally:
-            stages = dict(self.manifest.stages)
+            stages, cpu = dict(self.manifest.stages), dict(self.manifest.cpu_seconds)
             if worked:
-                stages[name] = round((stages.get(name) or 0.0) + time.monotonic() - start_time, 1)
-            self._write(stages=stages)
+                wall, used = time.monotonic() - start_wall, cpu_seconds() - start_cpu
+                stages[name] = round((stages.get(name) or 0.0) + wall, 1)
+                cpu[name] = round((cpu.get(name) or 0.0) + used, 1)
+                self.spent[name] = wall, used
+            self._write(stages=stages, cpu_seconds=cpu)
+
+    def summary(self, since: float) -> str:
+        """What this run's CPU time went to, since a value of `time.monotonic`; the rest is the report's."""
+        rest = time.monotonic() - since, cpu_seconds()
+        for wall, used in self.spent.values():
+            rest = rest[0] - wall, rest[1] - used
+        parts = {**self.spent, "start and report": rest}
+        each = (f"{name} {used:.0f} ({wall:.0f} s)" for name, (wall, used) in parts.items())
+        return f"CPU-seconds (wall time): {', '.join(each)}; {cpu_seconds():.0f} in all"
 
     def _write(self, **changes: Any) -> None:
         for arm in self._workdir.arms():
@@ -76,6 +92,12 @@ class ManifestWriter:
                 changes["device"] = done.device
         self.manifest = msgspec.structs.replace(self.manifest, **changes)
         self._workdir.write_manifest(self.manifest)
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its children that have ended."""
+    each = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in each)
 
 
 def _versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Runs a whole experiment: cohort, dataset, partition, all arms, report."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from fl_jax.experiment.config import Config
 from fl_jax.experiment.manifest import ManifestWriter
 from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.experiment.train import train_arm
+from fl_jax.report import interim
 from fl_jax.report import survey as surveys
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir
@@ -48,6 +50,7 @@ def run(
         SystemExit: SIGTERM arrived during a training, and the round is saved.
         KeyboardInterrupt: Ctrl-C arrived; as above.
     """
+    start_time = time.monotonic()
     survey = surveys.summarize(config.survey)  # fails before training if the file is bad
     checkpoint.check_path(workdir.root)
     with workdir.lock("experiment"):
@@ -81,6 +84,10 @@ def run(
 
         def finished(name: str) -> None:
             del name
+            left = [arm.arm_name for arm in arms if not workdir.is_complete(arm.arm_name)]
+            if left:
+                trained = [arm.arm_name for arm in arms if arm.arm_name not in left]
+                interim.write(workdir, trained, left)
 
         manifest.stage("training", train)
         lost = [arm.arm_name for arm in arms if not workdir.is_complete(arm.arm_name)]
@@ -89,7 +96,9 @@ def run(
                 f"{workdir}: files of {', '.join(lost)} were deleted during this run; run it again"
             )
         reporter.message("report ...")
-        return build(workdir, resamples=config.resamples, seed=config.seed, survey=survey)
+        results = build(workdir, resamples=config.resamples, seed=config.seed, survey=survey)
+        reporter.message(manifest.summary(start_time))
+        return results
 
 
 def _prepare_data(

@@ -98,6 +98,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         machine: architecture and cores.
         device: of the trainings, number and kind.
         stages: seconds by stage.
+        cpu_seconds: of all processes, by stage.
     """
 
     config: dict[str, Any] = {}
@@ -109,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     machine: str | None = None
     device: str | None = None
     stages: dict[str, float | None] = {}
+    cpu_seconds: dict[str, float | None] = {}
 
     def __post_init__(self) -> None:
         try:

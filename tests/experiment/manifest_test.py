@@ -1,5 +1,8 @@
 """The manifest keeps what trained the arms, and adds up the time of each stage."""
 
+import subprocess
+import sys
+
 import pytest
 
 from fl_jax.experiment import manifest
@@ -51,6 +54,14 @@ def test_the_time_of_stages_adds_up(workdir, clock):
     assert workdir.read_manifest().stages == {"dataset": 0.3}
     ManifestWriter(workdir, Config(), COMMAND).stage("dataset", lambda: work(0.5, True))
     assert workdir.read_manifest().stages == {"dataset": 0.8}
+
+
+def test_the_cpu_time_of_children_counts(workdir):
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    writer = ManifestWriter(workdir, Config(), COMMAND)
+    writer.stage("cohort", lambda: not subprocess.run([sys.executable, "-c", burn]).returncode)
+    assert workdir.read_manifest().cpu_seconds["cohort"] >= 0.3
+    assert writer.summary(0.0).startswith("CPU-seconds (wall time): cohort 0 (")
 
 
 def test_an_interrupted_stage_counts(workdir, clock):

@@ -12,7 +12,7 @@ from fl_jax.files.locks import LOCKS
 Outcome = dict[str, Any]
 TIMES = (
     *("seconds", "images_per_second", "wall_seconds", "stages", "started"),
-    *("command", "git", "jobs"),
+    *("cpu_seconds", "command", "git", "jobs"),
 )
 """Fields that say when, how fast and by which command something was done, in any file."""
 _SHOWN = re.compile(
