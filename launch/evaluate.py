@@ -8,8 +8,10 @@
 `--data` takes a dataset of launch.prepare_data. Probabilities go to predictions.csv and predictions.html. If
 every slice has labels, evaluation.{json,csv,html} have the statistics, per site and pooled, and judged.csv
 the predictions behind them; training patients of the experiment's dataset are left out. Without `--data`
-and `--checkpoint`, the training's predictions are evaluated and no model runs. `--by_study`
-evaluates these by DICOM study: a head's own predictions, or the largest probability of a study's slices.
+and `--checkpoint`, the training's predictions are evaluated and no model runs. `--by_study` evaluates
+by DICOM study: a head's predictions of studies, or noisy-or over a study's slices, calibrated on
+validation studies. Next to each AUROC stands what a shortcut would score that does not look for blood, and
+the AUROC on pairs of like area of soft tissue.
 `--predictions` names files of other programs in the format of judged.csv (Image, subtype and pred_label
 suffice), which are compared with the model on the same images.
 

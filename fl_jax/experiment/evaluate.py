@@ -236,8 +236,8 @@ def _stored_tissue(workdir: Workdir, images: list[str], *, keep: bool) -> Tissue
 def _unfinished(workdir: Workdir, model: str) -> str:
     """Says that an arm's training has begun and not ended; empty otherwise."""
     arm = workdir.arm(model)
-    values = training_inputs.read(arm)
-    if values is None or arm.read_done() is not None:
+    values = None if arm.read_done() else training_inputs.read(arm)
+    if values is None:
         return ""
     trained = max((record.round for record in arm.read_metrics()), default=0)
     return (
