@@ -47,8 +47,8 @@ class Surface:
     fissure: tuple[float, float] = (0.35, 0.9)
     sylvian: tuple[float, float] = (0.4, 1.8)
     spacing: tuple[float, float] = (16.0, 32.0)
-    glow: float = 100.0
-    reach: float = 1.15
+    glow: float = 130.0
+    reach: float = 1.3
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Bright:
     Attributes:
         blood: HU of blood in vessels at 50 years; follows the hematocrit.
         dura: HU of falx and tentorium.
-        falx: half thickness of falx and tentorium, mm: at 30 years, and more of it at 80 years.
+        falx: half thickness of falx and tentorium, mm: at 30 years, more of it at 80, and spread.
         sinus: half width of the superior sagittal sinus at the skull, mm.
         transverse: half height of the transverse sinuses, mm.
         skew: standard deviation of how much larger the left transverse sinus is, relative.
@@ -71,8 +71,8 @@ class Bright:
     """
 
     blood: tuple[float, float] = (55.0, 5.5)
-    dura: tuple[float, float] = (56.0, 5.0)
-    falx: tuple[float, float] = (0.8, 0.5)
+    dura: tuple[float, float] = (53.0, 5.0)
+    falx: tuple[float, float, float] = (0.5, 0.4, 0.35)
     sinus: tuple[float, float] = (4.8, 0.9)
     transverse: tuple[float, float] = (4.0, 0.7)
     skew: float = 0.35
@@ -95,17 +95,19 @@ class Size:
         egg: how much narrower the forehead is than the back.
         square: flatness of sides and forehead, in [0, 0.42].
         warp: least unevenness of all shapes and its spread, mm.
+        bumps: unevenness over 35 to 70 mm relative to `warp`: impressions of the inner table.
         skull: thickness of the vault, mm.
         scalp: thickness of the scalp, mm.
         temporalis: thickness of the temporal muscle, mm.
     """
 
     scale: tuple[float, float] = (0.955, 0.915)
-    shape: tuple[float, float, float] = (1.08, 1.02, 0.99)
+    shape: tuple[float, float, float] = (1.06, 1.0, 0.99)
     long: tuple[float, float] = (0.0, 0.035)
     egg: tuple[float, float] = (1.0, 0.5)
     square: tuple[float, float] = (0.26, 0.09)
     warp: tuple[float, float] = (1.35, 0.4)
+    bumps: float = 0.4
     skull: tuple[float, float] = (6.8, 1.2)
     scalp: tuple[float, float] = (6.6, 1.6)
     temporalis: tuple[float, float] = (12.5, 3.0)
@@ -316,11 +318,11 @@ FORMER = Family(
         sulcus=(0.32, 1.15), fissure=(0.8, 1.0), sylvian=(0.7, 1.9), spacing=(17.0, 34.0), glow=0.0,
     ),
     bright=Bright(
-        blood=(50.0, 4.5), dura=(52.0, 4.0), falx=(0.75, 0.0), sinus=(4.0, 0.7), transverse=(3.6, 0.0),
+        blood=(50.0, 4.5), dura=(52.0, 4.0), falx=(0.75, 0.0, 0.15), sinus=(4.0, 0.7), transverse=(3.6, 0.0),
         skew=0.0, torcula=0.0, artery=(0.0, 0.0), veins=0.0, plexus=0.0, roof=(2.5, 0.0), ripple=0.0,
     ),
     size=Size(
-        shape=(1.0, 1.0, 1.0), skull=(6.3, 1.1), scalp=(6.0, 1.6),
+        shape=(1.0, 1.0, 1.0), bumps=0.0, skull=(6.3, 1.1), scalp=(6.0, 1.6),
         temporalis=(11.0, 3.0),
     ),
     density=Density(grey=(38.2, 1.2), young=0.0, contrast=(9.0, 0.8), csf=(6.0, 1.5)),
@@ -353,11 +355,11 @@ SHIFTED = Family(
         glow=60.0, reach=1.4,
     ),
     bright=Bright(
-        blood=(51.0, 4.5), dura=(50.0, 4.0), falx=(0.6, 0.9), sinus=(4.2, 1.2), transverse=(3.4, 0.9),
+        blood=(51.0, 4.5), dura=(50.0, 4.0), falx=(0.4, 0.8, 0.3), sinus=(4.2, 1.2), transverse=(3.4, 0.9),
         skew=0.2, torcula=2.0, artery=(0.0, 0.8), veins=0.5, plexus=0.4, roof=(8.0, 1.5), ripple=1.0,
     ),
     size=Size(
-        scale=(0.965, 0.925), shape=(1.11, 0.98, 1.0), long=(-0.02, 0.045), egg=(0.4, 0.6),
+        scale=(0.965, 0.925), shape=(1.09, 0.96, 1.0), long=(-0.02, 0.045), egg=(0.4, 0.6),
         square=(0.16, 0.08), warp=(1.9, 0.5), skull=(7.4, 1.4), scalp=(6.0, 1.5),
         temporalis=(14.0, 3.0),
     ),

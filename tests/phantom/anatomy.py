@@ -5,7 +5,7 @@ from scipy import ndimage
 
 NAMES = ("rim1", "rim2", "deep", "contrast", "bright", "width", "length", "scalp")
 """Of `anatomy`: HU at 1-2 and 2-3 mm under the skull less deep brain; deep brain's median, HU; 85th less 15th
-percentile of the smoothed deep brain, HU; cells half bright in the brain window; the head's width and length,
+percentile of the smoothed deep brain, HU; cells that are half bright at 40/80; the head's width and length,
 mm; area between skull and air, cm2."""
 
 
@@ -36,16 +36,15 @@ def anatomy(hu: np.ndarray, pixel: float) -> tuple[float, ...] | None:
     rims = [np.median(hu[(depth > a) & (depth <= a + 1)]) - brain for a in (1, 2)]
     width, length, scalp = size(hu, pixel)
     contrast = np.subtract(*np.percentile(smooth, (85, 15)))
-    return (*rims, brain, contrast, bright_cells(hu, depth, pixel), width, length, scalp)
+    return (*rims, brain, contrast, bright_cells(hu, depth), width, length, scalp)
 
 
-def bright_cells(hu: np.ndarray, depth: np.ndarray, pixel: float) -> int:
-    """Cells of 8 x 8 pixels inside the skull of which the mean is above half of the window 40/80."""
-    cells = hu[:256, :256].reshape(32, 8, 32, 8)
-    inside = (depth > 0).reshape(32, 8, 32, 8).mean((1, 3)) > 0.5
-    level = np.where((depth > 0).reshape(cells.shape), cells, 0).sum((1, 3))
-    level = level / np.maximum((depth > 0).reshape(cells.shape).sum((1, 3)), 1)
-    return int((inside & (level > 40)).sum())
+def bright_cells(hu: np.ndarray, depth: np.ndarray) -> int:
+    """Cells of 8 x 8 pixels, 2 mm and more under the skull, half of which are above 40 HU."""
+    cells = (32, 8, 32, 8)
+    inside = (depth > 2).reshape(cells)
+    share = (inside & (hu.reshape(cells) > 40)).mean((1, 3))
+    return int(((inside.mean((1, 3)) > 0.75) & (share > 0.5)).sum())
 
 
 def size(hu: np.ndarray, pixel: float) -> tuple[float, float, float]:

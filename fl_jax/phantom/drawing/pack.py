@@ -30,8 +30,10 @@ def pack(patient: PatientParams) -> dict[str, np.ndarray]:
     n = patient.numbers
     m: dict[str, np.ndarray] = {k: np.asarray(v, np.float32) for k, v in n.items()}
     m |= {f"size_{a}": np.asarray(s, np.float32) for a, s in zip("xyz", patient.size, strict=True)}
-    m["warp_waves"] = waves(rng, 12, 95.0, 240.0)
-    m["warp_mix"] = mix(rng, 3, 12) * np.asarray(n["warp"], np.float32)
+    long, short = waves(rng, 9, 95.0, 240.0), waves(rng, 3, 35.0, 70.0)
+    m["warp_waves"] = np.concatenate([long, short])
+    weights = [mix(rng, 3, 9), mix(rng, 3, 3) * np.float32(n["bumps"])]
+    m["warp_mix"] = np.concatenate(weights, axis=1) * np.float32(n["warp"])
     m["brain_waves"] = waves(rng, 16, 28.0, 70.0)
     m["brain_mix"] = mix(rng, 4, 16) * np.asarray([[n["wobble"]]] * 3 + [[1.0]], np.float32)
     m["sulcus_waves"] = waves(rng, 20, n["sulcus_short"], n["sulcus_long"])
