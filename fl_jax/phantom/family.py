@@ -71,8 +71,8 @@ class Bright:
     """
 
     blood: tuple[float, float] = (55.0, 5.5)
-    dura: tuple[float, float] = (53.0, 5.0)
-    falx: tuple[float, float, float] = (0.5, 0.4, 0.35)
+    dura: tuple[float, float] = (55.0, 5.0)
+    falx: tuple[float, float, float] = (0.6, 0.45, 0.35)
     sinus: tuple[float, float] = (4.8, 0.9)
     transverse: tuple[float, float] = (4.0, 0.7)
     skew: float = 0.35
@@ -124,7 +124,7 @@ class Density:
         csf: of cerebrospinal fluid.
     """
 
-    grey: tuple[float, float] = (36.5, 2.2)
+    grey: tuple[float, float] = (37.3, 2.3)
     young: float = 2.5
     contrast: tuple[float, float] = (8.5, 1.0)
     csf: tuple[float, float] = (6.5, 1.8)
@@ -360,7 +360,7 @@ SHIFTED = Family(
     ),
     size=Size(
         scale=(0.965, 0.925), shape=(1.09, 0.96, 1.0), long=(-0.02, 0.045), egg=(0.4, 0.6),
-        square=(0.16, 0.08), warp=(1.9, 0.5), skull=(7.4, 1.4), scalp=(6.0, 1.5),
+        square=(0.16, 0.08), warp=(1.9, 0.5), bumps=0.25, skull=(7.4, 1.4), scalp=(6.0, 1.5),
         temporalis=(14.0, 3.0),
     ),
     density=Density(grey=(34.0, 1.8), young=1.5, contrast=(7.0, 1.0), csf=(8.5, 1.5)),
