@@ -139,9 +139,9 @@ class Bleeding:
 
     | severity | subdural, epidural: thickness, mm | contusion: mm across | hematoma: ml | clot, HU |
     |---|---|---|---|---|
-    | 0.1 | 2.5, 5 | 6 | 1 | 58 |
-    | 0.5 | 6, 10 | 10 | 5 | 61 |
-    | 0.9 | 12, 19 | 17 | 25 | 64 |
+    | 0.1 | 2.6, 4.6 | 6 | 0.5 | 58 |
+    | 0.5 | 6.4, 10 | 11 | 4 | 61 |
+    | 0.9 | 12, 19 | 18 | 22 | 64 |
 
     Attributes:
         severity: parameters of the beta distribution of severity over bleeding patients.
@@ -152,6 +152,7 @@ class Bleeding:
         dilute_hu: range of such blood, HU.
         old: share of subdurals that are not acute, at 45 years or less and at 90.
         old_kinds: weights of isodense, chronic and mixed ones.
+        old_mm: how much thicker isodense and chronic ones are than fresh ones.
         epidural_mm: thickness, 0 to 1.
         subdural_mm: thickness over the convexity, 0 to 1.
         film_mm: thickness along falx or tentorium, 0 to 1.
@@ -180,6 +181,7 @@ class Bleeding:
     dilute_hu: tuple[float, float] = (45.0, 55.0)
     old: tuple[float, float] = (0.08, 0.5)
     old_kinds: tuple[float, float, float] = (0.4, 0.3, 0.3)
+    old_mm: float = 4.0
     epidural_mm: tuple[float, float] = (4.0, 22.0)
     subdural_mm: tuple[float, float] = (2.2, 14.0)
     film_mm: tuple[float, float] = (1.8, 5.0)
@@ -327,7 +329,7 @@ FORMER = Family(
     ),
     density=Density(grey=(38.2, 1.2), young=0.0, contrast=(9.0, 0.8), csf=(6.0, 1.5)),
     bleeding=Bleeding(
-        severity=(4.5, 1.2), growth=1.0, clot_hu=(66.0, 66.0), dilute=0.0, old=(0.03, 0.4),
+        severity=(4.5, 1.2), growth=1.0, clot_hu=(66.0, 66.0), dilute=0.0, old=(0.03, 0.4), old_mm=0.0,
         old_kinds=(0.3, 0.3, 0.4), epidural_mm=(5.0, 29.0), subdural_mm=(1.8, 18.3), film_mm=(2.5, 4.5),
         films=(0.06, 0.2), sulci_mm=(10.0, 26.0), sulci=(2, 4), sulci_open_mm=(0.7, 0.7),
         sulci_fill=(0.7, 0.95), cisterns_fill=(0.8, 1.0), cisterns=(1.0, 1.0), contusion_mm=(3.0, 11.0),

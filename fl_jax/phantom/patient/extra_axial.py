@@ -80,7 +80,7 @@ def subdural(rng: Rng, side: float, grade: Grade, age: float) -> list[Lesion]:
     film_only = rng.random() < numbers.films[0]
     if not film_only:
         thick = grade.between(numbers.subdural_mm) * rng.uniform(0.75, 1.25)
-        thick += 4.0 * (old and hu < 46.0)  # older ones have grown, or nobody would see them
+        thick += numbers.old_mm * (old and mix == 0.0)  # they grew slowly, or went unnoticed
         spread = 0.6 + 0.4 * min(1.0, 2.0 * grade.extent)
         radii = (spread * rng.uniform(45, 88), spread * rng.uniform(38, 66), thick)
         elevation = (8, 38)

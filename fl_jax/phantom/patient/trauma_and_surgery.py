@@ -155,7 +155,7 @@ def _line(rng: Rng, kind: str) -> list[Rod]:
     """Leads of a monitor, an oxygen tube, hairpins, or a hearing aid."""
     s, away = float(rng.choice([-1.0, 1.0])), rng.uniform(16, 34)
     if kind == "aid":
-        return [Rod((s * 86.0, -36.0, -30.0), (s * 85.0, -40.0, -14.0), 2.2, 1500.0, True)]
+        return [Rod((s * 86.0, -36.0, -30.0), (s * 85.0, -40.0, -14.0), 1.2, 1500.0, True)]
     if kind == "pins":
         at = [surface(rng, 15.5) for _ in range(int(rng.integers(1, 4)))]
         return [Rod(p, triple(np.add(p, rng.normal(0, 5, 3))), 0.8, 2800.0, True) for p in at]
