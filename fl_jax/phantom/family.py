@@ -139,9 +139,9 @@ class Bleeding:
 
     | severity | subdural, epidural: thickness, mm | contusion: mm across | hematoma: ml | clot, HU |
     |---|---|---|---|---|
-    | 0.1 | 2.6, 4.6 | 6 | 0.5 | 58 |
-    | 0.5 | 6.4, 10 | 11 | 4 | 61 |
-    | 0.9 | 12, 19 | 18 | 22 | 64 |
+    | 0.1 | 2.4, 4.4 | 6 | 0.5 | 57 |
+    | 0.5 | 5.8, 9.5 | 10 | 3 | 60 |
+    | 0.9 | 12, 19 | 18 | 20 | 63 |
 
     Attributes:
         severity: parameters of the beta distribution of severity over bleeding patients.
@@ -174,10 +174,10 @@ class Bleeding:
     """
 
     severity: tuple[float, float] = (2.0, 2.0)
-    growth: float = 1.5
-    clot_hu: tuple[float, float] = (57.0, 65.0)
+    growth: float = 1.7
+    clot_hu: tuple[float, float] = (56.0, 64.0)
     clot_sd: float = 5.5
-    dilute: float = 0.2
+    dilute: float = 0.25
     dilute_hu: tuple[float, float] = (45.0, 55.0)
     old: tuple[float, float] = (0.08, 0.5)
     old_kinds: tuple[float, float, float] = (0.4, 0.3, 0.3)
@@ -194,9 +194,9 @@ class Bleeding:
     cisterns: tuple[float, float] = (0.25, 1.0)
     contusion_mm: tuple[float, float] = (2.6, 9.5)
     hematoma: tuple[float, float] = (0.42, 1.75)
-    infratentorial: float = 0.3
-    ends: float = 0.4
-    ventricle_fill: tuple[float, float] = (0.05, 0.8)
+    infratentorial: float = 0.35
+    ends: float = 0.5
+    ventricle_fill: tuple[float, float] = (0.1, 0.75)
     mimics: float = 1.5
     edge: float = 1.4
     grain: float = 1.5
@@ -370,8 +370,8 @@ SHIFTED = Family(
         severity=(1.8, 2.2), growth=1.3, clot_hu=(54.0, 68.0), clot_sd=7.0, dilute=0.3,
         dilute_hu=(43.0, 54.0), old=(0.15, 0.7), old_kinds=(0.4, 0.4, 0.2), epidural_mm=(3.0, 26.0),
         subdural_mm=(2.5, 17.0), film_mm=(1.5, 6.0), films=(0.25, 0.4), sulci_mm=(5.0, 26.0), sulci=(1, 4),
-        contusion_mm=(2.2, 12.0), hematoma=(0.38, 1.9), infratentorial=0.4, ends=0.5,
-        ventricle_fill=(0.03, 0.9), mimics=2.0, edge=1.8, grain=2.0,
+        contusion_mm=(2.2, 12.0), hematoma=(0.38, 1.9), infratentorial=0.4, ends=0.6,
+        ventricle_fill=(0.08, 0.85), mimics=2.0, edge=1.8, grain=2.0,
     ),
     surroundings=Surroundings(
         operated=0.14, plates=0.8, lines=0.5, collar=0.12, fillings=0.45, other_rest=0.2, foam=0.6,
