@@ -187,7 +187,9 @@ def _centres(
             progress(done, total)
     centres, groups, without = found.all()
     if without:
-        say(f"{without} of {groups} series show no skull: centred on the picture, not on the head")
+        say(
+            f"{without} of {groups} series show too little skull: centred on the picture, not the head"
+        )
     return centres
 
 

@@ -118,7 +118,7 @@ def test_a_series_without_a_skull_is_centred_on_the_picture_and_said(tmp_path):
     write(source, "head", drawn(), (1.0, 1.0))
     common = {"layout": "loose", "data_dir": tmp_path / "data", "workers": 0}
     dataset.prepare(source, **common, image_size=64, spacing_mm=4.0, say=said.append)
-    assert said == ["1 of 2 series show no skull: centred on the picture, not on the head"]
+    assert said == ["1 of 2 series show too little skull: centred on the picture, not the head"]
 
 
 def test_one_picture_under_two_patients_links_them_wherever_their_series_are_centred(tmp_path):

@@ -23,7 +23,7 @@ from fl_jax.data.dicom.refusal import (
     Repair,
     shown,
 )
-from fl_jax.data.dicom.resample import MIDDLE, Centre, check_spacing, resample
+from fl_jax.data.dicom.resample import MIDDLE, SMALLEST, Centre, check_spacing, resample
 from fl_jax.data.head import Head, measure
 from fl_jax.data.pseudonyms import without_id
 from fl_jax.files.regular import open_read
@@ -212,7 +212,7 @@ def _read(
     shape, head = (hu.shape[0], hu.shape[1]), measure(hu, plane.spacing)
     if mm:
         check_spacing(shape, plane.spacing)
-        seen = not math.isnan(head.skull_area)
+        seen = head.skull_area >= SMALLEST
         centre = centre or (Centre(head.skull_row, head.skull_column) if seen else MIDDLE)
     else:
         centre = MIDDLE

@@ -11,8 +11,8 @@ file, so the centre is within half of one, about 0.25 mm; the scale is exact.
 The centre is one for all slices of a plane of a series that share their matrix and spacing: the median of
 the centres of their skulls (see `fl_jax.data.head`), over slices whose skull has at least half the area of
 the largest. So vertex and neck do not count, head rests and tables are no skull, and neighbouring slices
-keep their relation. A file that is read alone is centred on its own skull. Without any skull the centre is
-the picture's.
+keep their relation. A file that is read alone is centred on its own skull. Without a skull of `SMALLEST`
+the centre is the picture's.
 """
 
 import math
@@ -26,6 +26,8 @@ from fl_jax.data.dicom.refusal import Reason, RefusedError
 
 FIELDS_OF_VIEW = (100.0, 1000.0)
 """Extent of a picture that may be a head's, mm: a smaller or larger one has a wrong Pixel Spacing."""
+SMALLEST = 80.0
+"""Area of a skull that tells where the head is, cm2; less is a vertex, or one bone of a neck or face."""
 LARGE = 0.5
 """Slices with less than this share of the series' largest skull do not count for its centre."""
 
@@ -118,12 +120,13 @@ class Centres:
                 heads.append(head)
 
     def all(self) -> tuple[list[Centre], int, int]:
-        """The centre of every file; how many groups there are, and how many without a skull."""
+        """The centre of every file; how many groups there are, and how many without such a skull."""
         centres: dict[tuple[object, ...] | None, Centre] = {None: MIDDLE}
+        without = 0
         for group, heads in self._groups.items():
             table = np.array(heads).reshape(-1, 3)
-            large = table[table[:, 0] >= LARGE * table[:, 0].max(initial=0)]
+            large = table[table[:, 0] >= max(SMALLEST, LARGE * table[:, 0].max(initial=0))]
             row, column = np.median(large[:, 1:], 0).round(2) if len(large) else MIDDLE
             centres[group] = Centre(float(row), float(column))
-        without = sum(not heads for heads in self._groups.values())
+            without += not len(large)
         return [centres[group] for group in self._of_file], len(self._groups), without

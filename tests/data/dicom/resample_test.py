@@ -80,8 +80,9 @@ def test_a_series_has_the_median_of_its_large_skulls():
     for head in (*heads, NONE):
         found.add(("a",), head)
     found.add(None, NONE)
-    found.add(("b",), (60.0, 7.0, 8.0))
+    found.add(("b",), (81.0, 7.0, 8.0))
     found.add(("c",), NONE)
+    found.add(("d",), (60.0, 7.0, 8.0))
     centres, groups, without = found.all()
-    assert centres == [Centre(2.0, -5.0)] * 5 + [MIDDLE, Centre(7.0, 8.0), MIDDLE]
-    assert (groups, without) == (3, 1)
+    assert centres == [Centre(2.0, -5.0)] * 5 + [MIDDLE, Centre(7.0, 8.0), MIDDLE, MIDDLE]
+    assert (groups, without) == (4, 2)
