@@ -20,6 +20,7 @@ from fl_jax.phantom.family import GROUPS
 
 PIPELINE: dict[str, dict[str, Any]] = {
     "intensity": {"intensity": "study"},
+    "spacing": {"spacing_mm": 3.75},  # 64 pixels are 240 mm
     "geometry": {"zoom": 0.15, "shift": 0.08},
     "level": {"hu_offset": 8.0, "hu_gain": 0.03},
     "texture": {"blur": 0.7, "noise": 3.0},
