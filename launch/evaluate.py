@@ -5,19 +5,20 @@
     python -m launch.evaluate --workdir=runs/demo --predictions=theirs.csv --predictions=NAME=FILE
     python -m launch.evaluate --workdir=runs/demo --source=DIR_OF_DICOM --out=DIR
 
-`--data` takes a dataset of launch.prepare_data. Probabilities go to predictions.csv and predictions.html. If
-every slice has labels, evaluation.{json,csv,html} have the statistics, per site and pooled, and judged.csv
-the predictions behind them; training patients of the experiment's dataset are left out. Without `--data`
-and `--checkpoint`, the training's predictions are evaluated and no model runs. `--by_study` evaluates
-by DICOM study: a head's predictions of studies, or noisy-or over a study's slices, calibrated on
-validation studies. Next to each AUROC stands what a shortcut would score that does not look for blood, and
-the AUROC on pairs of like area of soft tissue.
+`--data` takes a dataset of launch.prepare_data. Probabilities go to predictions.csv, patients.csv and
+predictions.html. If every slice has labels, evaluation.{json,csv,html} have the statistics, per site and
+pooled, and judged.csv the predictions behind them; training patients of the experiment's dataset are left
+out. Without `--data` and `--checkpoint`, the training's predictions are evaluated and no model runs.
+`--by_study` evaluates by DICOM study: a head's predictions of studies, or noisy-or over a study's slices,
+calibrated on validation studies. Next to each AUROC stands what a shortcut would score that does not look
+for blood, and the AUROC on pairs of like area of soft tissue.
 `--predictions` names files of other programs in the format of judged.csv (Image, subtype and pred_label
 suffice), which are compared with the model on the same images.
 
 `--source` takes scans without labels. It reads every file in the tree; anything but an axial CT slice is
-refused, with the reason on the page. The dataset, data/ in the output folder, keeps the files' names. Without
-`--out` results go to WORKDIR/evaluations/MODEL.
+refused, with the reason on the page. The page says which patients and slices are called, worst first, at
+thresholds chosen on validation data, and how the scans differ from the training scans. The dataset, data/ in
+the output folder, keeps the files' names. Without `--out` results go to WORKDIR/evaluations/MODEL.
 """
 
 from pathlib import Path
@@ -25,7 +26,6 @@ from pathlib import Path
 from absl import app, flags
 
 from fl_jax.experiment.evaluate import Request, evaluate
-from fl_jax.report import labelled_scans
 from fl_jax.workdir import Workdir
 from launch.cli import arguments, output, progress
 
@@ -53,15 +53,12 @@ def main(argv: list[str]) -> None:
         workers=FLAGS.workers,
     )
     with progress.reporter() as reporter:
-        results, files = evaluate(Workdir(FLAGS.workdir), request, reporter)
+        results, files, sentences = evaluate(Workdir(FLAGS.workdir), request, reporter)
 
     def text() -> None:
-        if results is not None:
-            print(labelled_scans.sentence(results), labelled_scans.called(results), sep="\n")
-            print(*labelled_scans.beside(results), sep="\n")
-        print(*files, sep="\n")
+        print(*sentences, *files, sep="\n")
 
-    output.show({"results": results, "files": files}, text)
+    output.show({"results": results, "files": files, "sentences": sentences}, text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The rule by which slices and patients are called: thresholds chosen on validation predictions.
 
     slice     called for a label at the lowest threshold with a specificity of 0.9 on validation slices
-    patient   called for a label at Youden's threshold of the scores of validation patients
+    patient   called for a label at Youden's threshold of the scores of validation patients, which `noisy_or`
+              makes of their slices
 
 | validation predictions | outcome |
 |---|---|
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fl_jax.evaluation import roc
+from fl_jax.evaluation import noisy_or, roc
 from fl_jax.evaluation.operating_points import SPECIFICITY, specificity_threshold
 from fl_jax.evaluation.patient_level import aggregate
 from fl_jax.evaluation.predictions import Predictions
@@ -45,10 +46,33 @@ class Threshold(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Thresholds by label, L each."""
+    """How slices and patients are called.
+
+    Attributes:
+        slices: thresholds by label, L of them.
+        patients: likewise.
+        score: of patients, from their slices; None takes the largest of a patient's slices.
+    """
 
     slices: tuple[Threshold, ...]
     patients: tuple[Threshold, ...]
+    score: noisy_or.NoisyOr | None
+
+    def patient_scores(
+        self, scores: NDArray[np.float64], patient: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Scores of patients, float64[P, L] in [0, 1], in the order of `np.unique(patient)`.
+
+        Args:
+            scores: float64[N, L], probabilities of slices.
+            patient: str[N].
+        """
+        patient = np.asarray(patient)
+        same, truth = np.full(patient.shape, ""), np.zeros(scores.shape, np.uint8)
+        image = np.arange(patient.size).astype(str)
+        return _by_patient(
+            Predictions(image, patient, same, same, truth, scores), self.score
+        ).scores
 
     def calls_slices(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which slices are called for which label: bool[N, L] from probabilities float64[N, L]."""
@@ -60,7 +84,7 @@ class Rule(NamedTuple):
         """Which patients are called for which label.
 
         Args:
-            scores: float64[P, L], of `patient_scores`.
+            scores: float64[P, L], from `patient_scores`.
             of_slices: bool[P, L], whether one of the patient's slices is called; decides without a threshold.
         """
         values = np.array([threshold.value for threshold in self.patients])
@@ -73,25 +97,18 @@ def choose(validation: Predictions) -> Rule:
     Args:
         validation: images that the model was allowed to see, never the test data; may have none.
     """
-    patients = aggregate(validation)
+    score = noisy_or.fit(validation)
+    patients = _by_patient(validation, score)
     labels = range(validation.truth.shape[1])
     return Rule(
         tuple(_of_slices(validation, label) for label in labels),
         tuple(_of_patients(patients, label) for label in labels),
+        score,
     )
 
 
-def patient_scores(scores: NDArray[np.float64], patient: ArrayLike) -> NDArray[np.float64]:
-    """Scores of patients, float64[P, L] in the order of `np.unique`, as `choose` scores them.
-
-    Args:
-        scores: float64[N, L], probabilities of slices.
-        patient: str[N].
-    """
-    patient = np.asarray(patient)
-    same = np.full(patient.shape, "")
-    truth = np.zeros(scores.shape, np.uint8)
-    return aggregate(Predictions(patient, patient, same, same, truth, scores)).scores
+def _by_patient(data: Predictions, score: noisy_or.NoisyOr | None) -> Predictions:
+    return aggregate(data) if score is None else noisy_or.aggregate(data, score)
 
 
 def _of_slices(data: Predictions, label: int) -> Threshold:

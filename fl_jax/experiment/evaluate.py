@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from fl_jax.data import domain
 from fl_jax.data import slices as datasets
 from fl_jax.data.metadata import read_summary
 from fl_jax.data.studies import Studies
-from fl_jax.evaluation import patient_level, predictions
+from fl_jax.evaluation import call_rule, patient_level, predictions
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.tissue import Tissue, measure
 from fl_jax.experiment import (
@@ -21,6 +22,7 @@ from fl_jax.experiment import (
     prepare,
     restore,
     study_level,
+    training_domain,
 )
 from fl_jax.experiment import inputs as training_inputs
 from fl_jax.experiment.data import report_intensity
@@ -29,9 +31,10 @@ from fl_jax.experiment.predict import score, study_scores
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.experiment.study_level import StudyNames
 from fl_jax.files import atomic
-from fl_jax.report import labelled_scans, unlabelled_scans
+from fl_jax.report import call_words, inference_page, labelled_scans, unlabelled_scans, verdicts
 from fl_jax.report.results import visible_validation
 from fl_jax.workdir import EvaluationFolder, Workdir, tissue_of
+from fl_jax.workdir.schema import TrainingDomain
 
 OwnStudies = tuple[Predictions, Predictions, str]
 """A head's predictions of studies, of validation studies, and where they come from."""
@@ -81,12 +84,28 @@ class Evaluation(NamedTuple):
     """Results and files of an evaluation.
 
     Attributes:
-        results: see `evaluation.compute`; None for scans without labels.
+        results: see `labelled_scans.compute`; None for scans without labels.
         files: the files written.
+        sentences: the verdict on scans without labels, or the results on labelled ones.
     """
 
     results: dict[str, Any] | None
     files: list[Path]
+    sentences: list[str]
+
+
+class Predicted(NamedTuple):
+    """A model's predictions of a dataset.
+
+    Attributes:
+        slices: the dataset's N slices.
+        logits: float64[N, L].
+        sentences: the verdict, the rule behind it, and how the scans differ from the training scans.
+    """
+
+    slices: datasets.Slices
+    logits: NDArray[np.float64]
+    sentences: list[str]
 
 
 def evaluate(workdir: Workdir, request: Request, reporter: Reporter) -> Evaluation:
@@ -134,17 +153,19 @@ def _evaluate(
             reporter=reporter,
         )
         reporter.dataset_ready(summary)
-    slices, logits = predict(model, data_dir, out, source=request.source or "")
+    best = request.checkpoint is None
+    seen = labelled_predictions.validation(model, workdir, best=best, reporter=reporter)
+    training = training_domain.read(workdir, model, reporter)
+    slices, logits, words = predict(model, data_dir, out, seen[0], training, source=request.source)
     report_intensity(model.config, slices, reporter)
     reporter.message(f"{len(slices)} slices predicted by {model.name}, round {model.round}")
-    files = [out.predictions, out.predictions_page]
+    files = [out.predictions, out.patients, out.predictions_page]
     if request.others:
         slices.require_labels()
     if not slices.labelled or request.source is not None:
-        return Evaluation(None, files)
-    best = request.checkpoint is None
+        return Evaluation(None, files, words)
     ours = labelled_predictions.from_logits(
-        model, slices, logits, workdir, data_dir, best=best, reporter=reporter
+        model, slices, logits, workdir, data_dir, best=best, reporter=reporter, seen=seen
     )
     ours = ours._replace(facts=_facts(model) | ours.facts | _training(unfinished))
     rows = np.flatnonzero(np.isin(slices.image, _evaluated(ours)))
@@ -157,18 +178,23 @@ def _evaluate(
 
 
 def predict(
-    model: restore.Trained, data_dir: Path, out: EvaluationFolder, *, source: str | Path = ""
-) -> tuple[datasets.Slices, NDArray[np.float64]]:
+    model: restore.Trained,
+    data_dir: Path,
+    out: EvaluationFolder,
+    validation: Predictions,
+    training: TrainingDomain | None = None,
+    *,
+    source: Path | None = None,
+) -> Predicted:
     """Predicts a prepared dataset, and writes the predictions and their page.
 
     Args:
         model: the model.
         data_dir: the dataset, with or without labels.
         out: the folder to write to.
-        source: names of refused files are shown relative to this folder.
-
-    Returns:
-        The dataset's N slices, and their logits float64[N, L].
+        validation: the model's predictions on validation slices, which set its thresholds.
+        training: what the training scans look like; None if unknown.
+        source: folder of the dataset's DICOM files, whose pixels the page shows; None without.
 
     Raises:
         ValueError: the dataset has another image size than the model.
@@ -188,15 +214,44 @@ def predict(
     inputs = restore.as_read(model, slices)  # for a head these are features; the page shows pixels
     logits = score(model.logits, model.params, inputs, np.arange(len(slices)))
     collected = unlabelled_scans.collect(slices, expit(logits))
-    refused = unlabelled_scans.refusals(data_dir / "refused.csv", source)
+    rule = call_rule.choose(validation)
+    judged = verdicts.judge(collected, rule)
+    comparison = _compare_domain(slices, collected, data_dir, training)
+    refused = unlabelled_scans.refusals(data_dir / "refused.csv", source or "")
     out.begin()
-    unlabelled_scans.write(out.predictions, collected)
+    called = rule.calls_slices(collected.scores)[:, call_words.ANY]
+    unlabelled_scans.write(out.predictions, collected, called)
+    verdicts.write(out.patients, judged)
     summary, repaired = read_summary(data_dir), Counter[str]()
     for site in summary["sites"].values() if summary else ():
         repaired.update(site["repairs"])
-    page = unlabelled_scans.render(collected, slices, refused, repaired, _facts(model))
+    scans = inference_page.Scans(slices, source, refused, repaired)
+    page = inference_page.render(collected, scans, rule, comparison, _facts(model))
     atomic.write_text(out.predictions_page, page)
-    return slices, logits
+    words = [
+        inference_page.headline(judged),
+        f"Slices: {call_words.slice_rule(rule)}. Patients: {call_words.patient_rule(rule)}.",
+        inference_page.differences(comparison),
+    ]
+    return Predicted(slices, logits, words)
+
+
+def _compare_domain(
+    slices: datasets.Slices,
+    collected: unlabelled_scans.ScanPredictions,
+    data_dir: Path,
+    training: TrainingDomain | None,
+) -> inference_page.Comparison:
+    parts = domain.studies(slices)
+    measured = domain.measure(slices, domain.read_extent(data_dir, slices), parts)
+    name = dict(zip(collected.row.tolist(), collected.study.tolist(), strict=True))
+    studies = {name[int(rows[0])]: one for rows, one in zip(parts, measured, strict=True)}
+    if training is None:
+        basis = "the training scans' ranges are not known, because the training dataset is not on this disk"
+        return inference_page.Comparison(studies, None, basis)
+    basis = f"{training.studies} of {training.of} training studies"
+    ordered = dict.fromkeys(collected.study.tolist())
+    return inference_page.Comparison({n: studies[n] for n in ordered}, training.ranges, basis)
 
 
 def _spacing(mm: float) -> str:
@@ -315,4 +370,6 @@ def _compare(
         names=names,
         own=own,
     )
-    return Evaluation(results, [*files, out.results, out.table, out.page])
+    sentences = [labelled_scans.sentence(results), labelled_scans.called(results)]
+    sentences += labelled_scans.beside(results)
+    return Evaluation(results, [*files, out.results, out.table, out.page], sentences)

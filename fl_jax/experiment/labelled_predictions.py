@@ -61,6 +61,7 @@ def from_logits(
     *,
     best: bool,
     reporter: Reporter,
+    seen: tuple[Predictions, str] | None = None,
 ) -> LabelledPredictions:
     """Splits a model's predictions on a labelled dataset.
 
@@ -75,6 +76,7 @@ def from_logits(
         data_dir: of the dataset.
         best: whether the model is the best round's, whose validation predictions the workdir has.
         reporter: gets warnings about the results.
+        seen: of `validation`, if it is known already.
 
     Raises:
         ValueError: a label is missing, or the experiment's partition does not fit its dataset.
@@ -92,9 +94,9 @@ def from_logits(
     facts["images with the name of a training image"] = _count_shared(
         model, slices, workdir, reporter
     )
-    validation, source = _validation(model, workdir, best=best, reporter=reporter)
-    facts["operating points from"] = source
-    return LabelledPredictions(model.name, scores, validation, facts)
+    seen = seen or validation(model, workdir, best=best, reporter=reporter)
+    facts["operating points from"] = seen[1]
+    return LabelledPredictions(model.name, scores, seen[0], facts)
 
 
 def _partition(workdir: Workdir, slices: datasets.Slices | None = None) -> partitions.Partition:
@@ -140,7 +142,7 @@ def _count_shared(
     return number
 
 
-def _validation(
+def validation(
     model: restore.Trained, workdir: Workdir, *, best: bool, reporter: Reporter
 ) -> tuple[Predictions, str]:
     """The model's predictions on the experiment's validation slices, and where they come from."""
@@ -157,8 +159,8 @@ def _validation(
         whole = _predictions(
             slices, logits, partition.sites_of(slices), np.full(len(slices), "validation")
         )
-        validation = visible_validation(model.name, select(whole, rows))
-        return validation, "the experiment's validation slices"
+        seen = visible_validation(model.name, select(whole, rows))
+        return seen, "the experiment's validation slices"
     reporter.message(
         "the experiment's validation data are not on this disk: only the fixed operating point is known"
     )

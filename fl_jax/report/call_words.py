@@ -43,7 +43,7 @@ def subtype_rule(rule: Rule) -> str:
     text = "Subtypes of a called patient are named at thresholds chosen likewise"
     if not lacking:
         return f"{text}."
-    return f"{text}; {', '.join(lacking)}, too rare in validation, where a slice reaches its threshold."
+    return f"{text}; validation has too few patients for a threshold of {', '.join(lacking)}."
 
 
 def called_shares(evaluation: Mapping[str, Any], unit: str) -> str:

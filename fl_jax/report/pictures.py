@@ -51,6 +51,6 @@ def case_pictures(hu: NDArray[np.int16]) -> dict[str, bytes | None]:
     }
 
 
-def data_uri(image: bytes) -> str:
-    """Embeds a PNG in a data URI."""
-    return "data:image/png;base64," + base64.b64encode(image).decode()
+def data_uri(image: bytes, kind: str = "png") -> str:
+    """Embeds a PNG, or a JPEG with the kind "jpeg", in a data URI."""
+    return f"data:image/{kind};base64," + base64.b64encode(image).decode()

@@ -1,6 +1,8 @@
-"""Predictions for scans without labels: a CSV, and a page of slices ordered by position.
+"""Predictions for scans without labels as a table, ordered by position; `inference_page` shows them.
 
-    image,patient,study,series,position,any,epidural,...     probabilities in [0, 1], position in mm
+    image,patient,study,series,position,any,epidural,...,called
+
+Probabilities in [0, 1], position in mm; called is 1 if the slice is called for hemorrhage.
 
 Patients, studies and series are numbered (`P1`, `P1.1`, `P1.1.2`) in the order of their images' names, so
 neither file contains an identifier from a DICOM header. An image is named by its path in the source, which
@@ -8,9 +10,9 @@ joins it with its file; the page says that such a path may name a patient.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +22,10 @@ from fl_jax.data.dicom import Reason
 from fl_jax.data.metadata import REMEDY, check_digest
 from fl_jax.data.site_names import SITE_NAME
 from fl_jax.data.slices import Slices
-from fl_jax.data.windows import DEFAULT_WINDOWS
 from fl_jax.files import csv_table
 from fl_jax.files.text import LONGEST, printable
-from fl_jax.report.pictures import data_uri, png, windowed
-from fl_jax.report.rendering import render_html
 
-COLUMNS = ("image", "patient", "study", "series", "position", *LABELS)
-BRAIN = DEFAULT_WINDOWS[:1]
-MAX_SLICES = 600
-"""Maximum number on a page, about 10 KB each; series are never cut, and the first is always shown."""
+COLUMNS = ("image", "patient", "study", "series", "position", *LABELS, "called")
 MAX_REFUSED = 200
 """Maximum number of refused files that a page lists for one reason."""
 
@@ -108,11 +104,13 @@ def collect(slices: Slices, scores: NDArray[np.float64]) -> ScanPredictions:
     )
 
 
-def write(path: str | os.PathLike[str], predicted: ScanPredictions) -> None:
-    """Writes the CSV atomically, one line a slice."""
+def write(
+    path: str | os.PathLike[str], predicted: ScanPredictions, called: NDArray[np.bool_]
+) -> None:
+    """Writes the CSV atomically, one line a slice; `called` is bool[N]."""
     rows = (
-        (*names, f"{position:.6g}", *(f"{score:.9g}" for score in scores))
-        for *names, position, scores in zip(*predicted[1:], strict=True)
+        (*names, f"{position:.6g}", *(f"{score:.9g}" for score in scores), int(call))
+        for *names, position, scores, call in zip(*predicted[1:], called, strict=True)
     )
     csv_table.write(path, COLUMNS, rows)
 
@@ -145,63 +143,3 @@ def refusals(path: str | os.PathLike[str], source: str | os.PathLike[str] = "") 
         Refused(reason, len(files), files[:MAX_REFUSED])
         for reason, files in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
-
-
-def render(
-    predicted: ScanPredictions,
-    slices: Slices,
-    refused: Sequence[Refused],
-    repaired: Mapping[str, int],
-    model: Mapping[str, Any],
-) -> str:
-    """Renders the page: a table of series, the slices with their probabilities, the refused files.
-
-    Args:
-        predicted: of `collect` for these slices.
-        slices: the dataset, for the pictures.
-        refused: of `refusals`.
-        repaired: number of slices by repair.
-        model: facts about it, by name.
-
-    Returns:
-        A self-contained page.
-    """
-    _, first = np.unique(predicted.series, return_index=True)
-    starts = np.sort(first)
-    ends = np.append(starts[1:], len(predicted.series))
-    series = [_series(predicted, np.arange(*bounds)) for bounds in zip(starts, ends, strict=True)]
-    shown = 1 + int(np.searchsorted(ends[1:], MAX_SLICES, side="right"))
-    for scan in series[:shown]:
-        for cell, hu in zip(scan["slices"], slices.hu(predicted.row[scan["rows"]]), strict=True):
-            cell["picture"] = data_uri(png(windowed(hu, BRAIN)))
-    return render_html(
-        "unlabelled_scans.html",
-        labels=LABELS,
-        series=series,
-        shown=shown,
-        slices=len(predicted.image),
-        patients=len(set(predicted.patient.tolist())),
-        refused=refused,
-        repaired=repaired,
-        window=BRAIN[0],
-        model=model,
-    )
-
-
-def _series(predicted: ScanPredictions, rows: NDArray[np.int64]) -> dict[str, Any]:
-    scores, position = predicted.scores[rows], predicted.position[rows].astype(float)
-    return {
-        "name": str(predicted.series[rows[0]]),
-        "rows": rows,
-        "position": (position[0], position[-1]),
-        "highest": [(float(scores[at, n]), int(at) + 1) for n, at in enumerate(scores.argmax(0))],
-        "slices": [
-            {
-                "number": number,
-                "image": str(predicted.image[row]),
-                "position": float(predicted.position[row]),
-                "scores": predicted.scores[row].tolist(),
-            }
-            for number, row in enumerate(rows, 1)
-        ],
-    }

@@ -73,6 +73,25 @@ class Done(msgspec.Struct, frozen=True):
     device: str | None = None
 
 
+class TrainingDomain(msgspec.Struct, frozen=True):
+    """What an arm's training scans look like: `domain.json`.
+
+    Attributes:
+        dataset: digest of the training dataset.
+        partition: digest of the partition.
+        studies: measured, evenly spread over the training studies.
+        of: training studies.
+        ranges: 1st and 99th percentile over the studies, by the fields of `data.domain.Domain`; None if
+            unknown in every study.
+    """
+
+    dataset: str | None
+    partition: str | None
+    studies: Count
+    of: Count
+    ranges: dict[str, tuple[float, float] | None]
+
+
 class ReportConfig(msgspec.Struct, frozen=True):
     """The fields of a config that evaluation and report read."""
 

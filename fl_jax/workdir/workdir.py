@@ -16,7 +16,15 @@ from fl_jax.files.atomic import delete, write_json
 from fl_jax.files.jsonable import jsonable
 from fl_jax.files.regular import read_bytes
 from fl_jax.files.structs import parse, read_struct
-from fl_jax.workdir.schema import Done, Inputs, Manifest, RoundRecord, Saliency, TissueTable
+from fl_jax.workdir.schema import (
+    Done,
+    Inputs,
+    Manifest,
+    RoundRecord,
+    Saliency,
+    TissueTable,
+    TrainingDomain,
+)
 
 PERSONAL = "personal"
 """Name of the predictions of the sites' personal models."""
@@ -216,6 +224,7 @@ class ArmFolder:
         self.inputs = folder / "inputs.json"
         self.metrics = folder / "metrics.jsonl"
         self.done = folder / "done.json"
+        self.domain = folder / "domain.json"
         self.tensorboard = folder / "tensorboard"
         self.checkpoints = folder / "checkpoints"
 
@@ -229,6 +238,14 @@ class ArmFolder:
     def write_done(self, done: Done) -> None:
         """Writes `done.json`."""
         write_json(self.done, msgspec.to_builtins(done))
+
+    def read_domain(self) -> TrainingDomain | None:
+        """Reads `domain.json`."""
+        return read_struct(self.domain, TrainingDomain, remedy="remove it; it is measured again")
+
+    def write_domain(self, domain: TrainingDomain) -> None:
+        """Writes `domain.json`."""
+        write_json(self.domain, msgspec.to_builtins(domain))
 
     def read_metrics(self) -> list[RoundRecord]:
         """Reads `metrics.jsonl`, one record a round; none if there is no such file."""
@@ -280,10 +297,13 @@ class EvaluationFolder(_OutFolder):
     """What `launch.evaluate` writes into a folder, below a workdir or anywhere else."""
 
     def __init__(self, folder: Path) -> None:
-        names = "evaluation.json evaluation.csv evaluation.html judged.csv predictions.csv predictions.html"
+        names = (
+            "evaluation.json evaluation.csv evaluation.html judged.csv predictions.csv predictions.html "
+            "patients.csv"
+        )
         super().__init__(folder, "evaluation", names)
         self.results, self.table, self.page = self.files[:3]
-        self.judged, self.predictions, self.predictions_page = self.files[3:]
+        self.judged, self.predictions, self.predictions_page, self.patients = self.files[3:]
         self.data = folder / "data"
 
 

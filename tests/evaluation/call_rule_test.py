@@ -5,8 +5,7 @@ import pytest
 from slice_scores import cohort
 
 from fl_jax.core.types import LABELS
-from fl_jax.evaluation import call_rule, roc
-from fl_jax.evaluation.patient_level import aggregate
+from fl_jax.evaluation import call_rule, noisy_or, roc
 from fl_jax.evaluation.predictions import select
 
 
@@ -31,12 +30,14 @@ def test_one_slice_in_ten_without_hemorrhage_is_called_on_validation_data(valida
 
 def test_patients_are_called_at_youdens_threshold_of_their_scores(validation):
     rule = call_rule.choose(validation)
-    patients = aggregate(validation)
+    fitted = noisy_or.fit(validation)
+    assert fitted is not None
+    patients = noisy_or.aggregate(validation, fitted)
     threshold = rule.patients[0]
     assert threshold.value == roc.youden_threshold(patients.truth[:, 0], patients.scores[:, 0])
     with_it = patients.truth[:, 0].sum()
     assert threshold == (threshold.value, True, with_it, 40 - with_it, 40)
-    scores = call_rule.patient_scores(validation.scores, validation.patient)
+    scores = rule.patient_scores(validation.scores, validation.patient)
     np.testing.assert_array_equal(scores, patients.scores)
     called = rule.calls_patients(scores, np.zeros(scores.shape, bool))
     np.testing.assert_array_equal(called[:, 0], scores[:, 0] >= threshold.value)
@@ -58,4 +59,6 @@ def test_too_few_patients_give_the_fixed_threshold_and_the_call_of_a_slice(valid
 def test_without_validation_data_every_threshold_is_fixed(validation):
     rule = call_rule.choose(select(validation, np.zeros(validation.image.size, bool)))
     assert [threshold.value for threshold in rule.slices] == 6 * [call_rule.FALLBACK]
+    scores = rule.patient_scores(validation.scores, validation.patient)  # the largest of the slices
+    assert scores[0, 0] == validation.scores[validation.patient == "p000", 0].max()
     assert {threshold.patients for threshold in (*rule.slices, *rule.patients)} == {0}

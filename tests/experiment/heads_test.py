@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from configs import recalibrate, study_head
 from fl_jax.data import slices as datasets
+from fl_jax.data.domain import Extent
 from fl_jax.evaluation import predictions
 from fl_jax.evaluation.patient_level import aggregate
 from fl_jax.experiment import data, evaluate, features, heads, inputs, predict, restore, setup
@@ -108,12 +109,14 @@ def test_a_head_is_trained_and_judged_like_any_model(config, demo, tmp_path, sca
     row = {name: number for number, name in enumerate(scans.image)}
     rows = np.array([row[name] for name in stored.image])
     (tmp_path / "refused.csv").write_text("site,path,reason,detail\n")
+    lost = np.full(len(scans), np.nan)
+    monkeypatch.setattr(evaluate.domain, "read_extent", lambda *_: Extent(lost, lost, lost))
     with EvaluationFolder(tmp_path / "out") as out:
-        _, predicted = evaluate.predict(model, tmp_path, out)
+        predicted = evaluate.predict(model, tmp_path, out, stored).logits
     logits = predicted[rows]
     np.testing.assert_allclose(expit(logits), stored.scores, rtol=1e-5)
     page = (tmp_path / "out" / "predictions.html").read_text()
-    assert "data:image/png" in page  # of pixels, not of features
+    assert "data:image/jpeg" in page  # of pixels, not of features
     turned = np.arange(len(scans))[::-1]
     files = ("image", "patient", "study", "series", "site")
     files += ("position", "labels", "thickness", "pixels")

@@ -1,16 +1,13 @@
-"""What a model says of scans without labels: in order, without identifiers, on a page that stands alone."""
+"""The table of what a model says of scans without labels: in order, without identifiers."""
 
 import csv
 import dataclasses
 
 import numpy as np
 import pytest
-from browser import browse, text_of
 
 from fl_jax.core.types import LABELS
 from fl_jax.report import unlabelled_scans
-
-MODEL = {"name": "federated", "round": 3}
 
 
 @pytest.fixture(name="scans")
@@ -48,13 +45,15 @@ def test_numbers_follow_the_names_and_slices_the_position(scans, scores):
 
 def test_the_csv_has_every_probability_and_no_identifier(scans, scores, tmp_path):
     predicted = unlabelled_scans.collect(scans, scores)
-    unlabelled_scans.write(tmp_path / "predictions.csv", predicted)
+    called = predicted.scores[:, 0] > 0.5
+    unlabelled_scans.write(tmp_path / "predictions.csv", predicted, called)
     text = (tmp_path / "predictions.csv").read_text()
     lines = list(csv.DictReader(text.splitlines()))
     assert tuple(lines[0]) == unlabelled_scans.COLUMNS
     read = np.array([[float(line[label]) for label in LABELS] for line in lines])
     np.testing.assert_allclose(read, predicted.scores, atol=1e-9)
     assert lines[5]["position"] == "-2.5"
+    assert [line["called"] == "1" for line in lines] == called.tolist()
     assert not any(name in text for name in ("DOE", "ROE", "1.2.3", "1.2.4"))
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
 
@@ -72,34 +71,3 @@ def test_refusals_are_counted_by_reason_and_named_from_the_source(tmp_path):
     )
     assert second == ("not CT", 1, [("a/1", "Modality is 'MR'")])
     assert unlabelled_scans.refusals(path)[1].files[0][0] == "/s/a/1"
-
-
-def test_a_browser_shows_slices_in_order_with_their_probabilities(scans, scores, tmp_path):
-    predicted = unlabelled_scans.collect(scans, scores)
-    refused = [unlabelled_scans.Refused("truncated", 300, [("b/<9>", "short")])]
-    page = unlabelled_scans.render(predicted, scans, refused, {"turned about": 7}, MODEL)
-    (tmp_path / "page.html").write_text(page)
-    dom, console = browse(tmp_path / "page.html", tmp_path)
-    assert console == []
-    text = text_of(dom)
-    for words in ("8 slices of 2 patients", "300 files refused", "truncated: 300", "b/<9>"):
-        assert words in text
-    assert "And 299 more" in text
-    assert "Repaired slices: turned about (7)." in text
-    places = [text.index(name) for name in predicted.image]
-    assert places == sorted(places)
-    assert "−2.5 mm" in text
-    assert dom.count("data:image/png;base64,") == 8
-    assert not any(name in page for name in ("DOE", "ROE", "1.2.3", "1.2.4"))
-    assert "://" not in page
-
-
-def test_a_page_shows_whole_series_up_to_its_limit(scans, scores, monkeypatch):
-    predicted = unlabelled_scans.collect(scans, scores)
-    for limit, pictures in ((1, 3), (4, 3), (5, 5), (7, 5), (8, 8)):
-        monkeypatch.setattr(unlabelled_scans, "MAX_SLICES", limit)
-        page = unlabelled_scans.render(predicted, scans, [], {}, MODEL)
-        assert page.count("data:image/png;base64,") == pictures
-        assert ("predictions.csv has all of them" in page) == (pictures < 8)
-    assert "Every file could be read" in page
-    assert "Repaired" not in page
