@@ -203,6 +203,7 @@ def test_every_reason_has_a_test():
         *(Reason.UNREADABLE, Reason.NOT_DICOM, Reason.CORRUPT, Reason.COMPRESSED),
         Reason.REPAIR_OFF,
         *(Reason.CRASHED, Reason.TOO_LARGE),  # in parallel_test and bounds_test
+        Reason.MISSING_SPACING,  # in resample_test
     }
     assert {reason for reason, _ in REFUSED.values()} | elsewhere == set(Reason)
 
@@ -423,7 +424,7 @@ def test_errors_of_libraries_are_named_by_their_place(monkeypatch):
     def fail(data):
         raise ValueError("bad value Wagenknecht")
 
-    monkeypatch.setattr(sys.modules["fl_jax.data.dicom.read"], "parse", fail)
+    monkeypatch.setattr(sys.modules["fl_jax.data.dicom.parse"], "parse", fail)
     said = refused(ct(), Reason.CORRUPT).detail
     assert re.fullmatch(r"ValueError at read_test\.py, line \d+", said)
 
