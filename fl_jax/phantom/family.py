@@ -47,7 +47,7 @@ class Surface:
     fissure: tuple[float, float] = (0.35, 0.9)
     sylvian: tuple[float, float] = (0.4, 1.8)
     spacing: tuple[float, float] = (16.0, 32.0)
-    glow: float = 130.0
+    glow: float = 155.0
     reach: float = 1.3
 
 
@@ -107,7 +107,7 @@ class Size:
     egg: tuple[float, float] = (1.0, 0.5)
     square: tuple[float, float] = (0.26, 0.09)
     warp: tuple[float, float] = (1.35, 0.4)
-    bumps: float = 0.4
+    bumps: float = 0.25
     skull: tuple[float, float] = (6.8, 1.2)
     scalp: tuple[float, float] = (6.6, 1.6)
     temporalis: tuple[float, float] = (12.5, 3.0)
@@ -362,7 +362,7 @@ SHIFTED = Family(
     ),
     size=Size(
         scale=(0.965, 0.925), shape=(1.09, 0.96, 1.0), long=(-0.02, 0.045), egg=(0.4, 0.6),
-        square=(0.16, 0.08), warp=(1.9, 0.5), bumps=0.25, skull=(7.4, 1.4), scalp=(6.0, 1.5),
+        square=(0.16, 0.08), warp=(1.9, 0.5), bumps=0.4, skull=(7.4, 1.4), scalp=(6.0, 1.5),
         temporalis=(14.0, 3.0),
     ),
     density=Density(grey=(34.0, 1.8), young=1.5, contrast=(7.0, 1.0), csf=(8.5, 1.5)),
