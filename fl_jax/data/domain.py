@@ -25,7 +25,7 @@ from scipy import ndimage
 
 from fl_jax.data.index import read_index
 from fl_jax.data.skull import inside_skull
-from fl_jax.data.slices import EXTENT, Slices
+from fl_jax.data.slices import Slices
 
 MARGIN = 6.0
 """mm from the bone, whose edge the resized pixels average with brain."""
@@ -66,8 +66,9 @@ class Extent(NamedTuple):
 
 def read_extent(data_dir: Path, slices: Slices) -> Extent:
     """Reads the geometry of a dataset's slices, all of them in their order, from its index."""
-    columns = read_index(data_dir / "slices" / "index.csv", EXTENT)
-    rows, across, down, right = (np.array(columns[name], np.float64) for name in EXTENT)
+    names = ("rows", "columns", "spacing_row", "spacing_column")
+    columns = read_index(data_dir / "slices" / "index.csv", names)
+    rows, across, down, right = (np.array(columns[name], np.float64) for name in names)
     field = np.maximum(rows * down, across * right)
     pixel = field / max(slices.image_shape) if slices.pixel_mm is None else slices.pixel_mm
     return Extent(np.maximum(down, right), field, pixel)

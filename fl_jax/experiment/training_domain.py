@@ -29,7 +29,11 @@ def read(workdir: Workdir, model: Trained, reporter: Reporter) -> TrainingDomain
     if kept is not None and (kept.dataset, kept.partition) == (model.dataset, partition):
         return kept
     data_dir = workdir.find_data()
-    if datasets.identity(data_dir).digest != model.dataset:
+    try:
+        if datasets.identity(data_dir).digest != model.dataset:
+            return None
+    except ValueError as error:  # of another version: the scans can still be predicted
+        reporter.message(f"the training scans' ranges are unknown: {error}")
         return None
     slices = datasets.load(data_dir)
     divided = partitions.load(workdir.partition, slices, same_sites=False)

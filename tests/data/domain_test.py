@@ -3,11 +3,14 @@
 import dataclasses
 import math
 
+import make_site
 import numpy as np
 import pytest
 from domain_heads import PIXEL, head, scans
 
 from fl_jax.data import domain
+from fl_jax.data.dataset import prepare
+from fl_jax.data.slices import load
 
 
 def measure(slices, **extent):
@@ -56,3 +59,12 @@ def test_rows_are_grouped_by_study_and_ordered_by_position():
     assert [rows.tolist() for rows in domain.studies(slices, wanted)] == [[2, 0]]
     second = dataclasses.replace(slices, study=np.array(["s", "s", "t", "s", "s"]))
     assert [rows.tolist() for rows in domain.studies(second)] == [[1, 0], [2], [4, 3]]
+
+
+def test_the_geometry_is_that_of_the_files(tmp_path):
+    make_site.write_site(tmp_path / "source", "a", patients=1)
+    prepare(tmp_path / "source", data_dir=tmp_path / "data", image_size=12, workers=0)
+    extent = domain.read_extent(tmp_path / "data", load(tmp_path / "data"))
+    assert extent.spacing.tolist() == [0.5] * 3  # of 24 x 24 pixels
+    assert extent.field.tolist() == [12.0] * 3
+    assert extent.pixel.tolist() == [1.0] * 3
