@@ -12,10 +12,13 @@ size of each site's files and the digests of all tables must be as it says.
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +34,7 @@ from fl_jax.files.structs import read_struct
 from fl_jax.phantom import tables
 from fl_jax.phantom.dicom_writer import Person, write_series
 from fl_jax.phantom.drawing.grid import Drawing, Grid
-from fl_jax.phantom.drawing.head import draw_head
+from fl_jax.phantom.drawing.head import compile_drawing, draw_head
 from fl_jax.phantom.family import STANDARD, Family, parse
 from fl_jax.phantom.labels import READER_ERROR, THRESHOLD, read_slices
 from fl_jax.phantom.patient.parameters import PatientParams
@@ -264,7 +267,11 @@ def _in_processes(
     cases: list[Case], out: Path, matrix: int, family: Family, workers: int, draw: Draw | None
 ) -> Iterator[Record]:
     """Yields records as workers finish."""
-    with Workers(min(workers, len(cases)), _one_thread) as pool:
+    lock = multiprocessing.get_context("spawn").Lock()
+    with (
+        tempfile.TemporaryDirectory(prefix="fl_jax_") as compiled,
+        Workers(min(workers, len(cases)), _one_thread, lock, compiled, draw is None) as pool,
+    ):
         futures = [pool.submit(make_patient, case, out, matrix, family, draw) for case in cases]
         try:
             for future in as_completed(futures):
@@ -275,8 +282,12 @@ def _in_processes(
             pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """Initialises a worker: one CPU thread, no accelerator, ends with its parent."""
+def _one_thread(lock: Lock, compiled: str, compile_kernels: bool) -> None:
+    """Initialises a worker: one CPU thread, no accelerator, ends with its parent.
+
+    With `compile_kernels`, the first worker compiles the drawing into the folder `compiled`, or into JAX's
+    compilation cache if there is one. The others wait and load it.
+    """
     import cv2
     import jax
 
@@ -285,3 +296,9 @@ def _one_thread() -> None:
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["NPROC"] = os.environ["PJRT_NPROC"] = "1"
     cv2.setNumThreads(1)
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if compile_kernels:
+        with lock:
+            compile_drawing()

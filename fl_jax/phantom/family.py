@@ -207,7 +207,7 @@ class Noise:
     """Level, correlation and texture of the noise, from study to study; pairs are ranges.
 
     Attributes:
-        level: factor on the scanner's noise; 1.8 to 5.3 HU at 0.49 mm pixels in `STANDARD`.
+        level: factor on the scanner's noise; 2 to 6 HU at 0.49 mm pixels in `STANDARD`.
         grain: factor on the scanner's peak frequency; lower is more correlated.
         blur: factor on the scanner's point spread.
         edge: added to the scanner's edge enhancement.
@@ -217,7 +217,7 @@ class Noise:
         everywhere: least strength on all scanners, in [0, 1].
     """
 
-    level: tuple[float, float] = (0.55, 0.85)
+    level: tuple[float, float] = (0.6, 1.0)
     grain: tuple[float, float] = (0.85, 1.2)
     blur: tuple[float, float] = (0.8, 1.3)
     edge: tuple[float, float] = (0.0, 0.15)

@@ -216,10 +216,33 @@ def test_only_one_process_draws(tmp_path):
     assert build(tmp_path).skipped
 
 
+@pytest.mark.slow
+def test_the_second_worker_loads_what_the_first_compiled(tmp_path):
+    code = (
+        "import sys, threading, jax; from jax import monitoring; from fl_jax.phantom import cohort;"
+        "hits = []; monitoring.register_event_listener(lambda name, **_: hits.append(name));"
+        "cohort.end_with_parent = lambda: None;"
+        "cohort._one_thread(threading.Lock(), sys.argv[1], True);"
+        "print(sum('cache_hit' in name for name in hits))"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code, tmp_path], env=without_cache(), capture_output=True,
+                       text=True, check=True)
+        for _ in range(2)
+    ]  # fmt: skip
+    assert int(runs[0].stdout) == 0
+    assert int(runs[1].stdout) >= 5
+
+
+def without_cache():
+    return {name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name}
+
+
 def test_workers_stay_off_the_accelerator():
     code = (
         "import jax; from fl_jax.phantom import cohort;"
-        "cohort.end_with_parent = lambda: None; cohort._one_thread();"  # this one has no parent
+        "cohort.end_with_parent = lambda: None;"  # this one has no parent
+        "cohort._one_thread(None, '', False);"
         "print(jax.config.jax_platforms, jax.default_backend())"
     )
     environment = {name: value for name, value in os.environ.items() if name != "JAX_PLATFORMS"}

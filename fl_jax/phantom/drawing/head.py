@@ -24,6 +24,7 @@ from fl_jax.phantom.drawing.grid import Drawing, Grid
 from fl_jax.phantom.drawing.pack import pack
 from fl_jax.phantom.drawing.skull import Model
 from fl_jax.phantom.patient.parameters import PatientParams
+from fl_jax.phantom.patient.sampling import sample_patient
 
 SLAB = 16384
 """Points per kernel call."""
@@ -73,6 +74,14 @@ def _spread(
     out = np.full(shape, elsewhere, values.dtype)
     out.ravel()[where] = values
     return out
+
+
+def compile_drawing() -> None:
+    """Compiles all kernels, or loads them from JAX's compilation cache, so that later calls need not."""
+    numbers = sample_patient(np.random.default_rng(0), age=50.0)
+    m = {name: jnp.asarray(value) for name, value in pack(numbers).items()}
+    for kernel in (_sort, _base, _vault, _brain, _rods):
+        _over_slabs(kernel, np.zeros((3, 1), np.float32), m)
 
 
 def _near(grid: Grid, m: Model) -> np.ndarray:

@@ -121,7 +121,7 @@ def plan_slices(
 
     drawn = int(np.clip(matrix, *DRAWN))
     step = field_of_view / drawn
-    samples = SAMPLES[2 if thickness < 3.0 else 3] @ np.stack(
+    samples = SAMPLES[2 if thickness < 5.5 else 3] @ np.stack(
         [[0, 0, thickness / np.cos(angle)], step * down, step * right]
     )
     into_head = pose.rotation().T

@@ -35,7 +35,7 @@ def test_bad_lengths_are_refused():
         geometry(top=-40.0)
 
 
-@pytest.mark.parametrize(("thickness", "increment"), [(5.0, 5.0), (2.5, 3.75), (1.25, 5.0)])
+@pytest.mark.parametrize(("thickness", "increment"), [(7.0, 10.0), (2.5, 3.75), (1.25, 5.0)])
 def test_a_slices_samples_spread_over_its_thickness_and_its_pixels(thickness, increment):
     grid = geometry(thickness=thickness, increment=increment).grid
     points = grid.points().reshape(3, -1, len(grid.samples), *grid.shape[1:])
