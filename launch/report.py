@@ -2,8 +2,9 @@
 
     python -m launch.report --workdir=runs/demo [--survey=answers.csv]
 
-writes results.json, report.html, figures, tables and checklists into the workdir and prints the result; about
-10 s for the demo's seven models on 2 CPU cores. With several workdirs that differ in `--config.seed` alone,
+writes results.json, report.html, tables, checklists, and figures/ for a paper (PDF and SVG at column width)
+into the workdir and prints the result; about 10 s for the demo's seven models on 2 CPU cores, most of it for
+the figures, which launch.experiment leaves out. With several workdirs that differ in `--config.seed` alone,
 
     python -m launch.report --workdir=runs/s0 --workdir=runs/s1 --workdir=runs/s2 --out=runs/seeds
 
@@ -41,7 +42,9 @@ def rebuild(workdir: Workdir) -> None:
     config = (workdir.read_manifest() or Manifest()).config
     path = config.get("survey") or "" if _SURVEY.value is None else _SURVEY.value
     answers = survey.summarize(path)
-    results = build(workdir, resamples=_RESAMPLES.value, seed=_SEED.value, survey=answers)
+    results = build(
+        workdir, resamples=_RESAMPLES.value, seed=_SEED.value, survey=answers, paper_figures=True
+    )
     output.show(results, lambda: print(sentence(results), workdir.report, sep="\n"))
 
 

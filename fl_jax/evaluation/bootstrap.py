@@ -33,6 +33,8 @@ from scipy import stats
 Floats = NDArray[np.float64]
 CHUNK = 16
 """Resamples per call of the statistic: bounds memory and keeps the work in cache."""
+LARGEST_CHUNK = 256
+"""For few examples, where a call costs more than its work."""
 BLOCKS = 200
 """The most blocks of patients in the jackknife; with fewer patients, single patients."""
 
@@ -116,8 +118,17 @@ def jackknife_weights(count: int, *, blocks: int = BLOCKS) -> Floats:
     return weights
 
 
+def chunk_for(examples: int) -> int:
+    """Resamples per call of a statistic of so many examples."""
+    return min(max(2**14 // max(examples, 1), CHUNK), LARGEST_CHUNK)
+
+
 def bootstrap(
-    statistic: Callable[[Floats], Floats], names: Sequence[str], weights: Floats
+    statistic: Callable[[Floats], Floats],
+    names: Sequence[str],
+    weights: Floats,
+    *,
+    chunk: int = CHUNK,
 ) -> Resampled:
     """Evaluates a vector-valued statistic on the full data and on every resample.
 
@@ -125,6 +136,7 @@ def bootstrap(
         statistic: maps patient weights float64[G, r] to float64[K, r]; NaN where undefined.
         names: the K statistics.
         weights: float64[G, R] from `patient_weights`.
+        chunk: resamples per call of the statistic, see `chunk_for`.
     """
     count, resamples = weights.shape
     estimate = statistic(np.ones((count, 1)))
@@ -133,7 +145,7 @@ def bootstrap(
             f"statistic returned shape {estimate.shape} for weights of shape {(count, 1)}: "
             f"return [{len(names)}, 1], one row for each of names"
         )
-    chunks = [statistic(weights[:, at : at + CHUNK]) for at in range(0, resamples, CHUNK)]
+    chunks = [statistic(weights[:, at : at + chunk]) for at in range(0, resamples, chunk)]
     return Resampled(tuple(names), estimate[:, 0], np.concatenate(chunks, axis=1))
 
 

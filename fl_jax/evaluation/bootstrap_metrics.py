@@ -16,7 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fl_jax.core.types import LABELS
 from fl_jax.evaluation import roc
-from fl_jax.evaluation.bootstrap import Resampled, bootstrap, jackknife_weights, patient_weights
+from fl_jax.evaluation.bootstrap import (
+    Resampled,
+    bootstrap,
+    chunk_for,
+    jackknife_weights,
+    patient_weights,
+)
 from fl_jax.evaluation.delong_by_label import POOLED
 from fl_jax.evaluation.operating_points import FIXED_THRESHOLD
 from fl_jax.evaluation.predictions import Predictions
@@ -53,14 +59,16 @@ def measure(
     """
     names, first, groups = np.unique(data.patient, return_index=True, return_inverse=True)
     weights = patient_weights(names.size, resamples=resamples, seed=seed, strata=data.site[first])
-    return bootstrap(_statistic(data, thresholds, groups, names.size), NAMES, weights)
+    statistic = _statistic(data, thresholds, groups, names.size)
+    return bootstrap(statistic, NAMES, weights, chunk=chunk_for(data.image.size))
 
 
 def jackknife(data: Predictions, thresholds: ArrayLike | None = None) -> Resampled:
     """Computes `NAMES` with one block of patients left out at a time, for BCa `intervals`; see `measure`."""
     names, groups = np.unique(data.patient, return_inverse=True)
     statistic = _statistic(data, thresholds, groups, names.size)
-    return bootstrap(statistic, NAMES, jackknife_weights(names.size))
+    weights = jackknife_weights(names.size)
+    return bootstrap(statistic, NAMES, weights, chunk=chunk_for(data.image.size))
 
 
 def _statistic(

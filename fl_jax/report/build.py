@@ -1,7 +1,7 @@
 """Rebuilds an experiment's report from its files: no model, no accelerator, no network.
 
     predictions, metrics, manifest, partition, dataset summary  ->  results.json (every number)
-    results.json  ->  the page, figures, tables, model card and checklists
+    results.json  ->  the page, tables, model card and checklists, and figures for a paper if asked for
 
 Only the contact sheet's pictures come from the dataset; without it the page says so. The slices' amounts of
 tissue are measured in the dataset once, and kept in the workdir.
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.files import folders
@@ -40,12 +41,13 @@ def build(
     margin: float | None = None,
     thumbnails: Thumbnails | None = None,
     survey: Mapping[str, Any] | None = None,
+    paper_figures: bool = False,
 ) -> dict[str, Any]:
     """Computes every statistic of an experiment and writes its report.
 
     Guarantees:
-        The same files and arguments give the same bytes. Each file is replaced atomically. Figures of earlier
-        reports that do not apply to these results are removed.
+        The same files and arguments give the same bytes. Each file is replaced atomically. Figures for a
+        paper that an earlier report left are of these results afterwards, or removed.
 
     Args:
         workdir: of the experiment; it needs predictions of at least one model.
@@ -55,6 +57,8 @@ def build(
         margin: non-inferiority margin in AUROC, > 0; None takes the experiment's, or 0.02.
         thumbnails: reads pictures of slices; None reads the dataset, if it exists.
         survey: result of `survey.summarize`; None leaves that section out.
+        paper_figures: also write `figures/`, PDF and SVG, which takes longer than all else. A workdir that
+            has the folder gets them anyway: older ones would not fit the page.
 
     Returns:
         The results as `results.json` has them: plain JSON, None where undefined.
@@ -74,9 +78,12 @@ def build(
     margin = float(config.get("margin", results.MARGIN)) if margin is None else margin
     if not 1 <= resamples <= MAX_RESAMPLES:
         raise ValueError(f"resamples={resamples}: use 1 to {MAX_RESAMPLES}")
-    computed = results.compute(
-        records, resamples=resamples, seed=seed, level=level, margin=margin
-    ) | {"survey": survey}
+    # BLAS on several threads waits longer for them than the small fits of a report take.
+    with threadpool_limits(1, "blas"):
+        computed = results.compute(
+            records, resamples=resamples, seed=seed, level=level, margin=margin
+        )
+    computed |= {"survey": survey}
     # Render results.json as read back: the page cannot show any other number.
     text = _json(jsonable(computed))
     content = json.loads(text)
@@ -87,7 +94,8 @@ def build(
         write_text(workdir.report, page.render(content, pictures, _panels(workdir, content)))
         write_text(workdir.model_card, checklists.model_card(content))
         write_text(workdir.checklist, checklists.reporting_checklist(content))
-        _replace_all(workdir.figures, journal.figure_files(content), journal.FIGURE_FILES)
+        if paper_figures or workdir.figures.exists():
+            _replace_all(workdir.figures, journal.figure_files(content), journal.FIGURE_FILES)
         _replace_all(workdir.tables, journal.table_files(content), journal.OPTIONAL_TABLES)
     return content
 

@@ -33,11 +33,11 @@ def tissue_of(
     if stored and current and wanted <= {*stored.image}:
         return _selected(stored, wanted)
     if built.digest is None or built.options is None or not (data / "slices").exists():
-        return f"there is no dataset at {data}"
+        return "the dataset is missing"
     slices = load(data)
     rows = np.flatnonzero(np.isin(slices.image, sorted(wanted)))
     if rows.size < len(wanted):
-        return f"the dataset at {data} lacks {len(wanted) - rows.size} of {len(wanted)} images"
+        return f"the dataset lacks {len(wanted) - rows.size} of {len(wanted)} images"
     measured = measure(slices, rows)
     if keep:
         image, soft, bright = (values.tolist() for values in measured[:3])

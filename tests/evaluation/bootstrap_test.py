@@ -171,3 +171,22 @@ def test_a_paired_difference_is_taken_resample_by_resample():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_number_of_resamples_a_call_changes_no_number():
+    values = np.random.default_rng(0).normal(size=9)
+    weights = bootstrap.patient_weights(9, resamples=70, seed=0)
+    sizes = []
+
+    def statistic(weights):
+        sizes.append(weights.shape[1])
+        return (values[:, None] * weights).sum(axis=0)[None]
+
+    one, *others = (
+        bootstrap.bootstrap(statistic, ["x"], weights, chunk=chunk).samples
+        for chunk in (bootstrap.CHUNK, 64, 256)
+    )
+    assert sizes == [1, 16, 16, 16, 16, 6, 1, 64, 6, 1, 70]
+    for other in others:
+        np.testing.assert_array_equal(other, one)
+    assert [bootstrap.chunk_for(n) for n in (0, 20, 400, 10_000)] == [256, 256, 40, 16]

@@ -3,6 +3,7 @@ import json
 import fake_experiment
 import numpy as np
 import pytest
+import threadpoolctl
 from browser import text_of
 
 from fl_jax.core.types import LABELS
@@ -25,6 +26,21 @@ def test_a_second_build_gives_the_same_bytes(built, copy):
     for name in ("results.json", "cross_site.json", "report.html"):
         assert (copy / name).read_bytes() == (built / name).read_bytes()
     assert not list(copy.glob("*.partial"))
+
+
+def test_statistics_use_one_thread_of_blas(copy, monkeypatch):
+    """The fits of a report are tiny: several threads spin ten times longer than they compute."""
+    used = []
+
+    def compute(*_, **__):
+        pools = threadpoolctl.threadpool_info()
+        used.extend(pool["num_threads"] for pool in pools if pool["user_api"] == "blas")
+        raise InterruptedError
+
+    monkeypatch.setattr("fl_jax.report.results.compute", compute)
+    with threadpoolctl.threadpool_limits(2), pytest.raises(InterruptedError):
+        build(Workdir(copy))
+    assert set(used) == {1}
 
 
 def test_without_a_hold_out_the_pooled_test_patients_are_the_primary_data(copy):

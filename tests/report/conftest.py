@@ -5,7 +5,6 @@ import sys
 import fake_experiment
 import pytest
 
-from fl_jax.report import journal
 from fl_jax.report.build import build
 from fl_jax.workdir import Workdir
 
@@ -29,26 +28,20 @@ def built(finished, tmp_path_factory):
     """The same with its report."""
     workdir = tmp_path_factory.mktemp("built") / "work"
     shutil.copytree(finished, workdir)
-    build(Workdir(workdir), resamples=60, thumbnails=fake_experiment.heads)
+    build(Workdir(workdir), resamples=60, thumbnails=fake_experiment.heads, paper_figures=True)
     return workdir
-
-
-@pytest.fixture
-def unsaved(monkeypatch):
-    """Leaves PDF and SVG figures empty: drawing them takes two thirds of a report's time."""
-    monkeypatch.setattr(journal, "_saved", lambda *_: b"")
 
 
 @pytest.fixture(scope="session")
 def program():
-    """`launch.report` in a subprocess, with empty figure files as in `unsaved`."""
+    """`launch.report` in a subprocess, with empty figure files: drawing them takes two thirds of its time."""
     return lambda *flags: subprocess.run(
         [sys.executable, "-c", UNSAVED, *flags], capture_output=True, text=True
     )
 
 
 @pytest.fixture
-def copy(finished, tmp_path, unsaved):
-    """A finished experiment that a test may break; its report has empty figure files."""
+def copy(finished, tmp_path):
+    """A finished experiment that a test may break."""
     shutil.copytree(finished, tmp_path / "work")
     return tmp_path / "work"

@@ -23,9 +23,7 @@ def personal(finished, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("personal") / "work"
     shutil.copytree(finished, workdir)
     fake_experiment.add_personal(workdir)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(journal, "_saved", lambda *_: b"")  # as in `unsaved`
-        build(Workdir(workdir), resamples=60, thumbnails=fake_experiment.heads)
+    build(Workdir(workdir), resamples=60, thumbnails=fake_experiment.heads)
     return workdir, json.loads((workdir / "results.json").read_text())
 
 
@@ -176,9 +174,7 @@ def lonely(finished, tmp_path_factory):
         bleeding = set(data.patient[here & (data.truth[:, 0] == 1)])
         one = min(bleeding & set(data.patient[here & (data.truth[:, 0] == 0)]))
         predictions.write(path, predictions.select(data, ~here | (data.patient == one)))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(journal, "_saved", lambda *_: b"")
-        build(Workdir(workdir), resamples=20, thumbnails=fake_experiment.heads)
+    build(Workdir(workdir), resamples=20, thumbnails=fake_experiment.heads)
     return workdir, json.loads((workdir / "results.json").read_text())
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import fake_experiment
 import pytest
+from browser import text_of
 
 from fl_jax.report import figures, journal
 from fl_jax.report.build import build
@@ -111,7 +112,10 @@ def test_models_of_one_colour_differ_in_the_legend_by_their_dashes(results):
     assert a.get_linestyle() != f.get_linestyle()
 
 
-def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(built, copy, results):
+def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(
+    built, copy, results, monkeypatch
+):
+    monkeypatch.setattr(journal, "_saved", lambda *_: b"")
     made = set(figures.draw(results))
     assert {f"{name}.pdf" for name in made} <= set(journal.FIGURE_FILES)
     shutil.copytree(built / "figures", copy / "figures")
@@ -121,3 +125,13 @@ def test_figures_of_an_earlier_run_that_are_no_longer_made_are_removed(built, co
     build(Workdir(copy), resamples=20, thumbnails=fake_experiment.heads)
     left = {path.stem for path in (copy / "figures").iterdir()}
     assert left == made - {"loss", "auroc", "site_loss"} | {"mine"}
+    assert (copy / "figures" / "roc_any.pdf").read_bytes() == b""  # drawn anew
+
+
+def test_figures_are_written_where_asked_for_and_the_page_names_the_command(built, copy):
+    build(Workdir(copy), resamples=60, thumbnails=fake_experiment.heads)
+    assert not (copy / "figures").exists()
+    page = (copy / "report.html").read_text()
+    assert page == (built / "report.html").read_text()
+    assert 'href="figures/' not in page
+    assert "python -m launch.report --workdir=DIR also writes the figures as PDF" in text_of(page)

@@ -72,9 +72,9 @@ def test_the_report_has_every_model_next_to_the_shortcuts(workdir, tissue, tmp_p
 
 def test_without_pixels_and_stored_amounts_the_page_says_so(built):
     content = json.loads((built / "results.json").read_text())
-    assert content["shortcuts"]["missing"].startswith("there is no dataset at ")
+    assert content["shortcuts"]["missing"] == "the dataset is missing"
     assert content["shortcuts"]["data_sets"] == {}
-    assert "Unknown: there is no dataset at" in text_of((built / "report.html").read_text())
+    assert "Unknown: the dataset is missing." in text_of((built / "report.html").read_text())
 
 
 def test_tables_are_numbered_without_a_gap(workdir):
