@@ -2,7 +2,9 @@
 
 A worker trains one arm after the other and so imports and compiles once. It reads an arm as a line of its
 standard input, and repeats the line on standard output when the arm is complete; an empty line ends it.
-Progress comes from each training's `metrics.jsonl`, messages from a worker's standard error.
+The first worker has a head start of one round: the others then read its programs from the shared cache, see
+`machine.share_programs`, in place of compiling the same. Progress comes from each training's
+`metrics.jsonl`, messages from a worker's standard error.
 
 If a worker fails, or this process receives SIGTERM or Ctrl-C, the others receive SIGTERM, save their round
 and end. A worker ends at once when its standard input closes because this process was killed or received a
@@ -40,6 +42,8 @@ from launch.cli import progress
 
 POLL = 0.5
 """Seconds between reads of the metrics of running trainings."""
+HEAD_START = 60.0
+"""The most seconds that the other workers wait for the first one's first round, which may be long."""
 
 
 class Training(NamedTuple):
@@ -78,13 +82,14 @@ def run(
     work = _Work(command, environment, deque(trainings), reporter)
     followers = [Follower(training.arm, training.metrics) for training in trainings]
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(work.run_worker) for _ in trainings[:jobs]]
+        futures = [pool.submit(work.run_worker, number) for number in range(jobs)[: len(trainings)]]
         try:
             pending: set[Future[None]] = {*futures}
             while pending:
                 done, pending = wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
                 for follower in followers:
-                    follower.report(reporter)
+                    if follower.report(reporter):
+                        work.compiled.set()
                 reporter.waiting()
                 for future in done:
                     future.result()
@@ -103,8 +108,8 @@ class Follower:
         self._arm, self._path = arm, path
         self._file, self._place, self._last = 0, 0, 0
 
-    def report(self, reporter: Reporter) -> None:
-        """Reports every round that is complete and new.
+    def report(self, reporter: Reporter) -> bool:
+        """Reports every round that is complete and new; returns whether there was one.
 
         A training that resumes replaces the file, so that the rounds before may stand elsewhere in it.
         """
@@ -116,9 +121,10 @@ class Follower:
                 file.seek(self._place)
                 text = file.read()
         except FileNotFoundError:
-            return
+            return False
         whole = text[: text.rfind(b"\n") + 1]
         self._place += len(whole)
+        before = self._last
         for line in whole.splitlines():
             record = json.loads(line)
             if record["round"] <= self._last:
@@ -126,6 +132,7 @@ class Follower:
             self._last = record["round"]
             reporter.examples_seen(self._arm, record["examples"])
             reporter.round_finished(self._arm, record)
+        return self._last > before
 
 
 class _Work:
@@ -140,23 +147,26 @@ class _Work:
     ) -> None:
         self.finished: SimpleQueue[str] = SimpleQueue()
         """The arms that are complete."""
+        self.compiled = threading.Event()
+        """Set when the other workers need not wait for the first one any more."""
         self._command, self._environment = command, environment
         self._waiting, self._reporter = waiting, reporter
         self._processes: list[subprocess.Popen[str]] = []
         self._ending = False
         self._lock = threading.Lock()
 
-    def run_worker(self) -> None:
-        """Runs a worker until nothing waits; raises as `run`."""
+    def run_worker(self, number: int) -> None:
+        """Runs worker `number` from 0 until nothing waits; raises as `run`."""
         last = deque[str](maxlen=5)
         with self._start() as process:
             assert process.stdin
             assert process.stderr
-            orders = threading.Thread(target=self._give_orders, args=(process,))
+            orders = threading.Thread(target=self._give_orders, args=(process, number))
             orders.start()
             for line in process.stderr:
                 last.append(line)
                 self._reporter.message(line.rstrip())
+            self.compiled.set()  # it has ended: nobody waits for it
             orders.join()
         status = process.returncode
         if status == preemption.STATUS:
@@ -167,6 +177,7 @@ class _Work:
 
     def terminate(self) -> None:
         """Ends the workers, also those that start later, after their round."""
+        self.compiled.set()
         with self._lock:
             self._ending = True
             for process in self._processes:
@@ -189,9 +200,11 @@ class _Work:
                 process.terminate()
             return process
 
-    def _give_orders(self, process: subprocess.Popen[str]) -> None:
+    def _give_orders(self, process: subprocess.Popen[str], number: int) -> None:
         assert process.stdin
         assert process.stdout
+        if number:
+            self.compiled.wait(HEAD_START)
         with contextlib.suppress(BrokenPipeError, IndexError):  # it ended; nothing waits
             while True:
                 training = self._waiting.popleft()
@@ -202,6 +215,7 @@ class _Work:
                 if not any(line.rstrip("\n") == training.order for line in process.stdout):
                     return
                 self.finished.put(training.arm)
+                self.compiled.set()
         with contextlib.suppress(BrokenPipeError):
             print(file=process.stdin, flush=True)
 
@@ -228,6 +242,7 @@ def obey(orders: "SimpleQueue[str]", config: Config, workdir: Workdir) -> None:
         workdir: the experiment's.
     """
     reporter, loader = progress.Messages(progress.console()), Loader()
+    loader.load(config, workdir)  # while it waits for its first order
     while line := orders.get():
         train_arm(config.replace(**json.loads(line)), workdir, reporter, loader=loader)
         print(line, flush=True)

@@ -73,6 +73,34 @@ def test_a_worker_trains_one_arm_after_the_other(tmp_path):
     assert finished == ["a", "b", "c"]
 
 
+WAITS = """
+import json, sys
+from pathlib import Path
+folder = Path({folder!r})
+for line in sys.stdin:
+    arm = line.strip()
+    if not arm:
+        break
+    if arm == "a":  # its round lets the other worker begin, for which it waits
+        assert not (folder / "b.begun").exists()
+        if {rounds}:
+            (folder / "a.jsonl").write_text(json.dumps({{"round": 1, "examples": 16}}) + "\\n")
+            while not (folder / "b.begun").exists():
+                pass
+        (folder / "a.complete").touch()
+    else:
+        assert (folder / "a.jsonl").exists() or (folder / "a.complete").exists()
+        (folder / "b.begun").touch()
+    print(line, end="", flush=True)
+"""
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+def test_the_others_get_their_arms_after_the_first_workers_first_round_or_arm(tmp_path, rounds):
+    code = WAITS.format(folder=str(tmp_path), rounds=rounds)
+    assert sorted(run(code, "a", "b", folder=tmp_path)[1]) == ["a", "b"]
+
+
 def test_a_line_that_is_still_being_written_waits(tmp_path):
     path, recorder = tmp_path / "metrics.jsonl", Recorder()
     follower = processes.Follower("central", path)
@@ -110,7 +138,8 @@ if sys.stdin.readline() == "sleeps\\n":
 """
 
 
-def test_a_failure_ends_the_others_and_names_the_command():
+def test_a_failure_ends_the_others_and_names_the_command(monkeypatch):
+    monkeypatch.setattr(processes, "HEAD_START", 0)
     began = time.monotonic()
     with pytest.raises(
         ValueError, match=r"(?s)raise SystemExit.*ended with status 1: no such site"
@@ -196,7 +225,8 @@ def test_a_second_signal_ends_the_trainings_at_once(study, number):
         time.sleep(0.02)
 
 
-def test_a_training_that_was_killed_is_named_with_the_remedy():
+def test_a_training_that_was_killed_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(processes, "HEAD_START", 0)
     kill = ENDS.format(end="import os; os.kill(os.getpid(), 9)")
     with pytest.raises(ValueError, match=r"was killed by SIGKILL, .*memory.*config\.jobs"):
         run(kill, "sleeps", "fails")
