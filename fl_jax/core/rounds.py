@@ -52,13 +52,14 @@ def run_rounds(
     for index in range(int(state.round), until):
         present = participants(index)
         after, metrics = run(state, lambda site, index=index: batches(index, site), present)
-        is_void = np.array(False)
-        if min_sites:
-            after, is_void = _settle(state, after, metrics["accepted"], min_sites=min_sites)
-        if bool(is_void) and void == "stop":
+        # As `settle`, but chosen here: a program of whole states takes a second to compile, for every S.
+        is_void = min_sites > 0 and (
+            int(np.asarray(metrics["accepted"]).sum()) < min_sites or not _all_finite(after.server)
+        )
+        if is_void and void == "stop":
             raise TooFewError(_reason(index, metrics["accepted"], min_sites))
-        state = after
-        yield state, metrics | {"participating": present, "void": np.asarray(is_void)}
+        state = state._replace(round=after.round) if is_void else after
+        yield state, metrics | {"participating": present, "void": np.array(is_void)}
 
 
 def settle(before: State, after: State, accepted: Array, *, min_sites: int) -> tuple[State, Array]:
@@ -72,7 +73,7 @@ def settle(before: State, after: State, accepted: Array, *, min_sites: int) -> t
     return where(void, before._replace(round=after.round), after), void
 
 
-_settle = jax.jit(settle, static_argnames="min_sites")
+_all_finite = jax.jit(all_finite)
 
 
 def _reason(index: int, accepted: Array, min_sites: int) -> str:

@@ -24,6 +24,8 @@ Predict = Callable[[Params, Any], jax.Array]
 """A task's `logits`, jitted."""
 LARGEST_BATCH = 2**24
 """Input values per batch: 64 slices of 512 x 512."""
+BATCH_SIZES = {"cpu": 16}
+"""Examples per batch by backend, 64 by default; on CPU more are no faster, and padding costs as much."""
 
 
 class Model(NamedTuple):
@@ -51,13 +53,12 @@ def outputs(
     params: Params,
     slices: Slices,
     examples: np.ndarray,
-    *,
-    batch_size: int = 64,
 ) -> np.ndarray:
     """A model's outputs for examples, float64[n, ...]: logits [L], or [1 + S, L] for a study.
 
     Batches are smaller if their inputs would exceed `LARGEST_BATCH`, as whole studies of images do.
     """
+    batch_size = BATCH_SIZES.get(jax.default_backend(), 64)
     batch_size = max(1, min(batch_size, LARGEST_BATCH // math.prod(slices.input_shape)))
     batches = [
         np.asarray(predict(params, batch.inputs))[batch.mask > 0]
@@ -66,12 +67,10 @@ def outputs(
     return np.concatenate(batches).astype(np.float64)
 
 
-def score(
-    predict: Predict, params: Params, slices: Slices, rows: np.ndarray, *, batch_size: int = 64
-) -> np.ndarray:
+def score(predict: Predict, params: Params, slices: Slices, rows: np.ndarray) -> np.ndarray:
     """The logits of slices, float64[n, L], in the order of `rows`."""
     examples = slices.examples(rows)
-    logits = outputs(predict, params, slices, examples, batch_size=batch_size)
+    logits = outputs(predict, params, slices, examples)
     return slices.slice_logits(logits, examples, rows)
 
 

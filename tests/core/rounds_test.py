@@ -92,3 +92,20 @@ def test_a_server_state_that_is_not_finite_makes_a_round_void():
     kept, void = settle(before, infinite, accepted, min_sites=3)
     assert void
     same(kept, before._replace(round=after.round))
+
+
+def test_a_run_undoes_a_round_whose_server_state_is_not_finite():
+    def overflows(state, batches, present):
+        after, metrics = RUN(state, batches, present)
+        params = after.server.params | {"b": jnp.array([jnp.inf, 0])}
+        return after._replace(server=after.server._replace(params=params)), metrics
+
+    arguments = {
+        "batches": lambda _, site: streamed(BATCHES)(site),
+        "participants": lambda _: EVERYONE,
+    }
+    ((state, metrics),) = run_rounds(overflows, begin(), until=1, min_sites=3, **arguments)
+    assert metrics["void"]
+    same(state, begin()._replace(round=jnp.int32(1)))
+    with pytest.raises(TooFewError, match="not finite"):
+        list(run_rounds(overflows, begin(), until=1, min_sites=3, void="stop", **arguments))

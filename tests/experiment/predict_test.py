@@ -15,7 +15,7 @@ from fl_jax.data import pipeline
 from fl_jax.data.studies import group_into_studies
 from fl_jax.experiment.arms import plan_arms
 from fl_jax.experiment.features import in_place_of_pixels
-from fl_jax.experiment.predict import Model, predict_slices, predict_studies
+from fl_jax.experiment.predict import BATCH_SIZES, Model, outputs, predict_slices, predict_studies
 from fl_jax.models.study_head import study_head
 from fl_jax.tasks.multi_label_studies import multi_label_studies
 
@@ -91,3 +91,15 @@ def test_whole_studies_are_judged_by_the_answer_for_them(arm, studies, task):
     (batch,) = pipeline.eval_batches(studies, number, batch_size=1)
     logit = task.logits(model.params, batch.inputs)[0, 0]
     np.testing.assert_allclose(predicted.scores[0], jax.nn.sigmoid(logit), rtol=1e-5)
+
+
+def test_few_slices_on_a_cpu_are_not_padded_to_many(slices):
+    sizes = []
+
+    def predict(params, inputs):
+        sizes.append(len(inputs))
+        return np.zeros((len(inputs), 6))
+
+    rows = np.arange(min(len(slices), 5))
+    assert outputs(predict, {}, slices, rows).shape == (rows.size, 6)
+    assert sizes == [BATCH_SIZES["cpu"]] == [16]
