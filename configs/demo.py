@@ -1,9 +1,10 @@
-"""The whole experiment on a synthetic cohort, on a laptop.
+"""The whole experiment on a synthetic cohort, in minutes.
 
     bash launch/demo.sh
     python -m launch.experiment --config=configs/demo.py --workdir=runs/demo
 
-8 min 22 s on 2 cores, set-up included. Micro AUROC on the hold-out: federated 0.929, central 0.944.
+It trains for six epochs, on slices of 96 pixels of 2 mm. A local model takes as many epochs as the
+federation, which is what a hospital would compute on its own; `demo_long.py` gives it as many examples.
 """
 
 from ml_collections import ConfigDict
@@ -13,12 +14,26 @@ from configs import ich_fed_avg
 
 def get_config() -> ConfigDict:
     config = ich_fed_avg.get_config()
-    config.image_size = 128
-    config.fractions = (0.72, 0.12, 0.16)
-    # Only a few thousand steps from random parameters: a higher rate, smaller weights of positives.
-    config.optimizer = "adam(2e-3)"
+    config.cohort.matrix = 128
+    config.image_size = 96
+    config.spacing_mm = 2.0
+    config.intensity = "study"
+    config.fractions = (0.6, 0.15, 0.25)
+    config.zoom = 0.1
+    config.shift = 0.05
+    config.hu_offset = 3.0
+    config.hu_gain = 0.02
+    config.blur = 0.6
+    config.noise = 2.0
+    # Few steps from random parameters: small batches, a high rate that decays, small weights of positives.
+    config.batch_size = 8
+    config.optimizer = "adam(4e-3)"
+    config.round_schedule = "cosine_decay_schedule(1.0, rounds, 0.02)"
     config.positive_weight_ceiling = 3.0
     # Half an epoch per round: frequent averaging narrows the gap to central training.
-    config.rounds = 24
+    config.rounds = 12
     config.epochs = 0.5
+    config.min_sites = 5
+    config.local_budget = "epochs"
+    config.checkpoint_every = 6
     return config

@@ -139,9 +139,9 @@ class Bleeding:
 
     | severity | subdural, epidural: thickness, mm | contusion: mm across | hematoma: ml | clot, HU |
     |---|---|---|---|---|
-    | 0.1 | 2.4, 4.4 | 6 | 0.5 | 57 |
-    | 0.5 | 5.8, 9.5 | 10 | 3 | 60 |
-    | 0.9 | 12, 19 | 18 | 20 | 63 |
+    | 0.1 | 4, 7 | 8 | 1 | 61 |
+    | 0.5 | 10, 16 | 15 | 10 | 63 |
+    | 0.9 | 16, 26 | 21 | 33 | 65 |
 
     Attributes:
         severity: parameters of the beta distribution of severity over bleeding patients.
@@ -173,33 +173,33 @@ class Bleeding:
         grain: unevenness of the density relative to a standard deviation of 3 HU.
     """
 
-    severity: tuple[float, float] = (2.0, 2.0)
-    growth: float = 1.7
-    clot_hu: tuple[float, float] = (56.0, 64.0)
+    severity: tuple[float, float] = (4.0, 1.4)
+    growth: float = 1.0
+    clot_hu: tuple[float, float] = (61.0, 66.0)
     clot_sd: float = 5.5
-    dilute: float = 0.25
-    dilute_hu: tuple[float, float] = (45.0, 55.0)
-    old: tuple[float, float] = (0.08, 0.5)
-    old_kinds: tuple[float, float, float] = (0.4, 0.3, 0.3)
+    dilute: float = 0.1
+    dilute_hu: tuple[float, float] = (47.0, 55.0)
+    old: tuple[float, float] = (0.06, 0.4)
+    old_kinds: tuple[float, float, float] = (0.3, 0.35, 0.35)
     old_mm: float = 4.0
-    epidural_mm: tuple[float, float] = (4.0, 22.0)
-    subdural_mm: tuple[float, float] = (2.2, 14.0)
-    film_mm: tuple[float, float] = (1.8, 5.0)
-    films: tuple[float, float] = (0.15, 0.3)
-    sulci_mm: tuple[float, float] = (6.0, 22.0)
-    sulci: tuple[int, int] = (1, 3)
-    sulci_open_mm: tuple[float, float] = (0.5, 0.9)
-    sulci_fill: tuple[float, float] = (0.8, 1.0)
-    cisterns_fill: tuple[float, float] = (0.7, 1.0)
-    cisterns: tuple[float, float] = (0.25, 1.0)
-    contusion_mm: tuple[float, float] = (2.6, 9.5)
-    hematoma: tuple[float, float] = (0.42, 1.75)
-    infratentorial: float = 0.35
-    ends: float = 0.5
-    ventricle_fill: tuple[float, float] = (0.1, 0.75)
-    mimics: float = 1.5
-    edge: float = 1.4
-    grain: float = 1.5
+    epidural_mm: tuple[float, float] = (5.0, 28.0)
+    subdural_mm: tuple[float, float] = (2.6, 18.0)
+    film_mm: tuple[float, float] = (2.0, 5.0)
+    films: tuple[float, float] = (0.1, 0.25)
+    sulci_mm: tuple[float, float] = (9.0, 26.0)
+    sulci: tuple[int, int] = (1, 4)
+    sulci_open_mm: tuple[float, float] = (0.75, 1.0)
+    sulci_fill: tuple[float, float] = (0.85, 1.0)
+    cisterns_fill: tuple[float, float] = (0.9, 1.0)
+    cisterns: tuple[float, float] = (0.5, 1.0)
+    contusion_mm: tuple[float, float] = (3.2, 11.5)
+    hematoma: tuple[float, float] = (0.45, 1.95)
+    infratentorial: float = 0.25
+    ends: float = 0.25
+    ventricle_fill: tuple[float, float] = (0.08, 0.8)
+    mimics: float = 1.3
+    edge: float = 1.1
+    grain: float = 1.2
 
 
 @dataclass(frozen=True)
@@ -367,11 +367,11 @@ SHIFTED = Family(
     ),
     density=Density(grey=(34.0, 1.8), young=1.5, contrast=(7.0, 1.0), csf=(8.5, 1.5)),
     bleeding=Bleeding(
-        severity=(1.8, 2.2), growth=1.3, clot_hu=(54.0, 68.0), clot_sd=7.0, dilute=0.3,
-        dilute_hu=(43.0, 54.0), old=(0.15, 0.7), old_kinds=(0.4, 0.4, 0.2), epidural_mm=(3.0, 26.0),
-        subdural_mm=(2.5, 17.0), film_mm=(1.5, 6.0), films=(0.25, 0.4), sulci_mm=(5.0, 26.0), sulci=(1, 4),
-        contusion_mm=(2.2, 12.0), hematoma=(0.38, 1.9), infratentorial=0.4, ends=0.6,
-        ventricle_fill=(0.08, 0.85), mimics=2.0, edge=1.8, grain=2.0,
+        severity=(3.2, 1.5), growth=1.0, clot_hu=(57.0, 68.0), clot_sd=7.0, dilute=0.2,
+        dilute_hu=(46.0, 54.0), old=(0.1, 0.5), old_kinds=(0.4, 0.4, 0.2), epidural_mm=(3.0, 26.0),
+        subdural_mm=(2.5, 17.0), film_mm=(1.5, 6.0), films=(0.15, 0.3), sulci_mm=(7.0, 26.0), sulci=(1, 4),
+        contusion_mm=(2.8, 12.0), hematoma=(0.4, 1.9), infratentorial=0.3, ends=0.35,
+        ventricle_fill=(0.08, 0.85), mimics=2.0, edge=1.5, grain=1.7,
     ),
     surroundings=Surroundings(
         operated=0.14, plates=0.8, lines=0.5, collar=0.12, fillings=0.45, other_rest=0.2, foam=0.6,

@@ -9,7 +9,7 @@ f_k is the share of the slice's thickness that blood fills, contrast the HU diff
 brain (its median), noise the standard deviation in the slice. Isodense blood on the skull counts a quarter
 (least_k), because shape and mass effect reveal it, elsewhere a twentieth. Pixels that are mostly bone do not
 count. Radiologists scroll: what a slice shows counts up to half more where its neighbours show it too. So the
-ends of a bleed are called from 13 mm^2; a lone spot, which may be partial volume or noise, from 20. A slice
+ends of a bleed are called from 27 mm^2; a lone spot, which may be partial volume or noise, from 40. A slice
 without blood of a subtype never has its label.
 """
 
@@ -20,8 +20,8 @@ import numpy as np
 from fl_jax.phantom.scanner.geometry import Geometry
 from fl_jax.phantom.scanner.scan import Scan
 
-THRESHOLD = 20.0
-"""Smallest visible area (mm^2) that is called, such as 2 x 10 mm of a sulcus or a spot of 5 mm."""
+THRESHOLD = 40.0
+"""Smallest visible area (mm^2) that is called, such as 2 x 20 mm of a sulcus or a spot of 7 mm."""
 LEAST = np.array([0.25, 0.05, 0.05, 0.05, 0.25], np.float32)
 """Weight of isodense blood, by subtype."""
 READER_ERROR = 0.1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fl_jax.models.layers.norm import KINDS
-from fl_jax.models.resnet import histograms, resnet
+from fl_jax.models.resnet import MEAN, SD, histograms, resnet, standardised
 
 
 def test_default_shapes_and_size():
@@ -81,3 +81,11 @@ def test_every_normalisation_has_its_layers_and_reads_a_batch(norm):
 def test_bad_arguments_are_named(arguments, named):
     with pytest.raises(ValueError, match=named):
         resnet(**arguments)
+
+
+def test_histograms_are_standardised_bin_by_bin():
+    counts = np.stack([np.full(2, value) for value in MEAN]).reshape(1, 1, 1, -1)
+    shifted = counts + np.repeat(SD, 2)
+    np.testing.assert_allclose(standardised(counts, bins=5), 0.0, atol=1e-6)
+    np.testing.assert_allclose(standardised(shifted, bins=5), 1.0, rtol=1e-5)
+    assert standardised(np.zeros((1, 1, 1, 27)), bins=9).shape == (1, 1, 1, 27)

@@ -64,10 +64,10 @@ def flat(*areas: float, kind: str = "subarachnoid", contrast: float = 40.0) -> R
 
 
 def test_neighbouring_slices_help_with_small_areas_only():
-    assert flat(0, 16, 0, 22, 0).labels[:, 0].tolist() == [0, 0, 0, 1, 0]  # each alone
-    reading = flat(200, 16, 0, 9, 200)
+    assert flat(0, 32, 0, 44, 0).labels[:, 0].tolist() == [0, 0, 0, 1, 0]  # each alone
+    reading = flat(400, 32, 0, 18, 400)
     assert reading.labels[:, 0].tolist() == [1, 1, 0, 0, 1]
-    np.testing.assert_allclose(reading.visible[:, 3], [204, 24, 0, 13.5, 202.25])
+    np.testing.assert_allclose(reading.visible[:, 3], [408, 48, 0, 27, 404.5])
 
 
 @pytest.mark.parametrize(("kind", "share"), [("subdural", 0.25), ("subarachnoid", 0.05)])
