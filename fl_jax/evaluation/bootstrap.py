@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 CHUNK = 16
@@ -216,8 +216,8 @@ def _bca_quantiles(
     influence = np.nanmean(jackknife) - jackknife if not np.isnan(jackknife).all() else np.zeros(1)
     size = np.nansum(influence**2) ** 1.5
     acceleration = np.nansum(influence**3) / (6 * size) if size > 0 else 0.0
-    bias = stats.norm.ppf(below)
+    bias = special.ndtri(below)
     if not np.isfinite(bias):
         return np.full(2, np.nan)
-    shifted = bias + stats.norm.ppf(quantiles)
-    return stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    shifted = bias + special.ndtri(quantiles)
+    return special.ndtr(bias + shifted / (1 - acceleration * shifted))

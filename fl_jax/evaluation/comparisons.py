@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from fl_jax.evaluation.bootstrap import Interval, Resampled, intervals
 from fl_jax.evaluation.delong import Estimate
@@ -82,7 +82,7 @@ def non_inferiority(difference: Estimate, margin: float) -> NonInferiority:
         verdict = "inferior"
     p = float("nan")
     if difference.error > 0:
-        p = float(stats.norm.sf((difference.estimate + margin) / difference.error))
+        p = float(special.ndtr(-(difference.estimate + margin) / difference.error))
     return NonInferiority(margin, p, verdict)
 
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from fl_jax.evaluation import roc
 
@@ -93,6 +93,8 @@ def placements(truth: ArrayLike, scores: ArrayLike) -> Placements:
     Returns:
         The `Placements`; NaN where the other class is absent.
     """
+    from scipy import stats  # takes longer than JAX to import, and a training needs no ranks
+
     truth, scores = roc.checked(truth, scores)
     m, ranks = int(truth.sum()), stats.rankdata(scores)
     n = truth.size - m
@@ -176,7 +178,7 @@ def contrast(
     value = float(weights @ [each.area for each in areas])
     # Rounding may leave a tiny negative variance where two models agree.
     error = float(np.sqrt(np.maximum(weights @ covariance(areas) @ weights, 0)))
-    reach = stats.norm.ppf((1 + level) / 2) * error
+    reach = special.ndtri((1 + level) / 2) * error
     low, high = value - reach, value + reach
     if logit and 0 < value < 1:
         reach /= value * (1 - value)
@@ -186,5 +188,5 @@ def contrast(
 
 def _p(value: float, error: float) -> float:
     if error > 1e-12:
-        return float(2 * stats.norm.sf(abs(value) / error))
+        return float(2 * special.ndtr(-abs(value) / error))
     return 1.0 if error == error and abs(value) < 1e-12 else float("nan")

@@ -22,7 +22,6 @@ from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.files import atomic
 from fl_jax.files.regular import sha256
 from fl_jax.files.structs import read_struct
-from fl_jax.report import partition_figure
 from fl_jax.workdir import Workdir
 
 NATURAL = "natural()"
@@ -227,6 +226,8 @@ def _partition(config: Config, workdir: Workdir, slices: Slices, reporter: Repor
                 f"{path} is missing, and {arm} was trained with another one than the config gives: restore "
                 "it from a copy, or remove the folder models"
             )
+    from fl_jax.report import partition_figure  # imports matplotlib, which a training does not need
+
     atomic.write_bytes(workdir.partition_picture, partition_figure.draw(slices, new))
     atomic.write_json(record, inputs | {"digest": sha256(temporary)})
     atomic.replace(temporary, path)
