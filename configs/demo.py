@@ -7,13 +7,15 @@ It trains for six epochs, on slices of 96 pixels of 2 mm. A local model takes as
 federation, which is what a hospital would compute on its own; `demo_long.py` gives it as many examples.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from configs import ich_fed_avg
 
 
 def get_config() -> ConfigDict:
-    config = ich_fed_avg.get_config()
+    config: Any = ich_fed_avg.get_config()
     config.cohort.matrix = 128
     config.image_size = 96
     config.spacing_mm = 2.0

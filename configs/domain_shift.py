@@ -47,7 +47,8 @@ def base() -> ConfigDict:
 def row(groups: set[str], parts: set[str]) -> dict[str, Any]:
     """A row with some of the phantom's groups and some parts of the pipeline."""
     swaps = [f"{group}=standard" for group in GROUPS if group in groups]
-    cohort = base().cohort.to_dict() | {"family": ", ".join(["former", *swaps])}
+    config: Any = base()
+    cohort = config.cohort.to_dict() | {"family": ", ".join(["former", *swaps])}
     fields: dict[str, Any] = {"cohort": cohort}
     for name in PIPELINE:
         if name in parts:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from fl_jax.core import layouts, spec
 from fl_jax.core.keys import stream
@@ -43,7 +44,7 @@ def start(
     algorithm, aggregator = parts(config, arm, task, sites)
     # It runs once: XLA:CPU would take 4 s to optimise the random numbers of a small ResNet.
     # Where only shapes are asked for, `key` is traced, and jax refuses options inside a trace.
-    quick = jax.default_backend() == "cpu" and not isinstance(key, jax.core.Tracer)
+    quick = jax.default_backend() == "cpu" and not isinstance(key, Tracer)
     options = {"xla_backend_optimization_level": 0} if quick else None
     params = jax.jit(task.init, compiler_options=options)(stream(key, "init"))
     return algorithm, aggregator, layouts.init(algorithm, aggregator, params, sites, key)

@@ -74,7 +74,7 @@ def share_programs() -> Iterator[None]:
     Compiled programs are in a temporary folder, never in a workdir: whoever can write them chooses what runs.
     A cache that the user has set stays.
     """
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.values["jax_compilation_cache_dir"]:
         yield
         return
     with tempfile.TemporaryDirectory(prefix="fl_jax_") as folder:

@@ -296,7 +296,7 @@ def _one_thread(lock: Lock, compiled: str, compile_kernels: bool) -> None:
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ["NPROC"] = os.environ["PJRT_NPROC"] = "1"
     cv2.setNumThreads(1)
-    if not jax.config.jax_compilation_cache_dir:
+    if not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", compiled)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     if compile_kernels:

@@ -44,9 +44,9 @@ def test_the_family_says_how_large_bleeds_are():
         cases = plan_cohort(0, SITES, 0.5, family)
         return float(np.mean([case.severity for case in cases]))
 
-    large = dataclasses.replace(STANDARD.bleeding, severity=(6.0, 2.0))
-    assert mean(STANDARD) == pytest.approx(0.5, abs=0.06)
-    assert mean(dataclasses.replace(STANDARD, bleeding=large)) == pytest.approx(0.75, abs=0.04)
+    small = dataclasses.replace(STANDARD.bleeding, severity=(2.0, 6.0))
+    assert mean(STANDARD) == pytest.approx(4.0 / 5.4, abs=0.04)
+    assert mean(dataclasses.replace(STANDARD, bleeding=small)) == pytest.approx(0.25, abs=0.04)
 
 
 def studies(family):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+from jax.core import eval_jaxpr
 
 
 class _Traced(NamedTuple):
@@ -42,6 +43,6 @@ def _trace(function: Callable[..., Any], state: Any, arguments: Sequence[Any]) -
 
     @partial(jax.jit, donate_argnums=0)
     def program(states: list[Any], others: list[Any], constants: Sequence[Any]) -> list[Any]:
-        return jax.core.eval_jaxpr(closed.jaxpr, constants, *states, *others)
+        return eval_jaxpr(closed.jaxpr, constants, *states, *others)
 
     return _Traced(program, closed.consts, jax.tree.structure(result))
