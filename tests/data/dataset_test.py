@@ -193,6 +193,7 @@ def test_what_a_dataset_was_built_from_is_compared_and_said(source, tmp_path):
         "layout": "sites",
         "image_size": 16,
         "repairs": ["INVERTED", "LOSSY", "PADDING", "PAD_BYTE", "SIGN", "TURNED", "WRAPAROUND"],
+        "spacing_mm": 0.0,
     }
     assert {"fl_jax", "pydicom"} < set(summary["versions"])
     build(source, tmp_path, say=said.append)

@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from sklearn.metrics import roc_auc_score
 from sphere import draw
 
 from fl_jax.core.types import LABELS
-from fl_jax.data import dicom
-from fl_jax.data.skull import inside_skull
 from fl_jax.phantom.cohort import MARKER, make_cohort
 from fl_jax.phantom.labels import THRESHOLD
 from fl_jax.phantom.sites import SITES
@@ -250,21 +247,3 @@ def test_workers_stay_off_the_accelerator():
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["cpu", "cpu"]
-
-
-@pytest.mark.slow
-def test_no_shortcut_solves_the_cohort(tmp_path):
-    make_cohort(tmp_path, seed=0, sites=SITES[:5], scale=0.4, matrix=128, workers=2)
-    any_, soft, bright = [], [], []
-    for path in sorted(tmp_path.glob("*/input/labels.csv")):
-        for row in rows(path):
-            read = dicom.read(path.parent / "data" / f"{row['Image']}.dcm", size=128)
-            assert not isinstance(read, dicom.Refusal)
-            any_.append(row["any"] == "1")
-            soft.append(((read.hu >= 20) & (read.hu <= 45)).sum() * read.spacing[0] ** 2)
-            skull = inside_skull(read.hu) & (read.hu >= 50) & (read.hu <= 90)
-            bright.append(skull.sum() * read.spacing[0] ** 2)
-    for name, score in (("area of soft tissue", soft), ("bright area in the skull", bright)):
-        auroc = roc_auc_score(any_, score)
-        print(f"{name}: AUROC {auroc:.3f}")
-        assert 0.3 < auroc < 0.75, name  # 0.70 with 100 patients' sampling error
