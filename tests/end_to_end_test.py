@@ -25,7 +25,7 @@ from fl_jax.workdir import Workdir
 ROOT = Path(__file__).parent.parent
 TINY = (
     *("--config=configs/demo.py", "--config.cohort.scale=0.08", "--config.cohort.matrix=64"),
-    "--config.image_size=32",
+    *("--config.image_size=32", "--config.spacing_mm=6"),
     *(
         "--config.model=resnet(widths=(8,), blocks=(1,), strides=(2,), stem=8)",
         "--config.rounds=2",

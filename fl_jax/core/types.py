@@ -16,6 +16,8 @@ import numpy as np
 
 LABELS = ("any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural")
 """The L = 6 labels in array order: `any` hemorrhage and its five subtypes."""
+ANY = LABELS.index("any")
+"""Its column."""
 
 AIR = -1000.0
 """HU of air, and of everything outside the image."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.core.types import LABELS
+from fl_jax.core.types import ANY, LABELS
 from fl_jax.data.index import read_index
 from fl_jax.evaluation import subgroups
 from fl_jax.evaluation.predictions import Predictions
@@ -148,4 +148,4 @@ def _ordered(rows: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_lesion(data: Predictions) -> NDArray[np.bool_]:
-    return data.truth[:, LABELS.index("any")] == 0
+    return data.truth[:, ANY] == 0

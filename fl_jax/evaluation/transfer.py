@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_jax.core.types import ANY
 from fl_jax.evaluation import roc, shortcuts
 from fl_jax.evaluation.bootstrap import Floats, Resampled, bootstrap, patient_weights
 from fl_jax.evaluation.patient_level import aggregate
@@ -21,8 +22,6 @@ from fl_jax.evaluation.predictions import Predictions
 
 NAMES = ("micro", "macro", "any", "patient", "pairs", "called")
 """The statistics of `measure`."""
-ANY = 0
-"""Column of the label `any`."""
 Statistic = Callable[[Floats], Floats]
 """Weights of G patients float64[G, R] to float64[R]."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from fl_jax.core.types import ANY
 from fl_jax.data import domain
 from fl_jax.data import slices as datasets
 from fl_jax.data.metadata import read_summary
@@ -219,7 +220,7 @@ def predict(
     comparison = _compare_domain(slices, collected, data_dir, training)
     refused = unlabelled_scans.refusals(data_dir / "refused.csv", source or "")
     out.begin()
-    called = rule.calls_slices(collected.scores)[:, call_words.ANY]
+    called = rule.calls_slices(collected.scores)[:, ANY]
     unlabelled_scans.write(out.predictions, collected, called)
     verdicts.write(out.patients, judged)
     summary, repaired = read_summary(data_dir), Counter[str]()

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fl_jax.core.types import LABELS
+from fl_jax.core.types import ANY, LABELS
 from fl_jax.evaluation.call_rule import FEWEST, Rule
 from fl_jax.evaluation.operating_points import SPECIFICITY
 from fl_jax.report.formatting import fixed, grouped, limits, percent
-
-ANY = LABELS.index("any")
 
 
 def slice_rule(rule: Rule, unit: str = "slices") -> str:

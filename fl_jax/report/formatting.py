@@ -78,6 +78,11 @@ def display_name(name: str) -> str:
     return special.get(name, name.removeprefix("local_"))
 
 
+def singular(unit: str) -> str:
+    """One of the units that predictions are of: "slice", "study" or "patient"."""
+    return {"slices": "slice", "studies": "study", "patients": "patient"}[unit]
+
+
 def markdown_text(text: str) -> str:
     """A text of unknown origin on one line, without HTML, links, images or the end of a code span."""
     for mark, harmless in (("<", "&lt;"), ("`", "'"), ("](", "] ("), ("][", "] [")):
@@ -98,5 +103,6 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 FILTERS = {
     **{"fixed": fixed, "signed": signed, "limits": limits, "p_value": p_value},
     **{"percent": percent, "grouped": grouped, "duration": duration, "display": display_name},
+    "singular": singular,
 }
 """Filters of every template."""

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.core.types import LABELS
+from fl_jax.core.types import ANY, LABELS
 from fl_jax.data.domain import Domain
 from fl_jax.data.slices import Slices
 from fl_jax.evaluation.call_rule import Rule
 from fl_jax.report import call_words, domain_words, slice_pictures, verdicts
-from fl_jax.report.call_words import ANY
 from fl_jax.report.pictures import data_uri
 from fl_jax.report.rendering import render_html
 from fl_jax.report.slice_pictures import Picture

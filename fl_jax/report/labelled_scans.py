@@ -11,7 +11,7 @@ A program without validation predictions has only the fixed operating point; the
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fl_jax.core.types import LABELS
+from fl_jax.core.types import ANY, LABELS
 from fl_jax.data.site_names import ALL_SITES
 from fl_jax.evaluation import call_rule, operating_points
 from fl_jax.evaluation.delong_by_label import label_areas
@@ -131,10 +131,7 @@ def compute(
 def _called(rule: call_rule.Rule, data: Predictions, level: float) -> dict[str, Any]:
     calls = operating_points.calls_at(data, [t.value for t in rule.slices], level=level)
     normal, bleeding = (
-        {
-            end: getattr(calls.rates[rate], end)[call_words.ANY]
-            for end in ("estimate", "low", "high")
-        }
+        {end: getattr(calls.rates[rate], end)[ANY] for end in ("estimate", "low", "high")}
         for rate in ("specificity", "recall")
     )
     ends = (("estimate", "estimate"), ("low", "high"), ("high", "low"))

@@ -8,7 +8,7 @@ from fl_jax.evaluation import patient_level, shortcuts
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.evaluation.shortcuts import SOLVED, Shortcuts
 from fl_jax.evaluation.tissue import Tissue
-from fl_jax.report.formatting import display_name, fixed, limits, percent
+from fl_jax.report.formatting import display_name, fixed, limits, percent, singular
 
 PATIENTS = "patients"
 NOT_MEASURED = "the slices' tissue was not measured"
@@ -89,16 +89,12 @@ def sentences(results: Mapping[str, Any], model: str, data: str) -> list[str]:
     for unit, row in section["data_sets"].get(data, {}).items():
         scores = (f"{name} {_cell(row['auroc'][name]['any'])}" for name in row["shortcuts"])
         lines.append(
-            f"A shortcut, by {_one(unit)}, would reach an AUROC for any hemorrhage of: "
+            f"A shortcut, by {singular(unit)}, would reach an AUROC for any hemorrhage of: "
             f"{'; '.join(scores)}. The {display_name(model)} model reaches "
             f"{_cell(row['auroc'][model]['any'])}{_like(row, model, unit)}."
         )
     solved = warning(results, data)
     return [*lines, solved] if solved else lines
-
-
-def _one(unit: str) -> str:
-    return {"slices": "slice", "studies": "study", PATIENTS: "patient"}[unit]
 
 
 def _like(row: Mapping[str, Any], model: str, unit: str) -> str:
@@ -118,7 +114,7 @@ def warning(results: Mapping[str, Any], only: str | None = None) -> str:
         only: the data set; None for all.
     """
     parts = [
-        f"{display_name(data)}, by {_one(unit)}: "
+        f"{display_name(data)}, by {singular(unit)}: "
         + ", ".join(
             f"{name} {fixed(row['auroc'][name]['any']['estimate'])}" for name in row["solved"]
         )

@@ -52,6 +52,6 @@ def from_dataset(hu: NDArray[np.int16]) -> Picture:
 
 
 def _jpeg(hu: NDArray[np.int16]) -> bytes:
-    return cv2.imencode(".jpg", windowed(hu, BRAIN), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[
-        1
-    ].tobytes()
+    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    _, encoded = cv2.imencode(".jpg", windowed(hu, BRAIN), options)
+    return encoded.tobytes()

@@ -16,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_jax.core.types import LABELS
+from fl_jax.core.types import ANY, LABELS
 from fl_jax.evaluation.call_rule import Rule
 from fl_jax.files import csv_table
-from fl_jax.report.call_words import ANY
 from fl_jax.report.formatting import fixed
 from fl_jax.report.unlabelled_scans import ScanPredictions
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from fl_jax.core.types import ANY
 from fl_jax.data import slices as datasets
 from fl_jax.data.site_names import HOLDOUT
 from fl_jax.data.slices import Slices
@@ -125,7 +126,7 @@ def _judge(
         )
 
     validation = predicted(slices, divided.rows(slices, "validation"), "validation")
-    threshold = call_rule.choose(validation).slices[transfer.ANY].value
+    threshold = call_rule.choose(validation).slices[ANY].value
     rows = divided.rows(slices, HOLDOUT)
     own = transfer.measure(
         predicted(slices, rows, HOLDOUT),
