@@ -78,7 +78,8 @@ def parts(config: Config, arm: str, task: Task, sites: int) -> tuple[Algorithm, 
 def factors(schedule: str, rounds: int) -> list[float]:
     """The factor of the learning rate in each round, float32."""
     factor = spec.schedule(schedule, {"rounds": rounds})
-    return np.array([factor(number) for number in range(rounds)], np.float32).tolist()
+    with jax.ensure_compile_time_eval():  # numbers, also where only a state's shapes are asked for
+        return np.array([factor(number) for number in range(rounds)], np.float32).tolist()
 
 
 def faults(config: Config, arm: str, sites: int) -> tuple[Fault, ...]:

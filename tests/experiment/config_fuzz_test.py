@@ -8,7 +8,7 @@ from absl import flags
 from fuzzing import WORDS, count, each, listing
 from ml_collections import config_flags
 
-from configs import demo
+from configs import ich_fed_avg
 from fl_jax.data import slices as datasets
 from fl_jax.experiment import data, inputs, setup
 from fl_jax.experiment.config import Config
@@ -68,7 +68,7 @@ def prepared(slices, monkeypatch):
 
 
 def mutated(generator):
-    config = demo.get_config()
+    config = ich_fed_avg.get_config()
     config.update(
         image_size=8, min_sites=2, rounds=2, model="mlp(6, widths=(4,))", layout="sequential"
     )
@@ -121,7 +121,7 @@ def _leaves(tree):
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 def test_flags_are_parsed_or_refused(tmp_path, monkeypatch):
-    names = list(demo.get_config())
+    names = list(ich_fed_avg.get_config())
 
     def draw(generator):
         name = names[int(generator.integers(len(names)))]
@@ -134,7 +134,7 @@ def test_flags_are_parsed_or_refused(tmp_path, monkeypatch):
         values = flags.FlagValues()
         config_flags.DEFINE_config_file("config", flag_values=values)
         try:
-            arguments = ["program", "--config=configs/demo.py", argument]
+            arguments = ["program", "--config=configs/ich_fed_avg.py", argument]
             monkeypatch.setattr(sys, "argv", arguments)  # where the overrides are looked for
             values(arguments)
         except (flags.Error, ValueError, TypeError, AttributeError, KeyError) as error:

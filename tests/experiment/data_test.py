@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from reporters import Strict
 
-from configs import demo
+from configs import ich_fed_avg
 from fl_jax.core.types import Batch
 from fl_jax.data import slices as datasets
 from fl_jax.evaluation import predictions
@@ -33,7 +33,7 @@ def config(slices, monkeypatch):
     """A study of the small dataset, which here needs no files."""
     monkeypatch.setattr(datasets, "load", lambda folder: slices)
     monkeypatch.setattr(datasets, "read_summary", lambda folder: {"digest": "1", "options": {}})
-    config = Config.parse(demo.get_config())
+    config = Config.parse(ich_fed_avg.get_config())
     config = config.replace(image_size=8)
     config = config.replace(min_sites=2)
     return config

@@ -47,7 +47,7 @@ def _data(scans, monkeypatch):
 def demo(scans, tmp_path_factory):
     """An experiment with an untrained federated model and its predictions, and the inputs of a local arm."""
     folder = tmp_path_factory.mktemp("demo")
-    config = Config.parse(study_head.get_config())
+    config = Config.parse(study_head.get_config()).replace(spacing_mm=0.0, intensity="none")
     config = config.replace(backbone="", model=SMALL, image_size=8, min_sites=2)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(datasets, "load", lambda folder: scans)
@@ -72,7 +72,7 @@ def demo(scans, tmp_path_factory):
 
 @pytest.fixture
 def config(demo):
-    config = Config.parse(study_head.get_config())
+    config = Config.parse(study_head.get_config()).replace(spacing_mm=0.0, intensity="none")
     config = config.replace(backbone=str(demo), image_size=8, min_sites=2)
     config = config.replace(model="study_head('transformer', 8, heads=2)")
     config = config.replace(rounds=1)
@@ -238,7 +238,7 @@ def test_another_backbone_is_another_run(config, demo, tmp_path):
 
 @pytest.fixture
 def refit(demo):
-    config = Config.parse(recalibrate.get_config())
+    config = Config.parse(recalibrate.get_config()).replace(spacing_mm=0.0, intensity="none")
     return config.replace(
         backbone=str(demo), image_size=8, model=SMALL, batch_size=16, data_dir="."
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import weight_files
 
-from configs import demo
+from configs import ich_fed_avg
 from fl_jax.data.metadata import Options
 from fl_jax.data.slices import Identity
 from fl_jax.experiment import features, federation, predict
@@ -20,7 +20,7 @@ IDENTITY = Identity("1", Options(layout="sites", image_size=8, repairs=[], spaci
 @pytest.fixture
 def config(tmp_path):
     """ResNet-18 with weights from a file, whose head alone is trained."""
-    config = Config.parse(demo.get_config())
+    config = Config.parse(ich_fed_avg.get_config())
     arrays = weight_files.state_dict(deep_resnet(18, labels=1000))
     path = tmp_path / "weights.safetensors"
     config = config.replace(pretrained_digest=weight_files.write(path, arrays))

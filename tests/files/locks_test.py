@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fuzzing import listing
 
-from configs import demo
+from configs import ich_fed_avg
 from fl_jax.data import slices as datasets
 from fl_jax.experiment import data, labelled_predictions, restore
 from fl_jax.experiment.config import Config
@@ -73,7 +73,9 @@ def test_whoever_makes_the_partition_is_waited_for(tmp_path, slices, monkeypatch
     Workdir(tmp_path).claim()
     hold = HOLD.replace('"federated"', '"partition"')
     command = [sys.executable, "-c", hold, str(tmp_path)]
-    divide = partial(data.partition, Config.parse(demo.get_config()), Workdir(tmp_path), slices)
+    divide = partial(
+        data.partition, Config.parse(ich_fed_avg.get_config()), Workdir(tmp_path), slices
+    )
     with (
         ThreadPoolExecutor() as pool,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,

@@ -8,7 +8,7 @@ import planted
 import pydicom
 import pytest
 
-from configs import demo
+from configs import ich_fed_avg
 from fl_jax.data.dataset import prepare
 from fl_jax.data.deidentify.folder import deidentify_folder
 from fl_jax.data.slices import load
@@ -57,7 +57,7 @@ def test_dataset_checkpoints_predictions_and_report_hold_no_person(source, tmp_p
     opened = load(tmp_path / "data")
     records = opened.source.__getitems__(list(range(len(opened))))  # compressed on disk
     assert not [s for s in wanted for record in records if s in record["image"]]
-    config = demo.get_config()
+    config = ich_fed_avg.get_config()
     config.image_size = 16
     config.model = "resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4)"
     config.rounds, config.min_sites, config.layout = 1, 2, "sequential"
