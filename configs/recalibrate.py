@@ -29,6 +29,7 @@ def get_config() -> ConfigDict:
     config.fractions = (0.6, 0.2, 0.2)
     config.positive_weight_ceiling = 1.0
     config.algorithm = "fed_newton(l2=0.01)"
+    config.round_schedule = ""  # of a learning rate, which Newton's method does not have
     config.min_sites = 0
     config.batch_size = 256
     config.rounds = 8

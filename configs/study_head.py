@@ -16,14 +16,18 @@ many examples per round as every other arm, and uses the backbone's dataset and 
 from ml_collections import ConfigDict
 
 from configs import demo
+from fl_jax.data.augmentation import Augmentation
 
 
 def get_config() -> ConfigDict:
     config = demo.get_config()
     config.backbone = "runs/demo"
     config.model = "study_head('transformer')"
-    config.max_degrees, config.flip = 0.0, False  # features are of unaugmented slices
+    for name, value in Augmentation()._asdict().items():  # features are of unaugmented slices
+        config[name] = type(value)(0)
     config.optimizer = "adam(2e-3)"
+    config.round_schedule = ""
+    config.local_budget = "examples"
     config.batch_size = 8
     config.rounds = 60
     config.epochs = 2.0

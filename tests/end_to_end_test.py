@@ -64,10 +64,12 @@ def test_an_experiment_writes_all_its_files(workdir):
     assert len(matrix) == 6
     assert all(len(row) == MODELS for row in matrix.values())
     assert results
-    budgets = {
-        json.loads(p.read_text())["examples_seen"] for p in workdir.glob("models/*/done.json")
+    seen = {
+        path.parent.name: json.loads(path.read_text())["examples_seen"]
+        for path in workdir.glob("models/*/done.json")
     }
-    assert len(budgets) == 1
+    local = sum(number for name, number in seen.items() if name.startswith("local_"))
+    assert seen["federated"] == seen["central"] == local
     for model in workdir.glob("models/*"):
         rounds = [
             json.loads(x)["round"] for x in (model / "metrics.jsonl").read_text().splitlines()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import demo, ich_best, ich_fed_avg
+from configs import demo, ich_best, ich_fed_avg, recalibrate, study_head
 from fl_jax.experiment import config as configs
 from fl_jax.experiment import rules
 from fl_jax.experiment.config import FIELDS, Config
@@ -60,9 +60,11 @@ def refused(values):
     return str(error.value)
 
 
-@pytest.mark.parametrize("config", [demo, ich_best, ich_fed_avg])
-def test_the_configs_are_accepted(config):
+@pytest.mark.parametrize("config", [demo, ich_best, ich_fed_avg, recalibrate, study_head])
+def test_the_configs_are_accepted(config, tmp_path):
     values = config.get_config()
+    if values.backbone:
+        values.backbone = str(tmp_path)
     assert Config.of(values).to_dict() == Config.parse(values.to_dict()).to_dict()
 
 

@@ -32,6 +32,7 @@ MANIFEST = {
     "device": "1 x cpu",
     "machine": "x86_64, 2 cores",
     "stages": {"cohort": 71.2, "dataset": 24.9, "training": 402.7},
+    "cpu_seconds": {"cohort": 139.8, "dataset": 46.1, "training": 790.3},
 }
 """What `launch.experiment` writes; the end-to-end test compares its shape with a true one."""
 SKILL = {"federated": 4.3, "central": 4.6, "local": 2.9}
