@@ -7,7 +7,7 @@
 80 to 330 s per training on a busy core. SCAFFOLD equals central training: +0.001 (-0.007 to +0.010) micro
 AUROC; FedAvg loses 0.007 (-0.022 to +0.008). The tables are in configs/README.md.
 
-The demo's hospitals with as many training patients, at 48 pixels. Three times as many patients are drawn;
+The demo's hospitals with as many training patients, at 48 pixels of 4 mm. Three times as many are drawn;
 the others are test patients, since an interval that excludes a loss of 0.01 needs some hundreds of them.
 The first command changes one factor at a time with one seed, the second repeats the best rows and the
 central and local models with three. A panel is what central and federated model share, so each difference
@@ -54,11 +54,14 @@ def base() -> ConfigDict:
     """Fields of a run, see `fl_jax/experiment/runners/cohort.py`."""
     config: Any = demo.get_config()
     config.image_size = 48
+    config.spacing_mm = 4.0  # 192 mm
     config.cohort.scale = 3.0
     config.fractions = (0.24, 0.04, 0.72)
     config.partition_seed = 0
     config.resamples = 500
     config.batch_size = 4
+    config.optimizer = "adam(2e-3)"
+    config.local_budget = "examples"
     config.rounds = 72
     config.min_sites = 5
     config.round_schedule = "cosine_decay_schedule(1.0, rounds)"

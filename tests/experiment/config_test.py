@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import demo, ich_best, ich_fed_avg, recalibrate, study_head
+from configs import (
+    demo,
+    domain_shift,
+    gap_demo,
+    gap_hard,
+    ich_best,
+    ich_fed_avg,
+    recalibrate,
+    study_head,
+)
 from fl_jax.experiment import config as configs
 from fl_jax.experiment import rules
 from fl_jax.experiment.config import FIELDS, Config
@@ -66,6 +75,12 @@ def test_the_configs_are_accepted(config, tmp_path):
     if values.backbone:
         values.backbone = str(tmp_path)
     assert Config.of(values).to_dict() == Config.parse(values.to_dict()).to_dict()
+
+
+@pytest.mark.parametrize("sweep", [domain_shift, gap_demo, gap_hard])
+def test_what_the_runs_of_a_sweep_share_is_accepted(sweep):
+    base = sweep.get_config().base.to_dict()
+    Config.of({name: value for name, value in base.items() if name in FIELDS})
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))
