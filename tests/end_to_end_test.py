@@ -184,15 +184,17 @@ def test_real_scans_are_predicted_and_other_files_refused(workdir, tmp_path):
 def test_another_model_and_checkpoint_can_be_evaluated(workdir, tmp_path):
     data = (f"--workdir={workdir}", f"--data={workdir / 'data'}", f"--out={tmp_path}")
     model = sorted(path.name for path in (workdir / "models").glob("local_*"))[0]
-    done = program("evaluate", *data, f"--model={model}", "--checkpoint=2")
+    done = program("evaluate", *data, f"--model={model}", "--checkpoint=2", "--by_study")
     assert done.returncode == 0, done.stderr
     assert f"predicted by {model}, round 2" in done.stderr
     assert f"{model}</td>" in (tmp_path / "predictions.html").read_text()
     stored = predictions.read(workdir / "predictions" / f"{model}.csv")
     judged = predictions.read(tmp_path / "judged.csv")
-    assert set(judged.image.tolist()) >= set(stored.image.tolist())
+    assert set(judged.patient.tolist()) >= set(stored.patient.tolist())
     results = json.loads((tmp_path / "evaluation.json").read_text())
     assert results["facts"]["round"] == 2
+    assert "noisy-or over its slices" in results["facts"]["a study's probability"]
+    assert "A shortcut, by study, would reach" in done.stdout
     assert "evaluation.html" in done.stdout
     with pytest.raises(
         FileNotFoundError, match=r"no trained model; .* has central, federated, loc"

@@ -198,7 +198,7 @@ def predict(
         source: folder of the dataset's DICOM files, whose pixels the page shows; None without.
 
     Raises:
-        ValueError: the dataset has another image size than the model.
+        ValueError: the dataset has another image size or spacing than the model.
     """
     slices = datasets.load(data_dir)
     if slices.image_shape != (model.image_size, model.image_size):

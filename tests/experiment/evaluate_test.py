@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import fake_experiment
 import make_summary
@@ -16,12 +17,14 @@ import pytest
 from scipy import special
 
 from fl_jax.data import partition
+from fl_jax.data import slices as datasets
 from fl_jax.data.index import COLUMNS
 from fl_jax.evaluation import predictions
 from fl_jax.experiment import compare_predictions, evaluate, labelled_predictions
+from fl_jax.experiment.config import Config
 from fl_jax.experiment.reporter import Reporter
 from fl_jax.report import labelled_scans
-from fl_jax.workdir import Workdir
+from fl_jax.workdir import EvaluationFolder, Workdir
 
 
 @pytest.fixture(scope="module", name="workdir")
@@ -246,3 +249,13 @@ def test_an_arm_that_is_still_training_is_evaluated_with_a_warning(workdir, tmp_
     ]
     assert labelled_scans.sentence(results).endswith(said[0])
     assert said[0] in (tmp_path / "out" / "evaluation.html").read_text()
+
+
+def test_a_dataset_of_another_spacing_is_refused(tmp_path, slices, monkeypatch):
+    monkeypatch.setattr(datasets, "load", lambda folder: slices)
+    model: Any = SimpleNamespace(image_size=8, config=Config(image_size=8, spacing_mm=25.0))
+    with pytest.raises(ValueError, match=r"whole field .* reads 25 mm a pixel: .*--spacing_mm=25"):
+        evaluate.predict(
+            model, tmp_path, EvaluationFolder(tmp_path), labelled_predictions.NO_PREDICTIONS
+        )
+    assert not [*tmp_path.iterdir()]
