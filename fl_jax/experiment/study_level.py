@@ -10,7 +10,7 @@ from fl_jax.evaluation import noisy_or, patient_level
 from fl_jax.evaluation.predictions import Predictions
 from fl_jax.workdir import Workdir
 
-CALIBRATED = "noisy-or over its slices, calibrated on {} validation studies"
+CALIBRATED = "noisy-or over its slices, calibrated on {} validation {}"
 LARGEST = "the largest of its slices: there are no validation data to calibrate on"
 """How a model of slices predicts a study."""
 
@@ -72,5 +72,5 @@ def by_study(
     return (
         noisy_or.aggregate(scores, fitted, study),
         noisy_or.aggregate(validation, fitted, known),
-        CALIBRATED.format(fitted.units),
+        CALIBRATED.format(fitted.units, "study" if fitted.units == 1 else "studies"),
     )

@@ -6,17 +6,17 @@ from typing import Any
 from fl_jax.core.types import ANY, LABELS
 from fl_jax.evaluation.call_rule import FEWEST, Rule
 from fl_jax.evaluation.operating_points import SPECIFICITY
-from fl_jax.report.formatting import fixed, grouped, limits, percent
+from fl_jax.report.formatting import fixed, grouped, limits, percent, singular
 
 
 def slice_rule(rule: Rule, unit: str = "slices") -> str:
     """How a slice is called: "threshold 0.371 (90 % specificity on 309 normal slices of ...)"."""
     threshold = rule.slices[ANY]
     why = (
-        f"{percent(SPECIFICITY)} specificity on {_count(threshold.negatives, 'normal ' + unit)} of the "
-        f"{_count(threshold.patients, 'validation patients')}"
+        f"{percent(SPECIFICITY)} specificity on {_count(threshold.negatives, 'normal', unit)} of the "
+        f"{_count(threshold.patients, 'validation', 'patients')}"
         if threshold.chosen
-        else f"fixed, because validation has {_count(threshold.negatives, 'normal ' + unit)}: a threshold "
+        else f"fixed, because validation has {_count(threshold.negatives, 'normal', unit)}: a threshold "
         f"is chosen on those of at least {FEWEST} patients"
     )
     return f"threshold {fixed(threshold.value)} ({why})"
@@ -58,5 +58,5 @@ def _percent(share: Mapping[str, Any]) -> str:
     return f"{fixed(100 * share['estimate'], 1)} % ({limits(scaled, 1)})"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{grouped(number)} {what}"
+def _count(number: int, kind: str, unit: str) -> str:
+    return f"{grouped(number)} {kind} {singular(unit) if number == 1 else unit}"

@@ -27,7 +27,7 @@ def test_a_study_is_scored_by_the_noisy_or_of_validation_studies():
     np.testing.assert_allclose(scores.scores, expected.scores)
     assert scores.image.tolist() == [f"s{name}" for name in expected.image]
     assert validation.image.tolist() == sorted({f"v{name}" for name in seen.patient})
-    assert how == study_level.CALIBRATED.format(12)
+    assert how == study_level.CALIBRATED.format(12, "studies")
     # Without a map of the validation studies, a patient counts as one.
     again, unnamed, _ = by_study(data, seen, names._replace(validation={}))
     np.testing.assert_array_equal(again.scores, scores.scores)
