@@ -71,14 +71,14 @@ class Bright:
     """
 
     blood: tuple[float, float] = (55.0, 5.5)
-    dura: tuple[float, float] = (55.0, 5.0)
-    falx: tuple[float, float, float] = (0.6, 0.45, 0.35)
+    dura: tuple[float, float] = (53.0, 5.0)
+    falx: tuple[float, float, float] = (0.5, 0.45, 0.3)
     sinus: tuple[float, float] = (4.8, 0.9)
     transverse: tuple[float, float] = (4.0, 0.7)
     skew: float = 0.35
     torcula: float = 4.0
     artery: tuple[float, float] = (0.3, 0.5)
-    veins: float = 0.9
+    veins: float = 0.7
     plexus: float = 0.8
     roof: tuple[float, float] = (5.5, 1.5)
     ripple: float = 1.8
@@ -108,7 +108,7 @@ class Size:
     square: tuple[float, float] = (0.26, 0.09)
     warp: tuple[float, float] = (1.35, 0.4)
     bumps: float = 0.25
-    skull: tuple[float, float] = (6.8, 1.2)
+    skull: tuple[float, float] = (6.2, 1.1)
     scalp: tuple[float, float] = (6.6, 1.6)
     temporalis: tuple[float, float] = (12.5, 3.0)
 
@@ -139,9 +139,9 @@ class Bleeding:
 
     | severity | subdural, epidural: thickness, mm | contusion: mm across | hematoma: ml | clot, HU |
     |---|---|---|---|---|
-    | 0.1 | 4, 7 | 8 | 1 | 61 |
-    | 0.5 | 10, 16 | 15 | 10 | 63 |
-    | 0.9 | 16, 26 | 21 | 33 | 65 |
+    | 0.1 | 4, 9 | 9 | 1 | 61 |
+    | 0.5 | 10, 18 | 16 | 10 | 63 |
+    | 0.9 | 16, 28 | 22 | 33 | 65 |
 
     Attributes:
         severity: parameters of the beta distribution of severity over bleeding patients.
@@ -173,29 +173,29 @@ class Bleeding:
         grain: unevenness of the density relative to a standard deviation of 3 HU.
     """
 
-    severity: tuple[float, float] = (4.0, 1.4)
+    severity: tuple[float, float] = (4.5, 1.3)
     growth: float = 1.0
     clot_hu: tuple[float, float] = (61.0, 66.0)
     clot_sd: float = 5.5
-    dilute: float = 0.1
+    dilute: float = 0.08
     dilute_hu: tuple[float, float] = (47.0, 55.0)
     old: tuple[float, float] = (0.06, 0.4)
     old_kinds: tuple[float, float, float] = (0.3, 0.35, 0.35)
     old_mm: float = 4.0
-    epidural_mm: tuple[float, float] = (5.0, 28.0)
-    subdural_mm: tuple[float, float] = (2.6, 18.0)
+    epidural_mm: tuple[float, float] = (7.0, 30.0)
+    subdural_mm: tuple[float, float] = (2.6, 17.0)
     film_mm: tuple[float, float] = (2.0, 5.0)
     films: tuple[float, float] = (0.1, 0.25)
-    sulci_mm: tuple[float, float] = (9.0, 26.0)
-    sulci: tuple[int, int] = (1, 4)
-    sulci_open_mm: tuple[float, float] = (0.75, 1.0)
+    sulci_mm: tuple[float, float] = (11.0, 28.0)
+    sulci: tuple[int, int] = (2, 4)
+    sulci_open_mm: tuple[float, float] = (0.9, 1.2)
     sulci_fill: tuple[float, float] = (0.85, 1.0)
     cisterns_fill: tuple[float, float] = (0.9, 1.0)
-    cisterns: tuple[float, float] = (0.5, 1.0)
-    contusion_mm: tuple[float, float] = (3.2, 11.5)
+    cisterns: tuple[float, float] = (0.6, 1.0)
+    contusion_mm: tuple[float, float] = (3.5, 12.0)
     hematoma: tuple[float, float] = (0.45, 1.95)
     infratentorial: float = 0.25
-    ends: float = 0.25
+    ends: float = 0.15
     ventricle_fill: tuple[float, float] = (0.08, 0.8)
     mimics: float = 1.3
     edge: float = 1.1
@@ -263,8 +263,8 @@ class Pose:
 
     yaw: tuple[float, float] = (-1.5, 14.0)
     most_yaw: float = 27.0
-    pitch: tuple[float, float] = (3.0, 7.0)
-    roll: float = 4.5
+    pitch: tuple[float, float] = (3.0, 5.0)
+    roll: float = 3.5
     shift_x: tuple[float, float] = (0.0, 6.0)
     shift_y: tuple[float, float] = (3.0, 8.0)
     field_of_view: tuple[float, float] = (-8.0, 10.0)

@@ -5,12 +5,12 @@
     label_k   = visible_k >= threshold, wrong with probability `error` between threshold / 2 and 2 threshold
     any       = OR_k label_k
 
-f_k is the share of the slice's thickness that blood fills, contrast the HU difference to the slice's healthy
-brain (its median), noise the standard deviation in the slice. Isodense blood on the skull counts a quarter
-(least_k), because shape and mass effect reveal it, elsewhere a twentieth. Pixels that are mostly bone do not
-count. Radiologists scroll: what a slice shows counts up to half more where its neighbours show it too. So the
-ends of a bleed are called from 27 mm^2; a lone spot, which may be partial volume or noise, from 40. A slice
-without blood of a subtype never has its label.
+f_k is the share of the slice's thickness that blood fills, contrast the HU difference to the slice's
+healthy brain (its median), noise the standard deviation in the slice. Isodense blood on the skull counts a
+quarter (least_k), because shape and mass effect reveal it, elsewhere a twentieth. Pixels that bone fills, or
+brightens beyond 120 HU, do not count. Radiologists scroll: what a slice shows counts up to half more where
+its neighbours show it too. So the ends of a bleed are called from 27 mm^2; a lone spot, which may be partial
+volume or noise, from 40. A slice without blood of a subtype never has its label.
 """
 
 from typing import NamedTuple
@@ -24,6 +24,8 @@ THRESHOLD = 40.0
 """Smallest visible area (mm^2) that is called, such as 2 x 20 mm of a sulcus or a spot of 7 mm."""
 LEAST = np.array([0.25, 0.05, 0.05, 0.05, 0.25], np.float32)
 """Weight of isodense blood, by subtype."""
+BONE = 120.0
+"""HU from which a pixel looks like bone in a brain or subdural window, whatever else it has a share of."""
 READER_ERROR = 0.1
 """Probability that a call within a factor of two of the threshold is wrong."""
 
@@ -66,7 +68,7 @@ def read_slices(
     if not 0 <= error <= 1:
         raise ValueError(f"error={error}: pass a probability in [0, 1]")
     pixel = (geometry.field_of_view / scan.clean.shape[-1]) ** 2
-    filled = scan.lesions * (scan.brain > 0.6)
+    filled = scan.lesions * ((scan.brain > 0.6) & (scan.clean < BONE))
     weight = np.stack(
         [
             np.clip(np.abs(image - _healthy(image, brain, blood)) / (3 * noise), 0.0, 1.0)

@@ -70,6 +70,11 @@ def test_neighbouring_slices_help_with_small_areas_only():
     np.testing.assert_allclose(reading.visible[:, 3], [408, 48, 0, 27, 404.5])
 
 
+def test_blood_that_bone_brightens_is_not_called():
+    assert flat(0, 400, 0, kind="subdural", contrast=85.0).labels[1, 5]
+    assert not flat(0, 400, 0, kind="subdural", contrast=95.0).labels.any()
+
+
 @pytest.mark.parametrize(("kind", "share"), [("subdural", 0.25), ("subarachnoid", 0.05)])
 def test_isodense_blood_shows_by_its_shape_on_the_skull(kind, share):
     reading = flat(0, 400, 0, kind=kind, contrast=0.0)
