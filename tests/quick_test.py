@@ -11,7 +11,14 @@ import make_site
 
 ROOT = Path(__file__).parent.parent
 FIELDS = (
-    *("source_layout=sites", "image_size=32", "rounds=1", "epochs=1.0", "min_sites=1"),
+    *(
+        "source_layout=sites",
+        "image_size=32",
+        "spacing_mm=0",
+        "rounds=1",
+        "epochs=1.0",
+        "min_sites=1",
+    ),
     *("model=resnet(widths=(8,), blocks=(1,), strides=(2,), stem=8)", "optimizer=adam(1e-3)"),
     *("fractions=(0.5, 0.2, 0.3)", "resamples=20", "jobs=1"),
 )

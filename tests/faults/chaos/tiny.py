@@ -15,6 +15,7 @@ _FLAGS = (
     *("--config.model=mlp(6, (8,))", "--config.optimizer=adam(1e-3)", "--config.resamples=20"),
     *("--config.algorithm=scaffold(option=1)", "--config.aggregator=top_k(0.1)"),
     *("--config.min_sites=1", "--config.jobs=1"),
+    *("--config.spacing_mm=0", "--config.checkpoint_every=1"),
 )
 
 
