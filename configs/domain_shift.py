@@ -18,15 +18,19 @@ from ml_collections import ConfigDict
 from configs import demo
 from fl_jax.phantom.family import GROUPS
 
-PIPELINE: dict[str, dict[str, Any]] = {
-    "intensity": {"intensity": "study"},
-    "spacing": {"spacing_mm": 3.75},  # 64 pixels are 240 mm
-    "geometry": {"zoom": 0.15, "shift": 0.08},
-    "level": {"hu_offset": 8.0, "hu_gain": 0.03},
-    "texture": {"blur": 0.7, "noise": 3.0},
-    "rotation": {"max_degrees": 25.0},
+DEMO: Any = demo.get_config()
+PARTS = {
+    "intensity": ("intensity",),
+    "spacing": ("spacing_mm",),
+    "geometry": ("zoom", "shift"),
+    "level": ("hu_offset", "hu_gain"),
+    "texture": ("blur", "noise"),
+    "rotation": ("max_degrees",),
 }
-"""Parts of the pipeline, as fields of a run; the base has none of them."""
+PIPELINE: dict[str, dict[str, Any]] = {
+    part: {name: DEMO[name] for name in names} for part, names in PARTS.items()
+}
+"""Parts of the demo's pipeline, as fields of a run; the base has none of them."""
 
 
 def base() -> ConfigDict:
@@ -35,8 +39,6 @@ def base() -> ConfigDict:
     for part in PIPELINE.values():
         for name, value in part.items():
             config[name] = "none" if isinstance(value, str) else 0.0
-    config.image_size = 64
-    config.cohort.matrix = 128
     config.partition_seed = 0
     config.shifted = ConfigDict({"seed": 1, "scale": 0.5, "matrix": 128, "family": "shifted"})
     config.resamples = 500
