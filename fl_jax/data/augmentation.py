@@ -135,31 +135,33 @@ def augment(key: jax.Array, hu: Array, settings: Augmentation = PUBLISHED) -> ja
             )
     n, (height, width) = hu.shape[0], hu.shape[-2:]
 
-    def uniform(name: str, half: float) -> jax.Array:
-        return jax.random.uniform(stream(key, name), (n,), minval=-half, maxval=half)
+    def uniform(random: jax.Array, half: float) -> jax.Array:
+        return jax.random.uniform(random, (n,), minval=-half, maxval=half)
 
-    def coin(name: str, on: float | bool) -> jax.Array:
-        return jax.random.bernoulli(stream(key, name), 0.5, (n,)) if on else jnp.zeros(n, bool)
+    def coin(random: jax.Array, on: float | bool) -> jax.Array:
+        return jax.random.bernoulli(random, 0.5, (n,)) if on else jnp.zeros(n, bool)
 
     change = Affine(
-        degrees=uniform("degrees", settings.max_degrees),
-        mirror=coin("flip", settings.flip),
-        scale=1 + uniform("zoom", settings.zoom),
-        down=uniform("down", settings.shift) * height,
-        right=uniform("right", settings.shift) * width,
+        degrees=uniform(stream(key, "degrees"), settings.max_degrees),
+        mirror=coin(stream(key, "flip"), settings.flip),
+        scale=1 + uniform(stream(key, "zoom"), settings.zoom),
+        down=uniform(stream(key, "down"), settings.shift) * height,
+        right=uniform(stream(key, "right"), settings.shift) * width,
     )
     images = jnp.asarray(hu, jnp.float32)
     if settings.zoom or settings.shift or settings.max_degrees or settings.flip:
         images = affine(images, change)
     each = (n, *[1] * (images.ndim - 1))
     if settings.blur:
-        sd = jnp.abs(uniform("blur", settings.blur)) * coin("blurred", True)
+        sd = jnp.abs(uniform(stream(key, "blur"), settings.blur))
+        sd *= coin(stream(key, "blurred"), True)
         images = _blurred(images, sd.reshape(each))
     if settings.hu_gain or settings.hu_offset:
-        gain = 1 + uniform("gain", settings.hu_gain)
-        images = gain.reshape(each) * images + uniform("offset", settings.hu_offset).reshape(each)
+        gain = 1 + uniform(stream(key, "gain"), settings.hu_gain)
+        offset = uniform(stream(key, "offset"), settings.hu_offset)
+        images = gain.reshape(each) * images + offset.reshape(each)
     if settings.noise:
-        sd = jnp.abs(uniform("noise", settings.noise))
+        sd = jnp.abs(uniform(stream(key, "noise"), settings.noise))
         seeds = jax.random.bits(stream(key, "noise field"), (n,))
         images = images + sd.reshape(each) * _noise(seeds, images.shape)
     return images

@@ -147,7 +147,7 @@ def explain(
     key = stream(jax.random.key(seed), "saliency")
     network = backbone.network(model.config, slices.input_shape).task
     random = saliency.randomised(model.params, network.init(stream(key, "random")))
-    maps = _maps(saliency.gradient(network.logits), stream(key, "noise"))
+    maps = _maps(saliency.gradient(network.logits), stream(key, "saliency noise"))
 
     subtypes: dict[Any, SubtypeMaps | None] = {}
     panels: dict[str, NDArray[np.uint8]] = {}
