@@ -13,7 +13,7 @@ def test_the_challenges_folder_becomes_an_experiment(tmp_path):
     flags = (
         *(f"--config.source={source}", "--config.source_layout=rsna"),
         *("--config.partition=acquisition(sites=2)", "--config.min_sites=1"),
-        *("--config.rounds=1", "--config.epochs=1.0"),
+        *("--config.rounds=1", "--config.epochs=1.0", "--config.spacing_mm=0"),
     )
     done = program("experiment", *TINY, *flags, f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
