@@ -21,12 +21,13 @@ def get_config() -> ConfigDict:
     config.spacing_mm = 2.0
     config.intensity = "study"
     config.fractions = (0.62, 0.13, 0.25)
-    config.zoom = 0.1
-    config.shift = 0.05
-    config.hu_offset = 3.0
-    config.hu_gain = 0.02
-    config.blur = 0.6
-    config.noise = 2.0
+    config.max_degrees = 25.0
+    config.zoom = 0.15
+    config.shift = 0.08
+    config.hu_offset = 6.0
+    config.hu_gain = 0.04
+    config.blur = 0.9
+    config.noise = 3.0
     # Few steps from random parameters: small batches, a high rate that decays, small weights of positives.
     config.batch_size = 8
     config.optimizer = "adam(4e-3)"

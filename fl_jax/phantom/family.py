@@ -33,7 +33,7 @@ class Surface:
         sylvian: opening of the Sylvian fissures, mm, likewise.
         spacing: shortest and longest wavelength of the folds, mm; sulci are about half of it apart.
         glow: HU that bone adds to the brain right under the inner table by partial volume and point spread.
-        reach: depth at which `glow` has fallen to 37 %, mm.
+        reach: range of the depth at which `glow` has fallen to 37 %, mm; kernels and beam hardening differ.
     """
 
     touch: float = -0.7
@@ -47,8 +47,8 @@ class Surface:
     fissure: tuple[float, float] = (0.35, 0.9)
     sylvian: tuple[float, float] = (0.4, 1.8)
     spacing: tuple[float, float] = (16.0, 32.0)
-    glow: float = 155.0
-    reach: float = 1.3
+    glow: float = 115.0
+    reach: tuple[float, float] = (0.8, 1.8)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Density:
 
     grey: tuple[float, float] = (37.3, 2.3)
     young: float = 2.5
-    contrast: tuple[float, float] = (8.5, 1.0)
+    contrast: tuple[float, float] = (9.5, 2.2)
     csf: tuple[float, float] = (6.5, 1.8)
 
 
@@ -179,7 +179,7 @@ class Bleeding:
     clot_sd: float = 5.5
     dilute: float = 0.08
     dilute_hu: tuple[float, float] = (47.0, 55.0)
-    old: tuple[float, float] = (0.06, 0.4)
+    old: tuple[float, float] = (0.05, 0.3)
     old_kinds: tuple[float, float, float] = (0.3, 0.35, 0.35)
     old_mm: float = 4.0
     epidural_mm: tuple[float, float] = (7.0, 30.0)
@@ -354,7 +354,7 @@ SHIFTED = Family(
     surface=Surface(
         touch=-0.3, fluid=(0.4, 3.2), onset=0.2, frontal=0.6, patchy=0.9, tent=(0.6, 0.3),
         sulcus=(0.15, 0.95), fissure=(0.5, 1.1), sylvian=(0.6, 2.2), spacing=(21.0, 42.0),
-        glow=60.0, reach=1.4,
+        glow=60.0, reach=(1.0, 1.8),
     ),
     bright=Bright(
         blood=(51.0, 4.5), dura=(50.0, 4.0), falx=(0.4, 0.8, 0.3), sinus=(4.2, 1.2), transverse=(3.4, 0.9),

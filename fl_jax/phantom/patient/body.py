@@ -58,7 +58,7 @@ def sample_body(
         "sulcus_short": surface.spacing[0],
         "sulcus_long": surface.spacing[1],
         "glow": surface.glow,
-        "glow_reach": surface.reach,
+        "glow_reach": rng.uniform(*surface.reach),
         "sulcus_depth": 12.5 + 2.0 * n(),
         "sylvian": surface.sylvian[0] + surface.sylvian[1] * atrophy + 0.4 * abs(n()),
         "fissure": surface.fissure[0] + surface.fissure[1] * atrophy + 0.2 * abs(n()),
