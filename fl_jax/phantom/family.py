@@ -47,8 +47,8 @@ class Surface:
     fissure: tuple[float, float] = (0.35, 0.9)
     sylvian: tuple[float, float] = (0.4, 1.8)
     spacing: tuple[float, float] = (16.0, 32.0)
-    glow: float = 115.0
-    reach: tuple[float, float] = (0.8, 1.8)
+    glow: float = 155.0
+    reach: tuple[float, float] = (1.0, 1.9)
 
 
 @dataclass(frozen=True)

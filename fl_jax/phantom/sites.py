@@ -119,33 +119,33 @@ _SMALL = Scanner(
 
 _HOSPITALS = (
     Site(
-        "university", 130, 0.55,
+        "university", 112, 0.55,
         (((SAH,), 4), ((SAH, IVH), 3), ((SAH, IPH, IVH), 1.5), ((IPH,), 2), ((SDH,), 2.5),
          ((IPH, IVH), 1.2), ((EDH,), 3.2), ((IVH,), 1.2), ((SDH, SAH), 1)),
         (56.0, 15.0, 20.0, 90.0), 0.56, units=(Unit(_STANDARD, _SIGNED, 0.6), Unit(_THIN, _SIGNED_2000, 0.4)),
     ),
     Site(
-        "trauma", 110, 0.60,
+        "trauma", 96, 0.60,
         (((SDH,), 2.5), ((EDH,), 5.5), ((SDH, SAH), 2.5), ((SAH,), 2), ((EDH, SDH), 1.5), ((IPH,), 1),
          ((IPH, SAH), 2), ((IPH, SDH, SAH), 2), ((EDH, SAH), 1), ((SAH, IVH), 0.8)),
         (41.0, 17.0, 18.0, 88.0), 0.33, units=(Unit(_TRAUMA, _UNSIGNED),),
     ),
     Site(
-        "stroke", 90, 0.56,
+        "stroke", 78, 0.56,
         (((IPH,), 5), ((IPH, IVH), 5), ((IVH,), 1.5), ((SAH,), 1), ((IPH, SAH), 0.8), ((SDH,), 0.8)),
         (68.0, 12.0, 35.0, 95.0), 0.47, units=(Unit(_STROKE, _WRAPPED),),
     ),
     Site(
-        "geriatric", 70, 0.57,
+        "geriatric", 60, 0.57,
         (((SDH,), 6), ((IPH,), 1.8), ((SDH, SAH), 1.2), ((IPH, IVH), 1), ((SAH,), 0.8)),
         (79.0, 8.0, 60.0, 98.0), 0.58, units=(Unit(_OLD, _SIGNED_0_2000),),
     ),
     Site(
-        "county", 60, 0.56,
+        "county", 52, 0.56,
         (((SDH,), 2), ((SAH,), 1.5), ((IPH, IVH), 1.4), ((EDH,), 2), ((IPH,), 1)),
         (60.0, 19.0, 18.0, 95.0), 0.5, units=(Unit(_SMALL, _BARE, 0.7), Unit(_THIN, _WRAPPED, 0.3)),
     ),
 )  # fmt: skip
 
-SITES = (*_HOSPITALS, Site(HOLDOUT, 80, like=_HOSPITALS))
+SITES = (*_HOSPITALS, Site(HOLDOUT, 70, like=_HOSPITALS))
 """The cohort: five hospitals, then the hold-out."""
