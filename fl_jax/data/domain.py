@@ -4,7 +4,8 @@
 |---|---|
 | brain, HU | median inside the skull, `MARGIN` mm from the bone, of the dataset's pixels |
 | noise, HU | standard deviation there of (left - 2 middle + right) / sqrt(6), without outliers |
-| pixel spacing, field of view, mm | the files' pixels, before they were resized |
+| pixel spacing, mm | the files' pixels or the dataset's, whichever are coarser |
+| field of view, mm | the files' pictures, before they were resized |
 | width and length, mm | the smallest rectangle around the inside of the skull, in its largest slices |
 | slice thickness, mm | the header |
 | slices | the study's files that could be read |
@@ -54,7 +55,7 @@ class Extent(NamedTuple):
     """Geometry of the files of N slices, mm; NaN if unknown.
 
     Attributes:
-        spacing: float64[N], pixel spacing, the larger of the two.
+        spacing: float64[N], pixel spacing of the file or of the dataset, the coarser: the detail there is.
         field: float64[N], the longer side of the picture.
         pixel: float64[N], side of the dataset's pixels.
     """
@@ -71,7 +72,7 @@ def read_extent(data_dir: Path, slices: Slices) -> Extent:
     rows, across, down, right = (np.array(columns[name], np.float64) for name in names)
     field = np.maximum(rows * down, across * right)
     pixel = field / max(slices.image_shape) if slices.pixel_mm is None else slices.pixel_mm
-    return Extent(np.maximum(down, right), field, pixel)
+    return Extent(np.fmax(np.maximum(down, right), pixel), field, pixel)
 
 
 def studies(slices: Slices, wanted: NDArray[np.bool_] | None = None) -> list[NDArray[np.intp]]:

@@ -65,6 +65,6 @@ def test_the_geometry_is_that_of_the_files(tmp_path):
     make_site.write_site(tmp_path / "source", "a", patients=1)
     prepare(tmp_path / "source", data_dir=tmp_path / "data", image_size=12, workers=0)
     extent = domain.read_extent(tmp_path / "data", load(tmp_path / "data"))
-    assert extent.spacing.tolist() == [0.5] * 3  # of 24 x 24 pixels
+    assert extent.spacing.tolist() == [1.0] * 3  # of 12 x 12 pixels, not of the file's 24 x 24
     assert extent.field.tolist() == [12.0] * 3
     assert extent.pixel.tolist() == [1.0] * 3
