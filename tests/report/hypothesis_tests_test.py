@@ -57,7 +57,7 @@ def test_every_local_model_is_tested_on_every_site_and_adjusted_for_all(results)
     assert local["estimate"] == pytest.approx(gain["estimate"], abs=1e-12)
 
 
-def test_the_margin_is_the_configs_and_decides(built, results, tmp_path, unsaved):
+def test_the_margin_is_the_configs_and_decides(built, results, tmp_path):
     test = results["non_inferiority"]["micro"]
     gap = results["delong_differences"]["federated_minus_central"]["holdout"]["micro"]
     assert (test["margin"], test["verdict"]) == (0.02, "non-inferior")
