@@ -43,19 +43,35 @@ def places(reference: str = "", kind: str = "macro") -> Callable[[Rows, Path], N
 
 def lines(rows: Rows, reference: str) -> dict[str, Line]:
     """Every row's statistics over seeds, and their differences from the reference's, seed by seed."""
-    drawn = {title: [_resampled(run) for run in runs] for title, (_, runs) in rows.items()}
-    theirs, lines_by_row = drawn.get(reference), {}
+    return compared(rows, NAMES, "auroc", lambda title: "" if title == reference else reference)
+
+
+def compared(
+    rows: Rows, names: tuple[str, ...], measure: str, reference: Callable[[str], str]
+) -> dict[str, Line]:
+    """Every row's statistics over seeds, and their differences from its reference's, seed by seed.
+
+    Args:
+        rows: the runs of each row.
+        names: the statistics of a run.
+        measure: their name in a line, next to `less` for the differences.
+        reference: maps a row's title to that of its reference; empty for none. There are no differences
+            from a row that is not among the rows.
+    """
+    drawn = {title: [_resampled(run, names) for run in runs] for title, (_, runs) in rows.items()}
+    lines_by_row: dict[str, Line] = {}
     for title, resampled in drawn.items():
-        lines_by_row[title] = {"auroc": spread(resampled)}
-        if theirs and title != reference:
+        lines_by_row[title] = {measure: spread(resampled)}
+        theirs = drawn.get(reference(title))
+        if theirs:
             pairs = [difference(a, b) for a, b in zip(resampled, theirs, strict=True)]
             lines_by_row[title]["less"] = spread(pairs)
     return lines_by_row
 
 
-def _resampled(run: Mapping[str, Any]) -> Resampled:
-    samples = np.array([run[f"{name}_samples"] for name in NAMES], float)
-    return Resampled(NAMES, np.array([run[name] for name in NAMES], float), samples)
+def _resampled(run: Mapping[str, Any], names: tuple[str, ...]) -> Resampled:
+    samples = np.array([run[f"{name}_samples"] for name in names], float)
+    return Resampled(names, np.array([run[name] for name in names], float), samples)
 
 
 def as_csv(lines_by_row: Mapping[str, Line]) -> str:

@@ -8,15 +8,11 @@ patients and resamples, so these differences are paired.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from fl_jax.evaluation.bootstrap import Resampled, difference
-from fl_jax.evaluation.seed_variance import Spread, spread
+from fl_jax.evaluation.seed_variance import Spread
 from fl_jax.evaluation.transfer import NAMES
-from fl_jax.files import atomic, csv_table
-from launch.sweep.tables.places import Line, Rows, markdown, shown
+from fl_jax.files import atomic
+from launch.sweep.tables.places import Line, Rows, as_csv, compared, markdown, shown
 
 PLACES = ("own", "shifted", "drop")
 STATISTICS = tuple(f"{place}_{name}" for place in PLACES for name in NAMES)
@@ -53,37 +49,16 @@ def reference(title: str) -> str:
 
 
 def lines(rows: Rows) -> dict[str, Line]:
-    """Every row's statistics over seeds, and the difference from its reference, if that is among the rows."""
-    drawn = {title: [_resampled(run) for run in runs] for title, (_, runs) in rows.items()}
-    lines_by_row: dict[str, Line] = {}
-    for title, resampled in drawn.items():
-        lines_by_row[title] = {"value": spread(resampled)}
-        theirs = drawn.get(reference(title))
-        if theirs:
-            pairs = [difference(a, b) for a, b in zip(resampled, theirs, strict=True)]
-            lines_by_row[title]["less"] = spread(pairs)
-    return lines_by_row
-
-
-def _resampled(run: Mapping[str, Any]) -> Resampled:
-    samples = np.array([run[f"{name}_samples"] for name in STATISTICS], float)
-    return Resampled(STATISTICS, np.array([run[name] for name in STATISTICS], float), samples)
-
-
-def as_csv(lines_by_row: Mapping[str, Line]) -> str:
-    """Each statistic's mean, limits and the deviation between seeds, unrounded.
+    """Every row's statistics over seeds, and the difference from its reference, if that is among the rows.
 
     Differences on the own hold-out are left out: families have other patients there.
     """
-    header = ["row", "seeds", "measure", "statistic", "mean", "low", "high", "between_seeds"]
-    rows = [
-        [title, s.seeds, measure, name, s.mean, s.low, s.high, s.between]
-        for title, line in lines_by_row.items()
-        for measure, values in line.items()
-        for name, s in values.items()
-        if measure == "value" or name.startswith("shifted_")
-    ]
-    return csv_table.text(header, rows)
+    lines_by_row = compared(rows, STATISTICS, "value", reference)
+    for line in lines_by_row.values():
+        if "less" in line:
+            less = line["less"].items()
+            line["less"] = {name: s for name, s in less if name.startswith("shifted_")}
+    return lines_by_row
 
 
 def as_markdown(lines_by_row: Mapping[str, Line]) -> str:
