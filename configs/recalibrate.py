@@ -15,7 +15,7 @@ not weighted, so that probabilities fit the sites' share of bleeds.
 from ml_collections import ConfigDict
 
 from configs import demo
-from fl_jax.data.augmentation import Augmentation
+from fl_jax.data.augmentation import NONE
 
 
 def get_config() -> ConfigDict:
@@ -24,8 +24,7 @@ def get_config() -> ConfigDict:
     config.backbone_model = "federated"
     config.trainable = "^Dense_0/"
     config.cached_features = True
-    for name, value in Augmentation()._asdict().items():  # features are of unaugmented slices
-        config[name] = type(value)(0)
+    config.update(NONE._asdict())  # features are of unaugmented slices
     config.fractions = (0.6, 0.2, 0.2)
     config.positive_weight_ceiling = 1.0
     config.algorithm = "fed_newton(l2=0.01)"

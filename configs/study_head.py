@@ -16,15 +16,14 @@ many examples per round as every other arm, and uses the backbone's dataset and 
 from ml_collections import ConfigDict
 
 from configs import demo
-from fl_jax.data.augmentation import Augmentation
+from fl_jax.data.augmentation import NONE
 
 
 def get_config() -> ConfigDict:
     config = demo.get_config()
     config.backbone = "runs/demo"
     config.model = "study_head('transformer')"
-    for name, value in Augmentation()._asdict().items():  # features are of unaugmented slices
-        config[name] = type(value)(0)
+    config.update(NONE._asdict())  # features are of unaugmented slices
     config.optimizer = "adam(2e-3)"
     config.round_schedule = ""
     config.local_budget = "examples"
