@@ -229,7 +229,7 @@ def _killed(number: int) -> str:
 
 
 def order(config: Config) -> str:
-    """The line by which a worker is told to train an arm."""
+    """The line that orders a worker to train an arm."""
     return json.dumps({"arm": config.arm, "site": config.site})
 
 

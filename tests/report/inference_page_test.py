@@ -1,7 +1,6 @@
 """What a reader sees of scans without labels: verdicts, warnings, and slices as the files have them."""
 
 import base64
-import dataclasses
 import re
 
 import cv2
@@ -9,8 +8,8 @@ import make_dicom
 import numpy as np
 import pytest
 from browser import browse, text_of
+from loose_scans import loose
 
-from fl_jax.core.types import LABELS
 from fl_jax.data.domain import Domain
 from fl_jax.evaluation.call_rule import Rule, Threshold
 from fl_jax.report import inference_page, unlabelled_scans, verdicts
@@ -32,16 +31,7 @@ COMPARISON = Comparison(
 @pytest.fixture(name="slices")
 def _slices(slices):
     """Two patients of 3 and 5 slices, of which the second one's have hemorrhage."""
-    return dataclasses.replace(
-        slices,
-        image=np.array([f"b/{n}" if n < 5 else f"a/{n}" for n in range(8)]),
-        patient=np.array(["DOE^JOHN"] * 5 + ["ROE^JANE"] * 3),
-        study=np.array(["1.2.3"] * 5 + ["1.2.4"] * 3),
-        series=np.array(["1.2.3.1"] * 2 + ["1.2.3.2"] * 3 + ["1.2.4.1"] * 3),
-        position=np.array([5, 0, 10, -2.5, 5, 1, 2, 3], np.float32),
-        labels=np.full((8, len(LABELS)), -1, np.int8),
-        pixels=slices.pixels[:8],
-    )
+    return loose(slices)
 
 
 @pytest.fixture(name="predicted")

@@ -1,10 +1,10 @@
 """The table of what a model says of scans without labels: in order, without identifiers."""
 
 import csv
-import dataclasses
 
 import numpy as np
 import pytest
+from loose_scans import loose
 
 from fl_jax.core.types import LABELS
 from fl_jax.report import unlabelled_scans
@@ -12,18 +12,7 @@ from fl_jax.report import unlabelled_scans
 
 @pytest.fixture(name="scans")
 def _scans(slices):
-    """Eight slices of two patients with three series, out of order."""
-    rows = np.arange(8)
-    return dataclasses.replace(
-        slices,
-        image=np.array([f"b/{n}" if n < 5 else f"a/{n}" for n in rows]),
-        patient=np.array(["DOE^JOHN"] * 5 + ["ROE^JANE"] * 3),
-        study=np.array(["1.2.3"] * 5 + ["1.2.4"] * 3),
-        series=np.array(["1.2.3.1"] * 2 + ["1.2.3.2"] * 3 + ["1.2.4.1"] * 3),
-        position=np.array([5, 0, 10, -2.5, 5, 1, 2, 3], np.float32),
-        labels=np.full((8, len(LABELS)), -1, np.int8),
-        pixels=slices.pixels[:8],
-    )
+    return loose(slices)
 
 
 @pytest.fixture(name="scores")
