@@ -172,6 +172,22 @@ def wins_by_patient(
     return table
 
 
+def matched_areas(table: sparse.csr_array, weights: Floats) -> Floats:
+    """AUROC on matched pairs of each score, with patients weighted.
+
+    Args:
+        table: of `wins_by_patient`, float64[(K + 1) G, G].
+        weights: float64[G, R], of patients.
+
+    Returns:
+        float64[K, R]; NaN where no pair has a weight.
+    """
+    parts = (table @ weights).reshape(-1, *weights.shape)
+    sums = np.einsum("kgr,gr->kr", parts, weights)
+    out = np.full(sums[:-1].shape, np.nan)
+    return np.divide(sums[:-1], sums[-1], out=out, where=sums[-1] > 0)
+
+
 def section(
     models: Mapping[str, Predictions],
     shortcuts: Shortcuts,
@@ -261,7 +277,7 @@ def _matched(
     level: float,
 ) -> dict[str, dict[str, Any]]:
     patients, first, groups = np.unique(data.patient, return_index=True, return_inverse=True)
-    size, height = patients.size, len(scores)
+    size = patients.size
     tables = [
         wins_by_patient(
             pairs, {name: values[:, n] for name, values in scores.items()}, groups, size
@@ -271,11 +287,7 @@ def _matched(
     has_pairs = np.array([bool(pairs.total) for pairs in matching.values()])
 
     def statistic(weights: Floats) -> Floats:
-        each = np.full((len(tables), height, weights.shape[1]), np.nan)
-        for label, table in enumerate(tables):
-            parts = (table @ weights).reshape(height + 1, size, -1)
-            sums = np.einsum("kgr,gr->kr", parts, weights)
-            np.divide(sums[:-1], sums[-1], out=each[label], where=sums[-1] > 0)
+        each = np.stack([matched_areas(table, weights) for table in tables])
         macro = each[has_pairs].mean(axis=0) if has_pairs.any() else np.full(each.shape[1:], np.nan)
         return np.concatenate([each.reshape(-1, weights.shape[1]), macro])
 

@@ -84,14 +84,7 @@ def _auroc(truth: NDArray, scores: NDArray, groups: NDArray, count: int) -> Stat
 def _on_pairs(data: Predictions, area: Floats, groups: NDArray[np.intp], count: int) -> Statistic:
     pairs = shortcuts.match(data.truth[:, ANY], area)
     table = shortcuts.wins_by_patient(pairs, {"model": data.scores[:, ANY]}, groups, count)
-
-    def value(weights: Floats) -> Floats:
-        sums = np.einsum(
-            "kgr,gr->kr", (table @ weights).reshape(2, count, weights.shape[1]), weights
-        )
-        return _share(sums[0], sums[1])
-
-    return value
+    return lambda weights: shortcuts.matched_areas(table, weights)[0]
 
 
 def _called(data: Predictions, threshold: float, groups: NDArray[np.intp], count: int) -> Statistic:
