@@ -45,7 +45,7 @@ from fl_jax.phantom.sites import SITES, Site
 from fl_jax.phantom.tables import Record, SiteSummary
 
 Draw = Callable[[PatientParams, Grid], Drawing]
-VERSION = 9
+VERSION = 10
 """Incremented whenever the same parameters give other bytes."""
 MARKER = "cohort.json"
 REMEDY = f"remove its {MARKER}, and the cohort is drawn anew"

@@ -47,7 +47,7 @@ class Surface:
     fissure: tuple[float, float] = (0.35, 0.9)
     sylvian: tuple[float, float] = (0.4, 1.8)
     spacing: tuple[float, float] = (16.0, 32.0)
-    glow: float = 155.0
+    glow: float = 138.0
     reach: tuple[float, float] = (1.0, 1.9)
 
 
@@ -68,6 +68,8 @@ class Bright:
         plexus: coverage of the choroid plexus in the atria of the ventricles, in [0, 1].
         roof: height of the orbital roofs above the floor of the anterior fossa, mm.
         ripple: height of the ridges on the orbital roofs, mm.
+        clinoids: share of patients with clinoid processes and a dorsum sellae among the basal cisterns.
+        muscle: HU of the temporal muscle.
     """
 
     blood: tuple[float, float] = (55.0, 5.5)
@@ -80,8 +82,10 @@ class Bright:
     artery: tuple[float, float] = (0.3, 0.5)
     veins: float = 0.7
     plexus: float = 0.8
-    roof: tuple[float, float] = (5.5, 1.5)
-    ripple: float = 1.8
+    roof: tuple[float, float] = (5.5, 2.0)
+    ripple: float = 2.6
+    clinoids: float = 1.0
+    muscle: tuple[float, float] = (58.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Size:
     bumps: float = 0.25
     skull: tuple[float, float] = (6.2, 1.1)
     scalp: tuple[float, float] = (6.6, 1.6)
-    temporalis: tuple[float, float] = (12.5, 3.0)
+    temporalis: tuple[float, float] = (11.5, 3.5)
 
 
 @dataclass(frozen=True)
@@ -139,9 +143,9 @@ class Bleeding:
 
     | severity | subdural, epidural: thickness, mm | contusion: mm across | hematoma: ml | clot, HU |
     |---|---|---|---|---|
-    | 0.1 | 4, 9 | 9 | 1 | 61 |
-    | 0.5 | 10, 18 | 16 | 10 | 63 |
-    | 0.9 | 16, 28 | 22 | 33 | 65 |
+    | 0.1 | 4, 11 | 11 | 1 | 61 |
+    | 0.5 | 10, 19 | 18 | 10 | 63 |
+    | 0.9 | 16, 28 | 24 | 33 | 65 |
 
     Attributes:
         severity: parameters of the beta distribution of severity over bleeding patients.
@@ -177,28 +181,28 @@ class Bleeding:
     growth: float = 1.0
     clot_hu: tuple[float, float] = (61.0, 66.0)
     clot_sd: float = 5.5
-    dilute: float = 0.08
+    dilute: float = 0.05
     dilute_hu: tuple[float, float] = (47.0, 55.0)
     old: tuple[float, float] = (0.05, 0.3)
     old_kinds: tuple[float, float, float] = (0.3, 0.35, 0.35)
     old_mm: float = 4.0
-    epidural_mm: tuple[float, float] = (7.0, 30.0)
+    epidural_mm: tuple[float, float] = (9.0, 30.0)
     subdural_mm: tuple[float, float] = (2.6, 17.0)
     film_mm: tuple[float, float] = (2.0, 5.0)
     films: tuple[float, float] = (0.1, 0.25)
-    sulci_mm: tuple[float, float] = (11.0, 28.0)
-    sulci: tuple[int, int] = (2, 4)
-    sulci_open_mm: tuple[float, float] = (0.9, 1.2)
-    sulci_fill: tuple[float, float] = (0.85, 1.0)
+    sulci_mm: tuple[float, float] = (14.0, 34.0)
+    sulci: tuple[int, int] = (3, 4)
+    sulci_open_mm: tuple[float, float] = (1.2, 1.8)
+    sulci_fill: tuple[float, float] = (0.92, 1.0)
     cisterns_fill: tuple[float, float] = (0.9, 1.0)
     cisterns: tuple[float, float] = (0.6, 1.0)
-    contusion_mm: tuple[float, float] = (3.5, 12.0)
+    contusion_mm: tuple[float, float] = (4.5, 13.0)
     hematoma: tuple[float, float] = (0.45, 1.95)
     infratentorial: float = 0.25
     ends: float = 0.15
     ventricle_fill: tuple[float, float] = (0.08, 0.8)
-    mimics: float = 1.3
-    edge: float = 1.1
+    mimics: float = 0.9
+    edge: float = 1.0
     grain: float = 1.2
 
 
@@ -279,6 +283,7 @@ class Surroundings:
 
     Attributes:
         operated: share of patients with traces of surgery.
+        swollen: share of patients with a swollen scalp: with an injured head and bleeding, without bleeding.
         plates: share of craniotomies and burr holes that are closed with metal.
         lines: share of patients with leads, tubes or clips outside the skin.
         collar: share of patients with a cervical collar; three times that after an injury.
@@ -289,6 +294,7 @@ class Surroundings:
     """
 
     operated: float = 0.08
+    swollen: tuple[float, float] = (0.6, 0.4)
     plates: float = 0.6
     lines: float = 0.35
     collar: float = 0.05
@@ -322,10 +328,11 @@ FORMER = Family(
     bright=Bright(
         blood=(50.0, 4.5), dura=(52.0, 4.0), falx=(0.75, 0.0, 0.15), sinus=(4.0, 0.7), transverse=(3.6, 0.0),
         skew=0.0, torcula=0.0, artery=(0.0, 0.0), veins=0.0, plexus=0.0, roof=(2.5, 0.0), ripple=0.0,
+        clinoids=0.0, muscle=(52.0, 0.0),
     ),
     size=Size(
         shape=(1.0, 1.0, 1.0), bumps=0.0, skull=(6.3, 1.1), scalp=(6.0, 1.6),
-        temporalis=(11.0, 3.0),
+        temporalis=(6.0, 2.0),
     ),
     density=Density(grey=(38.2, 1.2), young=0.0, contrast=(9.0, 0.8), csf=(6.0, 1.5)),
     bleeding=Bleeding(
@@ -338,7 +345,8 @@ FORMER = Family(
         grain=1.0,
     ),
     surroundings=Surroundings(
-        operated=0.065, plates=0.0, lines=0.03, collar=0.0, other_rest=0.0, foam=0.0, strap=0.0,
+        operated=0.065, swollen=(0.75, 0.3), plates=0.0, lines=0.03, collar=0.0, other_rest=0.0, foam=0.0,
+        strap=0.0,
     ),
     noise=Noise(
         level=(1.0, 1.0), grain=(1.0, 1.0), blur=(1.0, 1.0), edge=(0.0, 0.0), hardening=(1.0, 1.0),
@@ -359,6 +367,7 @@ SHIFTED = Family(
     bright=Bright(
         blood=(51.0, 4.5), dura=(50.0, 4.0), falx=(0.4, 0.8, 0.3), sinus=(4.2, 1.2), transverse=(3.4, 0.9),
         skew=0.2, torcula=2.0, artery=(0.0, 0.8), veins=0.5, plexus=0.4, roof=(8.0, 1.5), ripple=1.0,
+        muscle=(53.0, 6.0),
     ),
     size=Size(
         scale=(0.965, 0.925), shape=(1.09, 0.96, 1.0), long=(-0.02, 0.045), egg=(0.4, 0.6),

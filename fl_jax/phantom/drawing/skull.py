@@ -120,17 +120,19 @@ def sutures(c: Point, m: Model, wiggle: jax.Array) -> jax.Array:
     return m["suture"] * inside(seam - 0.4, 1.2) * (z > 0.0)
 
 
-def scalp_hu(e: jax.Array, muscle: jax.Array, scalp: jax.Array, strands: jax.Array) -> jax.Array:
+def scalp_hu(
+    e: jax.Array, muscle: jax.Array, scalp: jax.Array, strands: jax.Array, m: Model
+) -> jax.Array:
     """HU at e mm outside the skull: muscle or galea, fat with strands, skin."""
-    hu = jnp.full_like(e, -98.0) + 14.0 * strands
-    hu = paint(hu, 52.0 + 4.0 * strands, inside(e - jnp.maximum(muscle, 0.7), 1.4))
+    hu = jnp.full_like(e, -92.0) + 20.0 * strands
+    hu = paint(hu, m["muscle"] + 7.0 * strands, inside(e - jnp.maximum(muscle, 1.4), 1.4))
     return paint(hu, 48.0, inside(scalp - 3.1 - e, 1.2))
 
 
 def temporalis(c: Point, m: Model) -> jax.Array:
     """Thickness (mm) of the temporal muscle."""
     x, y, z = c
-    return m["temporalis"] * bump((jnp.abs(x) - 62.0) / 18.0, (y - 8.0) / 26.0, (z + 22.0) / 28.0)
+    return m["temporalis"] * bump((jnp.abs(x) - 74.0) / 20.0, (y - 6.0) / 34.0, (z + 14.0) / 42.0)
 
 
 def swelling(c: Point, m: Model) -> tuple[jax.Array, jax.Array]:
@@ -200,7 +202,7 @@ def wall_hu(
 ) -> jax.Array:
     """HU at e mm outside the cavity: bone, scalp, air."""
     t = thickness(c, m, 0.0 * bone)
-    hu = scalp_hu(e - t, temporalis(c, m), e - t - skin, strands)
+    hu = scalp_hu(e - t, temporalis(c, m), e - t - skin, strands, m)
     more, filled = swelling(c, m)
     hu = paint(
         hu, filled + 5.0 * strands, inside(e - t - 0.75 * more, 2.0) * jnp.clip(more, 0.0, 1.0)

@@ -46,6 +46,7 @@ def sample_body(
         "suture": float(rng.uniform(0.3, 1.0)) if age < 50 else float(rng.uniform(0.0, 0.5)),
         "scalp": float(np.clip(n(*head.scalp), 3.5, 12.0)),
         "temporalis": float(np.clip(n(*head.temporalis) - 3.0 * atrophy, 3.0, 19.0)),
+        "muscle": float(np.clip(n(*bright.muscle), 40.0, 72.0)),
         "fatness": float(np.clip(0.5 + 0.3 * n(), 0.05, 1.3)),
         "atrophy": atrophy,
         "touch": surface.touch,

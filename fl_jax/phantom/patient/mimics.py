@@ -54,19 +54,21 @@ def sample_mimics(
         for name, more in (("cistern", 0.06), ("ambient", 0.6), ("sylvian", 0.3), ("fissure", 0.3)):
             n[name] += more
     often = family.bleeding.mimics
-    spots = calcifications(rng, age, often) + infarcts(rng, age) + masses(rng, age, often)
+    spots = clinoids(rng) if rng.random() < family.bright.clinoids else []
+    spots += calcifications(rng, age, often) + infarcts(rng, age) + masses(rng, age, often)
     if age > 40 and rng.random() < (0.10 if sex == "F" else 0.03):  # hyperostosis frontalis
         for s in (-1.0, 1.0):
             centre = (s * rng.uniform(12, 20), 64.0, rng.uniform(5, 25))
             radii = (13.0, rng.uniform(2.5, 6), 18.0)
             spots.append(Spot(centre, radii, 1100.0, 1.5, 0.8, anywhere=True))
-    swollen = injury or (not lesions and rng.random() < 0.35)
     around = family.surroundings
     after = trauma.operation(rng, around, lesions)
     spots = after.spots + spots
     if rng.random() < (0.5 if after.air else 0.06 if injury else 0.0):
         spots = air(rng) + spots
-    swellings = (*after.swellings, *trauma.swellings(rng, 0.75 if swollen else 0.04))
+    injured, healthy = around.swollen
+    swollen = injured if injury else 0.06 if lesions else healthy
+    swellings = (*after.swellings, *trauma.swellings(rng, swollen))
     return {
         "numbers": n,
         "spots": tuple(spots[:SPOTS]),
@@ -102,12 +104,25 @@ def calcifications(rng: Rng, age: float, often: float) -> list[Spot]:
         for s in (-1, 1):
             centre = (s * rng.normal(19, 0.8), rng.normal(-2, 1), 0.0)
             spots.append(Spot(centre, (r, r * 1.7, r * 1.3), hu, 3.0, 0.9))
-    if age > 55 and rng.random() < 0.5:
+    if age > 50 and rng.random() < 0.6:
         for s in (-1, 1):
-            if rng.random() < 0.7:
-                centre = (s * 11.5, rng.uniform(1, 6), rng.uniform(-28, -23))
+            if rng.random() < 0.8:
+                centre = (s * rng.normal(11.5, 1.0), rng.uniform(-2, 8), rng.uniform(-28, -19))
                 hu = float(rng.uniform(150, 600))
                 spots.append(Spot(centre, (2.4, 3.5, 2.2), hu, 1.5, 0.6, anywhere=True))
+    return spots
+
+
+def clinoids(rng: Rng) -> list[Spot]:
+    """Anterior clinoid processes and dorsum sellae: thin bone among the basal cisterns."""
+    spots = []
+    for s in (-1.0, 1.0):
+        centre = (s * rng.normal(12.5, 1.5), rng.normal(11.0, 2.5), rng.uniform(-21.0, -14.0))
+        radii = (rng.uniform(1.5, 3.2), rng.uniform(3.0, 6.0), rng.uniform(1.8, 3.5))
+        spots.append(Spot(centre, radii, float(rng.uniform(300, 900)), 1.5, 0.6, anywhere=True))
+    centre = (rng.normal(0.0, 0.8), rng.normal(-7.0, 1.5), rng.uniform(-22.0, -15.0))
+    radii = (rng.uniform(5.0, 10.0), rng.uniform(1.3, 2.8), rng.uniform(2.0, 4.0))
+    spots.append(Spot(centre, radii, float(rng.uniform(250, 800)), 1.5, 0.8, anywhere=True))
     return spots
 
 

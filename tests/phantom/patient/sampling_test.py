@@ -69,7 +69,7 @@ def test_severity_means_millimetres_and_hu():
         found = [one.radii[2] for one in lesions(kind, severity) if one.form == form]
         return float(np.median(found))
 
-    for severity, subdural, epidural in ((0.1, 4.0, 9.3), (0.5, 9.8, 18.5), (0.9, 15.6, 27.7)):
+    for severity, subdural, epidural in ((0.1, 4.0, 11.1), (0.5, 9.8, 19.5), (0.9, 15.6, 27.9)):
         assert thick("subdural", "convexity", severity) == pytest.approx(subdural, rel=0.15)
         assert thick("epidural", "lens", severity) == pytest.approx(epidural, rel=0.15)
     hu = [np.median([one.hu for one in lesions("epidural", s)]) for s in (0.0, 1.0)]
