@@ -67,7 +67,7 @@ def apfl(
     clip = lambda u, a: jax.tree.map(lambda u, a: jnp.clip(a + u, 0, 1) - a, u, a)  # noqa: E731
     rate = optax.chain(optax.sgd(alpha_rate), optax.stateless(clip))
     optimizer = optax.partition({"v": client_optimizer, "alpha": rate}, Personal("v", "alpha"))
-    start = lambda params: Personal(params, jnp.float32(alpha))  # noqa: E731
+    start = lambda params: Personal(params, jnp.asarray(alpha, float))  # noqa: E731
     base = fed_avg(
         loss, client_optimizer, server_optimizer=server_optimizer, keep_optimizer=keep_optimizer
     )

@@ -64,14 +64,14 @@ def fed_buff(
         return Job(optax.tree.zeros_like(params), jnp.zeros(()), jnp.int32(0), jnp.int32(0))
 
     def start(sent: Any, site: Job, key: jax.Array) -> client.Local:
-        delay = jax.random.randint(stream(key, "delay"), (), 0, int(max_delay) + 1)
+        delay = jax.random.randint(stream(key, "delay"), (), 0, int(max_delay) + 1, jnp.int32)
         return base.client.start(sent[0], (), key)._replace(extra=delay)
 
     def finish(sent: Any, site: Job, local: client.Local) -> tuple[Report, Job]:
         report, _ = base.client.finish(sent[0], (), local)
         started = Job(report.message, report.weight, sent[1], local.extra)
         job = optax.tree.where(site.wait > 0, site._replace(wait=site.wait - 1), started)
-        staleness, due = sent[1] - job.version, jnp.float32(job.wait == 0)
+        staleness, due = sent[1] - job.version, jnp.asarray(job.wait == 0, float)
         # A product, not `where`: 0 times NaN is NaN, so that a bad update is refused at once.
         update = optax.tree.scale(due * jax.lax.rsqrt(1.0 + staleness), job.update)
         metrics = report.metrics | {"due": due, "staleness": staleness}

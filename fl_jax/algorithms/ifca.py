@@ -90,9 +90,8 @@ def ifca(
             models, copies
         )
         weight = reports.weight[0]
-        choice = jnp.where(
-            weight > 0, jnp.argmin(losses), choice
-        )  # keep the choice without examples
+        best = jnp.argmin(losses).astype(jnp.int32)
+        choice = jnp.where(weight > 0, best, choice)  # keep the choice without examples
         chosen = each == choice
         update = where(chosen, reports.message, optax.tree.zeros_like(models))
         metrics = take(reports.metrics, choice) | {"cluster": choice.astype(jnp.float32)}
