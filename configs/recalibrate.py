@@ -10,6 +10,12 @@ slice passes through it once. Each round the sites send derivatives of their los
 of Newton's method: the refitted layer is that of the pooled scans, as the central arm shows. Its penalty
 pulls towards the layer that the experiment had learned, so that a few patients move it a little. Slices are
 not weighted, so that probabilities fit the sites' share of bleeds.
+
+On 234 patients of the family `shifted` (`launch.make_phantom --seed=1 --family=shifted --matrix=128
+--scale=0.5`) the demo's federated model gains 0.025 (0.011 to 0.038) micro AUROC on 35 hold-out patients,
+0.824 to 0.849, and 0.008 (-0.009 to 0.024) on the sites' test patients; its calibration error falls from 0.10
+to 0.01. That takes 42 CPU-seconds, 3 of them for the federated arm's eight rounds. The penalty was chosen on
+validation patients (macro AUROC 0.799 with 0.01, 0.809 with 0.001 and 0.0001).
 """
 
 from ml_collections import ConfigDict
@@ -27,7 +33,7 @@ def get_config() -> ConfigDict:
     config.update(NONE._asdict())  # features are of unaugmented slices
     config.fractions = (0.6, 0.2, 0.2)
     config.positive_weight_ceiling = 1.0
-    config.algorithm = "fed_newton(l2=0.01)"
+    config.algorithm = "fed_newton(l2=0.001)"
     config.round_schedule = ""  # of a learning rate, which Newton's method does not have
     config.min_sites = 0
     config.batch_size = 256

@@ -12,6 +12,8 @@ out. Without `--data` and `--checkpoint`, the training's predictions are evaluat
 `--by_study` evaluates by DICOM study: a head's predictions of studies, or noisy-or over a study's slices,
 calibrated on validation studies. Next to each AUROC stands what a shortcut would score that does not look
 for blood, and the AUROC on pairs of like area of soft tissue.
+`--partition` evaluates `--data` on the patients that another experiment on it kept from training, so that
+both models can be compared.
 `--predictions` names files of other programs in the format of judged.csv (Image, subtype and pred_label
 suffice), which are compared with the model on the same images.
 
@@ -36,15 +38,16 @@ FLAGS = flags.FLAGS
 def main(argv: list[str]) -> None:
     """Parses flags and calls `evaluate`."""
     arguments.only_flags(argv)
-    source, data, out = (
+    source, data, partition, out = (
         None if path is None else Path(path).expanduser()
-        for path in (FLAGS.source, FLAGS.data, FLAGS.out)
+        for path in (FLAGS.source, FLAGS.data, FLAGS.partition, FLAGS.out)
     )
     request = Request(
         model=FLAGS.model,
         checkpoint=FLAGS.checkpoint,
         source=source,
         data=data,
+        partition=partition,
         out=out,
         others=FLAGS.predictions,
         by_study=FLAGS.by_study,
@@ -67,6 +70,11 @@ if __name__ == "__main__":
     flags.DEFINE_string("source", None, "Folder of DICOM files, in any tree.")
     flags.DEFINE_string(
         "data", None, "Folder of launch.prepare_data; by default the experiment's dataset."
+    )
+    flags.DEFINE_string(
+        "partition",
+        None,
+        "partition.csv of an experiment on --data: evaluate its validation, test and hold-out patients.",
     )
     flags.DEFINE_multi_string(
         "predictions", [], "FILE or NAME=FILE of another program, to compare with; may be repeated."

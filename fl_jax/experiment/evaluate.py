@@ -49,6 +49,8 @@ class Request(NamedTuple):
         checkpoint: the round whose parameters to use; None takes the best by validation.
         source: folder of DICOM files without labels; None for a dataset.
         data: a prepared dataset; None takes the experiment's.
+        partition: a partition of `data`, of another experiment: only its validation, test and hold-out
+            patients are evaluated. None evaluates all that the model was not trained on.
         out: where results go; None takes a folder of the workdir.
         others: files of other programs, FILE or NAME=FILE.
         by_study: evaluate DICOM studies instead of slices.
@@ -61,6 +63,7 @@ class Request(NamedTuple):
     checkpoint: int | None = None
     source: Path | None = None
     data: Path | None = None
+    partition: Path | None = None
     out: Path | None = None
     others: Sequence[str] = ()
     by_study: bool = False
@@ -166,7 +169,15 @@ def _evaluate(
     if not slices.labelled or request.source is not None:
         return Evaluation(None, files, words)
     ours = labelled_predictions.from_logits(
-        model, slices, logits, workdir, data_dir, best=best, reporter=reporter, seen=seen
+        model,
+        slices,
+        logits,
+        workdir,
+        data_dir,
+        best=best,
+        reporter=reporter,
+        seen=seen,
+        partition=request.partition,
     )
     ours = ours._replace(facts=_facts(model) | ours.facts | _training(unfinished))
     rows = np.flatnonzero(np.isin(slices.image, _evaluated(ours)))
@@ -262,6 +273,8 @@ def _spacing(mm: float) -> str:
 def _check(request: Request) -> None:
     if request.source is not None and (request.data is not None or request.others):
         raise ValueError("--source is for scans without labels: omit --data and --predictions")
+    if request.partition is not None and request.data is None:
+        raise ValueError(f"--partition={request.partition} is of a dataset: name it with --data")
     if request.by_study and request.source is not None:
         raise ValueError(
             "--by_study evaluates labelled studies, and --source is for scans without labels: omit one"

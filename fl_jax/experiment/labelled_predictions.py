@@ -62,11 +62,13 @@ def from_logits(
     best: bool,
     reporter: Reporter,
     seen: tuple[Predictions, str] | None = None,
+    partition: Path | None = None,
 ) -> LabelledPredictions:
     """Splits a model's predictions on a labelled dataset.
 
     In the experiment's dataset, recognised by its digest, training patients are left out. Any other dataset
-    is test data, except its site `holdout`; operating points then come from the experiment's validation data.
+    is test data, except its site `holdout` and unless `partition` splits it; operating points then come from
+    the experiment's validation data.
 
     Args:
         model: the model that predicted.
@@ -77,20 +79,31 @@ def from_logits(
         best: whether the model is the best round's, whose validation predictions the workdir has.
         reporter: gets warnings about the results.
         seen: of `validation`, if it is known already.
+        partition: another experiment's partition of the dataset, whose training patients are left out, too.
 
     Raises:
-        ValueError: a label is missing, or the experiment's partition does not fit its dataset.
+        ValueError: a label is missing, a partition does not fit its dataset, or `partition` is given with the
+            experiment's dataset, which has its own.
     """
     slices.require_labels()
     facts: Facts = {"data": str(data_dir), "slices": len(slices)}
     if datasets.identity(data_dir).digest == model.dataset:
+        if partition is not None:
+            raise ValueError(
+                f"--partition={partition}: {data_dir} is the experiment's dataset, which has a partition: "
+                "omit --partition"
+            )
         scores = _split(slices, logits, _partition(workdir, slices))
         facts["training slices left out"] = len(slices) - len(scores.image)
         return LabelledPredictions(
             model.name, scores, visible_validation(model.name, scores), facts
         )
-    split = np.where(slices.site == HOLDOUT, HOLDOUT, "test")
-    scores = _predictions(slices, logits, slices.site, split)
+    if partition is None:
+        split = np.where(slices.site == HOLDOUT, HOLDOUT, "test")
+        scores = _predictions(slices, logits, slices.site, split)
+    else:
+        scores = _split(slices, logits, partitions.load(partition, slices, same_sites=False))
+        facts |= {"partition": str(partition), "slices left out": len(slices) - len(scores.image)}
     facts["images with the name of a training image"] = _count_shared(
         model, slices, workdir, reporter
     )

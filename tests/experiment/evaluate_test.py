@@ -94,6 +94,7 @@ def test_predictions_on_disk_are_judged_and_compared_without_a_model(workdir, tm
         (["--predictions={bad}"], 1, "line 2: Image is 'ID_unknown': no such image among the data"),
         (["--predictions={short}"], 1, "lacks "),
         (["--source=x", "--predictions={theirs}"], 1, "--source is for scans without labels"),
+        (["--partition=p.csv"], 1, "--partition=p.csv is of a dataset: name it with --data"),
         (["--source=x", "--by_study"], 1, "--by_study evaluates labelled studies"),
         (["--model=nobody"], 1, "has no trained model"),
         (["--checkpoint=3"], 1, "has no trained model"),
@@ -158,15 +159,25 @@ def _experiment(slices, tmp_path):
     return tmp_path, model, divided
 
 
-def _judge(slices, experiment, data_dir, said, best=True):
+def _judge(slices, experiment, data_dir, said, best=True, **more):
     workdir, model, _ = experiment
     logits = np.linspace(-2, 2, slices.labels.size).reshape(slices.labels.shape)
     reporter = Reporter()
     reporter.message = said.append
     predicted = labelled_predictions.from_logits(
-        model, slices, logits, Workdir(workdir), data_dir, best=best, reporter=reporter
+        model, slices, logits, Workdir(workdir), data_dir, best=best, reporter=reporter, **more
     )
     return predicted, logits
+
+
+def _write_index(slices, data_dir):
+    (data_dir / "slices").mkdir()
+    with (data_dir / "slices" / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        pairs = zip(slices.image.tolist(), slices.patient.tolist(), strict=True)
+        writer.writerows({"image": image, "patient": patient} for image, patient in pairs)
+    make_summary.reseal(data_dir)
 
 
 def test_the_studys_training_patients_are_left_out(slices, experiment):
@@ -194,13 +205,7 @@ def test_other_data_are_test_data_with_the_studys_operating_points(slices, exper
     kept, _ = _judge(slices, experiment, workdir / "data", [])
     (workdir / "predictions").mkdir()
     predictions.write(workdir / "predictions" / "local_a.csv", kept.scores)
-    (workdir / "data" / "slices").mkdir()
-    with (workdir / "data" / "slices" / "index.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        pairs = zip(slices.image.tolist(), slices.patient.tolist(), strict=True)
-        writer.writerows({"image": image, "patient": patient} for image, patient in pairs)
-    make_summary.reseal(workdir / "data")
+    _write_index(slices, workdir / "data")
     said = []
     labelled, _ = _judge(slices, experiment, other, said)
     assert labelled.scores.image.tolist() == slices.image.tolist()
@@ -210,6 +215,27 @@ def test_other_data_are_test_data_with_the_studys_operating_points(slices, exper
     number = divided.rows(slices, "train").size
     assert labelled.facts["images with the name of a training image"] == number
     assert said[0].startswith(f"{number} of {len(slices)} images have the name of a training image")
+
+
+def test_other_data_are_evaluated_on_the_patients_that_another_experiment_kept(
+    slices, experiment, tmp_path
+):
+    workdir, _, _ = experiment
+    other = tmp_path / "other"
+    other.mkdir()
+    make_summary.write(other, digest="another")
+    theirs = partition.by_patient(slices, fractions=(0.25, 0.25, 0.5), seed=1)
+    partition.save(theirs, other / "partition.csv")
+    _write_index(slices, workdir / "data")
+    nothing = labelled_predictions.NO_PREDICTIONS, "nowhere"
+    more = {"partition": other / "partition.csv", "seen": nothing}
+    labelled, _ = _judge(slices, experiment, other, [], **more)
+    for split in ("validation", "test", "holdout"):
+        mine = labelled.scores.image[labelled.scores.split == split]
+        assert mine.tolist() == slices.image[theirs.rows(slices, split)].tolist()
+    assert labelled.facts["slices left out"] == theirs.rows(slices, "train").size
+    with pytest.raises(ValueError, match="which has a partition: omit --partition"):
+        _judge(slices, experiment, workdir / "data", [], **more)
 
 
 def test_without_the_studys_validation_data_there_is_no_operating_point(
