@@ -181,7 +181,9 @@ class Run(NamedTuple):
 
 @lru_cache(maxsize=16)
 def ran(case):
-    parts = algorithm(case.algorithm), spec.build(f"{case.aggregator}()", "fl_jax.aggregators")
+    small = {"drive": "exact_below=0"}.get(case.aggregator, "")  # all of these messages' arrays are
+    aggregator = spec.build(f"{case.aggregator}({small})", "fl_jax.aggregators")
+    parts = algorithm(case.algorithm), aggregator
     run = layout(case.layout, *parts)
     start = state = layouts.init(*parts, initial(case.algorithm), SITES, jax.random.key(0))
     rows = []
