@@ -64,11 +64,14 @@ def sgd(x, batches, lr):
     return x
 
 
-def federate(algorithm, batches, present, *, get=lambda state: state.server.params["x"]):
-    """Runs a round for each row of `present` and returns what `get` reads after each, float64."""
+def federate(algorithm, batches, present, *, get=lambda state: state.server.params["x"], **weights):
+    """Runs a round for each row of `present` and returns what `get` reads after each, float64.
+
+    `weights`: see `fl_jax.core.weighting`.
+    """
     start = {"x": jnp.asarray(START, jnp.float32)}
     state = layouts.init(algorithm, weighted_mean(), start, 3, jax.random.key(0))
-    step = jax.jit(layouts.whole_round(algorithm, weighted_mean()))
+    step = jax.jit(layouts.whole_round(algorithm, weighted_mean(), **weights))
     seen = []
     for row in np.asarray(present, bool):
         state, _ = step(state, batches, row)

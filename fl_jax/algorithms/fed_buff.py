@@ -2,7 +2,7 @@
 
 site s:  if idle, x_s = local training from x, due in d rounds, d uniform in 0..max_delay; busy until then
          when due, send (x_s - x) / sqrt(1 + staleness), staleness = server updates since
-server:  when the buffer has a share `buffer` of the examples,  x <- x + mean of the buffer;  empty it
+server:  when the buffer has `buffer` of what all sites count,  x <- x + mean of the buffer;  empty it
 
 Nguyen et al., "Federated Learning with Buffered Asynchronous Aggregation", AISTATS 2022.
 """
@@ -42,13 +42,13 @@ def fed_buff(
         loss: see `client.Loss`.
         client_optimizer: of local training, reset for each update.
         max_delay: rounds, >= 0; 0 is FedAvg if one round fills the buffer.
-        buffer: in (0, 1], the buffered updates' share of all sites' examples, with equal sites their number
-            over S; a site counts each time it sends.
+        buffer: in (0, 1], what the updates in a full buffer count, as a fraction of all sites: of their
+            examples, or with `weighting='equal'` the paper's K / S. A site counts each time it sends.
 
     Returns:
-        The algorithm. It weighs sites by examples; with equal sites this is the paper's mean. A busy site
-        sends zeros, and its metrics are of discarded steps. Use it with means only: to a median, a busy site
-        is one that wants no change.
+        The algorithm. The mean is over the updates' examples, or with `weighting='equal'` the paper's over
+        updates, see `core.weighting`. A busy site sends zeros, and its loss is of discarded steps. Use it
+        with means only: to a median, a busy site is one that wants no change.
     """
     if max_delay < 0 or max_delay != int(max_delay):
         raise ValueError(f"max_delay={max_delay}: must be a whole number of rounds, at least 0")
@@ -74,7 +74,7 @@ def fed_buff(
         staleness, due = sent[1] - job.version, jnp.asarray(job.wait == 0, float)
         # A product, not `where`: 0 times NaN is NaN, so that a bad update is refused at once.
         update = optax.tree.scale(due * jax.lax.rsqrt(1.0 + staleness), job.update)
-        metrics = report.metrics | {"due": due, "staleness": staleness}
+        metrics = report.metrics | {"examples": job.weight, "due": due, "staleness": staleness}
         return Report(client.RunningMean(update, due), job.weight, metrics), job
 
     def server(state: ServerState, message: client.RunningMean, fraction: Array) -> ServerState:

@@ -36,7 +36,9 @@ def fed_dyn(
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. It weighs sites by examples; with equal sites this is the paper's objective.
+        The algorithm. It minimises the mean over all examples, or with `weighting='equal'` the paper's mean
+        over sites; under partial participation, too, since h stays the weighted mean of the h_s, see
+        `core.weighting`.
     """
     if not alpha >= 0:
         raise ValueError(f"alpha={alpha}: must be at least 0; 0 is FedAvg")

@@ -43,8 +43,8 @@ def fed_nova(
         server_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. It weighs sites by examples; with equal sites this is the paper's objective. A site
-        without steps sends zeros with weight zero.
+        The algorithm. The means are over examples, the paper's p_i = n_i / n, or with `weighting='equal'`
+        over sites. A site without steps sends zeros with weight zero.
     """
     base = fed_avg(loss, client_optimizer, server_optimizer=server_optimizer)
 

@@ -32,8 +32,8 @@ def mime(
         corrected: whether to add c - grad F_s(x) to the gradient; False is MimeLite.
 
     Returns:
-        The algorithm. A step computes two gradients with the same key. It weighs sites by examples; with
-        equal sites this is the paper's objective.
+        The algorithm. A step computes two gradients with the same key. It minimises the mean over all
+        examples, or with `weighting='equal'` the paper's mean over sites.
     """
     init, update = client_optimizer
 

@@ -39,9 +39,9 @@ def scaffold(
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. It weighs sites by examples; with equal sites this is the paper's objective. A site
-        without steps keeps its c_s. Under partial participation with unequal sites, `fraction` is the share
-        of sites, not of examples, so that it converges to a point off the weighted optimum.
+        The algorithm. A site without steps keeps its c_s. It minimises the mean over all examples, or with
+        `weighting='equal'` the paper's mean over sites; under partial participation, too, since c stays the
+        weighted mean of the c_s, see `core.weighting`.
     """
     if option not in (1, 2):
         raise ValueError(f"option={option}: must be 1 or 2")

@@ -46,6 +46,7 @@ def federate(
     *,
     epochs: float = 1.0,
     min_sites: int | None = None,
+    weighting: str = "examples",
     layout: str = "auto",
 ) -> tuple[Callable[[Params, jax.Array], State], Step]:
     """Makes a federation.
@@ -59,6 +60,8 @@ def federate(
         sites: the training examples.
         epochs: local epochs per round, above 0; 0.5 is a random half of each site's examples.
         min_sites: draws between `min_sites` and S sites for each round; None for all sites.
+        weighting: `examples`: a site counts as its examples do; `equal`: every site counts the same, see
+            `fl_jax.core.weighting`.
         layout: `sequential`, `vmapped` or `mesh`; `auto` for the one that should be fastest. They agree to
             rounding.
 
@@ -88,14 +91,15 @@ def federate(
     if min_sites is not None and not 1 <= min_sites <= len(sites):
         raise ValueError(f"min_sites={min_sites}: must lie in 1..{len(sites)}, the number of sites")
     names = sites.names
-    costs = [sites.steps(name, epochs) for name in names]
+    sizes = [sites.examples(name, epochs) for name in names]
 
     @cache
     def built(layout: str, steps_per_call: int) -> Round:
-        return layouts.make(layout, algorithm, aggregator, costs, steps_per_call=steps_per_call)
+        return layouts.make(
+            layout, algorithm, aggregator, sizes, weighting=weighting, steps_per_call=steps_per_call
+        )
 
-    if layout != "auto":
-        built(layout, 1)  # refuses an unknown layout now
+    built("sequential" if layout == "auto" else layout, 1)  # refuses unknown names now
 
     def init(params: Params, key: jax.Array) -> State:
         return layouts.init(algorithm, aggregator, params, len(sites), key)

@@ -192,7 +192,13 @@ class Sites:
 
     def steps(self, site: str, epochs: float = 1.0) -> int:
         """The number of batches of a site's round."""
-        return math.ceil(self._count(site, epochs) / self.batch_size)
+        return math.ceil(self.examples(site, epochs) / self.batch_size)
+
+    def examples(self, site: str, epochs: float = 1.0) -> int:
+        """The number of examples of a site's round, repeats included."""
+        if not 0 < epochs < math.inf:
+            raise ValueError(f"epochs={epochs}: must be above 0, and finite")
+        return max(1, round(epochs * (self.examples_per_epoch or self.sizes[site])))
 
     def known(self, site: str) -> str:
         """Returns the name of a site, or raises ValueError with the names that exist."""
@@ -200,13 +206,8 @@ class Sites:
             raise ValueError(f"site {site!r}: unknown; the sites are {', '.join(self.names)}")
         return site
 
-    def _count(self, site: str, epochs: float) -> int:
-        if not 0 < epochs < math.inf:
-            raise ValueError(f"epochs={epochs}: must be above 0, and finite")
-        return max(1, round(epochs * (self.examples_per_epoch or self.sizes[site])))
-
     def _order(self, site: str, round_index: int, epochs: float) -> np.ndarray:
-        size, total = self.sizes[site], self._count(site, epochs)
+        size, total = self.sizes[site], self.examples(site, epochs)
         generator = np.random.default_rng((self.seed, round_index, zlib.crc32(site.encode())))
         passes = [generator.permutation(size) for _ in range(math.ceil(total / size))]
         return np.concatenate(passes)[:total]

@@ -82,8 +82,10 @@ class Report(NamedTuple):
 
     Attributes:
         message: a pytree of arrays, such as the update, float32, with the structure of the parameters.
-        weight: float32[], >= 0, the message's weight in a weighted aggregate.
-        metrics: scalars for the log; they never enter the aggregate.
+        weight: float32[], >= 0, the message's weight in a weighted aggregate: the site's examples, or a
+            multiple of them; see `fl_jax.core.weighting`.
+        metrics: scalars for the log; they never enter the aggregate. `examples` are those that the weight
+            counts.
     """
 
     message: Any
@@ -113,8 +115,9 @@ class Algorithm(NamedTuple):
         init_site: `(params) -> site state`, which persists at the site between rounds.
         broadcast: `(server) -> broadcast`, all that the server sends to a site.
         client: the site's part, see `Client`.
-        server: `(server, message, fraction) -> server`; `message` is the aggregate of the participating
-            sites' messages, `fraction` float32[] in [0, 1] the fraction of sites whose message was accepted.
+        server: `(server, message, fraction) -> server`; `message` is the aggregate of the sites' messages
+            that were accepted, `fraction` float32[] in [0, 1] what these sites count of all, 1 for all of
+            them; see `fl_jax.core.weighting`.
         personal: `(server, site) -> params`, the model that a site uses on its own data; None if that is
             the global model.
         chained: whether the model travels from site to site within a round. The server then updates after

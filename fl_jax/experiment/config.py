@@ -270,6 +270,11 @@ class Config:
     aggregator: str = _federation(
         "weighted_mean()", "How messages become one, a call of fl_jax/aggregators."
     )
+    weighting: str = _federation(
+        "examples",
+        "Weight of a site: by its examples, or equal for all; see fl_jax/core/weighting.py.",
+        choices=("examples", "equal"),
+    )
     layout: str = _federation(
         "auto",
         "How a round runs on the devices; the numbers are the same.",

@@ -75,6 +75,11 @@ def parts(config: Config, arm: str, task: Task, sites: int) -> tuple[Algorithm, 
     return algorithm, with_faults(combined, faults(config, arm, sites))
 
 
+def weighting(config: Config, arm: str) -> str:
+    """What a site of an arm counts; a single site has the plain sum's bits by examples."""
+    return config.weighting if arm == "federated" else "examples"
+
+
 def factors(schedule: str, rounds: int) -> list[float]:
     """The factor of the learning rate in each round, float32."""
     factor = spec.schedule(schedule, {"rounds": rounds})

@@ -17,7 +17,7 @@ from fl_jax.experiment import model
 from fl_jax.experiment.arms import Arm
 from fl_jax.experiment.config import Config
 from fl_jax.experiment.data import data_dir
-from fl_jax.experiment.federation import RECOMPUTE, faults, start
+from fl_jax.experiment.federation import RECOMPUTE, faults, start, weighting
 from fl_jax.experiment.reporter import SILENT, Reporter
 from fl_jax.experiment.rounds import Training
 from fl_jax.tasks.positive_weights import positive_weights
@@ -61,6 +61,7 @@ def prepare(
         algorithm,
         aggregator,
         arm.examples.mean(0),
+        weighting=weighting(config, arm.name),
         steps_per_call=choice.steps_per_call,
     )
     return Training(

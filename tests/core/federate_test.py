@@ -7,6 +7,7 @@ from fl_jax.aggregators.median import median
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.cyclic import cyclic
 from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.algorithms.fed_dyn import fed_dyn
 from fl_jax.core import layouts
 from fl_jax.core.federate import federate
 from fl_jax.core.sites import Sites, central
@@ -45,6 +46,19 @@ def test_a_round_by_hand():
     init, step = federate(ALGORITHM, median(), SITES)
     state, _ = step(init(START, KEY))
     np.testing.assert_allclose(state.params, 4.0, rtol=1e-6)
+
+
+def test_what_a_site_counts():
+    """FedDyn's h, from zero, is the fraction times the mean."""
+    algorithm = fed_dyn(loss, optax.sgd(1.0), alpha=1.0)
+    for weighting, mean, fraction in (
+        ("examples", (4 * 1 + 6 * 7) / 10, 10 / 15),
+        ("equal", (1 + 7) / 2, 2 / 3),
+    ):
+        init, step = federate(algorithm, weighted_mean(), SITES, weighting=weighting)
+        state, _ = step(init(START, KEY), present=["s0", "s2"])
+        np.testing.assert_allclose(state.server.extra, fraction * mean, rtol=1e-6)
+        np.testing.assert_allclose(state.params, mean + fraction * mean, rtol=1e-6)
 
 
 @pytest.mark.parametrize("layout", ["vmapped", "mesh"])
@@ -112,6 +126,7 @@ def test_central_training_is_a_plain_loop():
         ({"epochs": 0}, r"epochs=0: must be above 0"),
         ({"min_sites": 4}, r"min_sites=4: must lie in 1\.\.3"),
         ({"layout": "fast"}, r"layout='fast': must be one of"),
+        ({"weighting": "sites"}, r"weighting='sites': must be one of examples, equal"),
         ({"algorithm": cyclic(loss, optax.sgd(1.0)), "layout": "vmapped"}, r"layout 'vmapped'"),
     ],
 )

@@ -152,6 +152,19 @@ def test_central_and_local_models_are_trained_plainly_whatever_the_federation_do
     assert kept["central"] == kept["local_b"] != "PersonalSite"
 
 
+def test_what_a_site_counts_is_the_configs_in_the_federated_arm_alone(config, tmp_path):
+    config = config.replace(model="mlp(6, widths=(4,))", weighting="equal", epochs=1.0)
+    opened = data.load(config, Workdir(tmp_path))
+    for name, weights in (("federated", [1, np.nan, 1]), ("central", None)):
+        arm = opened.arms[name]
+        task, slices = setup.make_task(config, Workdir(tmp_path), opened.slices, arm)
+        training = setup.prepare(config, arm, task, slices, opened.key)
+        present = np.arange(len(arm.sites)) != 1
+        batch = Batch(np.zeros((4, 8, 8), np.int16), np.zeros((4, 6), np.float32), np.ones(4))
+        _, metrics = training.run(training.state, lambda site, batch=batch: [batch], present)
+        np.testing.assert_array_equal(metrics["weight"], weights or [4])
+
+
 def test_recomputed_statistics_are_of_the_arms_own_training_slices(config, tmp_path):
     config = config.replace(
         model="resnet(widths=(4,), blocks=(1,), strides=(1,), stem=4, norm='batch')"

@@ -10,7 +10,7 @@
 `choose` picks the layout that should be fastest for a model and a backend; `make` makes one by name.
 
     state = layouts.init(algorithm, aggregator, params, sites, key)
-    run = layouts.sequential(algorithm, aggregator)
+    run = layouts.sequential(algorithm, aggregator, sizes=[12, 6, 2])       # examples of each site
     state, metrics = run(state, batches, participating)     # batches(site) -> iterable of Batch; bool[S]
 
 Guarantees: an absent site's data has no effect. Messages are aggregated in site order. Changing participation
@@ -25,6 +25,10 @@ never recompiles. Layouts agree to float32 rounding, and a resumed run repeats t
 
 Every layout adds to the algorithm's metrics: `weight`, `bytes` (sent by the site), `accepted`, `dropped`, and
 `refused` (an index into `core.receive.REFUSED`).
+
+Every layout takes `sizes` and `weighting`, which say what a site counts: see `fl_jax.core.weighting`. Without
+`sizes` all sites count as equally large, which matters to algorithms with control variates or buffers, when
+sites are absent.
 
 Sharp edges: `vmapped` and `whole_round` compute convolutions of several sites as grouped convolutions, 2 to 7
 times slower on CPU. `mesh` uses the devices of this process only. `whole_round` stacks all batches of a round

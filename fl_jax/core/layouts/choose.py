@@ -77,23 +77,26 @@ def make(
     aggregator: Aggregator,
     sizes: Sequence[float] | None = None,
     *,
+    weighting: str = "examples",
     steps_per_call: int = 1,
 ) -> Round:
     """Makes a layout by its name.
 
     Args:
         layout: `sequential`, `vmapped` or `mesh`.
-        sizes: [S], the relative cost of a round at each site, for `mesh`.
+        sizes: [S], each site's examples in a round, see `fl_jax.core.weighting`; None for equal sites.
+        weighting: `examples` or `equal`, see `fl_jax.core.weighting`.
         steps_per_call: for `sequential` and `mesh`.
 
     Raises:
         ValueError: for an unknown name, or an algorithm that the layout does not support.
     """
+    options: dict[str, Any] = {"sizes": sizes, "weighting": weighting}
     match layout:
         case "sequential":
-            return sequential(algorithm, aggregator, steps_per_call=steps_per_call)
+            return sequential(algorithm, aggregator, steps_per_call=steps_per_call, **options)
         case "vmapped":
-            return vmapped(algorithm, aggregator)
+            return vmapped(algorithm, aggregator, **options)
         case "mesh":
-            return mesh(algorithm, aggregator, sizes=sizes, steps_per_call=steps_per_call)
+            return mesh(algorithm, aggregator, steps_per_call=steps_per_call, **options)
     raise ValueError(f"layout={layout!r}: must be one of sequential, vmapped, mesh")

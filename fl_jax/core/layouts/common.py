@@ -12,6 +12,7 @@ from fl_jax.core.keys import site_key
 from fl_jax.core.receive import receive
 from fl_jax.core.trees import per_site, put, take, where
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics, Params, Report
+from fl_jax.core.weighting import Weighting, fraction
 
 Batches = Callable[[int], Iterable[Batch]]
 """Site index -> the batches of that site's round, all of one shape; may raise `Dropout`."""
@@ -161,6 +162,7 @@ def train(programs: SitePrograms, batches: Iterable[Batch]) -> tuple[Any, bool]:
 
 def receive_site(
     aggregator: Aggregator,
+    weighting: Weighting,
     state: State,
     progress: tuple[Any, Any],
     site: Array,
@@ -173,7 +175,7 @@ def receive_site(
     """
     sites, aggregate = progress
     key = site_key(state.key, state.round, site)
-    aggregate, metrics = receive(aggregator, aggregate, site, report, key)
+    aggregate, metrics = receive(aggregator, aggregate, site, weighting.weigh(report), key)
     kept = where(metrics["accepted"], after, take(sites, site))
     return (put(sites, site, kept), aggregate), metrics
 
@@ -186,12 +188,13 @@ def close(
     aggregate: Any,
     present: Array,
     accepted: Array,
+    shares: Array,
 ) -> State:
     """Ends the round: aggregate, server update, and the state for the next round."""
     server = state.server
     if not algorithm.chained:  # a chained server has already updated after every site
         message, aggregate = aggregator.finish(aggregate)
-        server = algorithm.server(server, message, jnp.mean(accepted, dtype=jnp.float32))
+        server = algorithm.server(server, message, fraction(shares, accepted))
     participated = state.participated + jnp.asarray(present, jnp.int32)
     return State(state.round + 1, server, sites, participated, aggregate, state.key)
 

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from fl_jax.core import trees
+from fl_jax.core import weighting as weightings
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import common
 from fl_jax.core.layouts.common import Batches, Round, State
@@ -28,6 +29,7 @@ def mesh(
     over: jax.sharding.Mesh | None = None,
     *,
     sizes: Sequence[float] | None = None,
+    weighting: str = "examples",
     steps_per_call: int = 1,
 ) -> Round:
     """Makes the layout that distributes sites over devices; for models large enough to fill a device each.
@@ -39,7 +41,8 @@ def mesh(
     Args:
         over: a mesh with the single axis `site`; None for all local devices. On CPU,
             `XLA_FLAGS=--xla_force_host_platform_device_count=N` makes N devices.
-        sizes: [S], the relative cost of a round at each site, such as its examples; None for equal costs.
+        sizes: see `fl_jax.core.weighting`; also the relative cost of a site's round.
+        weighting: see `fl_jax.core.weighting`.
         steps_per_call: see `sequential`.
 
     Returns:
@@ -52,7 +55,7 @@ def mesh(
     common.refuse_chained(algorithm, "mesh")
     devices = _devices(over)
     common.check_steps_per_call(steps_per_call)
-    client = algorithm.client
+    client, weights = algorithm.client, weightings.make(weighting, sizes)
 
     def begin(received: Any, before: Any, key: jax.Array, round: Array, site: Array) -> Any:
         return client.start(received, before, site_key(key, round, site))
@@ -71,7 +74,7 @@ def mesh(
     several = jax.jit(partial(common.chain, client.step), donate_argnums=0)
     finish = jax.jit(client.finish)
     broadcast = jax.jit(algorithm.broadcast)
-    receive = jax.jit(partial(common.receive_site, aggregator), donate_argnums=1)
+    receive = jax.jit(partial(common.receive_site, aggregator, weights), donate_argnums=1)
     close = jax.jit(partial(common.close, algorithm, aggregator))
 
     def run(state: State, batches: Batches, participating: np.ndarray) -> tuple[State, Metrics]:
@@ -83,6 +86,7 @@ def mesh(
         # Workers must not read from the first device from here on: they would wait for its training.
         states = jax.device_get(state.sites)
         stop, dropped = Event(), np.zeros(len(participating), bool)
+        shares = weights.shares(len(participating))
         free: SimpleQueue[int] = SimpleQueue()
         for number in range(len(devices)):
             free.put(number)
@@ -135,7 +139,7 @@ def mesh(
                 stop.set()
                 raise
         reported, metrics = common.stack_metrics(algorithm, aggregator, state, by_site, dropped)
-        return close(state, *progress, reported, metrics["accepted"]), metrics
+        return close(state, *progress, reported, metrics["accepted"], shares), metrics
 
     return run
 

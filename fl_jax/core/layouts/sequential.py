@@ -1,5 +1,6 @@
 """The sequential layout: site after site, one jitted step per batch, donated buffers."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fl_jax.core import trees
+from fl_jax.core import weighting as weightings
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import closure, common
 from fl_jax.core.layouts.common import Batches, Round, State
@@ -17,13 +19,21 @@ Progress = tuple[Any, Any]
 """The site states and the aggregator's state so far in a round."""
 
 
-def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: int = 1) -> Round:
+def sequential(
+    algorithm: Algorithm,
+    aggregator: Aggregator,
+    *,
+    sizes: Sequence[float] | None = None,
+    weighting: str = "examples",
+    steps_per_call: int = 1,
+) -> Round:
     """Makes the layout that runs site after site, at the cost of central training.
 
     For CNNs on full-size slices, and sites of any size. A chained algorithm's server updates after every
     site, as in a round of that site alone; a refused message does not break the chain.
 
     Args:
+        sizes, weighting: see `fl_jax.core.weighting`.
         steps_per_call: K, the steps of a site in one compiled call; with K > 1, a round of at most K steps is
             a single call. Saves dispatch where steps are very short; the device then stores K batches. Each
             number of steps up to K compiles on its first use, on CPU in K times the time of one step.
@@ -33,7 +43,7 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
         state stays valid.
     """
     common.check_steps_per_call(steps_per_call)
-    client = algorithm.client
+    client, weights = algorithm.client, weightings.make(weighting, sizes)
 
     def begin(state: State, sites: Any, site: Array) -> Any:
         key = site_key(state.key, state.round, site)
@@ -43,7 +53,7 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     def end(state: State, progress: Progress, site: Array, local: Any) -> tuple[Progress, Metrics]:
         broadcast = algorithm.broadcast(state.server)
         report, after = client.finish(broadcast, trees.take(progress[0], site), local)
-        return common.receive_site(aggregator, state, progress, site, report, after)
+        return common.receive_site(aggregator, weights, state, progress, site, report, after)
 
     @jax.jit
     def start(state: State, site: Array) -> Any:
@@ -63,9 +73,12 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
     finish = jax.jit(end, donate_argnums=1)
 
     @jax.jit
-    def link(server: Any, aggregate: Any, accepted: Array, sites: int) -> tuple[Any, Any]:
+    def link(
+        server: Any, aggregate: Any, accepted: Array, site: Array, shares: Array
+    ) -> tuple[Any, Any]:
         message, emptied = aggregator.finish(aggregate)
-        after = algorithm.server(server, message, jnp.float32(1) / sites)
+        alone = weightings.fraction(shares, jnp.arange(shares.size) == site)
+        after = algorithm.server(server, message, alone)
         return trees.where(accepted, (after, emptied), (server, aggregate))
 
     close = jax.jit(partial(common.close, algorithm, aggregator))
@@ -73,7 +86,7 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
 
     def run(state: State, batches: Batches, participating: np.ndarray) -> tuple[State, Metrics]:
         progress, by_site = copy((state.sites, state.aggregator)), {}
-        dropped = np.zeros(len(participating), bool)
+        dropped, shares = np.zeros(len(participating), bool), weights.shares(len(participating))
         for site in map(int, np.flatnonzero(participating)):
             index = np.int32(site)
             programs = common.SitePrograms(
@@ -90,9 +103,9 @@ def sequential(algorithm: Algorithm, aggregator: Aggregator, *, steps_per_call: 
             progress, by_site[site] = result
             if algorithm.chained:
                 accepted = by_site[site]["accepted"]
-                server, aggregate = link(state.server, progress[1], accepted, len(dropped))
+                server, aggregate = link(state.server, progress[1], accepted, index, shares)
                 state, progress = state._replace(server=server), (progress[0], aggregate)
         present, metrics = common.stack_metrics(algorithm, aggregator, state, by_site, dropped)
-        return close(state, *progress, present, metrics["accepted"]), metrics
+        return close(state, *progress, present, metrics["accepted"], shares), metrics
 
     return run

@@ -1,6 +1,6 @@
 """The vmapped layout: all sites in lock-step under `jax.vmap`, streaming or as one pure function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fl_jax.core import trees
+from fl_jax.core import weighting as weightings
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import common
 from fl_jax.core.layouts.common import Batches, Dropout, Round, State
@@ -17,9 +18,18 @@ from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
 
 
 def whole_round(
-    algorithm: Algorithm, aggregator: Aggregator
+    algorithm: Algorithm,
+    aggregator: Aggregator,
+    *,
+    sizes: Sequence[float] | Array | None = None,
+    weighting: str = "examples",
 ) -> Callable[..., tuple[State, Metrics]]:
     """Makes a whole round as one pure function, to jit, scan, vmap or differentiate.
+
+    Args:
+        sizes: see `fl_jax.core.weighting`; may be traced, as when federations of several partitions are
+            vmapped.
+        weighting: see `fl_jax.core.weighting`.
 
     Returns:
         `(state, batches, present) -> (state, metrics)`; every leaf of `batches` has leading axes [S, T, B],
@@ -43,7 +53,8 @@ def whole_round(
     >>> float(jax.grad(after_a_round)(0.5))
     3.0
     """
-    start, step, finish = _lockstep(algorithm, aggregator, "whole_round")
+    weights = weightings.make(weighting, sizes)
+    start, step, finish = _lockstep(algorithm, aggregator, weights, "whole_round")
 
     def run(state: State, batches: Batch, present: Array) -> tuple[State, Metrics]:
         by_step = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batches)
@@ -57,10 +68,19 @@ def whole_round(
     return run
 
 
-def vmapped(algorithm: Algorithm, aggregator: Aggregator) -> Round:
+def vmapped(
+    algorithm: Algorithm,
+    aggregator: Aggregator,
+    *,
+    sizes: Sequence[float] | None = None,
+    weighting: str = "examples",
+) -> Round:
     """Makes the layout that runs all sites in lock-step, streaming one batch per site and step.
 
     For small models, many sites, and accelerators that one site cannot fill.
+
+    Args:
+        sizes, weighting: see `fl_jax.core.weighting`.
 
     Returns:
         A `Round`; absent sites and sites with fewer batches idle until the largest has finished.
@@ -68,7 +88,8 @@ def vmapped(algorithm: Algorithm, aggregator: Aggregator) -> Round:
     Raises:
         ValueError: for a chained algorithm.
     """
-    begin, step, finish = _lockstep(algorithm, aggregator, "vmapped")
+    weights = weightings.make(weighting, sizes)
+    begin, step, finish = _lockstep(algorithm, aggregator, weights, "vmapped")
     start = jax.jit(lambda state: trees.copy(begin(state)))
     step, finish = jax.jit(step, donate_argnums=0), jax.jit(finish)
 
@@ -94,7 +115,7 @@ def vmapped(algorithm: Algorithm, aggregator: Aggregator) -> Round:
 
 
 def _lockstep(
-    algorithm: Algorithm, aggregator: Aggregator, layout: str
+    algorithm: Algorithm, aggregator: Aggregator, weights: weightings.Weighting, layout: str
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     common.refuse_chained(algorithm, layout)
     client = algorithm.client
@@ -117,6 +138,7 @@ def _lockstep(
         reports, after = jax.vmap(client.finish, in_axes=(None, 0, 0))(
             broadcast, state.sites, local
         )
+        reports = weights.weigh(reports)
 
         def add(aggregate: Any, site: Array) -> tuple[Any, Metrics]:
             report = trees.take(reports, site)
@@ -129,7 +151,8 @@ def _lockstep(
         accepted = metrics.pop("accepted")
         sites = jax.vmap(trees.where)(accepted, after, state.sites)
         metrics = {name: jnp.where(present, value, jnp.nan) for name, value in metrics.items()}
-        state = common.close(algorithm, aggregator, state, sites, aggregate, present, accepted)
+        closing = sites, aggregate, present, accepted, weights.shares(present.size)
+        state = common.close(algorithm, aggregator, state, *closing)
         return state, metrics | {"accepted": accepted}
 
     return start, step, finish

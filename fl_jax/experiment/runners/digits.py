@@ -5,6 +5,7 @@ Fields of a run, besides `seed`, which sets partition, initial parameters, parti
 - sites, alpha, minimum: the partition, see `fl_jax.data.label_skew.dirichlet`
 - rounds, epochs, batch_size, min_sites: as in `fl_jax.experiment.config`; batch_size=0 takes a site's images
 - model, algorithm, aggregator, optimizer: specs; the last three may use `client_lr` and `server_lr`
+- weighting: as in `fl_jax.experiment.config`; may be left out
 - client_lr, server_lr: learning rates; other values need no new compilation
 - faults: specs of `fl_jax.faults`; with any, a round whose model is not finite is void
 - global_model: False if the server's model is not usable alone, as in FedPer
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
         present: bool[R, S], after faults.
         struck: bool[R, F, S], see `draw_strikes`.
         mixture: float32[S, L], images of each digit at each site, as a share of all images.
+        sizes: float32[S], images of each site.
     """
 
     key: jax.Array
@@ -58,6 +60,7 @@ class Plan(NamedTuple):
     present: np.ndarray
     struck: np.ndarray
     mixture: np.ndarray
+    sizes: np.ndarray
 
 
 def digits(
@@ -133,7 +136,8 @@ def _scanned(
 ) -> dict[str, Array]:
     sites = plan.present.shape[1]
     task, algorithm, aggregator, faults = _parts(data, fields, rates, sites)
-    whole = layouts.whole_round(algorithm, aggregator)
+    weighting = fields.get("weighting", "examples")
+    whole = layouts.whole_round(algorithm, aggregator, sizes=plan.sizes, weighting=weighting)
 
     def one(state: layouts.State, of: tuple[Array, ...]) -> tuple[layouts.State, Any]:
         rows, present, struck = of
@@ -277,4 +281,5 @@ def _plan(
         np.array(present),
         struck,
         (counts / counts.sum()).astype(np.float32),
+        counts.sum(1).astype(np.float32),
     )

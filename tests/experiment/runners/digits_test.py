@@ -30,6 +30,11 @@ def test_results_and_purity(run):
     assert first["val_loss_by_round"][2] < first["val_loss_by_round"][0]
 
 
+def test_sites_count_by_their_images_or_equally(run):
+    equal = run(SETTINGS | {"weighting": "equal"}, 0)
+    assert equal["test_loss"] != run(SETTINGS, 0)["test_loss"]
+
+
 def test_another_seed_or_rate_compiles_nothing_anew(run):
     compiled = []
 
