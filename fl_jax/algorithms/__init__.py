@@ -6,7 +6,10 @@ from fl_jax.algorithms.agnostic import agnostic
 from fl_jax.algorithms.apfl import apfl
 from fl_jax.algorithms.cyclic import cyclic
 from fl_jax.algorithms.ditto import ditto
+from fl_jax.algorithms.fed_adagrad import fed_adagrad
+from fl_jax.algorithms.fed_adam import fed_adam
 from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.algorithms.fed_avgm import fed_avgm
 from fl_jax.algorithms.fed_bn import fed_bn
 from fl_jax.algorithms.fed_buff import fed_buff
 from fl_jax.algorithms.fed_dyn import fed_dyn
@@ -16,6 +19,7 @@ from fl_jax.algorithms.fed_per import fed_per
 from fl_jax.algorithms.fed_prox import fed_prox
 from fl_jax.algorithms.fed_rep import fed_rep
 from fl_jax.algorithms.fed_sam import fed_sam
+from fl_jax.algorithms.fed_yogi import fed_yogi
 from fl_jax.algorithms.ifca import ifca
 from fl_jax.algorithms.mime import mime
 from fl_jax.algorithms.mime_lite import mime_lite
@@ -28,7 +32,10 @@ __all__ = [
     "apfl",
     "cyclic",
     "ditto",
+    "fed_adagrad",
+    "fed_adam",
     "fed_avg",
+    "fed_avgm",
     "fed_bn",
     "fed_buff",
     "fed_dyn",
@@ -38,6 +45,7 @@ __all__ = [
     "fed_prox",
     "fed_rep",
     "fed_sam",
+    "fed_yogi",
     "ifca",
     "mime",
     "mime_lite",

@@ -10,13 +10,17 @@ from parity_problem import SCHEDULES, quadratic_loss, quadratics, run
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.agnostic import agnostic
 from fl_jax.algorithms.cyclic import cyclic
+from fl_jax.algorithms.fed_adagrad import fed_adagrad
+from fl_jax.algorithms.fed_adam import fed_adam
 from fl_jax.algorithms.fed_avg import fed_avg
+from fl_jax.algorithms.fed_avgm import fed_avgm
 from fl_jax.algorithms.fed_buff import fed_buff
 from fl_jax.algorithms.fed_dyn import fed_dyn
 from fl_jax.algorithms.fed_newton import fed_newton
 from fl_jax.algorithms.fed_nova import fed_nova
 from fl_jax.algorithms.fed_prox import fed_prox
 from fl_jax.algorithms.fed_sam import fed_sam
+from fl_jax.algorithms.fed_yogi import fed_yogi
 from fl_jax.algorithms.mime_lite import mime_lite
 from fl_jax.algorithms.q_fed_avg import q_fed_avg
 from fl_jax.algorithms.scaffold import scaffold
@@ -41,6 +45,28 @@ CASES = {
     "fed_avg, optax.adam": (
         lambda: fed_avg(quadratic_loss, SGD, server_optimizer=optax.adam(0.3, **ADAM)),
         lambda p: papers.fed_opt(p, lr=LR, eta=0.3, server=lambda: papers.adam(*ADAM.values())),
+    ),
+    "fed_avgm": (
+        lambda: fed_avgm(quadratic_loss, SGD, server_lr=0.5, momentum=BETA),
+        lambda p: papers.fed_opt(p, lr=LR, eta=0.5, server=lambda: papers.momentum(BETA)),
+    ),
+    "fed_adagrad": (
+        lambda: fed_adagrad(quadratic_loss, SGD, server_lr=0.3, b1=0.5, tau=0.1),
+        lambda p: papers.fed_opt(
+            p, lr=LR, eta=0.3, server=lambda: papers.reddi(papers.SECOND["adagrad"], 0.5, 0.1)
+        ),
+    ),
+    "fed_yogi": (
+        lambda: fed_yogi(quadratic_loss, SGD, server_lr=0.3, tau=0.1),
+        lambda p: papers.fed_opt(
+            p, lr=LR, eta=0.3, server=lambda: papers.reddi(papers.SECOND["yogi"], BETA, 0.1)
+        ),
+    ),
+    "fed_adam": (
+        lambda: fed_adam(quadratic_loss, SGD, server_lr=0.3, tau=0.1),
+        lambda p: papers.fed_opt(
+            p, lr=LR, eta=0.3, server=lambda: papers.reddi(papers.SECOND["adam"], BETA, 0.1)
+        ),
     ),
     "fed_prox": (
         lambda: fed_prox(quadratic_loss, SGD, mu=0.7),

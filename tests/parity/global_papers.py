@@ -46,6 +46,26 @@ def adam(beta1, beta2, eps):
     return step
 
 
+def reddi(second, beta1, tau):
+    """Reddi et al. 2021, Algorithm 2, of Delta = -g: v_{-1} = tau^2, no bias correction."""
+    m, v = 0.0, tau**2
+
+    def step(g):
+        nonlocal m, v
+        m, v = beta1 * m + (1 - beta1) * -g, second(v, -g)
+        return -m / (np.sqrt(v) + tau)
+
+    return step
+
+
+SECOND = {
+    "adagrad": lambda v, delta: v + delta**2,
+    "yogi": lambda v, delta: v - (1 - 0.99) * delta**2 * np.sign(v - delta**2),
+    "adam": lambda v, delta: 0.99 * v + (1 - 0.99) * delta**2,
+}
+"""The second moments of Algorithm 2, with beta_2 = 0.99."""
+
+
 def fed_opt(p, *, lr, eta, server):
     """Reddi et al. 2021, Algorithm 1 (FedOpt): the server's optimiser takes -mean(x_i - x) for a gradient.
 
