@@ -59,25 +59,6 @@ def close(found, expected, tolerance=2e-6):
     )
 
 
-def double(tree):
-    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
-
-
-def linear_gradient(params, batch):
-    """Gradient of `linear_loss` in float64."""
-    inputs = np.asarray(batch.inputs, np.float64)
-    error = 1 / (1 + np.exp(-(inputs @ params["w"] + params["b"]))) - batch.labels
-    error *= (batch.mask / batch.mask.sum())[:, None] / batch.labels.shape[1]
-    return {"w": inputs.T @ error, "b": error.sum(0)}
-
-
-def linear_value(params, batch):
-    """`linear_loss` in float64."""
-    logits = np.asarray(batch.inputs, np.float64) @ params["w"] + params["b"]
-    losses = np.logaddexp(0, logits) - batch.labels * logits
-    return (losses.mean(1) * batch.mask).sum() / batch.mask.sum()
-
-
 def along(*terms):
     """The sum of factor * tree over pairs (factor, tree)."""
     return jax.tree.map(

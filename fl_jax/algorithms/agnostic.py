@@ -40,7 +40,10 @@ def agnostic(
 
     Returns:
         The algorithm. A step takes one more forward pass, for the loss of x. lambda_s changes only in rounds
-        with site s. With an aggregator that ignores weights, it is FedAvg.
+        with site s. With an aggregator that ignores weights, it is FedAvg. It approaches the minimax where
+        all sites participate. As in Ro et al., weights are normalised over the participants, so that rounds
+        without the worst sites move x as far as others: with two of four sites a round, the worst loss ended
+        8 to 13 % above the minimax (`tests/parity/fixed_points_test.py`), and one site a round is FedAvg.
     """
     if not rate >= 0:
         raise ValueError(f"rate={rate}: must be at least 0; 0 is FedAvg")

@@ -1,48 +1,13 @@
 import numpy as np
 import optax
 import pytest
-from linear_problem import linear_loss, site_batches, streamed
-from personal_problem import STEPS, along, close, double, federate, linear_gradient, of_site
+from linear_problem import linear_loss, site_batches
+from personal_problem import STEPS, close, federate, of_site
 
 from fl_jax.algorithms.apfl import apfl
 from fl_jax.algorithms.fed_avg import fed_avg
 
 PRESENT = [(1, 1, 1), (1, 0, 1), (0, 1, 1)]
-
-
-def by_hand(params, batches, alpha, alpha_rate, rate):
-    """APFL in float64: the server's model, and each site's (v, alpha)."""
-    x, own = double(params), [(double(params), alpha) for _ in STEPS]
-    for present in PRESENT:
-        total, weight = along((0, x)), 0
-        for site in np.flatnonzero(present):
-            w, (v, a) = x, own[site]
-            for batch in streamed(batches)(site):
-                mixed = linear_gradient(along((a, v), (1 - a, w)), batch)
-                slope = sum(((v[name] - w[name]) * mixed[name]).sum() for name in v)
-                w = along((1, w), (-rate, linear_gradient(w, batch)))
-                v = along((1, v), (-rate * a, mixed))
-                a = min(max(a - alpha_rate * slope, 0), 1)
-            own[site] = v, a
-            count = batches.mask[site].sum()
-            total, weight = along((1, total), (count, w), (-count, x)), weight + count
-        x = along((1, x), (1 / weight, total))
-    return x, own
-
-
-@pytest.mark.parametrize("alpha_rate", [0.0, 2.0])
-def test_equals_the_papers_algorithm(params, alpha_rate):
-    batches = site_batches(STEPS)
-    algorithm = apfl(linear_loss, optax.sgd(1.0), alpha=0.3, alpha_rate=alpha_rate)
-    state, _ = federate(algorithm, params, batches, PRESENT)
-    x, own = by_hand(params, batches, 0.3, alpha_rate, rate=1.0)
-    close(state.server.params, x)
-    for site, (v, alpha) in enumerate(own):
-        kept = of_site(state.sites, site)
-        close(kept.personal.params, v)
-        np.testing.assert_allclose(kept.personal.alpha, alpha, rtol=5e-6)
-        assert (abs(alpha - 0.3) > 1e-3) == (alpha_rate > 0)
-        close(algorithm.personal(state.server, kept), along((alpha, v), (1 - alpha, x)))
 
 
 def test_alpha_stays_a_share(params):

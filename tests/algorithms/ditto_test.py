@@ -1,8 +1,8 @@
 import numpy as np
 import optax
 import pytest
-from linear_problem import linear_loss, site_batches, streamed
-from personal_problem import STEPS, along, close, double, federate, linear_gradient, of_site
+from linear_problem import linear_loss, site_batches
+from personal_problem import STEPS, close, federate, of_site
 
 from fl_jax.algorithms.ditto import ditto
 from fl_jax.algorithms.fed_avg import fed_avg
@@ -20,39 +20,6 @@ def test_the_global_part_is_fed_avg(params, keep):
     close(state.server, expected.server, tolerance=1e-7)
     close(state.sites.base, expected.sites, tolerance=1e-7)
     close(metrics, expected_metrics, tolerance=1e-7)
-
-
-def by_hand(params, batches, lam, rate):
-    """Ditto in float64: the server's model, and each site's own."""
-    x, own = double(params), [double(params) for _ in STEPS]
-    for present in PRESENT:
-        total, weight = along((0, x)), 0
-        for site in np.flatnonzero(present):
-            x_s, v = x, own[site]
-            for batch in streamed(batches)(site):
-                v = along(
-                    (1, v),
-                    (-rate, linear_gradient(v, batch)),
-                    (-rate * lam, along((1, v), (-1, x))),
-                )
-                x_s = along((1, x_s), (-rate, linear_gradient(x_s, batch)))
-            own[site] = v
-            count = batches.mask[site].sum()
-            total, weight = along((1, total), (count, x_s), (-count, x)), weight + count
-        x = along((1, x), (1 / weight, total))
-    return x, own
-
-
-def test_each_sites_own_model_goes_on_near_the_global_one(params):
-    batches = site_batches(STEPS)
-    algorithm = ditto(linear_loss, optax.sgd(0.5), lam=0.8)
-    state, _ = federate(algorithm, params, batches, PRESENT)
-    x, own = by_hand(params, batches, lam=0.8, rate=0.5)
-    close(state.server.params, x)
-    for site, v in enumerate(own):
-        personal = algorithm.personal(state.server, of_site(state.sites, site))
-        close(personal, v)
-        assert np.abs(personal["w"] - x["w"]).max() > 0.01
 
 
 def test_without_lam_a_sites_own_model_is_a_local_one(params):

@@ -5,9 +5,7 @@ from quadratic_problem import (
     START,
     everybody,
     federate,
-    gradient,
     quadratic_loss,
-    real,
     site_batches,
 )
 
@@ -24,20 +22,6 @@ def test_mu_0_is_fed_avg(keep):
     other = fed_avg(quadratic_loss, optimizer, keep_optimizer=keep)
     one, other = (federate(algorithm, BATCHES, everybody(3)) for algorithm in (one, other))
     np.testing.assert_allclose(one, other, rtol=0, atol=0)
-
-
-def test_the_proximal_term_is_part_of_the_gradient():
-    got = federate(fed_prox(quadratic_loss, optax.sgd(0.1), mu=2.0), BATCHES, everybody(3))
-    x = START
-    for seen in got:
-        ends = []
-        for site in range(3):
-            y = x
-            for batch in real(BATCHES, site):
-                y = y - 0.1 * (gradient(y, batch) + 2.0 * (y - x))
-            ends.append(y)
-        x = np.average(ends, axis=0, weights=[16, 4, 9])
-        np.testing.assert_allclose(seen, x, rtol=1e-5, atol=1e-5)
 
 
 def test_the_server_optimizer_is_passed_on():

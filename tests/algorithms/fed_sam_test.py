@@ -6,9 +6,7 @@ from quadratic_problem import (
     START,
     everybody,
     federate,
-    gradient,
     quadratic_loss,
-    real,
     report,
     site_batches,
     zero_gradient,
@@ -21,21 +19,6 @@ from fl_jax.core import layouts
 
 LR = 0.1
 BATCHES = site_batches((4, 2, 3), (4, 2, 3), spread=0.5)
-
-
-def test_a_step_takes_the_gradient_rho_away():
-    x, rho = START, 0.5
-    got = federate(fed_sam(quadratic_loss, optax.sgd(LR), rho=rho), BATCHES, everybody(3))
-    for seen in got:
-        ends = []
-        for site in range(3):
-            y = x
-            for batch in real(BATCHES, site):
-                g = gradient(y, batch)
-                y = y - LR * gradient(y + rho * g / np.linalg.norm(g), batch)
-            ends.append(y)
-        x = np.average(ends, axis=0, weights=[16, 4, 9])
-        np.testing.assert_allclose(seen, x, rtol=1e-5, atol=1e-5)
 
 
 def test_rho_0_is_fed_avg():

@@ -2,16 +2,12 @@ import jax
 import numpy as np
 import optax
 import pytest
-from linear_problem import linear_loss, site_batches, streamed
+from linear_problem import linear_loss, site_batches
 from personal_problem import (
     STEPS,
-    along,
     begin,
     close,
-    double,
     federate,
-    linear_gradient,
-    linear_value,
     of_site,
 )
 
@@ -26,45 +22,6 @@ def opposed(steps=(3, 2, 2), seed=0):
     labels = (batches.inputs @ truth > 0).astype(np.float32)
     labels[1] = 1 - labels[1]
     return batches._replace(labels=labels)
-
-
-def by_hand(models, batches, present, rate):
-    """IFCA in float64: the clusters' models, each site's choice, and the cluster of most weight."""
-    models, choice, largest = double(models), np.zeros(len(batches.mask), int), 0
-    clusters = [of_site(models, k) for k in range(len(models["b"]))]
-    for row in present:
-        totals, weights = [along((0, x)) for x in clusters], np.zeros(len(clusters))
-        for site in np.flatnonzero(row):
-            given = list(streamed(batches)(site))
-            fit = [sum(linear_value(x, b) * b.mask.sum() for b in given) for x in clusters]
-            k = choice[site] = int(np.argmin(fit))
-            x = clusters[k]
-            for batch in given:
-                x = along((1, x), (-rate, linear_gradient(x, batch)))
-            count = batches.mask[site].sum()
-            totals[k] = along((1, totals[k]), (count, x), (-count, clusters[k]))
-            weights[k] += count
-        for k in np.flatnonzero(weights):
-            clusters[k] = along((1, clusters[k]), (1 / weights[k], totals[k]))
-        largest = int(np.argmax(weights))
-    return clusters, choice, largest
-
-
-@pytest.mark.parametrize("clusters", [2, 3])
-def test_equals_the_papers_algorithm(params, clusters):
-    batches, present = opposed(), [(1, 1, 1), (1, 1, 0), (1, 1, 1)]
-    algorithm = ifca(linear_loss, optax.sgd(0.5), clusters=clusters, spread=1.0)
-    models = begin(algorithm, params).server.clusters.params
-    state, metrics = federate(algorithm, params, batches, present)
-    expected, choice, largest = by_hand(models, batches, present, rate=0.5)
-    assert len(set(choice.tolist())) > 1
-    np.testing.assert_array_equal(state.sites, choice)
-    np.testing.assert_array_equal(metrics["cluster"], choice)
-    for k, model in enumerate(expected):
-        close(of_site(state.server.clusters.params, k), model)
-    close(state.server.params, expected[largest])
-    for site, k in enumerate(choice):
-        close(algorithm.personal(state.server, of_site(state.sites, site)), expected[k])
 
 
 def test_sites_that_disagree_part_and_those_that_agree_stay_together(params):

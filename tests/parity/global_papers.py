@@ -78,6 +78,19 @@ def fed_opt(p, *, lr, eta, server):
         yield x
 
 
+def kept_momentum(p, *, lr, beta):
+    """FedAvg whose clients keep their optimiser's state between their rounds, here `momentum`'s."""
+    w, optimisers = p.start, [momentum(beta) for _ in range(SITES)]
+    for clients in p.rounds:
+        new = {}
+        for k, batches in clients.items():
+            new[k] = w
+            for b in batches:
+                new[k] = new[k] - lr * optimisers[k](gradient(new[k], b))
+        w = p.mean(new)
+        yield w
+
+
 def fed_prox(p, *, lr, mu):
     """Li et al. 2020, Algorithm 2; SGD on h_k(w; w^t) = F_k(w) + mu / 2 |w - w^t|^2."""
     w = p.start

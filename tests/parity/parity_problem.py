@@ -7,6 +7,7 @@ A batch is a pair of arrays (inputs, labels), whose means over examples are the 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +27,12 @@ SOME = np.array(
     [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1], [1, 1, 0, 0], [0, 0, 1, 1]], bool
 )
 """Two of four sites a round. The last round's sites have both been absent."""
-SCHEDULES = {"4 of 4": ALL, "2 of 4": SOME}
+CASES = {
+    "4 of 4, by examples": (ALL, "examples"),
+    "2 of 4, by examples": (SOME, "examples"),
+    "2 of 4, equal": (SOME, "equal"),
+}
+"""Participants and weighting."""
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -37,21 +43,18 @@ class Problem(NamedTuple):
     Attributes:
         start: the initial model.
         rounds: `rounds[r][s]`, the batches of site s in round r.
+        weighting: ours, `examples` or `equal`.
         weights: float64[S], w_s: examples, or ones.
     """
 
     start: Any
     rounds: list[dict[int, list[Pair]]]
+    weighting: str
     weights: np.ndarray
 
     def mean(self, values: dict[int, Any]) -> Any:
-        """sum_s w_s v_s / sum_s w_s over the sites in `values`; v_s may be tuples of arrays."""
+        """sum_s w_s v_s / sum_s w_s over the sites in `values`."""
         total = sum(self.weights[s] for s in values)
-        if isinstance(next(iter(values.values())), tuple):
-            return tuple(
-                self.mean(dict(zip(values, each, strict=True)))
-                for each in zip(*values.values(), strict=True)
-            )
         return sum(self.weights[s] * v for s, v in values.items()) / total
 
     def share(self, sites: Any) -> float:
@@ -59,17 +62,17 @@ class Problem(NamedTuple):
         return sum(self.weights[s] for s in sites) / self.weights.sum()
 
 
-def make(start, examples, present, weighting="examples"):
+def make(start, examples, present, weighting):
     """A problem of the batches `examples[r][s]` with the participants of bool[R, S]."""
     weights = {"examples": EXAMPLES, "equal": np.ones(SITES)}[weighting]
     rounds = [
         {s: batches[s] for s in np.flatnonzero(row)}
         for batches, row in zip(examples, present, strict=True)
     ]
-    return Problem(start, rounds, weights)
+    return Problem(start, rounds, weighting, weights)
 
 
-def quadratics(present, weighting="examples", *, curvature=(0.3, 3.0)):
+def quadratics(present, weighting, *, curvature=(0.3, 3.0)):
     """Sites with curvatures and minima of their own, which vary by example."""
     generator = np.random.default_rng(0)
     a = generator.uniform(*curvature, (SITES, DIM))
@@ -108,11 +111,15 @@ def pooled(batches):
     return tuple(np.concatenate(arrays) for arrays in zip(*batches, strict=True))
 
 
-def run(round_, algorithm, problem, start) -> Iterator[tuple[layouts.State, dict[str, np.ndarray]]]:
-    """State and metrics of our algorithm after each round of a problem.
+@lru_cache(1)
+def sequential(algorithm, weighting):
+    """The layout of the last algorithm, so that two schedules compile its programs once."""
+    return layouts.sequential(algorithm, weighted_mean(), sizes=EXAMPLES, weighting=weighting)
 
-    `round_` is its sequential layout, made once for several problems, so that each program compiles once.
-    """
+
+def run(algorithm, problem, start) -> Iterator[tuple[layouts.State, dict[str, np.ndarray]]]:
+    """State and metrics of our algorithm after each round of a problem."""
+    round_ = sequential(algorithm, problem.weighting)
     state = layouts.init(algorithm, weighted_mean(), start, SITES, jax.random.key(0))
     for by_site in problem.rounds:
         present = np.isin(np.arange(SITES), list(by_site))
@@ -127,7 +134,7 @@ def padded(batch):
     return Batch(inputs, labels, np.pad(np.ones(4 - missing), (0, missing)))
 
 
-def layers(present, weighting="examples"):
+def layers(present, weighting):
     """Regressions with unequal inputs and targets by site; see `layers_loss`."""
     generator = np.random.default_rng(1)
     targets, centres = generator.normal(0, 1, (SITES, DIM)), generator.normal(0, 1, (SITES, DIM))
@@ -148,7 +155,7 @@ def layers_loss(params, batch, key):
     return (errors**2 * batch.mask).sum() / 2 / batch.mask.sum()
 
 
-def normalised(present, weighting="examples"):
+def normalised(present, weighting):
     """The two-layer problem with a normalisation between the layers, and its running statistics."""
     problem = layers(present, weighting)
     norm = {"scale": np.array([1.0, 0.5]), "bias": np.array([0.0, -1.0])}
