@@ -51,12 +51,6 @@ def gradient(x, batch):
     return (a * (x - b)).mean(0)
 
 
-def value(x, batch):
-    """A real batch's mean loss."""
-    a, b = batch
-    return 0.5 * (a * (x - b) ** 2).sum(1).mean()
-
-
 def sgd(x, batches, lr):
     """Where plain SGD goes from x."""
     for batch in batches:

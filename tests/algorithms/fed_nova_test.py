@@ -3,16 +3,12 @@ import numpy as np
 import optax
 import pytest
 from quadratic_problem import (
-    START,
     everybody,
     fed_avg_fixed_point,
     federate,
-    gradient,
     optimum,
     quadratic_loss,
-    real,
     report,
-    sgd,
     site_batches,
 )
 
@@ -20,39 +16,6 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_nova import fed_nova
 
 LR = 0.05
-
-
-def test_it_is_the_papers_algorithm():
-    steps, sizes = (6, 1, 3), (4, 2, 3)
-    batches = site_batches(steps, sizes, spread=0.5)
-    got = federate(fed_nova(quadratic_loss, optax.sgd(LR)), batches, everybody(4))
-    x, weights = START, np.array(steps) * sizes
-    for seen in got:
-        ends = np.stack([sgd(x, real(batches, s), LR) for s in range(3)])
-        normalised = (x - ends) / (LR * np.array(steps)[:, None])
-        tau = np.average(steps, weights=weights)
-        x = x - tau * LR * np.average(normalised, axis=0, weights=weights)
-        np.testing.assert_allclose(seen, x, rtol=1e-5, atol=1e-5)
-
-
-def test_momentum_is_normalised_by_the_papers_closed_form():
-    steps, beta = np.array([6, 1, 3]), 0.9
-    batches = site_batches(tuple(steps), spread=0.5)
-    optimizer = optax.sgd(LR, momentum=beta)
-    got = federate(fed_nova(quadratic_loss, optimizer), batches, everybody(3))
-    a = (steps - beta * (1 - beta**steps) / (1 - beta)) / (1 - beta)  # ||a_i||_1, section 4.1
-    x = START
-    for seen in got:
-        updates = []
-        for site in range(3):
-            y, m = x, np.zeros(2)
-            for batch in real(batches, site):
-                m = gradient(y, batch) + beta * m
-                y = y - LR * m
-            updates.append(y - x)
-        normalised = np.stack(updates) / a[:, None]
-        x = x + np.average(a, weights=steps) * np.average(normalised, axis=0, weights=steps)
-        np.testing.assert_allclose(seen, x, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", [optax.sgd(LR, momentum=0.9), optax.adam(LR)])

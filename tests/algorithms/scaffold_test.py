@@ -8,10 +8,8 @@ from quadratic_problem import (
     everybody,
     fed_avg_fixed_point,
     federate,
-    gradient,
     optimum,
     quadratic_loss,
-    real,
     site_batches,
 )
 
@@ -19,45 +17,6 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.scaffold import scaffold
 
 LR = 0.1
-PRESENT = np.array([(1, 1, 1), (1, 0, 1), (0, 1, 1), (1, 1, 1), (0, 0, 1), (1, 1, 1)], bool)
-
-
-def paper(batches, present, *, option, server_lr=1.0):
-    """Algorithm 1 of Karimireddy et al. 2020, sites weighed by examples."""
-    x, c, c_i = START, np.zeros(2), np.zeros((3, 2))
-    trajectory = []
-    for row in present:
-        dx, dc, weights = [], [], []
-        for i in np.flatnonzero(row):
-            own = real(batches, i)
-            y = x
-            for batch in own:
-                y = y - LR * (gradient(y, batch) - c_i[i] + c)
-            new, examples = c_i[i], sum(len(a) for a, _ in own)
-            if own and option == 1:
-                new = sum(len(batch[0]) * gradient(x, batch) for batch in own) / examples
-            elif own:
-                new = c_i[i] - c + (x - y) / (len(own) * LR)
-            dx.append(y - x)
-            dc.append(new - c_i[i])
-            weights.append(examples)
-            c_i[i] = new
-        x = x + server_lr * np.average(dx, axis=0, weights=weights)
-        c = c + row.mean() * np.average(dc, axis=0, weights=weights)
-        trajectory.append(x)
-    return np.stack(trajectory)
-
-
-@pytest.mark.parametrize("option", [1, 2])
-@pytest.mark.parametrize("server_lr", [1.0, 0.5])
-def test_it_is_the_papers_algorithm(option, server_lr):
-    batches = site_batches((4, 2, 3), (4, 2, 3), spread=0.5)
-    algorithm = scaffold(
-        quadratic_loss, optax.sgd(9.0), client_lr=LR, option=option, server_lr=server_lr
-    )
-    got = federate(algorithm, batches, PRESENT)
-    expected = paper(batches, PRESENT, option=option, server_lr=server_lr)
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("option", [1, 2])

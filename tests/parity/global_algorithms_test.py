@@ -74,7 +74,7 @@ ALGORITHMS = {
         lambda p: papers.fed_sam(p, lr=LR, rho=0.3),
     ),
     "scaffold, option 1": (
-        lambda: scaffold(quadratic_loss, SGD, option=1, server_lr=0.7),
+        lambda: scaffold(quadratic_loss, optax.sgd(9.0), client_lr=LR, option=1, server_lr=0.7),
         lambda p: papers.scaffold(p, lr=LR, server_lr=0.7, option=1),
     ),
     "scaffold, option 2": (

@@ -127,6 +127,13 @@ def test_fed_bn_with_running_statistics():
     check(algorithm, paper, normalised, variables, view=flat, shared=["body", "head"])
 
 
+def test_silo_bn():
+    algorithm = federated_batch_stats(fed_avg(NORMALISED_LOSS, SGD), "local", momentum=MOMENTUM)
+    paper = lambda p: papers.fed_bn(p, lr=LR, momentum=MOMENTUM, ours=["mean", "var"])  # noqa: E731
+    shared = ["body", "head", "scale", "bias"]
+    check(algorithm, paper, normalised, variables, view=flat, shared=shared)
+
+
 @pytest.mark.parametrize("rule", ["aggregate", "naive"])
 def test_batch_stats(rule):
     algorithm = federated_batch_stats(fed_avg(NORMALISED_LOSS, SGD), rule, momentum=MOMENTUM)

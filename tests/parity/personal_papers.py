@@ -154,9 +154,11 @@ def normalised_gradient(model, batch):
     return grad, mu, var
 
 
-def fed_bn(p, *, lr, momentum):
-    """Li et al. 2021 (FedBN): everything but the normalisation's parameters and statistics is averaged."""
-    ours = ["scale", "bias", "mean", "var"]
+def fed_bn(p, *, lr, momentum, ours=("scale", "bias", "mean", "var")):
+    """Li et al. 2021 (FedBN): everything but the normalisation's parameters and statistics is averaged.
+
+    With `ours` its statistics alone, SiloBN (Andreux et al. 2020).
+    """
     shared = {k: x for k, x in p.start.items() if k not in ours}
     local = [part(p.start, ours)] * SITES
     for clients in p.rounds:
