@@ -122,6 +122,9 @@ class Algorithm(NamedTuple):
             the global model.
         chained: whether the model travels from site to site within a round. The server then updates after
             every site. Only the layout `sequential` supports this.
+        first: an exchange that precedes the algorithm's in every round, with the same sites and batches, such
+            as one for gradients that the sites' steps need the mean of. Its `broadcast`, `client` and
+            `server` are used, on the algorithm's states; None for none.
         one_site_is_central: whether a federation of one site is the method that central and local arms
             should use, in the place of plain training, because the algorithm is no form of it.
     """
@@ -133,6 +136,7 @@ class Algorithm(NamedTuple):
     server: Callable[[Any, Any, Array], Any]
     personal: Callable[[Any, Any], Params] | None = None
     chained: bool = False
+    first: "Algorithm | None" = None
     one_site_is_central: bool = False
 
 

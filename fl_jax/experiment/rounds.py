@@ -139,7 +139,14 @@ def train(
     state, best = saved
     predict = jax.jit(training.task.logits)
 
+    reported: set[tuple[int, int]] = set()
+
     def batches(number: int, site: int) -> Iterator[Batch]:
+        is_new = (
+            number,
+            site,
+        ) not in reported  # an algorithm with a first exchange takes them twice
+        reported.add((number, site))
         for batch in pipeline.train_batches(
             slices,
             arm.train[site],
@@ -150,7 +157,8 @@ def train(
             site=arm.sites[site],
             balanced=arm.balanced,
         ):
-            reporter.examples_seen(arm.name, int(batch.mask.sum()))
+            if is_new:
+                reporter.examples_seen(arm.name, int(batch.mask.sum()))
             yield batch
 
     results = run_faulty_rounds(

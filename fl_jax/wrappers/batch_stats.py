@@ -87,11 +87,8 @@ def federated_batch_stats(
         raise ValueError(f"rule={rule!r}: must be one of {', '.join(RULES)}")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum={momentum}: must be at least 0 and below 1")
-    local = rule == "local"
+    local, first = rule == "local", algorithm.first
     encode, decode = (moments, from_moments) if rule == "aggregate" else (_same, _same)
-
-    def only_params(server: Any) -> Any:
-        return server._replace(params=server.params[PARAMS])
 
     def init_server(variables: Params) -> Any:
         return algorithm.init_server(variables[PARAMS])._replace(params=variables)
@@ -102,7 +99,7 @@ def federated_batch_stats(
 
     def broadcast(server: Any) -> WithStats:
         stats = () if local else server.params[BATCH_STATS]
-        return WithStats(algorithm.broadcast(only_params(server)), stats)
+        return WithStats(algorithm.broadcast(_only_params(server)), stats)
 
     def start(received: WithStats, site: WithStats, key: jax.Array) -> WithStats:
         base = algorithm.client.start(received.base, site.base, key)
@@ -141,7 +138,7 @@ def federated_batch_stats(
     def server(state: Any, message: Any, fraction: Array) -> Any:
         stats = state.params[BATCH_STATS]
         update = message if local else message.base
-        new = algorithm.server(only_params(state), update, fraction)
+        new = algorithm.server(_only_params(state), update, fraction)
         if not local:
             pooled = decode(optax.tree.add(encode(stats), message.change))
             moved = optax.tree.sub(pooled, stats)
@@ -151,17 +148,43 @@ def federated_batch_stats(
     def personal(server: Any, site: WithStats) -> Params:
         params = server.params[PARAMS]
         if algorithm.personal is not None:
-            params = algorithm.personal(only_params(server), site.base)
+            params = algorithm.personal(_only_params(server), site.base)
         stats = site.batch_stats if local else server.params[BATCH_STATS]
         return {PARAMS: params, BATCH_STATS: stats}
 
     return algorithm._replace(
         init_server=init_server,
         init_site=init_site,
+        first=first and _first_on_params(first),
         broadcast=broadcast,
         client=Client(start, step, finish),
         server=server,
         personal=personal if local or algorithm.personal is not None else None,
+    )
+
+
+def _only_params(server: Any) -> Any:
+    return server._replace(params=server.params[PARAMS])
+
+
+def _first_on_params(first: Algorithm) -> Algorithm:
+    """The algorithm's first exchange, which neither uses nor moves statistics."""
+
+    def start(received: Any, site: WithStats, key: jax.Array) -> Any:
+        return first.client.start(received, site.base, key)
+
+    def finish(received: Any, site: WithStats, local: Any) -> tuple[Report, WithStats]:
+        report, base = first.client.finish(received, site.base, local)
+        return report, site._replace(base=base)
+
+    def server(state: Any, message: Any, fraction: Array) -> Any:
+        new = first.server(_only_params(state), message, fraction)
+        return new._replace(params=state.params)
+
+    return first._replace(
+        broadcast=lambda server: first.broadcast(_only_params(server)),
+        client=Client(start, first.client.step, finish),
+        server=server,
     )
 
 

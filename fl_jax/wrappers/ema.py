@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from fl_jax.core.types import Algorithm, Array, Params
+from fl_jax.wrappers.first import first_on_base
 
 
 class EmaState(NamedTuple):
@@ -69,6 +70,7 @@ def ema(algorithm: Algorithm, decay: float) -> Algorithm:
     personal = algorithm.personal
     return algorithm._replace(
         init_server=init_server,
+        first=first_on_base(algorithm),
         broadcast=lambda state: algorithm.broadcast(state.base),
         server=server,
         personal=personal and (lambda state, site: personal(state.mean, site)),

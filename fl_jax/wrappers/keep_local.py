@@ -38,12 +38,15 @@ def keep_local(algorithm: Algorithm, pattern: str) -> Algorithm:
         matches no leaf of the model, or all of them.
 
     Raises:
-        ValueError: when `pattern` is not a regular expression.
+        ValueError: when `pattern` is not a regular expression, or the algorithm has a first exchange.
     """
     try:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(f"local={pattern!r}: not a regular expression: {error}") from error
+
+    if algorithm.first is not None:
+        raise ValueError("keep_local: an algorithm with a first exchange cannot keep layers local")
 
     def init_server(params: Params) -> Any:
         return algorithm.init_server(split(params, pattern)[0])._replace(params=params)

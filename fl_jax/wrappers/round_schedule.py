@@ -16,6 +16,7 @@ import numpy as np
 import optax
 
 from fl_jax.core.types import Algorithm, Array, Client, Params, Report
+from fl_jax.wrappers.first import first_on_base
 
 
 class RoundFactor(NamedTuple):
@@ -102,6 +103,7 @@ def round_schedule(algorithm: Algorithm, factors: Sequence[float]) -> Algorithm:
     personal = algorithm.personal
     return algorithm._replace(
         init_server=init_server,
+        first=first_on_base(algorithm),
         broadcast=broadcast,
         client=Client(start, algorithm.client.step, finish),
         server=server,

@@ -32,7 +32,7 @@ class State(NamedTuple):
         server: the algorithm's server state; its `params` is the global model.
         sites: the site states, stacked: every leaf has a leading axis S.
         participated: int32[S], the number of rounds in which each site sent a message.
-        aggregator: the aggregator's state.
+        aggregator: the aggregator's state; with `Algorithm.first`, a pair of them.
         key: the run's key; round r uses `fold_in(key, r)`.
     """
 
@@ -58,10 +58,16 @@ def init(
     server = algorithm.init_server(params)
     site = algorithm.init_site(params)
     stacked = per_site(site, sites)
-    message = _report_shapes(algorithm, server, site, key).message
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), message)
+
+    def empty(exchange: Algorithm) -> Any:
+        message = _report_shapes(exchange, server, site, key).message
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), message)
+        return aggregator.init(zeros, sites)
+
+    aggregate = empty(algorithm)
+    if algorithm.first is not None:
+        aggregate = empty(algorithm.first), aggregate
     participated = jnp.zeros(sites, jnp.int32)
-    aggregate = aggregator.init(zeros, sites)
     return State(jnp.int32(0), server, stacked, participated, aggregate, key)
 
 

@@ -18,11 +18,13 @@ from fl_jax.core import weighting as weightings
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import common
 from fl_jax.core.layouts.common import Batches, Round, State
+from fl_jax.core.layouts.first import with_first
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
 
 _copy = jax.jit(trees.copy)
 
 
+@with_first
 def mesh(
     algorithm: Algorithm,
     aggregator: Aggregator,

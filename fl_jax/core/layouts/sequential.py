@@ -13,12 +13,14 @@ from fl_jax.core import weighting as weightings
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import closure, common
 from fl_jax.core.layouts.common import Batches, Round, State
+from fl_jax.core.layouts.first import with_first
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
 
 Progress = tuple[Any, Any]
 """The site states and the aggregator's state so far in a round."""
 
 
+@with_first
 def sequential(
     algorithm: Algorithm,
     aggregator: Aggregator,

@@ -13,10 +13,12 @@ from fl_jax.core import weighting as weightings
 from fl_jax.core.keys import site_key
 from fl_jax.core.layouts import common
 from fl_jax.core.layouts.common import Batches, Dropout, Round, State
+from fl_jax.core.layouts.first import with_first
 from fl_jax.core.receive import receive
 from fl_jax.core.types import Aggregator, Algorithm, Array, Batch, Metrics
 
 
+@with_first
 def whole_round(
     algorithm: Algorithm,
     aggregator: Aggregator,
@@ -68,6 +70,7 @@ def whole_round(
     return run
 
 
+@with_first
 def vmapped(
     algorithm: Algorithm,
     aggregator: Aggregator,
