@@ -35,6 +35,15 @@ def copy(tree: Any) -> Any:
     return jax.tree.map(jnp.copy, tree)
 
 
+def platform(tree: Any) -> str:
+    """The platform of the devices that keep a tree, as `jax.jit` runs on it: `cpu`, `gpu` or `tpu`.
+
+    NumPy arrays go to the default device.
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array)]
+    return next(iter((leaves[0] if leaves else jnp.zeros(())).devices())).platform
+
+
 def all_finite(tree: Any) -> Array:
     """bool[], whether no floating-point leaf contains a NaN or an infinity."""
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]

@@ -108,10 +108,12 @@ def affine(hu: Array, change: Affine, *, fill: float = AIR) -> jax.Array:
         float32[B, ..., H, W] in HU.
     """
     images, one = jnp.asarray(hu, jnp.float32), partial(_affine, fill=fill)
-    if jax.default_backend() != "cpu":
-        return jax.vmap(one)(images, change)
+
+    def one_by_one(images: jax.Array, change: Affine) -> jax.Array:
+        return jax.lax.map(lambda each: one(*each), (images, change))
+
     # XLA:CPU keeps the result of a loop; without one it repeats the interpolation for each window.
-    return jax.lax.map(lambda each: one(*each), (images, change))
+    return jax.lax.platform_dependent(images, change, cpu=one_by_one, default=jax.vmap(one))
 
 
 def augment(key: jax.Array, hu: Array, settings: Augmentation = PUBLISHED) -> jax.Array:

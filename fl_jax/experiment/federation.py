@@ -7,7 +7,7 @@ import numpy as np
 import optax
 from jax.core import Tracer
 
-from fl_jax.core import layouts, spec
+from fl_jax.core import layouts, spec, trees
 from fl_jax.core.keys import stream
 from fl_jax.core.types import Aggregator, Algorithm
 from fl_jax.faults.fault import Fault, build_faults
@@ -44,7 +44,7 @@ def start(
     algorithm, aggregator = parts(config, arm, task, sites)
     # It runs once: XLA:CPU would take 4 s to optimise the random numbers of a small ResNet.
     # Where only shapes are asked for, `key` is traced, and jax refuses options inside a trace.
-    quick = jax.default_backend() == "cpu" and not isinstance(key, Tracer)
+    quick = not isinstance(key, Tracer) and trees.platform(key) == "cpu"
     options = {"xla_backend_optimization_level": 0} if quick else None
     params = jax.jit(task.init, compiler_options=options)(stream(key, "init"))
     return algorithm, aggregator, layouts.init(algorithm, aggregator, params, sites, key)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from scipy.special import expit
 
+from fl_jax.core import trees
 from fl_jax.core.layouts import State
 from fl_jax.core.types import Params
 from fl_jax.data import pipeline
@@ -25,7 +26,7 @@ Predict = Callable[[Params, Any], jax.Array]
 LARGEST_BATCH = 2**24
 """Input values per batch: 64 slices of 512 x 512."""
 BATCH_SIZES = {"cpu": 16}
-"""Examples per batch by backend, 64 by default; on CPU more are no faster, and padding costs as much."""
+"""Examples per batch by platform, 64 by default; on CPU more are no faster, and padding costs as much."""
 
 
 class Model(NamedTuple):
@@ -58,7 +59,7 @@ def outputs(
 
     Batches are smaller if their inputs would exceed `LARGEST_BATCH`, as whole studies of images do.
     """
-    batch_size = BATCH_SIZES.get(jax.default_backend(), 64)
+    batch_size = BATCH_SIZES.get(trees.platform(params), 64)
     batch_size = max(1, min(batch_size, LARGEST_BATCH // math.prod(slices.input_shape)))
     batches = [
         np.asarray(predict(params, batch.inputs))[batch.mask > 0]

@@ -50,13 +50,18 @@ def accumulate(batch_loss: BatchLoss, parts: int) -> BatchLoss:
             value = function(params, part._replace(inputs=inputs))
             return optax.tree.add_scale(total, weight, value), None
 
-        shapes = jax.eval_shape(function, params, jax.tree.map(lambda x: x[0], split))
-        total = optax.tree.zeros_like(shapes)
-        if jax.default_backend() == "cpu":  # XLA:CPU runs convolutions in loops slowly
+        def unrolled(total: Any, weighted_parts: tuple[Batch, Array]) -> Any:
             for number in range(parts):
-                total, _ = add(total, jax.tree.map(lambda x, k=number: x[k], (split, share)))
+                total, _ = add(total, jax.tree.map(lambda x, k=number: x[k], weighted_parts))
             return total
-        return jax.lax.scan(add, total, (split, share))[0]
+
+        def scanned(total: Any, weighted_parts: tuple[Batch, Array]) -> Any:
+            return jax.lax.scan(add, total, weighted_parts)[0]
+
+        shapes = jax.eval_shape(function, params, jax.tree.map(lambda x: x[0], split))
+        start = optax.tree.zeros_like(shapes), (split, share)
+        # XLA:CPU runs convolutions in loops slowly.
+        return jax.lax.platform_dependent(*start, cpu=unrolled, default=scanned)
 
     @jax.custom_vjp
     def loss(params: Params, batch: Batch) -> jax.Array:

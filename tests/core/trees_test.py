@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fl_jax.core.trees import all_finite, conforms, per_site, put, take
+from fl_jax.core.trees import all_finite, conforms, per_site, platform, put, take
 
 
 def test_conforms():
@@ -36,3 +36,9 @@ def test_finiteness_is_that_of_floating_point_leaves(value, finite):
     tree = {"w": jnp.array([0.0, value]), "n": jnp.int32(1), "key": jax.random.key(0)}
     assert all_finite(tree) == finite
     assert all_finite({"n": jnp.int32(1)})
+
+
+def test_platform_is_that_of_the_devices():
+    assert platform(jax.random.key(0)) == "cpu"
+    assert platform({"a": np.zeros(2), "b": jnp.zeros(2)}) == "cpu"
+    assert platform(np.zeros(2)) == jax.devices()[0].platform

@@ -86,17 +86,13 @@ def check_steps_per_call(steps_per_call: int) -> None:
         raise ValueError(f"steps_per_call={steps_per_call}: a call takes at least one step")
 
 
-def ahead(batches: Iterable[Batch], device: Any = None) -> Iterable[Batch]:
+def ahead(batches: Iterable[Batch], device: Any = None) -> Iterator[Batch]:
     """Copies each batch to the device while the previous one trains; masks stay on the host.
 
-    Without `device`, batches on CPU are passed on unchanged.
+    Args:
+        batches: a site's.
+        device: where to; None for JAX's default.
     """
-    if device is None and jax.default_backend() == "cpu":
-        return batches
-    return _prefetch(batches, device)
-
-
-def _prefetch(batches: Iterable[Batch], device: Any) -> Iterator[Batch]:
     waiting = None
     for batch in batches:
         inputs, labels = jax.device_put((batch.inputs, batch.labels), device)
@@ -128,11 +124,16 @@ class SitePrograms(NamedTuple):
 
 
 def chain(step: Callable[[Any, Batch], Any], local: Any, batches: list[Batch]) -> Any:
-    """Several steps in one compiled program; unrolled on CPU, where XLA's loops slow convolutions."""
-    if jax.default_backend() == "cpu":
+    """Several steps in one program; unrolled for CPU, where XLA's loops slow convolutions."""
+
+    def unrolled(local: Any, batches: list[Batch]) -> Any:
         return reduce(step, batches, local)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
-    return jax.lax.scan(lambda carry, batch: (step(carry, batch), None), local, stacked)[0]
+
+    def scanned(local: Any, batches: list[Batch]) -> Any:
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
+        return jax.lax.scan(lambda carry, batch: (step(carry, batch), None), local, stacked)[0]
+
+    return jax.lax.platform_dependent(local, batches, cpu=unrolled, default=scanned)
 
 
 def train(programs: SitePrograms, batches: Iterable[Batch]) -> tuple[Any, bool]:

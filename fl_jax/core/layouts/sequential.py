@@ -89,6 +89,7 @@ def sequential(
     def run(state: State, batches: Batches, participating: np.ndarray) -> tuple[State, Metrics]:
         progress, by_site = copy((state.sites, state.aggregator)), {}
         dropped, shares = np.zeros(len(participating), bool), weights.shares(len(participating))
+        feed = iter if trees.platform(state) == "cpu" else common.ahead  # a CPU reads them in place
         for site in map(int, np.flatnonzero(participating)):
             index = np.int32(site)
             programs = common.SitePrograms(
@@ -99,7 +100,7 @@ def sequential(
                 partial(finish, state, progress, index),
                 steps_per_call,
             )
-            result, dropped[site] = common.train(programs, common.ahead(batches(site)))
+            result, dropped[site] = common.train(programs, feed(batches(site)))
             if result is None:
                 continue
             progress, by_site[site] = result

@@ -1,7 +1,7 @@
 """CPU-only fast paths of three `flax.linen` layers: `Conv`, `GroupNorm` and `max_pool`.
 
 They have Flax's parameters and compute the same values, and are rewritten so that XLA:CPU vectorises them.
-On other backends `Conv` and overlapping `max_pool` are Flax's.
+In a program that is lowered for another platform, `Conv` and overlapping `max_pool` are Flax's.
 
 - `GroupNorm`: see `fl_jax.models.layers.group_norm`.
 - `Conv`: narrow, grouped, depthwise and 1x1 convolutions, see `fl_jax.models.layers.convolution`.
@@ -60,16 +60,22 @@ def max_pool(
             len(inputs), rows, window_shape[0], columns, window_shape[1], inputs.shape[-1]
         )
         return split.max((2, 4))
-    if jax.default_backend() != "cpu":
-        return flax.linen.max_pool(inputs, tuple(window_shape), steps, padding)
     if isinstance(padding, str):
         padding = jax.lax.padtype_to_pads(inputs.shape[1:3], window_shape, steps, padding)
-    around = ((0, 0), *(tuple(pair) for pair in padding), (0, 0))
-    pooled = jnp.pad(inputs, around, constant_values=-jnp.inf)
-    for axis, (width, step) in enumerate(zip(window_shape, steps, strict=True), 1):
-        count = (pooled.shape[axis] - width) // step
-        shifted = [
-            jax.lax.slice_in_dim(pooled, i, i + count * step + 1, step, axis) for i in range(width)
-        ]
-        pooled = reduce(jnp.maximum, shifted)
-    return pooled
+    pairs: Any = [tuple(pair) for pair in padding]
+
+    def of_shifted(inputs: jax.Array) -> jax.Array:
+        pooled = jnp.pad(inputs, ((0, 0), *pairs, (0, 0)), constant_values=-jnp.inf)
+        for axis, (width, step) in enumerate(zip(window_shape, steps, strict=True), 1):
+            count = (pooled.shape[axis] - width) // step
+            shifted = [
+                jax.lax.slice_in_dim(pooled, i, i + count * step + 1, step, axis)
+                for i in range(width)
+            ]
+            pooled = reduce(jnp.maximum, shifted)
+        return pooled
+
+    def as_flax(inputs: jax.Array) -> jax.Array:
+        return flax.linen.max_pool(inputs, tuple(window_shape), steps, pairs)
+
+    return jax.lax.platform_dependent(inputs, cpu=of_shifted, default=as_flax)

@@ -18,7 +18,7 @@ take 12 to 25 times as long, and 20 to 55 times for the gradient of the weights.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -43,9 +43,9 @@ def convolution(
 ) -> jax.Array:
     """A drop-in for `jax.lax.conv_general_dilated` in `flax.linen.Conv(conv_general_dilated=convolution)`.
 
-    A fast form applies on CPU to undilated float32 NHWC convolutions that are narrow (stride 1, at most 16
-    channels in and out), grouped (several channels per group), depthwise (stride 1) or 1x1. All others are
-    XLA's.
+    In a program that is lowered for CPU, a fast form applies to undilated float32 NHWC convolutions that are
+    narrow (stride 1, at most 16 channels in and out), grouped (several channels per group), depthwise
+    (stride 1) or 1x1. All others are XLA's.
 
     Args:
         lhs: images, float32[B, H, W, C].
@@ -57,30 +57,38 @@ def convolution(
     Returns:
         float32[B, H', W', C'].
     """
-    fits = (
-        lhs.ndim == 4
-        and _plain(options)
-        and lhs.dtype == rhs.dtype == jnp.float32
-        and jax.default_backend() == "cpu"
-    )
-    if not fits:
+
+    def as_xla(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
-    rows, columns = window_strides
+
+    on_cpu = None
+    if lhs.ndim == 4 and _plain(options) and lhs.dtype == rhs.dtype == jnp.float32:
+        groups = options.get("feature_group_count", 1)
+        on_cpu = _form_for(lhs.shape, rhs.shape, tuple(window_strides), padding, groups)
+    if on_cpu is None:
+        return as_xla(lhs, rhs)
+    return jax.lax.platform_dependent(lhs, rhs, cpu=on_cpu, default=as_xla)
+
+
+def _form_for(
+    images: tuple[int, ...], kernel: tuple[int, ...], strides: Any, padding: Any, groups: int
+) -> Callable[[jax.Array, jax.Array], jax.Array] | None:
+    """The fast form for these shapes; None if there is none."""
     if isinstance(padding, str):
-        padding = jax.lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], (rows, columns), padding)
+        padding = jax.lax.padtype_to_pads(images[1:3], kernel[:2], strides, padding)
     vertical, horizontal = (tuple(pair) for pair in padding)
-    groups = options.get("feature_group_count", 1)
-    if groups > 1 and rhs.shape[2] > 1:
-        return _grouped(lhs, rhs, (rows, columns), (vertical, horizontal), groups)
-    small = rhs.shape[0] * rhs.shape[1] <= _PLACES
-    if groups > 1 and groups == rhs.shape[3] and small and (rows, columns) == (1, 1):
-        return _each(lhs, rhs, (vertical, horizontal))
-    if groups == 1 and rhs.shape[:2] == (1, 1) and vertical == horizontal == (0, 0):
-        return jnp.einsum("bhvc,cd->bhvd", lhs[:, ::rows, ::columns], rhs[0, 0])
-    narrow = groups == 1 and rhs.shape[1] > 1 and max(rhs.shape[2:]) <= _VECTOR
-    if narrow and (rows, columns) == (1, 1):
-        return _narrow(lhs, rhs, (vertical, horizontal))
-    return jax.lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
+    if groups > 1 and kernel[2] > 1:
+        return lambda x, w: _grouped(x, w, strides, (vertical, horizontal), groups)
+    small = kernel[0] * kernel[1] <= _PLACES
+    if groups > 1 and groups == kernel[3] and small and strides == (1, 1):
+        return lambda x, w: _each(x, w, (vertical, horizontal))
+    if groups == 1 and kernel[:2] == (1, 1) and vertical == horizontal == (0, 0):
+        rows, columns = strides
+        return lambda x, w: jnp.einsum("bhvc,cd->bhvd", x[:, ::rows, ::columns], w[0, 0])
+    narrow = groups == 1 and kernel[1] > 1 and max(kernel[2:]) <= _VECTOR
+    if narrow and strides == (1, 1):
+        return lambda x, w: _narrow(x, w, (vertical, horizontal))
+    return None
 
 
 def _plain(options: dict[str, Any]) -> bool:
