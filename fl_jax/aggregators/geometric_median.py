@@ -20,7 +20,7 @@ from fl_jax.core.trees import take
 from fl_jax.core.types import Aggregator, Array
 
 FAR = 10
-"""In the mean that starts the iteration, messages are scaled down to this many median norms."""
+"""Median norms; otherwise one huge message would start the iteration where all distances overflow."""
 
 
 def geometric_median(iterations: int = 100, tolerance: float | None = None) -> Aggregator:
@@ -36,9 +36,10 @@ def geometric_median(iterations: int = 100, tolerance: float | None = None) -> A
             times the dtype's epsilon, 1e-6 in float32; points as near as that count as one.
 
     Returns:
-        The aggregator. Distances are over the whole message. The iteration starts at the weighted mean, so
-        that two sites of equal weight are averaged. A message so far away that its squared distance overflows
-        has no pull. Without messages the aggregate is zero. There is no reverse-mode derivative.
+        The aggregator. Distances are over the whole message. The iteration starts at the weighted mean, for
+        which messages are scaled down to `FAR` median norms; two sites of equal weight are averaged. If a
+        squared distance overflows, the message has no pull. Without messages the aggregate is zero. There is
+        no reverse-mode derivative.
     """
     if iterations < 1:
         raise ValueError(f"iterations={iterations}: must be at least 1")
@@ -52,7 +53,6 @@ def geometric_median(iterations: int = 100, tolerance: float | None = None) -> A
         typical = ranked[jnp.maximum(messages.present.sum() - 1, 0) // 2]
         same = typical * 8 * jnp.finfo(norm.dtype).eps
         small = same if tolerance is None else typical * tolerance
-        # So that one huge message cannot send the start to where all distances overflow.
         near = jnp.where(norm > FAR * typical, FAR * typical / norm, 1)
         start = weighted_sum(message, near * weight / jnp.maximum(weight.sum(), 1e-30))
 

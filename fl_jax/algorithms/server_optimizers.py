@@ -6,7 +6,7 @@ Reddi et al., "Adaptive Federated Optimization", ICLR 2021, algorithm 2: m start
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,12 +49,10 @@ def adaptive(
     def init(params: Params) -> Moments:
         return Moments(optax.tree.zeros_like(params), optax.tree.full_like(params, tau**2))
 
-    def update(
-        pseudo_gradient: Params, state: Moments, params: Params | None = None
-    ) -> tuple[Params, Moments]:
+    def update(updates: Params, state: Any, params: Any = None) -> tuple[Params, Moments]:
         del params
-        m = jax.tree.map(lambda m, g: b1 * m - (1 - b1) * g, state.first, pseudo_gradient)
-        v = jax.tree.map(lambda v, g: second(v, g**2), state.second, pseudo_gradient)
+        m = jax.tree.map(lambda m, g: b1 * m - (1 - b1) * g, state.first, updates)
+        v = jax.tree.map(lambda v, g: second(v, g**2), state.second, updates)
         step = jax.tree.map(lambda m, v: server_lr * m / (jnp.sqrt(v) + tau), m, v)
         return step, Moments(m, v)
 
