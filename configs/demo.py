@@ -30,14 +30,14 @@ def get_config() -> ConfigDict:
     config.blur = 0.9
     config.noise = 3.0
     # Few steps from random parameters: small batches, a high rate that decays, small weights of positives.
-    config.batch_size = 8
-    config.optimizer = "adam(4e-3)"
+    config.batch_size = 4
+    config.optimizer = "adam(2.5e-3)"
     config.round_schedule = "cosine_decay_schedule(1.0, rounds, 0.02)"
     config.positive_weight_ceiling = 3.0
-    # Half an epoch per round: frequent averaging narrows the gap to central training.
-    config.rounds = 10
-    config.epochs = 0.5
+    # A quarter of an epoch per round: frequent averaging narrows the gap to central training.
+    config.rounds = 20
+    config.epochs = 0.25
     config.min_sites = 5
     config.local_budget = "epochs"
-    config.checkpoint_every = 5
+    config.checkpoint_every = 10
     return config

@@ -13,6 +13,6 @@ from configs import demo
 
 def get_config() -> ConfigDict:
     config = demo.get_config()
-    config.rounds = 40
+    config.rounds = 80
     config.local_budget = "examples"
     return config

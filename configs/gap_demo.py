@@ -63,6 +63,7 @@ def base() -> ConfigDict:
     config.optimizer = "adam(2e-3)"
     config.local_budget = "examples"
     config.rounds = 72
+    config.epochs = 0.5
     config.min_sites = 5
     config.round_schedule = "cosine_decay_schedule(1.0, rounds)"
     return config
