@@ -18,6 +18,7 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_buff import fed_buff
 from fl_jax.algorithms.fed_dyn import fed_dyn
 from fl_jax.algorithms.fed_newton import fed_newton
+from fl_jax.algorithms.mime import mime
 from fl_jax.algorithms.q_fed_avg import q_fed_avg
 from fl_jax.algorithms.scaffold import scaffold
 from fl_jax.core import layouts
@@ -30,8 +31,8 @@ WEIGHTS = {"examples": EXAMPLES / EXAMPLES.sum(), "equal": np.full(SITES, 1 / SI
 SGD = optax.sgd(0.1)
 
 
-def site_batches(sizes=SIZES):
-    """Batches [S, T, B, ...]; `sizes` as `SIZES`."""
+def site_batches(sizes=SIZES[0]):
+    """Batches [S, T, B, ...]; `sizes` as `SIZES[0]`."""
     mask = np.zeros((SITES, max(map(len, sizes)), max(map(max, sizes))))
     for site, batches in enumerate(sizes):
         for step, size in enumerate(batches):
@@ -106,6 +107,13 @@ def everybody(rounds):
 
 ONE_STEP = site_batches([[int(n)] for n in EXAMPLES])
 """A full batch a round."""
+
+
+@pytest.mark.parametrize("momentum", [None, 0.9])
+def test_mime_rests_at_the_optimum_where_all_participate(momentum):
+    algorithm = mime(quadratic_loss, optax.sgd(0.05, momentum=momentum))
+    end = models(algorithm, everybody(1500))[-1]
+    np.testing.assert_allclose(end, optimum(WEIGHTS["examples"]), rtol=1e-9)
 
 
 def test_the_mean_of_fed_buffs_models_is_near_that_optimum_and_that_of_fed_avgs_is_not():

@@ -20,6 +20,7 @@ from fl_jax.algorithms.fed_nova import fed_nova
 from fl_jax.algorithms.fed_prox import fed_prox
 from fl_jax.algorithms.fed_sam import fed_sam
 from fl_jax.algorithms.fed_yogi import fed_yogi
+from fl_jax.algorithms.mime import mime
 from fl_jax.algorithms.mime_lite import mime_lite
 from fl_jax.algorithms.q_fed_avg import q_fed_avg
 from fl_jax.algorithms.scaffold import scaffold
@@ -115,7 +116,15 @@ ALGORITHMS = {
         lambda: q_fed_avg(quadratic_loss, SGD, q=3.0, lipschitz=2.0),
         lambda p: papers.q_fed_avg(p, lr=LR, q=3.0, L=2.0),
     ),
-    "mime_lite": (  # optax's buffer is the paper's m / (1 - beta)
+    "mime": (  # optax's buffer is the paper's m / (1 - beta)
+        lambda: mime(quadratic_loss, optax.sgd(LR, momentum=BETA)),
+        lambda p: papers.mime(p, lr=LR / (1 - BETA), beta=BETA, corrected=True),
+    ),
+    "mime, stale": (
+        lambda: mime(quadratic_loss, optax.sgd(0.01, momentum=0.5), stale=True),
+        lambda p: papers.mime(p, lr=0.01 / (1 - 0.5), beta=0.5, corrected=True, last_c=True),
+    ),
+    "mime_lite": (
         lambda: mime_lite(quadratic_loss, optax.sgd(LR, momentum=BETA)),
         lambda p: papers.mime(p, lr=LR / (1 - BETA), beta=BETA, corrected=False),
     ),

@@ -18,10 +18,14 @@ from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.core import layouts
 from fl_jax.core.types import Batch, RunningLoss
 
-SIZES = ((4, 3, 4, 2, 1), (4,), (3, 1, 3, 1), (2, 4))
-"""Examples of each batch of a site's round: 5, 1, 4 and 2 steps, and 14, 4, 8 and 6 examples."""
-SITES, ROUNDS, DIM = len(SIZES), 6, 3
-EXAMPLES = np.array([sum(sizes) for sizes in SIZES], float)
+SIZES = (
+    ((4, 3, 4, 2, 1), (4,), (3, 1, 3, 1), (2, 4)),
+    ((4, 3, 4, 2, 1), (4,), (3, 1, 3, 1), (2, 3, 1)),
+)
+"""Examples of each batch of a site's round, in even and odd rounds: 1 to 5 steps."""
+SITES, ROUNDS, DIM = len(SIZES[0]), 6, 3
+EXAMPLES = np.array([14.0, 4.0, 8.0, 6.0])
+"""Of a site's round."""
 ALL = np.ones((ROUNDS, SITES), bool)
 SOME = np.array(
     [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1], [1, 1, 0, 0], [0, 0, 1, 1]], bool
@@ -62,6 +66,14 @@ class Problem(NamedTuple):
         return sum(self.weights[s] for s in sites) / self.weights.sum()
 
 
+def by_round(batch, rounds):
+    """`batch(site, size)` for every step of every site, by round."""
+    return [
+        [[batch(s, n) for n in sizes] for s, sizes in enumerate(SIZES[r % 2])]
+        for r in range(rounds)
+    ]
+
+
 def make(start, examples, present, weighting):
     """A problem of the batches `examples[r][s]` with the participants of bool[R, S]."""
     weights = {"examples": EXAMPLES, "equal": np.ones(SITES)}[weighting]
@@ -85,7 +97,7 @@ def quadratics(present, weighting, *, curvature=(0.3, 3.0)):
         )
         return a[site] * factors, b[site] + noise
 
-    examples = [[[batch(s, n) for n in sizes] for s, sizes in enumerate(SIZES)] for _ in present]
+    examples = by_round(batch, len(present))
     return make(generator.normal(0, 1, DIM), examples, present, weighting)
 
 
@@ -143,7 +155,7 @@ def layers(present, weighting):
         u = centres[site] + generator.normal(0, 1, (size, DIM))
         return u, u @ targets[site, :, None] + generator.normal(0, 0.3, (size, 1))
 
-    examples = [[[batch(s, n) for n in sizes] for s, sizes in enumerate(SIZES)] for _ in present]
+    examples = by_round(batch, len(present))
     start = {"body": generator.normal(0, 1, (2, DIM)), "head": generator.normal(0, 1, 2)}
     return make(start, examples, present, weighting)
 

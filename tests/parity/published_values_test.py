@@ -15,6 +15,7 @@ from fl_jax.algorithms.apfl import apfl
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_prox import fed_prox
 from fl_jax.algorithms.ifca import ifca
+from fl_jax.algorithms.mime import mime
 from fl_jax.algorithms.mime_lite import mime_lite
 from fl_jax.algorithms.scaffold import scaffold
 from fl_jax.core import layouts
@@ -81,6 +82,11 @@ def test_fed_prox_is_fedjax():
         np.testing.assert_allclose(-message["w"], delta, rtol=1e-12)
     state, _ = one_round(algorithm, 4.0, [(batch(6, 4), batch(2)), (batch(8, 10),)])
     np.testing.assert_allclose(state.params["w"], -3.77, rtol=1e-12)
+
+
+def test_mime_is_fedjax_with_its_server_rate():
+    state, _ = one_round(mime(linear, SGD), 4.0, [(batch(6, 4), batch(2)), (batch(8, 10),)])
+    np.testing.assert_allclose(4 + 0.2 * (state.params["w"] - 4), 2.08, rtol=1e-12)
 
 
 def test_mime_lite_is_fedjax_with_its_server_rate():
