@@ -42,6 +42,10 @@ def fed_avg(
             False resets it, as McMahan 2017 does. True suits a few sites that participate in every round;
             over one site it is plain training.
 
+    Returns:
+        The algorithm. n_s are site s' examples in the round; with `weighting='equal'` they are 1, see
+        `fl_jax.core.weighting`.
+
     >>> import numpy as np
     >>> from fl_jax.core.types import Batch
     >>> loss = lambda params, batch, key: (batch.mask * (params - batch.inputs) ** 2).sum() / batch.mask.sum()

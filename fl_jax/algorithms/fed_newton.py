@@ -85,8 +85,9 @@ def fed_newton(
         l2: strength of the penalty, > 0, relative to the mean loss of an example.
 
     Returns:
-        The algorithm. `init_server` raises ValueError for more than `LARGEST` parameters. A round whose sites
-        differ from the last one's, or that repeats examples, is a noisy Newton step.
+        The algorithm, for the mean over examples, or with `weighting='equal'` over sites. `init_server`
+        raises ValueError for more than `LARGEST` parameters. A round whose sites differ from the last one's,
+        or that repeats examples, is a noisy Newton step.
 
     Raises:
         ValueError: l2 is not above 0, or not finite.

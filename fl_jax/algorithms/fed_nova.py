@@ -38,8 +38,11 @@ def fed_nova(
         loss: see `client.Loss`.
         client_optimizer: of local training, reset each round. The theory covers optimisers that are linear in
             the gradients (SGD, momentum, schedules). a_s is measured: the distance that the optimiser moves a
-            scalar whose gradient is always 1. Adam is thus normalised by its number of steps; optimisers
-            that select parameters by name (`optax.multi_transform`) do not work.
+            scalar whose gradient is always 1. Adam is thus normalised by its number of steps, which takes
+            away the pull of sites with many. But its first steps are as long as its rate, whatever the
+            gradient: with few steps a round it rests near the weighted median of the sites' minima, in each
+            coordinate, not at the optimum. Optimisers that select parameters by name
+            (`optax.multi_transform`) do not work.
         server_optimizer: see `fed_avg`.
 
     Returns:

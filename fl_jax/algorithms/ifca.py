@@ -37,8 +37,9 @@ def ifca(
     """Makes IFCA.
 
     A site trains all K models and reports the best one: exact in one pass over the batches, at K times the
-    cost. The server divides by a cluster's share of the weight, so the aggregator must be a mean without
-    noise. A cluster that no site chose stays.
+    cost. A cluster's mean is over examples, or with `weighting='equal'` over sites. The server divides by a
+    cluster's share of the weight, so the aggregator must be a mean without noise. A cluster that no site
+    chose stays.
 
     Args:
         loss: see `client.Loss`.

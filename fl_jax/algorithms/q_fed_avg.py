@@ -39,7 +39,8 @@ def q_fed_avg(
         server_optimizer, keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm. A step takes one more forward pass, for the loss of x.
+        The algorithm. A step takes one more forward pass, for the loss of x. The objective weights sites by
+        n_s, or with `weighting='equal'` equally.
     """
     if not q >= 0:
         raise ValueError(f"q={q}: must be at least 0; 0 is FedAvg")

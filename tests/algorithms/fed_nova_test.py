@@ -3,6 +3,7 @@ import numpy as np
 import optax
 import pytest
 from quadratic_problem import (
+    MINIMA,
     everybody,
     fed_avg_fixed_point,
     federate,
@@ -37,6 +38,17 @@ def test_unequal_steps_do_not_pull_it_to_the_busy_site():
     off = np.abs([nova - optimum(weights), plain - optimum(weights)]).max(1)
     assert off[0] < 0.02  # what drift within a round leaves, of the order of lr
     assert off[1] > 0.3
+
+
+def test_with_adam_it_rests_at_the_weighted_median_whatever_the_steps():
+    steps, sizes = (16, 2, 4), (1, 4, 4)  # 16, 8 and 16 examples: the last site's minimum
+    batches = site_batches(steps, sizes)
+    nova, plain = (
+        federate(factory(quadratic_loss, optax.adam(0.02)), batches, everybody(250))[-20:].mean(0)
+        for factory in (fed_nova, fed_avg)
+    )
+    np.testing.assert_allclose(nova, MINIMA[2], atol=0.05)
+    np.testing.assert_allclose(plain, MINIMA[0], atol=0.15)  # drawn to the busy site
 
 
 def test_a_site_without_a_step_sends_zeros():
