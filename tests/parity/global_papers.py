@@ -180,6 +180,8 @@ def q_fed_avg(p, *, lr, q, L):
     """Li et al. 2020 (q-FFL), Algorithm 2: w <- w - sum Delta_k / sum h_k.
 
     Dw_k = L (w - w_k),  Delta_k = F_k^q(w) Dw_k,  h_k = q F_k^{q-1}(w) |Dw_k|^2 + L F_k^q(w)
+
+    Flower (`flwr/server/strategy/qfedavg.py`) has the server's one evaluation loss in the place of every F_k.
     """
     w = p.start
     for clients in p.rounds:

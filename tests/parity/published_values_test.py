@@ -1,6 +1,7 @@
-"""Values that the tests of FedJAX and pfl-research assert; where they are wrong, the paper's as well.
+"""Values that the tests of FedJAX, pfl-research and Flower assert; where they are wrong, the paper's as well.
 
-FedJAX: `fedjax/algorithms/*_test.py`; pfl-research: `tests/algorithm/test_{scaffold,fedprox}.py`.
+FedJAX: `fedjax/algorithms/*_test.py`; pfl-research: `tests/algorithm/test_{scaffold,fedprox}.py`; Flower:
+`flwr/server/strategy/fedadagrad_test.py`.
 """
 
 import jax
@@ -12,6 +13,7 @@ import pytest
 from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.agnostic import agnostic
 from fl_jax.algorithms.apfl import apfl
+from fl_jax.algorithms.fed_adagrad import fed_adagrad
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_prox import fed_prox
 from fl_jax.algorithms.ifca import ifca
@@ -189,3 +191,14 @@ def test_scaffold_is_pfl_but_for_the_sign_of_its_control_variate(option, c, step
     np.testing.assert_allclose(change["w"], np.stack([plus, plus], 1), rtol=1e-12)
     if option == 2:
         np.testing.assert_allclose(-c + np.array(step) / 0.1, pfl, rtol=1e-12)
+
+
+def test_fed_adagrad_is_flower_but_for_the_start_of_v():
+    """Flower's v starts at 0, Reddi et al.'s at tau^2: 0.1 becomes 0.15 there."""
+    algorithm = fed_adagrad(linear, SGD, server_lr=0.1, b1=0.0, tau=0.5)
+    state = algorithm.init_server({"w": jnp.full(4, 0.1)})
+    mean = {"w": jnp.full(4, 0.5)}  # of updates 0.1 and 0.9
+    moved = algorithm.server(state, mean, jnp.ones(())).params["w"]
+    for v, expected in ((0.0, 0.15), (0.5**2, moved)):
+        step = 0.1 * 0.5 / (np.sqrt(v + 0.5**2) + 0.5)
+        np.testing.assert_allclose(0.1 + step, expected, rtol=1e-12)
