@@ -103,7 +103,7 @@ def fed_newton(
                 f"fed_newton: {flat.size:,} parameters, at most {LARGEST:,}, since a site sends their "
                 "squares; train fewer, or use fed_avg()"
             )
-        return ServerState(params, flat, flat, jnp.zeros_like(flat), jnp.asarray(jnp.inf))
+        return ServerState(params, flat, flat, jnp.zeros_like(flat), jnp.asarray(jnp.inf, float))
 
     def start(params: Params, site: Any, key: jax.Array) -> client.Local:
         del site
