@@ -14,6 +14,7 @@ from fl_jax.aggregators.weighted_mean import weighted_mean
 from fl_jax.algorithms.ditto import ditto
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_rep import fed_rep
+from fl_jax.algorithms.mime import mime
 from fl_jax.core import layouts
 from fl_jax.core.keys import stream
 from fl_jax.core.types import LABELS
@@ -172,6 +173,24 @@ def test_a_training_that_is_asked_to_stop_saves_its_round(slices, partition, tmp
         done.append(progress.record["round"])
     assert done == [1, 2]
     assert store.steps() == [2]
+
+
+def test_examples_of_a_round_with_two_exchanges_are_reported_once(slices, partition, tmp_path):
+    class Counter(Strict):
+        seen = 0
+
+        def examples_seen(self, name, number):
+            self.seen += number
+
+    arm = plan(slices, partition, rounds=2)["federated"]
+    task = multi_label(Tiny(), jnp.zeros((1, 8, 8)), prepare=lambda hu: hu[..., None] / 100)
+    algorithm = mime(task.loss, optax.sgd(0.05))
+    state = layouts.init(algorithm, weighted_mean(), task.init(KEY), len(arm.sites), KEY)
+    layout = layouts.sequential(algorithm, weighted_mean())
+    training = Training(arm, task, slices, layout, state, batch_size=4, seed=0)
+    counter = Counter()
+    progress = [*train(training, Store(tmp_path), reporter=counter)]
+    assert counter.seen == sum(each.record["examples"] for each in progress) == arm.budget
 
 
 FAULTS = ("stale(1, share=0.5)", "not_finite((1,), share=0.5)", "drop_out((2,), share=0.5)")

@@ -30,6 +30,9 @@ Every layout takes `sizes` and `weighting`, which say what a site counts: see `f
 `sizes` all sites count as equally large, which matters to algorithms with control variates or buffers, when
 sites are absent.
 
+With `Algorithm.first`, a round takes every site's batches twice; a site that fails in the first exchange is
+absent from the second, and `bytes` are of both.
+
 Sharp edges: `vmapped` and `whole_round` compute convolutions of several sites as grouped convolutions, 2 to 7
 times slower on CPU. `mesh` uses the devices of this process only. `whole_round` stacks all batches of a round
 in memory.
