@@ -1,5 +1,7 @@
 """Algorithms with one global model against transcriptions of their papers, to 1e-12 in float64."""
 
+from pathlib import Path
+
 import global_papers as papers
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +26,7 @@ from fl_jax.algorithms.mime import mime
 from fl_jax.algorithms.mime_lite import mime_lite
 from fl_jax.algorithms.q_fed_avg import q_fed_avg
 from fl_jax.algorithms.scaffold import scaffold
+from fl_jax.core import spec
 from fl_jax.wrappers.ema import ema
 from fl_jax.wrappers.round_schedule import round_schedule, scale_by_round
 
@@ -189,3 +192,12 @@ def test_fed_buff(buffer):
         close(got, expected)
         assert np.stack([m["staleness"] for m in metrics])[due].max() > 0
         assert len(np.unique(expected, axis=0)) > 3
+
+
+@pytest.mark.parametrize("name", spec.names("fl_jax.algorithms"))
+def test_every_algorithm_has_a_transcription(name):
+    tests = Path(__file__).parent.glob("*_algorithms_test.py")
+    line = f"from fl_jax.algorithms.{name} import {name}\n"
+    assert any(line in test.read_text() for test in tests), (
+        f"{name}: transcribe its paper into global_papers.py or personal_papers.py, and compare"
+    )
