@@ -6,6 +6,7 @@
     python -m launch.benchmark --suite=statistics
     python -m launch.benchmark --suite=models [--models=REGEX] [--threads=1]
     python -m launch.benchmark --suite=peers --task=A --peers=DIR
+    python -m launch.benchmark --suite=compiled [--cases=REGEX]
 
 All take `--json`, which prints the figures as JSON on standard output and the tables on standard error.
 launch/benchmarks/README.md says what each suite measures, with results. `round`, `models` and `peers` need
@@ -30,6 +31,7 @@ SUITES = {
     "statistics": "evaluation",
     "models": "models",
     "peers": "peers",
+    "compiled": "compiled",
 }
 """Suite to its module in `launch.benchmarks`, whose function `run(options)` measures."""
 
@@ -65,7 +67,9 @@ if __name__ == "__main__":
     flags.DEFINE_enum("suite", None, [*SUITES], "What to measure.", required=True)
     flags.DEFINE_integer("devices", 0, "Devices of one CPU thread each; 0: the suite chooses.")
     flags.DEFINE_integer("repetitions", 5, "Interleaved repetitions, of which medians are taken.")
-    flags.DEFINE_string("cases", "", "round: regular expression that selects cases by name.")
+    flags.DEFINE_string(
+        "cases", "", "round, compiled: regular expression that selects cases by name."
+    )
     flags.DEFINE_string("models", "", "models: regular expression that selects models by name.")
     flags.DEFINE_integer("threads", 1, "models: threads of each program; 0: all cores.")
     flags.DEFINE_enum("task", None, ["A", "B", "C"], "peers: the common task.")
