@@ -26,6 +26,7 @@ def cyclic(
         keep_optimizer: see `fed_avg`.
 
     Returns:
-        The algorithm, for the layout `sequential`. The sites' order matters, and the last one most.
+        The algorithm, for the layout `sequential`. The sites' order matters, and the last one most;
+        `weighting` does not.
     """
     return fed_avg(loss, client_optimizer, keep_optimizer=keep_optimizer)._replace(chained=True)

@@ -22,6 +22,7 @@ def mime_lite(loss: client.Loss, client_optimizer: optax.GradientTransformation)
         client_optimizer: the base optimiser, see `mime`. With plain SGD, which has no state, it is FedAvg.
 
     Returns:
-        The algorithm. A step computes two gradients with the same key.
+        The algorithm. A step computes two gradients with the same key. A round has one exchange, since c is
+        needed only after the steps. Means are over examples, or with `weighting='equal'` over sites.
     """
     return mime(loss, client_optimizer, corrected=False)

@@ -15,9 +15,9 @@ does not; with `equal` it is always exact. An algorithm's own factor for a site 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from fl_jax.core.types import Array, Report
 
@@ -75,7 +75,7 @@ def make(name: str, sizes: Sequence[float] | Array | None = None) -> Weighting:
     """
     if name not in WEIGHTINGS:
         raise ValueError(f"weighting={name!r}: must be one of {', '.join(WEIGHTINGS)}")
-    if sizes is not None and not isinstance(sizes, jax.Array):
+    if sizes is not None and not isinstance(sizes, Tracer):
         sizes = np.asarray(sizes, float)
         if sizes.ndim != 1 or not (np.isfinite(sizes) & (sizes > 0)).all():
             raise ValueError(

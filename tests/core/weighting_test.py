@@ -130,6 +130,7 @@ def test_an_algorithms_factor_stays():
         (("examples", [1, 0]), r"sizes=\[1\.0, 0\.0\]: must be one number of examples > 0"),
         (("equal", [np.nan]), r"sizes=\[nan\]: must be"),
         (("examples", 3), r"sizes=3\.0: must be"),
+        (("examples", jnp.zeros(1)), r"sizes=\[0\.0\]: must be"),
     ],
 )
 def test_wrong_arguments(arguments, message):
