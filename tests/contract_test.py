@@ -113,7 +113,7 @@ def cases():
     yield from cases_with_statistics()
 
 
-SEVERAL = ("apfl", "ditto", "ifca")
+SEVERAL = ("apfl", "ditto", "ifca", "p_fed_me")
 """They train several models at a site, which `federated_batch_stats` refuses."""
 QUICK_WITH_STATISTICS = ("fed_avg aggregate", "fed_bn local", "scaffold aggregate", "cyclic naive")
 """Algorithms with running statistics in the default run."""

@@ -17,6 +17,7 @@ from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_avgm import fed_avgm
 from fl_jax.algorithms.fed_buff import fed_buff
 from fl_jax.algorithms.fed_dyn import fed_dyn
+from fl_jax.algorithms.fed_exp import fed_exp
 from fl_jax.algorithms.fed_newton import fed_newton
 from fl_jax.algorithms.fed_nova import fed_nova
 from fl_jax.algorithms.fed_prox import fed_prox
@@ -88,6 +89,10 @@ ALGORITHMS = {
     "fed_dyn": (
         lambda: fed_dyn(quadratic_loss, SGD, alpha=0.5),
         lambda p: papers.fed_dyn(p, lr=LR, alpha=0.5),
+    ),
+    "fed_exp": (
+        lambda: fed_exp(quadratic_loss, SGD, epsilon=0.05),
+        lambda p: papers.fed_exp(p, lr=LR, eps=0.05),
     ),
     "fed_nova": (
         lambda: fed_nova(quadratic_loss, SGD),

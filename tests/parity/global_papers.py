@@ -176,6 +176,20 @@ def fed_nova(p, *, lr, local, norm):
         yield x
 
 
+def fed_exp(p, *, lr, eps):
+    """Jhunjhunwala et al. 2023, Algorithm 1: eta_g = max{1, sum |Delta_i|^2 / (2 M (|mean|^2 + eps))}."""
+    w = p.start
+    for clients in p.rounds:
+        delta = {}
+        for i, batches in clients.items():
+            (new,) = fed_avg(p._replace(start=w, rounds=[{i: batches}]), lr=lr)
+            delta[i] = w - new
+        mean = p.mean(delta)
+        squares = p.mean({i: d @ d for i, d in delta.items()})
+        w = w - max(1, squares / (2 * (mean @ mean + eps))) * mean
+        yield w
+
+
 def q_fed_avg(p, *, lr, q, L):
     """Li et al. 2020 (q-FFL), Algorithm 2: w <- w - sum Delta_k / sum h_k.
 

@@ -20,11 +20,13 @@ from parity_problem import (
 
 from fl_jax.algorithms.apfl import apfl
 from fl_jax.algorithms.ditto import ditto
+from fl_jax.algorithms.fed_ala import fed_ala
 from fl_jax.algorithms.fed_avg import fed_avg
 from fl_jax.algorithms.fed_bn import fed_bn
 from fl_jax.algorithms.fed_per import fed_per
 from fl_jax.algorithms.fed_rep import fed_rep
 from fl_jax.algorithms.ifca import ifca
+from fl_jax.algorithms.p_fed_me import p_fed_me
 from fl_jax.core import trees
 from fl_jax.wrappers.batch_stats import federated_batch_stats
 
@@ -81,6 +83,13 @@ def test_ditto():
     check(algorithm, lambda p: papers.ditto(p, lr=LR, lam=0.7), quadratics, quadratic_start)
 
 
+@pytest.mark.parametrize(("lam", "K"), [(4.0, 3), (1.0, 1)])
+def test_p_fed_me(lam, K):
+    algorithm = p_fed_me(quadratic_loss, SGD, lam=lam, inner_steps=K, rate=0.15)
+    paper = lambda p: papers.p_fed_me(p, lr=LR, eta=0.15, lam=lam, K=K)  # noqa: E731
+    check(algorithm, paper, quadratics, quadratic_start)
+
+
 def test_ifca():
     algorithm = ifca(quadratic_loss, SGD, clusters=3, spread=2.0)
 
@@ -101,6 +110,12 @@ def test_fed_rep():
     algorithm = fed_rep(layers_loss, SGD, head_steps=2, local="^head")
     paper = lambda p: papers.fed_rep(p, lr=LR, tau=2)  # noqa: E731
     check(algorithm, paper, layers, arrays, view=dict, shared=["body"])
+
+
+def test_fed_ala():
+    algorithm = fed_ala(layers_loss, SGD, weight_lr=0.5, local="^head")
+    paper = lambda p: papers.fed_ala(p, lr=LR, eta=0.5)  # noqa: E731
+    check(algorithm, paper, layers, arrays, view=dict)
 
 
 def arrays(p):

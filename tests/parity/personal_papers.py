@@ -46,6 +46,26 @@ def apfl(p, *, lr, alpha, alpha_lr):
         yield w, [a[i] * v[i] + (1 - a[i]) * w for i in range(SITES)]
 
 
+def p_fed_me(p, *, lr, eta, lam, K):
+    """Dinh et al. 2020, Algorithm 1: w_{i,r+1} = w_{i,r} - eta lam (w_{i,r} - theta~_i(w_{i,r})).
+
+    theta~ minimises h_i = F_i(theta; D) + lam / 2 |theta - w_{i,r}|^2 by K steps of gradient descent, from
+    the last theta of the round, as in the authors' code (`FLAlgorithms/users/userpFedMe.py`); first from w^t.
+    """
+    w, personal = p.start, [p.start] * SITES
+    for clients in p.rounds:
+        w_i = {}
+        for i, batches in clients.items():
+            w_i[i] = theta = w
+            for b in batches:
+                for _ in range(K):
+                    theta = theta - lr * (gradient(theta, b) + lam * (theta - w_i[i]))
+                w_i[i] = w_i[i] - eta * lam * (w_i[i] - theta)
+            personal[i] = theta
+        w = p.mean(w_i)
+        yield w, [*personal]
+
+
 def ifca(p, *, lr, centres):
     """Ghosh et al. 2020, Algorithm 1, model averaging: theta_j is the mean of the models that chose j.
 
@@ -125,6 +145,31 @@ def fed_rep(p, *, lr, tau):
             new[i], heads[i] = part(model, ["body"]), part(model, ["head"])
         body = mean(p, new)
         yield body, [body | head for head in heads]
+
+
+def fed_ala(p, *, lr, eta):
+    """Zhang et al. 2023, equations (4) and (5), the head being the p upper layers; clip as its sigma.
+
+    Theta^_i = Theta_i + (Theta - Theta_i) * [1; W_i],  W_i <- W_i - eta grad_W L(Theta^_i),  W_i in [0, 1]
+    A pass over the round's batches for W_i, then one for the model.
+    """
+    world, heads, W = p.start, [p.start["head"]] * SITES, [np.ones(2)] * SITES
+
+    def combined(i):
+        return {"body": world["body"], "head": heads[i] + (world["head"] - heads[i]) * W[i]}
+
+    for clients in p.rounds:
+        new = {}
+        for i, batches in clients.items():
+            for b in batches:
+                grad = layers_gradient(combined(i), b)["head"]
+                W[i] = np.clip(W[i] - eta * grad * (world["head"] - heads[i]), 0, 1)
+            new[i] = combined(i)
+            for b in batches:
+                new[i] = step(new[i], layers_gradient(new[i], b), lr)
+            heads[i] = new[i]["head"]
+        world = mean(p, new)
+        yield world, [combined(i) for i in range(SITES)]
 
 
 def normalised_gradient(model, batch):
