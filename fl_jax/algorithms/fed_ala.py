@@ -91,8 +91,10 @@ def fed_ala(
         return state._replace(extra=(x, site.head))
 
     def step_weights(state: client.Local, batch: Batch) -> client.Local:
+        x, head = state.extra
+
         def mixture_loss(weights: Params, batch: Batch, key: jax.Array) -> jax.Array:
-            return loss(mixed(*state.extra, weights), batch, key)
+            return loss(mixed(x, head, weights), batch, key)
 
         after = client.gradient_step(mixture_loss, optimizer)(state, batch)
         return after._replace(params=jax.tree.map(lambda w: jnp.clip(w, 0, 1), after.params))
