@@ -5,7 +5,7 @@
 
 It trains for five epochs, on slices of 96 pixels of 2 mm. A local model takes as many epochs as the
 federation, which is what a hospital would compute on its own; `demo_long.py` gives it as many examples.
-Micro AUROC on the hold-out: federated 0.880, central 0.909.
+Micro AUROC on the hold-out, three seeds: federated 0.874 to 0.885, central 0.910 to 0.914.
 """
 
 from typing import Any
