@@ -4,9 +4,8 @@
     python -m launch.experiment --config=configs/study_head.py --config.backbone=runs/demo --workdir=runs/head
     python -m launch.evaluate --workdir=runs/head --predictions=single=runs/demo/predictions/federated.csv
 
-0.1 to 1 s per federated round. Hold-out macro AUROC of the federated model, three seeds: 0.946 to 0.950,
-with "study_head('gru')" 0.953 to 0.960, single slices 0.915. The Transformer is better on validation
-patients.
+The seven heads take 142 CPU-seconds. Macro AUROC of the federated model, seed 0: 0.937 on the hold-out,
+single slices 0.846; micro AUROC is 0.003 (-0.006 to 0.013) below central training.
 
 An example is a study. Each arm's head reads with that arm's model of the backbone's experiment, sees as
 many examples per round as every other arm, and uses the backbone's dataset and partition.
