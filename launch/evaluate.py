@@ -74,7 +74,7 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "partition",
         None,
-        "partition.csv of an experiment on --data: evaluate its validation, test and hold-out patients.",
+        "An experiment's partition of --data: evaluate its validation, test and hold-out patients.",
     )
     flags.DEFINE_multi_string(
         "predictions", [], "FILE or NAME=FILE of another program, to compare with; may be repeated."
