@@ -94,21 +94,15 @@ def _gather(algorithm: Algorithm, loss: client.Loss) -> Algorithm:
         del site
         return client.start(params, (), key)._replace(extra=client.empty_mean(params))
 
-    def step(local: client.Local, batch: Batch) -> client.Local:
-        key, step_key = jax.random.split(local.key)
-        value, gradient = jax.value_and_grad(loss)(local.params, batch, step_key)
-        count = batch.mask.sum()
-        return local._replace(
-            key=key,
-            examples=local.examples + count,
-            loss=local.loss + value * count,
-            extra=client.accumulate(local.extra, gradient, count),
-        )
+    def direction(local: client.Local, gradient: Params, batch: Batch, key: jax.Array) -> Any:
+        del key
+        return gradient, client.accumulate(local.extra, gradient, batch.mask.sum())
 
     def finish(params: Params, site: Any, local: client.Local) -> tuple[Report, Any]:
         del params
         return Report(client.mean(local.extra), local.examples, client.metrics(local)), site
 
+    step = client.gradient_step(loss, optax.set_to_zero(), direction)  # x stays where it is
     return algorithm._replace(
         broadcast=lambda server: server.params,
         client=Client(start, step, finish),
