@@ -67,9 +67,8 @@ class Target(NamedTuple):
 
     def device(self) -> Any:
         """The device, for the shardings of arguments; call it before JAX initialises its devices."""
-        os.environ.setdefault(
-            "TPU_SKIP_MDS_QUERY", "1"
-        )  # else libtpu asks the cloud which TPU this is
+        # Without it, libtpu asks the cloud which TPU this is.
+        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
         jax.config.update("jax_platforms", "cpu")
         return topologies.get_topology_desc(platform=self.platform, **self.topology).devices[0]
 

@@ -85,7 +85,7 @@ def make(start, examples, present, weighting):
 
 
 def quadratics(present, weighting, *, curvature=(0.3, 3.0)):
-    """Sites with curvatures and minima of their own, which vary by example."""
+    """Sites that differ in curvature and minimum, which also vary by example."""
     generator = np.random.default_rng(0)
     a = generator.uniform(*curvature, (SITES, DIM))
     b = generator.normal(0, 2, (SITES, DIM))
